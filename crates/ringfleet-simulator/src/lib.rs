@@ -1,0 +1,28 @@
+#![doc = include_str!("../README.md")]
+//!
+//! ## Map
+//!
+//! `transport` accepts connections that a fault can cut · `oauth` and `provider` are the API that clients see · `limits` is the
+//! online limiter · `world` holds the state, one short lock per extension · `faults` breaks things on demand · `ledger` writes
+//! down what arrived · `judge` works out the figures from the ledger, without asking the limiter · `admin` is `/simulator`.
+
+mod admin;
+mod clock;
+mod config;
+mod faults;
+mod judge;
+mod ledger;
+mod limits;
+mod oauth;
+mod provider;
+mod query;
+mod simulator;
+mod transport;
+mod world;
+
+pub use config::{Latency, Limits, SimulatorConfig};
+pub use faults::{DeliveryStatus, Endpoint, Fault, FaultMatch, FaultRule, RetryAfter};
+pub use judge::{LaneReport, Report, ReportScope};
+pub use ledger::{LedgerLine, SmsLine, TokenLine, text_hash};
+pub use simulator::{Simulator, StartError};
+pub use world::Account;

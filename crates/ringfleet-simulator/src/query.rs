@@ -1,0 +1,86 @@
+//! Pairs of a query string or a form body.
+//!
+//! The Python client sends `phoneNumber=+1555…` unescaped in queries, so a `+` there is a plus sign; in form bodies it is a space.
+
+use std::borrow::Cow;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Plus {
+    IsPlus,
+    IsSpace,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Pairs<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
+
+impl<'a> Pairs<'a> {
+    pub(crate) fn parse(raw: &'a str, plus: Plus) -> Self {
+        Self(
+            raw.split('&')
+                .filter(|pair| !pair.is_empty())
+                .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+                .map(|(name, value)| (decode(name, plus), decode(value, plus)))
+                .collect(),
+        )
+    }
+
+    pub(crate) fn first(&self, name: &str) -> Option<&str> {
+        self.all(name).next()
+    }
+
+    /// Array parameters come as repeated keys (documented).
+    pub(crate) fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> + 's {
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_ref())
+    }
+}
+
+fn decode(raw: &str, plus: Plus) -> Cow<'_, str> {
+    let spaces = plus == Plus::IsSpace && raw.contains('+');
+    if !raw.contains('%') && !spaces {
+        return Cow::Borrowed(raw);
+    }
+    let bytes = raw.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut i = 0;
+    while i < bytes.len() {
+        let escaped = (bytes[i] == b'%')
+            .then(|| bytes.get(i + 1..i + 3))
+            .flatten()
+            .and_then(|hex| std::str::from_utf8(hex).ok())
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        match escaped {
+            Some(byte) => {
+                out.push(byte);
+                i += 3;
+            }
+            None => {
+                out.push(if spaces && bytes[i] == b'+' { b' ' } else { bytes[i] });
+                i += 1;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&out).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raw_plus_is_a_plus_in_queries_and_a_space_in_forms() {
+        let raw = "phoneNumber=+15550100001&phoneNumber=%2B1&x=a+b%20c&bad=%zz%";
+        let query = Pairs::parse(raw, Plus::IsPlus);
+        assert_eq!(
+            query.all("phoneNumber").collect::<Vec<_>>(),
+            ["+15550100001", "+1"]
+        );
+        assert_eq!(query.first("x"), Some("a+b c"));
+        assert_eq!(query.first("bad"), Some("%zz%"));
+        let form = Pairs::parse(raw, Plus::IsSpace);
+        assert_eq!(form.first("x"), Some("a b c"));
+        assert_eq!(form.first("none"), None);
+    }
+}

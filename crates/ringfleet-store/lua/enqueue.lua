@@ -1,0 +1,35 @@
+-- enqueue: takes in messages. Refused as a whole when Redis is out of memory, because its first write needs memory.
+-- ARGV     from 3 on, nine a message: id, priority, send_at, send_by (0 = none), fingerprint, lane, from, to, text
+-- returns  one integer a message: 1 accepted, 2 duplicate, 3 conflict
+-- invariant: the id of a keyed message comes from its key, so the record itself is the proof of a duplicate.
+
+local answers, any = {}, false
+for i = 3, #ARGV, 9 do
+  local id, fp = ARGV[i], ARGV[i + 4]
+  local known = redis.call('HGET', M, id)
+  if known then
+    -- SEND-SAFETY: a repeated request must not become a second text; other content under one key is told apart.
+    answers[#answers + 1] = string.sub(known, 29, 44) == fp and 2 or 3
+  else
+    local m = {
+      id = id, state = READY, prio = tonumber(ARGV[i + 1]), attempt = 0, recov = 0, created = now,
+      send_at = tonumber(ARGV[i + 2]), send_by = tonumber(ARGV[i + 3]), fp = fp, lane = ARGV[i + 5],
+      from = ARGV[i + 6], to = ARGV[i + 7], note = '', text = ARGV[i + 8],
+    }
+    write_message(m)
+    if m.send_by > 0 then redis.call('ZADD', EXP, m.send_by, id) end
+    if m.send_at > now then
+      redis.call('ZADD', SCHED, m.send_at, id)
+      count(SCHEDULED, 1)
+    else
+      local L = lane_of(m.lane)
+      enqueue_back(L, m)
+      touch(L)
+    end
+    answers[#answers + 1] = 1
+    any = true
+  end
+end
+save()
+if any then redis.call('PUBLISH', T..':wake', '') end
+return answers

@@ -1,0 +1,65 @@
+-- reap: looks after what nobody holds any more.
+-- ARGV     3 at most this many of each kind, 4 retention of final records in ms, 5 recoveries before a message is poison
+-- returns  { requeued, unknown, poisoned, expired, pruned }
+
+local limit, retention, max_recoveries = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local requeued, unknown, poisoned, expired, pruned = 0, 0, 0, 0, 0
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASE, '-inf', now, 'LIMIT', 0, limit)) do
+  local m, f = read_message(id), read_flight(id)
+  if not m or not f then
+    redis.call('ZREM', LEASE, id)
+    redis.call('HDEL', F, id)
+  else
+    local L = lane_of(m.lane)
+    touch(L)
+    leave_flight(L, m, f)
+    if f.state == SENDING then
+      -- SEND-SAFETY: its worker died after the intent; the POST may have arrived. Held, not queued.
+      time_slot(L, f.token, 0)
+      close(m, HELD, 'worker-lost', '', f.token)
+      unknown = unknown + 1
+    else
+      -- SEND-SAFETY: no intent, hence no POST, and begin_send refuses the old token from now on.
+      drop_slot(L, f.token)
+      m.recov = m.recov + 1
+      if m.recov > max_recoveries then
+        close(m, DEAD, 'poison', '', f.token)
+        poisoned = poisoned + 1
+      else
+        write_message(m)
+        enqueue_front(L, m)
+        requeued = requeued + 1
+      end
+    end
+  end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXP, '-inf', '(' .. ms(now), 'LIMIT', 0, limit)) do
+  local m = read_message(id)
+  if not m or m.state ~= READY then
+    redis.call('ZREM', EXP, id)
+  elseif redis.call('HEXISTS', F, id) == 1 then
+    -- In a worker's hand: begin_send judges it, or settle puts it back and it is looked at again.
+    redis.call('ZADD', EXP, now + 1000, id)
+  else
+    local scheduled = redis.call('ZREM', SCHED, id) == 1
+    count(scheduled and SCHEDULED or READY, -1)
+    close(m, EXPIRED, 'send-by-passed', '', 0)
+    expired = expired + 1
+  end
+end
+
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', FIN, '-inf', now - retention, 'LIMIT', 0, limit)) do
+  local m = read_message(id)
+  redis.call('ZREM', FIN, id)
+  if m then
+    redis.call('HDEL', M, id)
+    redis.call('ZREM', T..':in:'..m.state, id)
+    count(m.state, -1)
+    pruned = pruned + 1
+  end
+end
+save()
+if requeued > 0 then redis.call('PUBLISH', T..':wake', '') end
+return { requeued, unknown, poisoned, expired, pruned }

@@ -1,0 +1,31 @@
+-- slot: a place in a lane's window for a request that is no message (a login, a read of the message store).
+-- ARGV     3 'acquire', 4 lane, 5 how long the request may take at most, in ms
+--          3 'release', 4 lane, 5 token, 6 used|unused|throttled, 7 age in ms, 8 delay in ms, 9 limit, 10 window in ms
+-- returns  acquire: { token, 0 } or { 0, ms to wait };  release: {}
+
+local L = lane_of(ARGV[4])
+touch(L)
+if ARGV[3] == 'acquire' then
+  local at = math.max(L.pen, window_free_at(L), gate_until() or 0)
+  if at > now then
+    save()
+    return { 0, math.min(at - now, 60000) }
+  end
+  local token = take_slot(L)
+  -- Nobody reaps these: the slot frees itself when the request must be over, and a window after that.
+  redis.call('ZADD', L.slots, now + tonumber(ARGV[5]) + hold_of(L), token)
+  save()
+  return { token, 0 }
+end
+
+local token, how = tonumber(ARGV[5]), ARGV[6]
+if how == 'unused' then drop_slot(L, token) else time_slot(L, token, tonumber(ARGV[7])) end
+if how == 'throttled' then
+  L.pen = math.max(L.pen, now + tonumber(ARGV[8]))
+  put(L, 'pen', L.pen)
+end
+local limit, window = tonumber(ARGV[9]), tonumber(ARGV[10])
+if limit and limit > 0 and limit ~= L.lim then put(L, 'lim', limit); L.lim = limit end
+if window and window > 0 and window ~= L.win then put(L, 'win', window); L.win = window end
+save()
+return {}

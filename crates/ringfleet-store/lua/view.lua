@@ -1,0 +1,54 @@
+-- view: reads, changes nothing.
+-- ARGV     3 what, then: message id · list state limit · lane name · lanes limit · stats · gate
+-- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
+--          stats: { now, lanes ready, lanes waiting, oldest due ('' = none), state, count, ... };  gate: { stop, until, reason }
+
+local what = ARGV[3]
+
+local function state_now(m)
+  if m.state ~= READY then return m.state end
+  local f = read_flight(m.id)
+  if f then return f.state end
+  return redis.call('ZSCORE', SCHED, m.id) and SCHEDULED or READY
+end
+
+local function lane_row(name)
+  local L = lane_of(name)
+  local waiting = 0
+  for prio = 0, 2 do waiting = waiting + redis.call('LLEN', queue_of(L, prio)) end
+  local used = redis.call('ZCOUNT', L.slots, '(' .. ms(now), '+inf')
+  local due = redis.call('ZSCORE', DUE, name)
+  return { name, waiting, L.inf, used, L.lim, L.win, L.paused and 1 or 0, L.parked or '',
+    L.pen > now and ms(L.pen) or '', due and ms(due) or '' }
+end
+
+if what == 'message' then
+  local m = read_message(ARGV[4])
+  if not m then return {} end
+  return { m.blob, state_now(m) }
+elseif what == 'list' then
+  local out = {}
+  for _, id in ipairs(redis.call('ZREVRANGE', T..':in:'..ARGV[4], 0, tonumber(ARGV[5]) - 1)) do
+    local m = read_message(id)
+    if m then
+      out[#out + 1] = m.blob
+      out[#out + 1] = id
+    end
+  end
+  return out
+elseif what == 'lane' then
+  return { lane_row(ARGV[4]) }
+elseif what == 'lanes' then
+  local out = {}
+  for _, name in ipairs(redis.call('ZRANGE', DUE, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
+  return out
+elseif what == 'gate' then
+  return redis.call('HMGET', GATE, 'stop', 'until', 'reason')
+end
+
+local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
+local overdue = redis.call('ZRANGEBYSCORE', SCHED, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+if overdue and (not first or tonumber(overdue) < tonumber(first)) then first = overdue end
+local out = { ms(now), redis.call('ZCOUNT', READYZ, '-inf', now), redis.call('ZCARD', DUE), first and ms(first) or '' }
+for _, field in ipairs(redis.call('HGETALL', COUNTS)) do out[#out + 1] = tonumber(field) end
+return out

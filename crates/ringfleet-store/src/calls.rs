@@ -1,0 +1,225 @@
+//! What goes into the store's calls and what comes out: closed enums, so that no answer is overlooked.
+
+use std::time::Duration;
+
+use crate::{
+    ids::{LaneId, LeaseToken, MessageId, WorkerId},
+    message::{Lease, LeaseRef, Millis, State},
+    plan::{Plan, PlanSeen},
+};
+
+/// What became of one message of an `enqueue`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Enqueued {
+    /// It is in the store: from here on it ends in one final state or is visibly waiting.
+    Accepted(MessageId),
+    /// The same key with the same content was here before; nothing was added.
+    Duplicate(MessageId),
+    /// The same key was here before with *other* content; nothing was added.
+    Conflict(MessageId),
+}
+
+/// Asks for work.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest<'a> {
+    pub worker: &'a WorkerId,
+    /// Never more than the worker has hands for; at most 128 are given out at once.
+    pub free_slots: u32,
+    pub lease: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Claim {
+    pub leases: Vec<Lease>,
+    /// How long nothing can be claimed unless something changes: the worker sleeps exactly so long.
+    /// `Some(0)` means "ask again", `None` that nothing waits for a known time.
+    pub next_due: Option<Duration>,
+}
+
+/// The answer to `begin_send`. Only [`Begin::Go`] permits a POST.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Begin {
+    /// The intent is written. The POST may start now.
+    Go,
+    /// The lease ended or belongs to somebody else. Send nothing, settle nothing.
+    LeaseLost,
+    /// Its `send_by` passed; the store has closed it.
+    Expired,
+    /// The lane is paused, parked or in a penalty, or the kill switch is on; the store has put the message back.
+    PutBack,
+}
+
+/// What a worker reports of one message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The provider accepted it under this id.
+    Sent { provider_id: String },
+    /// The provider refused it for good.
+    Rejected { code: String },
+    /// Fate unknown: it goes to `held`, never back to the queue.
+    Unknown { reason: String },
+    /// 429: the message goes back to the head of its lane, its attempt untouched, and the lane waits.
+    Throttled { retry_after: Duration },
+    /// Certainly not sent (connection refused, token renewed): back to the head, the lane waits `delay`.
+    NotSent { delay: Duration },
+    /// Certainly not sent, and the lane can't go on until somebody acts, e.g. a revoked credential.
+    Parked { reason: String },
+    /// Certainly not sent, but worth another attempt later: burns one; gives up after `max_attempts`.
+    Retry { code: String, delay: Duration, max_attempts: u32 },
+    /// Given back untouched (drain): as if it had never been claimed.
+    Released,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settlement {
+    pub lease: LeaseRef,
+    pub outcome: Outcome,
+    /// How long ago the response was read (worker's monotonic clock), so that time spent on the way to the store
+    /// is not added to the slot. The store counts from "now − age", which is never before the server saw the request.
+    pub age: Duration,
+    pub seen: PlanSeen,
+}
+
+/// What the store did with a settlement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settled {
+    Done(State),
+    /// Already settled with this token: the same call again.
+    Again(State),
+    /// The lease had ended, but the message was held as unknown: the late report has decided it.
+    LateEvidence(State),
+    /// The lease had ended and the message went on without it; nothing was changed.
+    Stale,
+    /// No such message.
+    Missing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reaped {
+    /// Claimed messages of dead workers that are ready again.
+    pub requeued: u32,
+    /// Messages whose worker died after the intent: fate unknown, now held.
+    pub unknown: u32,
+    /// Messages that killed their worker too often, now dead.
+    pub poisoned: u32,
+    /// Waiting messages whose `send_by` passed.
+    pub expired: u32,
+    /// Final records older than the retention, removed.
+    pub pruned: u32,
+}
+
+/// Asks for one slot of a lane for a request that is no message: a login, a read of the message store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Acquired {
+    /// The slot is taken; release it with this token.
+    Granted(LeaseToken),
+    /// No slot now; ask again after this time.
+    Wait(Duration),
+}
+
+/// How a request under an acquired slot ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Release {
+    /// An answer was read, or may have been made.
+    Used,
+    /// It certainly never reached the server.
+    Unused,
+    /// 429.
+    Throttled { retry_after: Duration },
+}
+
+/// Why a lane is not in the ready index although it has work.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct LaneView {
+    pub lane: Option<LaneId>,
+    /// Waiting in the lane's queues (a cancelled message may be counted until its turn comes).
+    pub waiting: u64,
+    pub in_flight: u32,
+    /// Slots that count against the window now.
+    pub slots_in_use: u32,
+    pub plan: Option<Plan>,
+    pub paused: bool,
+    pub parked: Option<String>,
+    /// End of the penalty, when one is running.
+    pub penalty_until: Option<Millis>,
+    pub oldest_due: Option<Millis>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cancelled {
+    Done,
+    /// Too late: it is in a worker's hand or ended already.
+    TooLate(State),
+    Missing,
+}
+
+/// The totals that operators watch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Stats {
+    /// Messages per state, in the order of [`State::ALL`].
+    pub by_state: [u64; State::ALL.len()],
+    /// Age of the oldest message that is due and not sent.
+    pub oldest_due_age: Option<Duration>,
+    /// Lanes that have a message due and may send now.
+    pub lanes_eligible: u64,
+    /// Lanes that have messages waiting.
+    pub lanes_waiting: u64,
+    pub now: Millis,
+}
+
+impl Stats {
+    pub fn count(&self, state: State) -> u64 {
+        State::ALL.iter().position(|s| *s == state).map_or(0, |at| self.by_state[at])
+    }
+
+    pub(crate) fn add(&mut self, state: State, n: u64) {
+        if let Some(at) = State::ALL.iter().position(|s| *s == state) {
+            self.by_state[at] += n;
+        }
+    }
+
+    /// Every message the store knows.
+    pub fn total(&self) -> u64 {
+        self.by_state.iter().sum()
+    }
+}
+
+/// A stop for the whole fleet, or for all lanes of a source that the provider throttles as one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Gate {
+    Open,
+    /// The kill switch: nothing is claimed or begun until it is opened again.
+    Stopped { reason: String },
+    /// A penalty wider than a lane: nothing is claimed or begun until then.
+    Until { until: Millis, reason: String },
+}
+
+/// A fleet-wide session of one extension. The token itself is opaque here; the worker seals it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Grows with every renewal; a worker with an older one reads again before it does anything else.
+    pub generation: u64,
+    pub sealed: Vec<u8>,
+    pub expires_at: Millis,
+}
+
+impl std::fmt::Debug for TokenRecord {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TokenRecord")
+            .field("generation", &self.generation)
+            .field("expires_at", &self.expires_at)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The answer to `token_lease`: use it, renew it, or wait for the one who renews it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TokenLease {
+    Valid(TokenRecord),
+    /// The caller is the one who renews it; the old record, if any, helps to refresh.
+    Renew { generation: u64, old: Option<TokenRecord> },
+    /// Another worker is at it; ask again after this time.
+    Busy(Duration),
+    /// The credential with this fingerprint was refused for good: no login until it changes.
+    Dead { reason: String },
+}

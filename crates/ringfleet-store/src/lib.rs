@@ -1,0 +1,36 @@
+//! Messages, lanes and sessions of a Ringfleet, kept in Redis or in an embedded SQLite file.
+//!
+//! [`Store`] is the whole interface: every transition of a message's life is one of its calls, atomic, bounded, judged by
+//! the store's own clock, and answered with a closed enum. [`RedisStore`] and [`SqliteStore`] behave alike: one
+//! conformance suite and one property test against an in-memory model hold them together (`tests/`).
+//!
+//! - [`ids`], [`message`], [`plan`]: the nouns
+//! - [`calls`]: what goes into a call and what comes out
+//! - [`redis`]: one Lua file a transition (`lua/`)
+//! - [`sqlite`]: one transaction a transition
+//!
+//! **Invariant:** a lane stands in the ready index exactly when it has a message due, is neither paused nor parked, and
+//! has fewer than its cap in flight; its score is the first instant at which it may send.
+
+pub mod calls;
+pub mod clock;
+pub mod ids;
+pub mod message;
+pub mod plan;
+pub mod redis;
+pub mod sqlite;
+mod store;
+
+pub use crate::{
+    calls::{
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Gate, LaneView, Outcome, Reaped, Release, Settled,
+        Settlement, Stats, TokenLease, TokenRecord,
+    },
+    clock::Clock,
+    ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},
+    message::{Lease, LeaseRef, MessageView, Millis, NewMessage, Priority, Private, State},
+    plan::{LaneRules, Plan, PlanSeen},
+    
+    
+    store::{MAX_BATCH, MAX_RECOVERIES, SharedStore, Store, StoreError, TokenAsk},
+};

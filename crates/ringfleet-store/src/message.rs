@@ -1,0 +1,205 @@
+//! A message on its way: what a producer hands in, what a worker claims, what an operator sees.
+
+use std::fmt;
+
+use crate::ids::{Fingerprint, IdempotencyKey, LaneId, LeaseToken, MessageId};
+
+/// Milliseconds since 1970 on the *store's* clock. Zero never occurs as a real time.
+pub type Millis = i64;
+
+/// Which of a lane's messages goes first; strict, within one lane only.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub enum Priority {
+    High = 0,
+    #[default]
+    Normal = 1,
+    Low = 2,
+}
+
+impl Priority {
+    pub const ALL: [Priority; 3] = [Priority::High, Priority::Normal, Priority::Low];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Priority::High => "high",
+            Priority::Normal => "normal",
+            Priority::Low => "low",
+        }
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|p| *p as u8 == code)
+    }
+}
+
+/// Where a message is in its life (DESIGN: scheduled → ready → claimed → sending → sent, or one of the other ends).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub enum State {
+    /// Waits for its `send_at`, or for the delay after a failed attempt.
+    Scheduled = 1,
+    /// Waits for a place in its lane's window.
+    Ready = 2,
+    /// A worker holds a lease and a slot; nothing was sent.
+    Claimed = 3,
+    /// The intent is written: a POST may be under way.
+    Sending = 4,
+    /// The provider accepted it.
+    Sent = 5,
+    /// The provider refused it for good.
+    Rejected = 6,
+    /// Its `send_by` passed first.
+    Expired = 7,
+    /// Taken back by the producer.
+    Cancelled = 8,
+    /// Gave up after too many attempts or recoveries.
+    Dead = 9,
+    /// Nobody knows whether it was sent: a person, or the reconciler, must look.
+    Held = 10,
+}
+
+impl State {
+    pub const ALL: [State; 10] = [
+        State::Scheduled,
+        State::Ready,
+        State::Claimed,
+        State::Sending,
+        State::Sent,
+        State::Rejected,
+        State::Expired,
+        State::Cancelled,
+        State::Dead,
+        State::Held,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            State::Scheduled => "scheduled",
+            State::Ready => "ready",
+            State::Claimed => "claimed",
+            State::Sending => "sending",
+            State::Sent => "sent",
+            State::Rejected => "rejected",
+            State::Expired => "expired",
+            State::Cancelled => "cancelled",
+            State::Dead => "dead",
+            State::Held => "held",
+        }
+    }
+
+    /// Nothing more happens to it by itself. `Held` is not an end: somebody has to decide.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            State::Sent | State::Rejected | State::Expired | State::Cancelled | State::Dead
+        )
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| *s as u8 == code)
+    }
+}
+
+/// Text and numbers of customers. Prints as `[redacted]`.
+#[derive(Clone, PartialEq, Eq, Hash, Default)]
+pub struct Private(String);
+
+impl Private {
+    pub fn new(value: impl Into<String>) -> Self {
+        Self(value.into())
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Private {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What a producer hands in, already validated.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub lane: LaneId,
+    pub key: Option<IdempotencyKey>,
+    pub from: Private,
+    pub to: Private,
+    pub text: Private,
+    pub priority: Priority,
+    /// Not before this time; in the past or `None` means now.
+    pub send_at: Option<Millis>,
+    /// Not after this time: the message expires instead.
+    pub send_by: Option<Millis>,
+}
+
+impl NewMessage {
+    /// What makes two requests with one key the same request. Priority is left out: raising it is not another text.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of(&[
+            self.lane.as_str().as_bytes(),
+            self.from.expose().as_bytes(),
+            self.to.expose().as_bytes(),
+            self.text.expose().as_bytes(),
+            &self.send_at.unwrap_or(0).to_be_bytes(),
+            &self.send_by.unwrap_or(0).to_be_bytes(),
+        ])
+    }
+}
+
+/// A message in a worker's hand: claimed, with a slot in its lane's window, not sent yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lease {
+    pub id: MessageId,
+    pub token: LeaseToken,
+    pub lane: LaneId,
+    pub from: Private,
+    pub to: Private,
+    pub text: Private,
+    pub priority: Priority,
+    /// Attempts that failed so far.
+    pub attempt: u32,
+    /// Times a worker died with it in hand.
+    pub recoveries: u32,
+    pub created_at: Millis,
+    /// When it became due: `send_at`, or the time it was enqueued.
+    pub due_at: Millis,
+}
+
+/// Names a lease in the calls that follow a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LeaseRef {
+    pub id: MessageId,
+    pub token: LeaseToken,
+}
+
+impl Lease {
+    pub fn reference(&self) -> LeaseRef {
+        LeaseRef { id: self.id, token: self.token }
+    }
+}
+
+/// One message as an operator or its producer sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageView {
+    pub id: MessageId,
+    pub lane: LaneId,
+    pub state: State,
+    pub from: Private,
+    pub to: Private,
+    /// Empty once the message is `sent`: a text is kept no longer than it is needed.
+    pub text: Private,
+    pub priority: Priority,
+    pub attempt: u32,
+    pub recoveries: u32,
+    pub created_at: Millis,
+    pub send_at: Option<Millis>,
+    pub send_by: Option<Millis>,
+    /// Why it is in this state: a provider code or one of ours, such as `worker-lost`. Empty while waiting.
+    pub reason: String,
+    /// The provider's id of the text, once accepted.
+    pub provider_id: Option<String>,
+    /// When it reached a final state, or was held.
+    pub finished_at: Option<Millis>,
+}

@@ -1,0 +1,72 @@
+//! Usage plans as the store sees them: how many requests of a lane may lie inside any one window.
+
+use std::time::Duration;
+
+use crate::ids::Group;
+
+/// One group's plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Plan {
+    /// Requests per window, 1 to 1,000.
+    pub limit: u32,
+    /// Length of the sliding window, in ms.
+    pub window_ms: u32,
+}
+
+/// The plans and bounds that a process brings along; a lane's own, learnt plan comes before them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LaneRules {
+    heavy: Plan,
+    medium: Plan,
+    light: Plan,
+    auth: Plan,
+    /// Messages of one lane in flight at once: a slow extension can hold no more of a worker than this.
+    pub in_flight_cap: u32,
+}
+
+impl LaneRules {
+    /// RingCentral's documented defaults: 10, 40, 50 and 5 requests in 60 s.
+    pub fn documented() -> Self {
+        Self::with_window(Duration::from_secs(60))
+    }
+
+    /// The documented limits over another window, as simulators and tests use it.
+    pub fn with_window(window: Duration) -> Self {
+        let window_ms = u32::try_from(window.as_millis()).unwrap_or(u32::MAX).max(1);
+        let plan = |limit| Plan { limit, window_ms };
+        Self { heavy: plan(10), medium: plan(40), light: plan(50), auth: plan(5), in_flight_cap: 8 }
+    }
+
+    pub fn plan(&self, group: Group) -> Plan {
+        match group {
+            Group::Heavy => self.heavy,
+            Group::Medium => self.medium,
+            Group::Light => self.light,
+            Group::Auth => self.auth,
+        }
+    }
+
+    pub fn set_plan(&mut self, group: Group, plan: Plan) {
+        let plan = Plan { limit: plan.limit.clamp(1, 1_000), window_ms: plan.window_ms.max(1) };
+        match group {
+            Group::Heavy => self.heavy = plan,
+            Group::Medium => self.medium = plan,
+            Group::Light => self.light = plan,
+            Group::Auth => self.auth = plan,
+        }
+    }
+}
+
+/// How long a slot is kept beyond the moment its response was read: the window, and a margin for the server's own
+/// rounding of time (0.1 % of the window, at least 2 ms, because the store counts whole milliseconds).
+pub fn slot_hold_ms(window_ms: i64) -> i64 {
+    window_ms + (window_ms / 1_000).max(2)
+}
+
+/// What the headers of one answer said of the lane's plan (`X-Rate-Limit-*`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PlanSeen {
+    pub limit: Option<u32>,
+    pub window_ms: Option<u32>,
+    pub remaining: Option<u32>,
+}

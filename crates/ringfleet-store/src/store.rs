@@ -1,0 +1,150 @@
+//! The store: every transition of a message, a lane and a session. Two implementations, one behaviour.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    calls::{
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Gate, LaneView, Reaped, Release, Settled,
+        Settlement, Stats, TokenLease,
+    },
+    ids::{LaneId, LeaseToken, MessageId, WorkerId},
+    message::{LeaseRef, MessageView, NewMessage, State},
+    plan::PlanSeen,
+};
+
+/// The most items that one call takes; longer slices are cut by the callers in `chunk` steps.
+pub const MAX_BATCH: usize = 500;
+/// A message that killed this many workers is dead; see [`Store::reap`].
+pub const MAX_RECOVERIES: u32 = 3;
+
+/// All times are judged by the store's clock, never by the caller's.
+///
+/// Every call is one atomic step (one script, one transaction) of bounded work, and every call that carries a lease
+/// token gives the same answer when it is repeated with it. Dropping a future of these calls never leaves a half-made
+/// transition, but the transition may have happened: repeat it with the same token.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Takes in messages, one answer each, in order. At most [`MAX_BATCH`].
+    async fn enqueue(&self, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError>;
+
+    /// Leases messages whose lanes may send *now*, oldest lane first, one message a lane in turn, and takes a slot of the
+    /// lane's window for each in the same step.
+    async fn claim(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError>;
+
+    /// Writes the intent. Only `Go` permits the POST; every other answer means that nothing may be sent.
+    async fn begin_send(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<Begin>, StoreError>;
+
+    /// Reports outcomes: closes or requeues the message, gives the slot its time, learns the lane's plan.
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError>;
+
+    /// Keeps leases of a living worker; `false` for one that is no longer held.
+    async fn extend(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<bool>, StoreError>;
+
+    /// Looks after what nobody holds any more: ended leases, passed `send_by`, old records. At most `limit` of each.
+    async fn reap(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError>;
+
+    /// A slot of `lane` for a request that is no message. `hold` bounds the request's whole time.
+    async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError>;
+
+    /// Gives an acquired slot its time; see [`Settlement::age`].
+    async fn release(
+        &self,
+        lane: &LaneId,
+        slot: LeaseToken,
+        how: Release,
+        age: Duration,
+        seen: PlanSeen,
+    ) -> Result<(), StoreError>;
+
+    /// An operator's stop of one lane. Messages keep waiting; one that is claimed goes back.
+    async fn set_paused(&self, lane: &LaneId, paused: bool) -> Result<(), StoreError>;
+
+    /// A stop that ends when its cause does, e.g. `credential OAU-211`; `None` lets the lane go on.
+    async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError>;
+
+    /// The fleet's gate. A penalty never shortens one that is longer, and never opens the kill switch.
+    async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError>;
+    async fn gate(&self) -> Result<Gate, StoreError>;
+
+    async fn cancel(&self, id: &MessageId) -> Result<Cancelled, StoreError>;
+    async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError>;
+
+    /// Up to `limit` messages in `Held` or `Dead`, newest first.
+    async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError>;
+
+    async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError>;
+    /// Lanes that have messages waiting, the longest waiting first.
+    async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError>;
+    async fn stats(&self) -> Result<Stats, StoreError>;
+
+    /// The session of `extension` (a lane-safe name), or the right to renew it. `needed_until` is how long from now the
+    /// token must live; `known_bad` is a generation that the provider refused; `credential` is a fingerprint of the
+    /// login data, so that a dead credential stays dead and a changed one does not.
+    async fn token_lease(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        ask: TokenAsk<'_>,
+    ) -> Result<TokenLease, StoreError>;
+
+    /// Stores a renewed session if `worker` still holds the renewal of `generation`; else changes nothing (`false`).
+    async fn token_store(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        generation: u64,
+        sealed: &[u8],
+        expires_in: Duration,
+    ) -> Result<bool, StoreError>;
+
+    /// Ends a renewal without a token: `dead` names why the credential is refused for good.
+    async fn token_failed(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        credential: &str,
+        dead: Option<&str>,
+    ) -> Result<(), StoreError>;
+
+    /// Returns when work may have come in, or after `timeout`. Cancel-safe. Wake-ups may be lost, so the timeout counts.
+    async fn work_hint(&self, timeout: Duration);
+
+    /// Whether the store answers, for readiness.
+    async fn ping(&self) -> Result<(), StoreError>;
+    /// `redis` or `sqlite`.
+    fn kind(&self) -> &'static str;
+}
+
+pub type SharedStore = Arc<dyn Store>;
+
+#[derive(Clone, Copy, Debug)]
+pub struct TokenAsk<'a> {
+    pub needed: Duration,
+    pub known_bad: Option<u64>,
+    pub credential: &'a str,
+    /// How long the renewal may take before another worker may try.
+    pub lock: Duration,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("store can't be reached during {call}")]
+    Unavailable { call: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("store is full and refuses new messages during {call}; raise its memory limit or let the fleet drain it")]
+    Full { call: &'static str },
+    #[error("store refused {call}: {reason}")]
+    Refused { call: &'static str, reason: String },
+    #[error("store answered {call} with something unreadable: {what}")]
+    Unreadable { call: &'static str, what: String },
+    #[error("store can't be used: {reason}")]
+    Unfit { reason: String },
+}
+
+impl StoreError {
+    /// Worth another try without anybody's help.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, StoreError::Unavailable { .. } | StoreError::Full { .. })
+    }
+}
