@@ -1,1 +1,55 @@
+#![doc = include_str!("../README.md")]
 
+// What a user types and a provider writes, checked once
+mod ids;
+mod label;
+mod phone;
+mod secret;
+mod serde_text;
+mod server;
+mod text;
+mod words;
+
+// What comes back
+mod answer;
+mod explain;
+mod provider_error;
+mod rate;
+
+// The client
+mod calls;
+mod client;
+mod config;
+mod guard;
+mod plan;
+mod tls;
+mod transport;
+
+// What follows from it
+mod outcome;
+mod token_outcome;
+
+pub use answer::{Answer, CallError, Cause, ConnectFault, LostFault, UnreadableFault};
+pub use calls::directory::{AccountInfo, AccountRef, ExtensionInfo};
+pub use calls::messages::{MessageQuery, MessageRecord, Party};
+pub use calls::numbers::ExtensionNumber;
+pub use calls::page::{NextPage, Page};
+pub use calls::sms::{CountryCode, SmsRequest, SmsSent};
+pub use calls::token::{AuthBudget, Token, TokenOptions};
+pub use client::{Caller, Client, ClientError};
+pub use config::{ClientConfig, ProxyChoice};
+pub use explain::{Explanation, explain};
+pub use guard::{Guard, GuardKey, GuardMode, StateStore, Wait};
+pub use ids::{AccountId, ExtensionId, IdError, ProviderMessageId, ProviderMessageIdError};
+pub use label::Label;
+pub use outcome::{NotSentReason, Outcome, RejectScope, ThrottleScope, UnauthorisedKind, UnknownReason, classify};
+pub use phone::{PhoneNumber, PhoneNumberError, WrittenNumber};
+pub use plan::{UsageGroup, UsagePlan, UsagePlans};
+pub use provider_error::{ErrorCode, ErrorShape, ProviderError};
+pub use rate::{DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, MIN_RETRY_AFTER, RateHeaders};
+pub use secret::{AccessToken, ClientId, ClientSecret, Jwt, RefreshToken, SecretError};
+pub use server::{ServerUrl, ServerUrlError};
+pub use text::{MAX_TEXT_UTF16, MessageText, MessageTextError, StoredText};
+pub use tls::install_crypto;
+pub use token_outcome::{TokenOutcome, TransientReason, classify_token};
+pub use words::{AccountStatus, Direction, ExtensionStatus, MessageKind, MessageStatus, NumberFeature};

@@ -145,6 +145,29 @@ impl<'de> Deserialize<'de> for PhoneNumber {
     }
 }
 
+/// A number as the provider wrote it. `Debug` shows its length only.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct WrittenNumber(Box<str>);
+
+impl WrittenNumber {
+    /// Whether it can mean this number; see [`PhoneNumber::is_written`].
+    pub fn means(&self, number: &PhoneNumber) -> bool {
+        number.is_written(&self.0)
+    }
+
+    /// In E.164, if it is such a number; see [`PhoneNumber::from_provider`].
+    pub fn normalised(&self) -> Option<PhoneNumber> {
+        PhoneNumber::from_provider(&self.0).ok()
+    }
+}
+
+impl fmt::Debug for WrittenNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WrittenNumber({} bytes)", self.0.len())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -158,8 +181,19 @@ mod tests {
             assert!(PhoneNumber::try_new(number).is_ok(), "{number}");
         }
         let refused = [
-            "", "+", "15550100123", "+05550100123", "+123456", "+1234567890123456", "+1 5550100123", " +15550100123",
-            "+15550100123\n", "+1555０100123", "+1555\u{200f}0100123", ".;phone-context=", "+dwPAA;phone-context=AA",
+            "",
+            "+",
+            "15550100123",
+            "+05550100123",
+            "+123456",
+            "+1234567890123456",
+            "+1 5550100123",
+            " +15550100123",
+            "+15550100123\n",
+            "+1555０100123",
+            "+1555\u{200f}0100123",
+            ".;phone-context=",
+            "+dwPAA;phone-context=AA",
         ];
         for number in refused {
             assert!(PhoneNumber::try_new(number).is_err(), "{number}");
@@ -185,7 +219,9 @@ mod tests {
     #[test]
     fn provider_forms_are_normalised() {
         let ours = PhoneNumber::try_new("+15550100123").expect("valid");
-        for written in ["+15550100123", "15550100123", "5550100123", "(555) 010-0123", "+1 (555) 010-0123", " 1.555.010.0123 "] {
+        for written in
+            ["+15550100123", "15550100123", "5550100123", "(555) 010-0123", "+1 (555) 010-0123", " 1.555.010.0123 "]
+        {
             assert_eq!(PhoneNumber::from_provider(written).as_ref(), Ok(&ours), "{written}");
             assert!(ours.is_written(written), "{written}");
         }

@@ -158,7 +158,10 @@ mod tests {
         ] {
             let server = ServerUrl::try_new(typed).expect(typed);
             assert_eq!(server.to_string(), "https://platform.ringcentral.com");
-            assert_eq!(server.at("/restapi/oauth/token").as_str(), "https://platform.ringcentral.com/restapi/oauth/token");
+            assert_eq!(
+                server.at("/restapi/oauth/token").as_str(),
+                "https://platform.ringcentral.com/restapi/oauth/token"
+            );
         }
     }
 

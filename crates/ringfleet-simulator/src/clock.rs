@@ -15,10 +15,7 @@ pub(crate) struct Clock {
 
 impl Clock {
     pub(crate) fn start() -> Self {
-        Self {
-            started: Instant::now(),
-            started_at: Timestamp::now(),
-        }
+        Self { started: Instant::now(), started_at: Timestamp::now() }
     }
 
     pub(crate) fn now(&self) -> Nanos {
@@ -27,9 +24,7 @@ impl Clock {
 
     /// The calendar time of an instant, for the fields that clients read. A later step of the machine's clock does not move it.
     pub(crate) fn timestamp(&self, at: Nanos) -> Timestamp {
-        self.started_at
-            .checked_add(Duration::from_nanos(at))
-            .unwrap_or(Timestamp::MAX)
+        self.started_at.checked_add(Duration::from_nanos(at)).unwrap_or(Timestamp::MAX)
     }
 }
 

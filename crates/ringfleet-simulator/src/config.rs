@@ -15,12 +15,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            heavy: 10,
-            medium: 40,
-            light: 50,
-            auth: 5,
-        }
+        Self { heavy: 10, medium: 40, light: 50, auth: 5 }
     }
 }
 

@@ -25,15 +25,13 @@ impl<'a> Pairs<'a> {
     }
 
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
-        self.all(name).next()
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_ref())
     }
 
     /// Array parameters come as repeated keys (documented).
     pub(crate) fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> + 's {
-        self.0
-            .iter()
-            .filter(move |(key, _)| key == name)
-            .map(|(_, value)| value.as_ref())
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_ref())
     }
 }
 
@@ -73,10 +71,7 @@ mod tests {
     fn a_raw_plus_is_a_plus_in_queries_and_a_space_in_forms() {
         let raw = "phoneNumber=+15550100001&phoneNumber=%2B1&x=a+b%20c&bad=%zz%";
         let query = Pairs::parse(raw, Plus::IsPlus);
-        assert_eq!(
-            query.all("phoneNumber").collect::<Vec<_>>(),
-            ["+15550100001", "+1"]
-        );
+        assert_eq!(query.all("phoneNumber").collect::<Vec<_>>(), ["+15550100001", "+1"]);
         assert_eq!(query.first("x"), Some("a+b c"));
         assert_eq!(query.first("bad"), Some("%zz%"));
         let form = Pairs::parse(raw, Plus::IsSpace);

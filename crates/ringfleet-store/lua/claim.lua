@@ -39,8 +39,10 @@ local function pop(L)
       local m = read_message(string.sub(entry, 1, 16))
       -- An entry whose message was cancelled or expired meanwhile is only its shadow.
       -- SEND-SAFETY: a shadow outlives its message; when that comes back under the same key, two entries may name one
-      -- message, so one that is in a worker's hand is never handed out again.
-      if m and m.state == READY and redis.call('HEXISTS', F, m.id) == 0 then
+      -- message, so one that is in a worker's hand is never handed out again, nor one before its time, nor one that
+      -- now belongs to another lane.
+      if m and m.state == READY and m.lane == L.name and redis.call('HEXISTS', F, m.id) == 0
+        and not redis.call('ZSCORE', SCHED, m.id) then
         count(READY, -1)
         if m.send_by > 0 and now > m.send_by then
           close(m, EXPIRED, 'send-by-passed', '', 0)

@@ -25,6 +25,8 @@ local IN_USE = 9000000000000000 -- score of a slot whose request is under way
 local HEAD = '>BBBBI8I8I8c16'
 local FLIGHT = '>BI8I8I8I8'
 
+local function ms(n) return string.format('%.0f', n) end
+
 local M, F, LEASE, SCHED, EXP = T..':m', T..':f', T..':lease', T..':sched', T..':exp'
 local READYZ, DUE, FIN, COUNTS, SEQ, GATE = T..':ready', T..':due', T..':fin', T..':c', T..':seq', T..':gate'
 
@@ -130,6 +132,8 @@ local function cap_of(L) if L.probe then return 1 end return CAP end
 local function take_slot(L)
   local token = redis.call('INCR', SEQ)
   redis.call('ZADD', L.slots, IN_USE, token)
+  -- SEND-SAFETY: (of the plan) an older deadline of the key must not take a slot away that is in use.
+  redis.call('PEXPIRE', L.slots, hold_of(L) + 3600000)
   L.cnt = L.cnt + 1
   put(L, 'cnt', L.cnt)
   return token
@@ -144,6 +148,22 @@ end
 
 -- A request that certainly was never made gives its slot back at once.
 local function drop_slot(L, token) redis.call('ZREM', L.slots, token) end
+
+-- The plan that an answer's headers tell; documented limits lie between 1 and 1,000.
+local function learn_plan(L, limit, window)
+  if limit and limit > 0 and limit ~= L.lim then
+    L.lim = math.min(limit, 1000)
+    put(L, 'lim', L.lim)
+  end
+  if window and window > 0 and window ~= L.win then
+    local before = hold_of(L)
+    L.win = window
+    put(L, 'win', window)
+    -- The slots already timed were counted by the old window.
+    local slots = redis.call('ZRANGEBYSCORE', L.slots, '-inf', '(' .. string.format('%.0f', IN_USE), 'LIMIT', 0, 3000)
+    for _, token in ipairs(slots) do redis.call('ZINCRBY', L.slots, hold_of(L) - before, token) end
+  end
+end
 
 -- Holds the lane invariant: in `ready` exactly when a message is due, the lane is neither paused nor parked, and
 -- fewer than its cap are in flight; the score is the first instant at which it may send.
@@ -234,5 +254,3 @@ local function gate_until()
   if until_ms and until_ms > now then return until_ms end
   return nil
 end
-
-local function ms(n) return string.format('%.0f', n) end

@@ -9,26 +9,14 @@ local function learn(L, f, limit, window, remaining)
   if f.cnt <= L.seen then return end
   L.seen = f.cnt
   put(L, 'seen', L.seen)
-  if limit and limit > 0 and limit ~= L.lim then
-    L.lim = limit
-    put(L, 'lim', limit)
-  end
-  if window and window > 0 and window ~= L.win then
-    local shift = window - L.win
-    L.win = window
-    put(L, 'win', window)
-    -- The slots already timed were counted by the old window.
-    local slots = redis.call('ZRANGEBYSCORE', L.slots, '-inf', '(' .. ms(IN_USE), 'LIMIT', 0, 500)
-    for _, token in ipairs(slots) do redis.call('ZINCRBY', L.slots, shift, token) end
-  end
+  learn_plan(L, limit, window)
   if remaining and limit then
     -- Ours can't be more than what was in use at the claim plus every claim since. More than that at the server means
     -- that somebody else spends this quota: phantom slots stand for it.
     local ours = f.used + (L.cnt - f.cnt)
-    local foreign = math.min((limit - remaining) - ours, limit)
-    for _ = 1, foreign do
-      redis.call('ZADD', L.slots, now + hold_of(L), redis.call('INCR', SEQ))
-    end
+    local foreign = math.min((limit - remaining) - ours, L.lim)
+    -- They count like claims, so that answers already under way don't tell the same ones a second time.
+    for _ = 1, foreign do time_slot(L, take_slot(L), 0) end
   end
 end
 
@@ -50,15 +38,14 @@ for i = 3, #ARGV, 10 do
     answer(5, 0)
   elseif not live and not late then
     if not f and m.note ~= '' and token_of(m.note) == token then answer(2, m.state) else answer(4, m.state) end
-  elseif late and kind == 'unknown' then
+  elseif late and (kind == 'unknown' or kind == 'released') then
+    -- SEND-SAFETY: neither is evidence. Who gives a message back after the intent doesn't say that nothing was sent.
     answer(2, HELD)
   else
     touch(L)
     if live then
       leave_flight(L, m, f)
-      if kind == 'released' then
-        drop_slot(L, token)
-      elseif f.state == CLAIMED then
+      if f.state == CLAIMED then
         -- No intent, so no POST: the slot was never used.
         drop_slot(L, token)
       else

@@ -25,7 +25,6 @@ if how == 'throttled' then
   put(L, 'pen', L.pen)
 end
 local limit, window = tonumber(ARGV[9]), tonumber(ARGV[10])
-if limit and limit > 0 and limit ~= L.lim then put(L, 'lim', limit); L.lim = limit end
-if window and window > 0 and window ~= L.win then put(L, 'win', window); L.win = window end
+learn_plan(L, limit, window)
 save()
 return {}

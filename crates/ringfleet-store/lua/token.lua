@@ -31,6 +31,8 @@ if ARGV[3] == 'store' then
   return 1
 end
 
-if v[4] == worker then redis.call('HDEL', key, 'who', 'lock') end
+-- One who lost the renewal may have been refused only because the winner's refresh ended its token: not heard.
+if v[4] ~= worker then return 1 end
+redis.call('HDEL', key, 'who', 'lock')
 if ARGV[7] ~= '' then redis.call('HSET', key, 'dead', ARGV[6], 'why', ARGV[7]) end
 return 1

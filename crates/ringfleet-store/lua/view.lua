@@ -1,7 +1,7 @@
 -- view: reads, changes nothing.
 -- ARGV     3 what, then: message id · list state limit · lane name · lanes limit · stats · gate
 -- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
---          stats: { now, lanes ready, lanes waiting, oldest due ('' = none), state, count, ... };  gate: { stop, until, reason }
+--          stats: { now, lanes ready, lanes waiting, oldest due ('' = none), state, count, ... };  gate: {} = open, or { stop, until, reason }
 
 local what = ARGV[3]
 
@@ -43,7 +43,9 @@ elseif what == 'lanes' then
   for _, name in ipairs(redis.call('ZRANGE', DUE, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
   return out
 elseif what == 'gate' then
-  return redis.call('HMGET', GATE, 'stop', 'until', 'reason')
+  local g = redis.call('HMGET', GATE, 'stop', 'until', 'reason')
+  if not g[1] and not gate_until() then return {} end
+  return { g[1] or '', g[2] or '', g[3] or '' }
 end
 
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]

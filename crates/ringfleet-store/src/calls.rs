@@ -189,9 +189,14 @@ impl Stats {
 pub enum Gate {
     Open,
     /// The kill switch: nothing is claimed or begun until it is opened again.
-    Stopped { reason: String },
+    Stopped {
+        reason: String,
+    },
     /// A penalty wider than a lane: nothing is claimed or begun until then.
-    Until { until: Millis, reason: String },
+    Until {
+        until: Millis,
+        reason: String,
+    },
 }
 
 /// A fleet-wide session of one extension. The token itself is opaque here; the worker seals it.
@@ -217,9 +222,14 @@ impl std::fmt::Debug for TokenRecord {
 pub enum TokenLease {
     Valid(TokenRecord),
     /// The caller is the one who renews it; the old record, if any, helps to refresh.
-    Renew { generation: u64, old: Option<TokenRecord> },
+    Renew {
+        generation: u64,
+        old: Option<TokenRecord>,
+    },
     /// Another worker is at it; ask again after this time.
     Busy(Duration),
     /// The credential with this fingerprint was refused for good: no login until it changes.
-    Dead { reason: String },
+    Dead {
+        reason: String,
+    },
 }

@@ -184,8 +184,7 @@ impl FromStr for LaneId {
     fn from_str(text: &str) -> Result<Self, IdError> {
         let bad = || IdError::Lane { name: text.chars().take(64).collect() };
         let mut parts = text.split('/');
-        let (Some(app), Some(extension), Some(group), None) =
-            (parts.next(), parts.next(), parts.next(), parts.next())
+        let (Some(app), Some(extension), Some(group), None) = (parts.next(), parts.next(), parts.next(), parts.next())
         else {
             return Err(bad());
         };
@@ -202,8 +201,7 @@ pub struct WorkerId(String);
 impl WorkerId {
     /// `name` is for people; the random end makes the incarnation unique.
     pub fn incarnation(name: &str) -> Self {
-        let name: String =
-            name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
+        let name: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').take(40).collect();
         Self(format!("{name}.{}", ulid::Ulid::generate()))
     }
 

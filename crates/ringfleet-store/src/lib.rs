@@ -30,7 +30,6 @@ pub use crate::{
     ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},
     message::{Lease, LeaseRef, MessageView, Millis, NewMessage, Priority, Private, State},
     plan::{LaneRules, Plan, PlanSeen},
-    
-    
+    redis::RedisStore,
     store::{MAX_BATCH, MAX_RECOVERIES, SharedStore, Store, StoreError, TokenAsk},
 };

@@ -88,10 +88,7 @@ impl State {
 
     /// Nothing more happens to it by itself. `Held` is not an end: somebody has to decide.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            State::Sent | State::Rejected | State::Expired | State::Cancelled | State::Dead
-        )
+        matches!(self, State::Sent | State::Rejected | State::Expired | State::Cancelled | State::Dead)
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {

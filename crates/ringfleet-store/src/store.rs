@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use futures::future::BoxFuture;
 
 use crate::{
     calls::{
@@ -10,7 +11,7 @@ use crate::{
         Settlement, Stats, TokenLease,
     },
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{LeaseRef, MessageView, NewMessage, State},
+    message::{LeaseRef, MessageView, Millis, NewMessage, State},
     plan::PlanSeen,
 };
 
@@ -108,9 +109,13 @@ pub trait Store: Send + Sync + 'static {
         dead: Option<&str>,
     ) -> Result<(), StoreError>;
 
-    /// Returns when work may have come in, or after `timeout`. Cancel-safe. Wake-ups may be lost, so the timeout counts.
-    async fn work_hint(&self, timeout: Duration);
+    /// Resolves when work may have come in since *this call* (not since the first poll): take it before a claim and await
+    /// it after an empty one, and nothing that came in between is overlooked. A hint may be lost with a connection, so
+    /// await it beside a timer. Dropping it is free.
+    fn work_hint(&self) -> BoxFuture<'static, ()>;
 
+    /// The time that the store judges by.
+    async fn now(&self) -> Result<Millis, StoreError>;
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
     /// `redis` or `sqlite`.
@@ -131,7 +136,11 @@ pub struct TokenAsk<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     #[error("store can't be reached during {call}")]
-    Unavailable { call: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Unavailable {
+        call: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("store is full and refuses new messages during {call}; raise its memory limit or let the fleet drain it")]
     Full { call: &'static str },
     #[error("store refused {call}: {reason}")]

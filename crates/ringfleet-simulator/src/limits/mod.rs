@@ -50,10 +50,6 @@ impl Plan {
             Group::Light => config.limits.light,
             Group::Auth => config.limits.auth,
         };
-        Self {
-            limit,
-            window: nanos(config.window),
-            penalty: nanos(config.penalty()),
-        }
+        Self { limit, window: nanos(config.window), penalty: nanos(config.penalty()) }
     }
 }

@@ -61,11 +61,7 @@ impl Window {
 mod tests {
     use super::*;
 
-    const PLAN: Plan = Plan {
-        limit: 3,
-        window: 100,
-        penalty: 50,
-    };
+    const PLAN: Plan = Plan { limit: 3, window: 100, penalty: 50 };
 
     fn verdicts(times: &[Nanos]) -> Vec<Verdict> {
         let mut window = Window::default();
@@ -85,9 +81,7 @@ mod tests {
         // The penalty of t=40 would end at 90; the call at 89 moves it to 139, the one at 138 to 188.
         assert_eq!(
             verdicts(&[10, 20, 30, 40, 89, 138, 187, 237]),
-            [
-                Admitted, Admitted, Admitted, OverLimit, InPenalty, InPenalty, InPenalty, Admitted
-            ]
+            [Admitted, Admitted, Admitted, OverLimit, InPenalty, InPenalty, InPenalty, Admitted]
         );
     }
 }

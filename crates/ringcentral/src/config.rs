@@ -1,0 +1,78 @@
+//! Settings of a client.
+
+use std::fmt;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::guard::GuardMode;
+use crate::plan::UsagePlans;
+use crate::secret::{ClientId, ClientSecret};
+use crate::server::ServerUrl;
+
+/// Settings of a [`Client`](crate::Client): plain data, with defaults from [`new`](Self::new).
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    pub server: ServerUrl,
+    pub client_id: ClientId,
+    pub client_secret: ClientSecret,
+    /// Name resolution, TCP and TLS together: 3 s.
+    pub connect_timeout: Duration,
+    /// One call from its start to the last byte of its answer: 15 s. Waiting for the guard is not in it.
+    pub total_timeout: Duration,
+    /// Largest answer of a send, a token call and any error: 64 KiB. A larger one counts as unreadable.
+    pub answer_cap_bytes: usize,
+    /// Largest page of a list: 4 MiB (1000 records, the documented most, take about 1 MiB).
+    pub list_cap_bytes: usize,
+    /// An idle connection is closed after this, before the server does: 20 s. A request written to a connection that the
+    /// server just closed would be lost.
+    pub pool_idle_timeout: Duration,
+    pub user_agent: String,
+    pub proxy: ProxyChoice,
+    pub plans: UsagePlans,
+    pub guard_mode: GuardMode,
+    /// How long a call may wait for its turn in [`GuardMode::Limiter`]: 90 s, which outlasts a penalty.
+    pub guard_patience: Duration,
+}
+
+impl ClientConfig {
+    pub fn new(server: ServerUrl, client_id: ClientId, client_secret: ClientSecret) -> Self {
+        Self {
+            server,
+            client_id,
+            client_secret,
+            connect_timeout: Duration::from_secs(3),
+            total_timeout: Duration::from_secs(15),
+            answer_cap_bytes: 64 * 1024,
+            list_cap_bytes: 4 * 1024 * 1024,
+            pool_idle_timeout: Duration::from_secs(20),
+            user_agent: concat!("ringfleet/", env!("CARGO_PKG_VERSION")).to_owned(),
+            proxy: ProxyChoice::Direct,
+            plans: UsagePlans::default(),
+            guard_mode: GuardMode::default(),
+            guard_patience: Duration::from_secs(90),
+        }
+    }
+}
+
+/// The way out. The environment's proxy variables count only if that is asked for: they are set by others, and every
+/// token and text would pass that proxy's connection.
+#[derive(Clone, Default)]
+pub enum ProxyChoice {
+    #[default]
+    Direct,
+    /// `HTTPS_PROXY` and the like.
+    Environment,
+    /// A proxy's URL, which may hold its password.
+    Url(SecretString),
+}
+
+impl fmt::Debug for ProxyChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "Direct",
+            Self::Environment => "Environment",
+            Self::Url(_) => "Url([redacted])",
+        })
+    }
+}

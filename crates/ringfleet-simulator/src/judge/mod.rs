@@ -1,0 +1,7 @@
+//! The judge: figures from what arrived. It never asks the limiter what the limiter thought, except to count its refusals.
+
+mod arithmetic;
+mod report;
+
+pub(crate) use report::report;
+pub use report::{LaneReport, Report, ReportScope};

@@ -1,0 +1,105 @@
+//! The ledger as others read it: one JSON object a line.
+
+use serde::{Deserialize, Serialize};
+
+use super::entry::{SmsEntry, SmsOutcome, TokenEntry, TokenOutcome};
+use crate::limits::Verdict;
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LedgerLine {
+    Sms(SmsLine),
+    Token(TokenLine),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SmsLine {
+    /// Arrival, nanoseconds since the start of the simulator.
+    pub at_ns: u64,
+    pub extension: String,
+    /// E.164; missing, like `to` and `text_hash`, when the request could not be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The first recipient.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// See [`text_hash`](crate::text_hash).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_hash: Option<String>,
+    /// Only of accepted messages, and only on request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// `accepted`, `throttled`, `rejected` or `faulted`.
+    pub outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    pub used: u32,
+    pub in_penalty: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenLine {
+    pub at_ns: u64,
+    /// Missing when the credential names no known user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
+    /// `jwt`, `refresh_token`, `password`, `revoke` or `unknown`.
+    pub grant: String,
+    /// `issued`, `revoked`, `throttled`, `refused` or `faulted`.
+    pub outcome: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    pub in_penalty: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+impl SmsLine {
+    pub(crate) fn new(extension_id: u64, entry: &SmsEntry, text: Option<&str>) -> Self {
+        let (outcome, id, code) = match entry.outcome {
+            SmsOutcome::Accepted { id, .. } => ("accepted", Some(id), None),
+            SmsOutcome::Throttled => ("throttled", None, None),
+            SmsOutcome::Rejected(code) => ("rejected", None, Some(code)),
+            SmsOutcome::Faulted => ("faulted", None, None),
+        };
+        Self {
+            at_ns: entry.at,
+            extension: extension_id.to_string(),
+            from: entry.parties.map(|(from, _)| from.to_string()),
+            to: entry.parties.map(|(_, to)| to.to_string()),
+            text_hash: entry.parties.map(|_| format!("{:016x}", entry.text_hash)),
+            text: text.map(str::to_owned),
+            outcome: outcome.to_owned(),
+            id,
+            code: code.map(str::to_owned),
+            used: entry.used,
+            in_penalty: entry.verdict == Verdict::InPenalty,
+            fault: entry.fault.map(str::to_owned),
+        }
+    }
+}
+
+impl TokenLine {
+    pub(crate) fn new(entry: &TokenEntry) -> Self {
+        let (outcome, code) = match entry.outcome {
+            TokenOutcome::Issued => ("issued", None),
+            TokenOutcome::Revoked => ("revoked", None),
+            TokenOutcome::Throttled => ("throttled", None),
+            TokenOutcome::Refused(code) => ("refused", Some(code)),
+            TokenOutcome::Faulted => ("faulted", None),
+        };
+        Self {
+            at_ns: entry.at,
+            extension: entry.extension_id.map(|id| id.to_string()),
+            grant: entry.grant.to_owned(),
+            outcome: outcome.to_owned(),
+            code: code.map(str::to_owned),
+            in_penalty: entry.verdict == Verdict::InPenalty,
+            fault: entry.fault.map(str::to_owned),
+        }
+    }
+}

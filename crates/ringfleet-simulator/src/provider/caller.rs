@@ -1,0 +1,95 @@
+//! Who calls, and whether the plan lets them: the first thing that happens to any request.
+
+use axum::response::Response;
+use http::{HeaderMap, header};
+
+use super::answer::rate_headers;
+use super::error::ApiError;
+use crate::clock::Nanos;
+use crate::limits::{Admission, Group};
+use crate::world::{TokenKind, TokenProblem, World};
+
+/// A user with a live token whose request the limiter has counted, admitted or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Caller {
+    pub(super) index: usize,
+    pub(super) admission: Admission,
+}
+
+/// `at` is the arrival of the request's head: the limiter must not see the time that the body took.
+pub(super) fn identify(world: &World, headers: &HeaderMap, group: Group, at: Nanos) -> Result<Caller, ApiError> {
+    let token = bearer(headers)?;
+    let index = world
+        .directory
+        .token_owner(TokenKind::Access, token)
+        .ok_or_else(|| ApiError::token("OAU-149", "Invalid access token"))?;
+    let mut extension = world.extension(index);
+    extension.sessions.check(&world.config, token, at).map_err(|problem| match problem {
+        TokenProblem::Expired => ApiError::token("OAU-128", "Access token expired"),
+        TokenProblem::Corrupted => ApiError::token("OAU-129", "Access token corrupted"),
+        TokenProblem::NotFound => ApiError::token("OAU-213", "Token not found"),
+    })?;
+    let admission = extension.arrive(group, world.plan(group), at);
+    Ok(Caller { index, admission })
+}
+
+/// `Bearer` in any case: the JavaScript client writes it small (seen on the wire).
+fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let header = headers
+        .get(header::AUTHORIZATION)
+        .ok_or_else(|| ApiError::no_authorization("AGW-401", "Authorization header is missing"))?;
+    header
+        .to_str()
+        .ok()
+        .and_then(|header| header.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| ApiError::no_authorization("AGW-402", "Authorization header is invalid"))
+}
+
+/// Ids in a path: `~` stands for the caller's own.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) account: &'a str,
+    pub(super) extension: Option<&'a str>,
+}
+
+impl Place<'_> {
+    /// The account must be the caller's, and so must the extension: the app has no extended scope.
+    pub(super) fn check(&self, world: &World, caller: &Caller) -> Result<(), ApiError> {
+        let is = |raw: &str, id: u64| raw == "~" || raw.parse() == Ok(id);
+        if !is(self.account, world.directory.account_id()) {
+            return Err(ApiError::not_found("accountId"));
+        }
+        let Some(extension) = self.extension else {
+            return Ok(());
+        };
+        if is(extension, world.directory.extension_id(caller.index)) {
+            return Ok(());
+        }
+        match extension.parse().ok().and_then(|id| world.directory.index_of(id)) {
+            Some(_) => Err(ApiError::other_extension()),
+            None => Err(ApiError::not_found("extensionId")),
+        }
+    }
+}
+
+/// A plain reading request: identify, count, check the path, answer with the rate headers.
+pub(super) fn serve(
+    world: &World,
+    headers: &HeaderMap,
+    group: Group,
+    place: Option<Place<'_>>,
+    answer: impl FnOnce(&Caller) -> Result<Response, ApiError>,
+) -> Response {
+    let caller = match identify(world, headers, group, world.clock.now()) {
+        Ok(caller) => caller,
+        Err(error) => return error.response(),
+    };
+    let answer = if caller.admission.refused() {
+        Err(ApiError::throttled())
+    } else {
+        place.map_or(Ok(()), |place| place.check(world, &caller)).and_then(|()| answer(&caller))
+    };
+    rate_headers(answer.unwrap_or_else(|error| error.response()), &caller.admission)
+}

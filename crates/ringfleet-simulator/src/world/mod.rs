@@ -1,0 +1,127 @@
+//! Everything that the simulator knows. Each extension stands behind its own lock, held for microseconds and never across an await.
+
+mod directory;
+mod extension;
+mod message;
+mod number;
+mod seed;
+mod session;
+
+pub use directory::Account;
+pub(crate) use directory::{Directory, TokenKind};
+pub(crate) use extension::Extension;
+pub(crate) use message::{Delivery, Message};
+pub(crate) use number::{Number, NumberProblem};
+pub(crate) use seed::mix;
+pub(crate) use session::{Lifetimes, RefreshProblem, Session, SessionRules, TokenProblem};
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::clock::Clock;
+use crate::config::SimulatorConfig;
+use crate::faults::FaultRules;
+use crate::ledger::{LedgerFile, TokenEntry};
+use crate::limits::{Group, Lane, Plan};
+
+pub(crate) struct World {
+    pub(crate) config: SimulatorConfig,
+    pub(crate) base_url: String,
+    pub(crate) clock: Clock,
+    pub(crate) directory: Directory,
+    pub(crate) extensions: Box<[Mutex<Extension>]>,
+    pub(crate) app: Mutex<App>,
+    pub(crate) faults: FaultRules,
+    pub(crate) ledger_file: LedgerFile,
+    pub(crate) counters: Counters,
+    pub(crate) shutdown: watch::Receiver<bool>,
+    plans: [Plan; 4],
+}
+
+/// What belongs to the app (the client id) and to no extension.
+#[derive(Default)]
+pub(crate) struct App {
+    /// Token requests per app: all of them with `auth_per_app`, else those whose user can't be told.
+    pub(crate) auth: Lane,
+    pub(crate) token_log: Vec<TokenEntry>,
+}
+
+#[derive(Default)]
+pub(crate) struct Counters {
+    requests: AtomicU64,
+    messages: AtomicU64,
+    secrets: AtomicU64,
+    /// Sends that no extension could be found for: no token, or a dead one.
+    pub(crate) sms_unauthorized: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn next_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Message ids look like RingCentral's: large, rising, with gaps.
+    pub(crate) fn next_message_id(&self) -> u64 {
+        let n = self.messages.fetch_add(1, Ordering::Relaxed);
+        2_500_000_000_000 + n * 8 + mix(n) % 8
+    }
+
+    pub(crate) fn next_secret(&self) -> u64 {
+        self.secrets.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl World {
+    pub(crate) fn new(
+        config: SimulatorConfig,
+        base_url: String,
+        ledger_file: LedgerFile,
+        shutdown: watch::Receiver<bool>,
+    ) -> Self {
+        let extensions = (0..config.extensions).map(|_| Mutex::new(Extension::default())).collect();
+        Self {
+            base_url,
+            clock: Clock::start(),
+            directory: Directory::new(&config),
+            extensions,
+            app: Mutex::default(),
+            faults: FaultRules::new(config.seed),
+            ledger_file,
+            counters: Counters::default(),
+            shutdown,
+            plans: Group::ALL.map(|group| Plan::of(&config, group)),
+            config,
+        }
+    }
+
+    pub(crate) fn plan(&self, group: Group) -> &Plan {
+        &self.plans[group as usize]
+    }
+
+    /// `index` comes from the directory, which knows no others.
+    pub(crate) fn extension(&self, index: usize) -> MutexGuard<'_, Extension> {
+        lock(&self.extensions[index])
+    }
+
+    pub(crate) fn app(&self) -> MutexGuard<'_, App> {
+        lock(&self.app)
+    }
+
+    pub(crate) fn session_rules(&self) -> SessionRules<'_> {
+        SessionRules { config: &self.config, directory: &self.directory, counters: &self.counters }
+    }
+
+    /// Resolves when the simulator stops; what hangs on purpose waits for it.
+    pub(crate) async fn stopped(&self) {
+        let mut shutdown = self.shutdown.clone();
+        // An error means that the simulator was dropped: stopped as well.
+        let _ = shutdown.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// A panic in one request must not take the extension away from the others: no state here spans several writes that matter.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,99 @@
+//! A message as Redis keeps it; the layout stands in `lua/lib.lua`.
+
+use crate::{
+    ids::{LaneId, LeaseToken, MessageId},
+    message::{Lease, MessageView, Millis, Priority, Private, State},
+};
+
+pub(super) struct Blob {
+    pub(super) priority: Priority,
+    pub(super) attempt: u32,
+    pub(super) recoveries: u32,
+    pub(super) created_at: Millis,
+    pub(super) send_at: Option<Millis>,
+    pub(super) send_by: Option<Millis>,
+    pub(super) lane: LaneId,
+    pub(super) from: Private,
+    pub(super) to: Private,
+    pub(super) note: String,
+    pub(super) text: Private,
+}
+
+impl Blob {
+    pub(super) fn parse(raw: &[u8]) -> Option<Self> {
+        let (head, mut rest) = raw.split_at_checked(44)?;
+        let millis = |at: usize| -> Option<Millis> { Some(i64::from_be_bytes(head.get(at..at + 8)?.try_into().ok()?)) };
+        let mut word = || -> Option<String> {
+            let end = rest.iter().position(|byte| *byte == 0)?;
+            let word = String::from_utf8(rest[..end].to_vec()).ok()?;
+            rest = &rest[end + 1..];
+            Some(word)
+        };
+        let (lane, from, to, note) = (word()?, word()?, word()?, word()?);
+        Some(Self {
+            priority: Priority::from_code(head[1])?,
+            attempt: head[2].into(),
+            recoveries: head[3].into(),
+            created_at: millis(4)?,
+            send_at: millis(12)?.into_time(),
+            send_by: millis(20)?.into_time(),
+            lane: lane.parse().ok()?,
+            from: Private::new(from),
+            to: Private::new(to),
+            note,
+            text: Private::new(String::from_utf8(rest.to_vec()).ok()?),
+        })
+    }
+
+    pub(super) fn into_lease(self, id: MessageId, token: LeaseToken) -> Lease {
+        Lease {
+            id,
+            token,
+            due_at: self.created_at.max(self.send_at.unwrap_or(0)),
+            lane: self.lane,
+            from: self.from,
+            to: self.to,
+            text: self.text,
+            priority: self.priority,
+            attempt: self.attempt,
+            recoveries: self.recoveries,
+            created_at: self.created_at,
+        }
+    }
+
+    /// `state` is the state now: a waiting blob does not tell scheduled, claimed and sending apart.
+    pub(super) fn into_view(self, id: MessageId, state: State) -> MessageView {
+        let mut note = self.note.split('|');
+        let reason = note.next().unwrap_or_default().to_owned();
+        let provider_id = note.next().filter(|id| !id.is_empty()).map(str::to_owned);
+        let finished_at = note.next().and_then(|at| at.parse().ok());
+        MessageView {
+            id,
+            lane: self.lane,
+            state,
+            from: self.from,
+            to: self.to,
+            text: self.text,
+            priority: self.priority,
+            attempt: self.attempt,
+            recoveries: self.recoveries,
+            created_at: self.created_at,
+            send_at: self.send_at,
+            send_by: self.send_by,
+            reason,
+            provider_id,
+            finished_at,
+        }
+    }
+}
+
+trait IntoTime {
+    fn into_time(self) -> Option<Millis>;
+}
+
+impl IntoTime for Millis {
+    /// Zero stands for "no such time".
+    fn into_time(self) -> Option<Millis> {
+        (self != 0).then_some(self)
+    }
+}

@@ -1,0 +1,349 @@
+//! The transitions: one function a script, arguments in, closed enums out.
+
+use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+
+use redis::Value;
+
+use super::{
+    RedisStore,
+    blob::Blob,
+    millis,
+    scripts::{bytes, number, text, unreadable},
+};
+use crate::{
+    calls::{
+        Acquired, Begin, Claim, ClaimRequest, Enqueued, Outcome, Reaped, Release, Settled, Settlement, TokenLease,
+        TokenRecord,
+    },
+    ids::{LaneId, LeaseToken, MessageId, WorkerId},
+    message::{LeaseRef, NewMessage, State},
+    plan::PlanSeen,
+    store::{MAX_BATCH, MAX_RECOVERIES, StoreError, TokenAsk},
+};
+
+/// A claim gives out no more than this at once, so that no script runs long.
+const MAX_CLAIM: u32 = 128;
+/// How long a key's home shard remembers its lane, beyond the message's own `send_at`.
+const REMEMBER_KEY: Duration = Duration::from_secs(60 * 86_400);
+
+/// A lease token outside of Redis carries its shard in the low bits, so that the calls after a claim find it.
+const SHARD_BITS: u32 = 6;
+
+fn public_token(raw: i64, shard: usize) -> LeaseToken {
+    LeaseToken((raw as u64) << SHARD_BITS | shard as u64)
+}
+
+fn raw_token(token: LeaseToken) -> u64 {
+    token.0 >> SHARD_BITS
+}
+
+fn shard_of(token: LeaseToken, shards: usize) -> usize {
+    (token.0 & ((1 << SHARD_BITS) - 1)) as usize % shards
+}
+
+/// Reasons and codes become part of a note: short, and without its separator.
+pub(super) fn short(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control() && *c != '|').take(120).collect()
+}
+
+impl RedisStore {
+    pub(super) async fn enqueue_all(&self, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
+        let mut answers = vec![None; batch.len()];
+        let ids: Vec<MessageId> =
+            batch.iter().map(|m| m.key.as_ref().map_or_else(MessageId::random, MessageId::from_key)).collect();
+        let foreign = self.reserve_keys(batch, &ids).await?;
+        let mut by_tag: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, message) in batch.iter().enumerate() {
+            if foreign[at] {
+                answers[at] = Some(Enqueued::Conflict(ids[at]));
+            } else {
+                by_tag.entry(self.tag_of_lane(&message.lane)).or_default().push(at);
+            }
+        }
+        for (tag, places) in by_tag {
+            for places in places.chunks(MAX_BATCH) {
+                let mut call = self.prepare(&self.scripts.enqueue, tag);
+                for &at in places {
+                    let m = &batch[at];
+                    call.arg(ids[at].as_bytes()).arg(m.priority as u8);
+                    call.arg(m.send_at.unwrap_or(0).max(0)).arg(m.send_by.unwrap_or(0).max(0));
+                    call.arg(m.fingerprint().as_bytes()).arg(m.lane.as_str());
+                    call.arg(m.from.expose()).arg(m.to.expose()).arg(m.text.expose());
+                }
+                let reply: Vec<i64> = self.link.run("enqueue", &call).await?;
+                if reply.len() != places.len() {
+                    return Err(unreadable("enqueue", "a wrong number of answers"));
+                }
+                for (&at, code) in places.iter().zip(reply) {
+                    answers[at] = Some(match code {
+                        1 => Enqueued::Accepted(ids[at]),
+                        2 => Enqueued::Duplicate(ids[at]),
+                        _ => Enqueued::Conflict(ids[at]),
+                    });
+                }
+            }
+        }
+        answers.into_iter().collect::<Option<_>>().ok_or_else(|| unreadable("enqueue", "a message without an answer"))
+    }
+
+    /// With several shards, asks each key's home whether it belongs to another lane. `true` = it does.
+    async fn reserve_keys(&self, batch: &[NewMessage], ids: &[MessageId]) -> Result<Vec<bool>, StoreError> {
+        let mut foreign = vec![false; batch.len()];
+        if self.tags.len() == 1 {
+            return Ok(foreign);
+        }
+        let mut by_tag: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        for (at, _) in batch.iter().enumerate().filter(|(_, m)| m.key.is_some()) {
+            by_tag.entry(self.tag_of_id(&ids[at])).or_default().push(at);
+        }
+        for (tag, places) in by_tag {
+            let mut call = self.prepare(&self.scripts.reserve, tag);
+            for &at in &places {
+                let ahead = batch[at].send_at.unwrap_or(0).saturating_sub(self.clock.local_now()).max(0);
+                call.arg(ids[at].as_bytes()).arg(batch[at].lane.as_str()).arg(ahead + millis(REMEMBER_KEY));
+            }
+            let reply: Vec<i64> = self.link.run("enqueue", &call).await?;
+            for (at, ours) in places.into_iter().zip(reply) {
+                foreign[at] = ours != 1;
+            }
+        }
+        Ok(foreign)
+    }
+
+    pub(super) async fn claim_from_shards(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
+        let mut claim = Claim::default();
+        let first = self.turn.fetch_add(1, Ordering::Relaxed);
+        for step in 0..self.tags.len() {
+            let free = request.free_slots.min(MAX_CLAIM).saturating_sub(claim.leases.len() as u32);
+            if free == 0 {
+                claim.next_due = Some(Duration::ZERO);
+                break;
+            }
+            let shard = (first + step) % self.tags.len();
+            let mut call = self.prepare(&self.scripts.claim, &self.tags[shard]);
+            call.arg(request.worker.as_str()).arg(free).arg(millis(request.lease));
+            let answer = self.link.run::<Vec<Value>>("claim", &call).await;
+            // What other shards gave is kept: the leases exist, and the worker must learn of them.
+            let reply = match answer {
+                Err(error) if claim.leases.is_empty() => return Err(error),
+                Err(_) => break,
+                Ok(reply) => reply,
+            };
+            let (due, rest) = reply.split_first().ok_or_else(|| unreadable("claim", "an empty answer"))?;
+            if let Some(due) = number(due) {
+                let due = Duration::from_millis(due.max(0) as u64);
+                claim.next_due = Some(claim.next_due.map_or(due, |known| known.min(due)));
+            }
+            for lease in rest.chunks_exact(3) {
+                let parsed = (|| {
+                    let id = MessageId::from_bytes(bytes(&lease[0])?.try_into().ok()?);
+                    Some(Blob::parse(bytes(&lease[2])?)?.into_lease(id, public_token(number(&lease[1])?, shard)))
+                })();
+                match parsed {
+                    Some(lease) => claim.leases.push(lease),
+                    // A junk record must not take the batch with it: its lease ends, and after three it is dead.
+                    None => tracing::error!("a claimed record can't be read; it will be dead after three recoveries"),
+                }
+            }
+        }
+        Ok(claim)
+    }
+
+    /// Runs a script over leases shard by shard and gives one answer to each, in order.
+    async fn over_leases(
+        &self,
+        call: &'static str,
+        script: &redis::Script,
+        leases: &[LeaseRef],
+        lease: Duration,
+    ) -> Result<Vec<i64>, StoreError> {
+        let mut answers = vec![0; leases.len()];
+        for (shard, places) in self.by_shard(leases.iter().map(|lease| lease.token)) {
+            for places in places.chunks(MAX_BATCH) {
+                let mut invocation = self.prepare(script, &self.tags[shard]);
+                invocation.arg(millis(lease));
+                for &at in places {
+                    invocation.arg(leases[at].id.as_bytes()).arg(raw_token(leases[at].token));
+                }
+                let reply: Vec<i64> = self.link.run(call, &invocation).await?;
+                if reply.len() != places.len() {
+                    return Err(unreadable(call, "a wrong number of answers"));
+                }
+                for (&at, code) in places.iter().zip(reply) {
+                    answers[at] = code;
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    fn by_shard(&self, tokens: impl Iterator<Item = LeaseToken>) -> BTreeMap<usize, Vec<usize>> {
+        let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for (at, token) in tokens.enumerate() {
+            places.entry(shard_of(token, self.tags.len())).or_default().push(at);
+        }
+        places
+    }
+
+    pub(super) async fn begin_all(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<Begin>, StoreError> {
+        let answers = self.over_leases("begin_send", &self.scripts.begin_send, leases, lease).await?;
+        let begin = |code| match code {
+            1 => Begin::Go,
+            3 => Begin::Expired,
+            4 => Begin::PutBack,
+            // SEND-SAFETY: whatever is not a clear "go" sends nothing.
+            _ => Begin::LeaseLost,
+        };
+        Ok(answers.into_iter().map(begin).collect())
+    }
+
+    pub(super) async fn extend_all(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<bool>, StoreError> {
+        let answers = self.over_leases("extend", &self.scripts.extend, leases, lease).await?;
+        Ok(answers.into_iter().map(|code| code == 1).collect())
+    }
+
+    pub(super) async fn settle_all(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        let mut answers = vec![Settled::Missing; batch.len()];
+        for (shard, places) in self.by_shard(batch.iter().map(|s| s.lease.token)) {
+            for places in places.chunks(MAX_BATCH) {
+                let mut call = self.prepare(&self.scripts.settle, &self.tags[shard]);
+                for &at in places {
+                    let s = &batch[at];
+                    let none = Duration::ZERO;
+                    let (kind, word, delay, attempts) = match &s.outcome {
+                        Outcome::Sent { provider_id } => ("sent", provider_id.as_str(), none, 0),
+                        Outcome::Rejected { code } => ("rejected", code.as_str(), none, 0),
+                        Outcome::Unknown { reason } => ("unknown", reason.as_str(), none, 0),
+                        Outcome::Throttled { retry_after } => ("throttled", "", *retry_after, 0),
+                        Outcome::NotSent { delay } => ("not-sent", "", *delay, 0),
+                        Outcome::Parked { reason } => ("parked", reason.as_str(), none, 0),
+                        Outcome::Retry { code, delay, max_attempts } => ("retry", code.as_str(), *delay, *max_attempts),
+                        Outcome::Released => ("released", "released-after-intent", none, 0),
+                    };
+                    call.arg(s.lease.id.as_bytes()).arg(raw_token(s.lease.token)).arg(kind).arg(millis(s.age));
+                    call.arg(short(word)).arg(millis(delay)).arg(attempts);
+                    let seen = [s.seen.limit, s.seen.window_ms, s.seen.remaining];
+                    for header in seen {
+                        call.arg(header.map(|n| n.to_string()).unwrap_or_default());
+                    }
+                }
+                let reply: Vec<u8> =
+                    self.link.run::<Vec<i64>>("settle", &call).await?.into_iter().map(|n| n as u8).collect();
+                if reply.len() != places.len() * 2 {
+                    return Err(unreadable("settle", "a wrong number of answers"));
+                }
+                for (&at, pair) in places.iter().zip(reply.chunks_exact(2)) {
+                    let state = || State::from_code(pair[1]).ok_or_else(|| unreadable("settle", "an unknown state"));
+                    answers[at] = match pair[0] {
+                        1 => Settled::Done(state()?),
+                        2 => Settled::Again(state()?),
+                        3 => Settled::LateEvidence(state()?),
+                        4 => Settled::Stale,
+                        _ => Settled::Missing,
+                    };
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    pub(super) async fn reap_all(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError> {
+        let mut sum = Reaped::default();
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.reap, tag);
+            call.arg(limit.min(MAX_BATCH as u32)).arg(millis(retention)).arg(MAX_RECOVERIES);
+            let reply: Vec<u32> = self.link.run("reap", &call).await?;
+            let [requeued, unknown, poisoned, expired, pruned] =
+                reply.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))?;
+            sum.requeued += requeued;
+            sum.unknown += unknown;
+            sum.poisoned += poisoned;
+            sum.expired += expired;
+            sum.pruned += pruned;
+        }
+        Ok(sum)
+    }
+
+    pub(super) async fn acquire_slot(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {
+        let mut call = self.prepare(&self.scripts.slot, self.tag_of_lane(lane));
+        call.arg("acquire").arg(lane.as_str()).arg(millis(hold));
+        let (token, wait): (u64, u64) = self.link.run("acquire", &call).await?;
+        Ok(match token {
+            0 => Acquired::Wait(Duration::from_millis(wait)),
+            token => Acquired::Granted(LeaseToken(token)),
+        })
+    }
+
+    pub(super) async fn release_slot(
+        &self,
+        lane: &LaneId,
+        slot: LeaseToken,
+        how: Release,
+        age: Duration,
+        seen: PlanSeen,
+    ) -> Result<(), StoreError> {
+        let (kind, delay) = match how {
+            Release::Used => ("used", Duration::ZERO),
+            Release::Unused => ("unused", Duration::ZERO),
+            Release::Throttled { retry_after } => ("throttled", retry_after),
+        };
+        let mut call = self.prepare(&self.scripts.slot, self.tag_of_lane(lane));
+        call.arg("release").arg(lane.as_str()).arg(slot.0).arg(kind).arg(millis(age)).arg(millis(delay));
+        for header in [seen.limit, seen.window_ms] {
+            call.arg(header.map(|n| n.to_string()).unwrap_or_default());
+        }
+        self.link.run::<Value>("release", &call).await.map(drop)
+    }
+
+    pub(super) async fn lease_token(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        ask: TokenAsk<'_>,
+    ) -> Result<TokenLease, StoreError> {
+        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
+        call.arg("lease").arg(extension).arg(worker.as_str()).arg(millis(ask.needed));
+        call.arg(ask.known_bad.map(|n| n.to_string()).unwrap_or_default()).arg(ask.credential).arg(millis(ask.lock));
+        let reply: Vec<Value> = self.link.run("token_lease", &call).await?;
+        let bad = || unreadable("token_lease", "a wrong shape");
+        let [what, generation, sealed, expires, wait, why] = reply.as_slice() else { return Err(bad()) };
+        let generation = number(generation).ok_or_else(bad)? as u64;
+        let record = bytes(sealed).filter(|sealed| !sealed.is_empty()).map(|sealed| TokenRecord {
+            generation,
+            sealed: sealed.to_vec(),
+            expires_at: number(expires).unwrap_or(0),
+        });
+        match (number(what), record) {
+            (Some(1), Some(record)) => Ok(TokenLease::Valid(record)),
+            (Some(2), old) => Ok(TokenLease::Renew { generation, old }),
+            (Some(3), _) => Ok(TokenLease::Busy(Duration::from_millis(number(wait).unwrap_or(0).max(0) as u64))),
+            (Some(4), _) => Ok(TokenLease::Dead { reason: text(why).unwrap_or_default() }),
+            _ => Err(bad()),
+        }
+    }
+
+    pub(super) async fn store_token(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        generation: u64,
+        sealed: &[u8],
+        expires_in: Duration,
+    ) -> Result<bool, StoreError> {
+        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
+        call.arg("store").arg(extension).arg(worker.as_str()).arg(generation).arg(sealed).arg(millis(expires_in));
+        Ok(self.link.run::<i64>("token_store", &call).await? == 1)
+    }
+
+    pub(super) async fn fail_token(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        credential: &str,
+        dead: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
+        call.arg("failed").arg(extension).arg(worker.as_str()).arg(credential).arg(dead.map(short).unwrap_or_default());
+        self.link.run::<Value>("token_failed", &call).await.map(drop)
+    }
+}

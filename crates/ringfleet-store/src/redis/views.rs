@@ -1,0 +1,165 @@
+//! What operators and producers ask and order: single messages, lanes, totals, the gate.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::{
+    RedisStore,
+    blob::Blob,
+    calls::short,
+    scripts::{bytes, number, text, unreadable},
+};
+use crate::{
+    calls::{Cancelled, Gate, LaneView, Stats},
+    ids::{LaneId, MessageId},
+    message::{MessageView, Millis, State},
+    plan::Plan,
+    store::{MAX_BATCH, StoreError},
+};
+
+impl RedisStore {
+    pub(super) async fn control_lane(&self, what: &str, lane: &LaneId, value: &str) -> Result<(), StoreError> {
+        let mut call = self.prepare(&self.scripts.control, self.tag_of_lane(lane));
+        call.arg(what).arg(lane.as_str()).arg(value);
+        self.link.run::<Value>("control", &call).await.map(drop)
+    }
+
+    pub(super) async fn set_gate_everywhere(&self, gate: &Gate) -> Result<(), StoreError> {
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.control, tag);
+            call.arg("gate");
+            match gate {
+                Gate::Open => call.arg("open"),
+                Gate::Stopped { reason } => call.arg("stop").arg(short(reason)),
+                Gate::Until { until, reason } => call.arg("until").arg(*until).arg(short(reason)),
+            };
+            self.link.run::<Value>("set_gate", &call).await?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn read_gate(&self) -> Result<Gate, StoreError> {
+        let mut call = self.prepare(&self.scripts.view, &self.tags[0]);
+        call.arg("gate");
+        let reply: Vec<String> = self.link.run("gate", &call).await?;
+        let [stop, until, reason] = reply.as_slice() else { return Ok(Gate::Open) };
+        let reason = reason.clone();
+        match until.parse::<Millis>() {
+            _ if !stop.is_empty() => Ok(Gate::Stopped { reason }),
+            Ok(until) => Ok(Gate::Until { until, reason }),
+            Err(_) => Err(unreadable("gate", "a wrong shape")),
+        }
+    }
+
+    pub(super) async fn cancel_message(&self, id: &MessageId) -> Result<Cancelled, StoreError> {
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.control, tag);
+            call.arg("cancel").arg(id.as_bytes());
+            let (what, state): (u8, u8) = self.link.run("cancel", &call).await?;
+            match (what, State::from_code(state)) {
+                (1, _) => return Ok(Cancelled::Done),
+                (2, Some(state)) => return Ok(Cancelled::TooLate(state)),
+                _ => continue,
+            }
+        }
+        Ok(Cancelled::Missing)
+    }
+
+    pub(super) async fn read_message(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError> {
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.view, tag);
+            call.arg("message").arg(id.as_bytes());
+            let reply: Vec<Value> = self.link.run("get", &call).await?;
+            if let [blob, state] = reply.as_slice() {
+                let state = number(state).and_then(|code| State::from_code(code as u8));
+                let view = bytes(blob).and_then(Blob::parse).zip(state).map(|(blob, state)| blob.into_view(*id, state));
+                return view.map(Some).ok_or_else(|| unreadable("get", "a record that is no message"));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn list_messages(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
+        let mut views = Vec::new();
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.view, tag);
+            call.arg("list").arg(state as u8).arg(limit.clamp(1, MAX_BATCH as u32));
+            let reply: Vec<Vec<u8>> = self.link.run("list", &call).await?;
+            for pair in reply.chunks_exact(2) {
+                let id = <[u8; 16]>::try_from(pair[1].as_slice()).map(MessageId::from_bytes);
+                let (Some(blob), Ok(id)) = (Blob::parse(&pair[0]), id) else {
+                    return Err(unreadable("list", "a record that is no message"));
+                };
+                views.push(blob.into_view(id, state));
+            }
+        }
+        views.sort_by_key(|view| (std::cmp::Reverse(view.finished_at), std::cmp::Reverse(view.id)));
+        views.truncate(limit as usize);
+        Ok(views)
+    }
+
+    pub(super) async fn read_lane(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
+        let mut call = self.prepare(&self.scripts.view, self.tag_of_lane(lane));
+        call.arg("lane").arg(lane.as_str());
+        let reply: Vec<Vec<Value>> = self.link.run("lane", &call).await?;
+        reply.first().and_then(|row| lane_view(row)).ok_or_else(|| unreadable("lane", "a wrong shape"))
+    }
+
+    pub(super) async fn list_lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError> {
+        let mut views = Vec::new();
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.view, tag);
+            call.arg("lanes").arg(limit.clamp(1, MAX_BATCH as u32));
+            let reply: Vec<Vec<Value>> = self.link.run("lanes", &call).await?;
+            for row in &reply {
+                views.push(lane_view(row).ok_or_else(|| unreadable("lanes", "a wrong shape"))?);
+            }
+        }
+        views.sort_by(|a, b| (a.oldest_due, &a.lane).cmp(&(b.oldest_due, &b.lane)));
+        views.truncate(limit as usize);
+        Ok(views)
+    }
+
+    pub(super) async fn read_stats(&self) -> Result<Stats, StoreError> {
+        let mut stats = Stats::default();
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.view, tag);
+            call.arg("stats");
+            let reply: Vec<Value> = self.link.run("stats", &call).await?;
+            let [now, ready, waiting, oldest, counts @ ..] = reply.as_slice() else {
+                return Err(unreadable("stats", "a wrong shape"));
+            };
+            stats.now = number(now).unwrap_or(0);
+            stats.lanes_eligible += number(ready).unwrap_or(0).max(0) as u64;
+            stats.lanes_waiting += number(waiting).unwrap_or(0).max(0) as u64;
+            if let Some(due) = number(oldest) {
+                let age = Duration::from_millis((stats.now - due).max(0) as u64);
+                stats.oldest_due_age = stats.oldest_due_age.max(Some(age));
+            }
+            for pair in counts.chunks_exact(2) {
+                if let (Some(code), Some(n)) = (number(&pair[0]), number(&pair[1]))
+                    && let Some(state) = State::from_code(code as u8)
+                {
+                    stats.add(state, n.max(0) as u64);
+                }
+            }
+        }
+        Ok(stats)
+    }
+}
+
+fn lane_view(row: &[Value]) -> Option<LaneView> {
+    let [name, waiting, in_flight, used, limit, window, paused, parked, penalty, due] = row else { return None };
+    Some(LaneView {
+        lane: Some(text(name)?.parse::<LaneId>().ok()?),
+        waiting: number(waiting)? as u64,
+        in_flight: number(in_flight)? as u32,
+        slots_in_use: number(used)? as u32,
+        plan: Some(Plan { limit: number(limit)? as u32, window_ms: number(window)? as u32 }),
+        paused: number(paused)? == 1,
+        parked: text(parked).filter(|reason| !reason.is_empty()),
+        penalty_until: number(penalty),
+        oldest_due: number(due),
+    })
+}

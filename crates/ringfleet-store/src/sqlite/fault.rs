@@ -1,0 +1,54 @@
+//! What can go wrong inside a transition, and what the caller hears of it. Never a parameter's value: those are private.
+
+use rusqlite::ErrorCode;
+
+use crate::store::StoreError;
+
+#[derive(Debug)]
+pub(super) enum Fault {
+    Sql(rusqlite::Error),
+    /// A stored value that this version can't read.
+    Unreadable(&'static str),
+}
+
+pub(super) type Step<T> = Result<T, Fault>;
+
+impl From<rusqlite::Error> for Fault {
+    fn from(error: rusqlite::Error) -> Self {
+        Fault::Sql(error)
+    }
+}
+
+impl Fault {
+    pub(super) fn during(&self, call: &'static str) -> StoreError {
+        let error = match self {
+            Fault::Sql(error) => error,
+            Fault::Unreadable(what) => return StoreError::Unreadable { call, what: (*what).to_owned() },
+        };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::Full { call },
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen
+                | ErrorCode::OperationAborted
+                | ErrorCode::OperationInterrupted
+                | ErrorCode::OutOfMemory,
+            ) => StoreError::Unavailable { call, source: error.to_string().into() },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) | None => {
+                StoreError::Unreadable { call, what: error.to_string() }
+            }
+            Some(_) => StoreError::Refused { call, reason: error.to_string() },
+        }
+    }
+
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, Fault::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
+    }
+}
+
+/// For calls whose thread is gone, or whose group was rolled back by another one's failure.
+pub(super) fn unavailable(call: &'static str, why: &'static str) -> StoreError {
+    StoreError::Unavailable { call, source: why.into() }
+}

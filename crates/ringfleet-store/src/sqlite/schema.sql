@@ -1,0 +1,106 @@
+-- The embedded store. Each table is a key family of the Lua scripts; times are ms since 1970, 0 = none in a message.
+-- Rows of waiting and flying messages are small and stand apart from the texts, so that a claim or an intent writes
+-- a few pages however long the texts are.
+
+CREATE TABLE store (
+    one          INTEGER PRIMARY KEY CHECK (one = 1),
+    token        INTEGER NOT NULL,  -- the last lease or slot token given out; grows for ever
+    wake         INTEGER NOT NULL,  -- grows when work comes in; other processes watch it
+    gate_stopped INTEGER NOT NULL,
+    gate_until   INTEGER,
+    gate_reason  TEXT NOT NULL
+) STRICT;
+INSERT INTO store VALUES (1, 0, 0, 0, NULL, '');
+
+CREATE TABLE counters (state INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
+INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0);
+
+CREATE TABLE lanes (
+    n             INTEGER PRIMARY KEY,
+    name          TEXT NOT NULL UNIQUE,
+    penalty       INTEGER NOT NULL DEFAULT 0,
+    paused        INTEGER NOT NULL DEFAULT 0,
+    parked        TEXT,
+    probe         INTEGER NOT NULL DEFAULT 0,  -- one message alone, until it was answered
+    in_flight     INTEGER NOT NULL DEFAULT 0,
+    claims        INTEGER NOT NULL DEFAULT 0,  -- slots ever taken
+    heard         INTEGER NOT NULL DEFAULT 0,  -- the latest claim whose answer was listened to
+    learnt_limit  INTEGER,
+    learnt_window INTEGER,
+    slots         BLOB NOT NULL DEFAULT x'',   -- see slots.rs
+    waiting       INTEGER NOT NULL DEFAULT 0,  -- rows in queue
+    oldest_due    INTEGER,                     -- NULL = nothing waits
+    ready_at      INTEGER                      -- first instant at which it may send; NULL = not in the ready index
+) STRICT;
+CREATE INDEX lanes_ready ON lanes (ready_at, name) WHERE ready_at IS NOT NULL;
+CREATE INDEX lanes_due ON lanes (oldest_due, name) WHERE oldest_due IS NOT NULL;
+
+-- A waiting message has state 2 (ready); a row in schedule makes it scheduled, one in flight claimed or sending.
+CREATE TABLE messages (
+    n           INTEGER PRIMARY KEY,
+    id          BLOB NOT NULL UNIQUE,
+    lane        INTEGER NOT NULL,
+    state       INTEGER NOT NULL,
+    priority    INTEGER NOT NULL,
+    attempt     INTEGER NOT NULL DEFAULT 0,
+    recoveries  INTEGER NOT NULL DEFAULT 0,
+    created     INTEGER NOT NULL,
+    send_at     INTEGER NOT NULL,
+    send_by     INTEGER NOT NULL,
+    fingerprint BLOB NOT NULL,
+    sender      TEXT NOT NULL,
+    recipient   TEXT NOT NULL,
+    code        TEXT NOT NULL DEFAULT '',
+    provider_id TEXT NOT NULL DEFAULT '',
+    token       INTEGER NOT NULL DEFAULT 0,    -- of the lease that ended it
+    ended       INTEGER,                       -- NULL while it waits
+    expire_at   INTEGER,                       -- when reap looks at its send_by; NULL = never
+    text        TEXT NOT NULL
+) STRICT;
+CREATE INDEX messages_expiry ON messages (expire_at, id) WHERE expire_at IS NOT NULL;
+CREATE INDEX messages_finished ON messages (ended, id) WHERE state BETWEEN 5 AND 9;
+CREATE INDEX messages_looked_at ON messages (state, ended, id) WHERE state IN (9, 10);
+
+-- New messages go to the end, those given back before the first: `place` grows at one end and shrinks at the other.
+CREATE TABLE queue (
+    lane     INTEGER NOT NULL,
+    priority INTEGER NOT NULL,
+    place    INTEGER NOT NULL,
+    message  INTEGER NOT NULL UNIQUE,
+    due      INTEGER NOT NULL,
+    PRIMARY KEY (lane, priority, place)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE schedule (
+    due     INTEGER NOT NULL,
+    id      BLOB NOT NULL,
+    message INTEGER NOT NULL UNIQUE,
+    PRIMARY KEY (due, id)
+) STRICT, WITHOUT ROWID;
+
+-- `lane` and `send_by` are copies of what never changes, so that an intent need not touch the message.
+CREATE TABLE flight (
+    id          BLOB PRIMARY KEY,
+    message     INTEGER NOT NULL,
+    lane        INTEGER NOT NULL,
+    send_by     INTEGER NOT NULL,
+    state       INTEGER NOT NULL,
+    token       INTEGER NOT NULL,
+    since       INTEGER NOT NULL,
+    claim       INTEGER NOT NULL,  -- which claim of its lane it was
+    used        INTEGER NOT NULL,  -- slots in use then, its own among them
+    lease_until INTEGER NOT NULL,
+    worker      TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX flight_lease ON flight (lease_until, id);
+
+CREATE TABLE sessions (
+    extension  TEXT PRIMARY KEY,
+    generation INTEGER NOT NULL DEFAULT 0,
+    sealed     BLOB,
+    expires    INTEGER NOT NULL DEFAULT 0,
+    renewer    TEXT,
+    locked     INTEGER NOT NULL DEFAULT 0,
+    dead       TEXT,               -- fingerprint of the credential that was refused for good
+    why        TEXT
+) STRICT, WITHOUT ROWID;

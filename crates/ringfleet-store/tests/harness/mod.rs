@@ -1,0 +1,121 @@
+//! A fresh store of each kind for one test, with a clock that the test moves.
+
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicI64, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use ringfleet_store::{
+    Clock, LaneRules, Millis, SharedStore,
+    redis::{RedisOptions, RedisStore},
+    sqlite::{SqliteOptions, SqliteStore},
+};
+use ringfleet_testkit::{RedisCluster, RedisServer};
+use tempfile::TempDir;
+
+/// The clock's first time; any real one will do.
+pub const START: Millis = 1_700_000_000_000;
+/// More than one, so that lanes lie apart.
+const CLUSTER_SHARDS: u16 = 5;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Backend {
+    Sqlite,
+    Redis,
+    Cluster,
+}
+
+/// Where one test's data lie.
+#[derive(Clone)]
+enum Place {
+    File(Arc<TempDir>),
+    Prefix { urls: Vec<String>, shards: u16, prefix: String },
+}
+
+/// The store under test. Every subject has data of its own; [`Subject::again`] opens the same data once more.
+#[derive(Clone)]
+pub struct Subject {
+    pub store: SharedStore,
+    pub backend: Backend,
+    place: Place,
+    clock: Clock,
+    hand: Arc<AtomicI64>,
+}
+
+impl Subject {
+    /// A store without data whose clock stands still.
+    pub async fn fresh(backend: Backend, rules: LaneRules) -> Self {
+        let (clock, hand) = Clock::by_hand(START);
+        Self::open(backend, place_of(backend), rules, clock, hand).await
+    }
+
+    /// A store without data of the same kind, on the machine's or the server's own clock.
+    #[allow(dead_code, reason = "histories have no use for it")]
+    pub async fn fresh_on_real_clock(&self, rules: LaneRules) -> Self {
+        Self::open(self.backend, place_of(self.backend), rules, Clock::default(), Arc::default()).await
+    }
+
+    /// The same data through another handle, as another process has it.
+    #[allow(dead_code, reason = "histories have no use for it")]
+    pub async fn again(&self, rules: LaneRules) -> Self {
+        Self::open(self.backend, self.place.clone(), rules, self.clock.clone(), self.hand.clone()).await
+    }
+
+    pub fn now(&self) -> Millis {
+        self.hand.load(Ordering::SeqCst)
+    }
+
+    pub fn step(&self, ms: i64) {
+        self.hand.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    #[allow(dead_code, reason = "histories only step")]
+    pub fn set_time(&self, at: Millis) {
+        self.hand.store(at, Ordering::SeqCst);
+    }
+
+    async fn open(backend: Backend, place: Place, rules: LaneRules, clock: Clock, hand: Arc<AtomicI64>) -> Self {
+        let store: SharedStore = match &place {
+            Place::File(dir) => {
+                let options = SqliteOptions { rules, clock: clock.clone(), ..SqliteOptions::default() };
+                Arc::new(SqliteStore::open(dir.path().join("store.db"), options).await.expect("the file can be opened"))
+            }
+            Place::Prefix { urls, shards, prefix } => {
+                let options = RedisOptions {
+                    urls: urls.clone(),
+                    cluster: backend == Backend::Cluster,
+                    prefix: prefix.clone(),
+                    shards: *shards,
+                    rules,
+                    clock: clock.clone(),
+                    response_timeout: Duration::from_secs(20),
+                    ..RedisOptions::new(urls[0].clone())
+                };
+                Arc::new(RedisStore::connect(options).await.expect("the server answers"))
+            }
+        };
+        Self { store, backend, place, clock, hand }
+    }
+}
+
+/// Somewhere nothing lies yet. Servers are shared by all tests of a binary and end with it; prefixes keep tests apart.
+fn place_of(backend: Backend) -> Place {
+    static SERVER: LazyLock<RedisServer> = LazyLock::new(RedisServer::start);
+    static CLUSTER: LazyLock<RedisCluster> = LazyLock::new(RedisCluster::start);
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let prefix = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+    match backend {
+        Backend::Sqlite => Place::File(Arc::new(fast_directory())),
+        Backend::Redis => Place::Prefix { urls: vec![SERVER.url()], shards: 1, prefix },
+        Backend::Cluster => Place::Prefix { urls: CLUSTER.urls(), shards: CLUSTER_SHARDS, prefix },
+    }
+}
+
+/// In memory where the system has such a place: these tests are about transitions, not about disks.
+fn fast_directory() -> TempDir {
+    let named = |dir: &str| TempDir::with_prefix_in("ringfleet-store-", dir);
+    named("/dev/shm").or_else(|_| TempDir::with_prefix("ringfleet-store-")).expect("the temp directory is writable")
+}

@@ -1,0 +1,73 @@
+//! A Redis Cluster of three masters, made by the test itself.
+
+use std::time::Duration;
+
+use redis::{Client, Connection, RedisResult};
+
+use crate::{redis_server::RedisServer, wait::wait_until};
+
+const MASTERS: u16 = 3;
+const SLOTS: u16 = 16_384;
+const FORM_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Three masters without replicas that share all slots between them.
+pub struct RedisCluster {
+    nodes: Vec<RedisServer>,
+}
+
+impl RedisCluster {
+    /// # Panics
+    /// When no redis-server is installed or the nodes do not become one Cluster.
+    pub fn start() -> Self {
+        let node =
+            |_| RedisServer::builder().arg("--cluster-enabled", "yes").arg("--cluster-node-timeout", "2000").start();
+        let cluster = Self { nodes: (0..MASTERS).map(node).collect() };
+        cluster.form().unwrap_or_else(|error| panic!("the nodes can't be joined: {error}\n{}", cluster.log()));
+        let healthy = || cluster.nodes.iter().all(|node| is_healthy(node).unwrap_or(false));
+        assert!(wait_until(FORM_DEADLINE, healthy), "the nodes do not become a Cluster:\n{}", cluster.log());
+        cluster
+    }
+
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(RedisServer::url).collect()
+    }
+
+    pub fn nodes(&mut self) -> &mut [RedisServer] {
+        &mut self.nodes
+    }
+
+    /// Gives each node its share of the slots, then tells them of each other.
+    fn form(&self) -> RedisResult<()> {
+        for (at, node) in (0..MASTERS).zip(&self.nodes) {
+            let share = SLOTS / MASTERS;
+            let first = at * share;
+            let last = if at + 1 == MASTERS { SLOTS } else { first + share };
+            let mut link = connect(node)?;
+            redis::cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(at + 1).exec(&mut link)?;
+            // Not ADDSLOTSRANGE, which Redis 6.2 does not have.
+            redis::cmd("CLUSTER").arg("ADDSLOTS").arg((first..last).collect::<Vec<_>>()).exec(&mut link)?;
+        }
+        let mut first = connect(&self.nodes[0])?;
+        for other in &self.nodes[1..] {
+            redis::cmd("CLUSTER").arg("MEET").arg("127.0.0.1").arg(other.port()).exec(&mut first)?;
+        }
+        Ok(())
+    }
+
+    fn log(&self) -> String {
+        self.nodes.iter().map(RedisServer::log).collect()
+    }
+}
+
+fn connect(node: &RedisServer) -> RedisResult<Connection> {
+    Client::open(node.url())?.get_connection_with_timeout(Duration::from_secs(5))
+}
+
+/// A node is healthy when *it* knows all the others and all slots are served.
+fn is_healthy(node: &RedisServer) -> RedisResult<bool> {
+    let info: String = redis::cmd("CLUSTER").arg("INFO").query(&mut connect(node)?)?;
+    let says = |line: String| info.lines().any(|l| l == line);
+    Ok(says("cluster_state:ok".to_owned())
+        && says(format!("cluster_slots_ok:{SLOTS}"))
+        && says(format!("cluster_known_nodes:{MASTERS}")))
+}

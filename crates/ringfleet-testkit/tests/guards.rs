@@ -1,0 +1,81 @@
+//! The guards themselves, against real servers.
+
+use std::time::Duration;
+
+use redis::{Client, Commands, Connection};
+use ringfleet_testkit::{RedisCluster, RedisServer, eventually, wait_until};
+
+fn link(url: &str) -> Connection {
+    Client::open(url).unwrap().get_connection().unwrap()
+}
+
+#[test]
+fn a_killed_server_comes_back_with_what_it_acknowledged() {
+    let mut server = RedisServer::builder().append_only().start();
+    let url = server.url();
+    for n in 0..100 {
+        let _: () = link(&url).set(format!("key{n}"), n).unwrap();
+    }
+    server.kill();
+    assert!(!server.is_running());
+    assert!(Client::open(url.as_str()).unwrap().get_connection().is_err());
+    server.restart();
+    assert_eq!(server.url(), url);
+    assert_eq!(link(&url).get::<_, u32>("key99").unwrap(), 99);
+}
+
+#[test]
+fn a_server_without_a_file_comes_back_empty() {
+    let mut server = RedisServer::start();
+    let _: () = link(&server.url()).set("key", 1).unwrap();
+    server.stop();
+    server.restart();
+    assert_eq!(link(&server.url()).get::<_, Option<u32>>("key").unwrap(), None);
+}
+
+#[test]
+fn a_full_server_refuses_writes() {
+    let server = RedisServer::builder().max_memory_bytes(2_000_000).arg("--maxmemory-policy", "noeviction").start();
+    let mut link = link(&server.url());
+    let full = (0..5_000).map(|n| link.set::<_, _, ()>(format!("key{n}"), "x".repeat(1_000))).find_map(Result::err);
+    assert_eq!(full.and_then(|error| error.code().map(str::to_owned)).as_deref(), Some("OOM"));
+}
+
+#[test]
+fn a_dropped_server_leaves_nothing_behind() {
+    let server = RedisServer::start();
+    let (url, dir) = (server.url(), server.dir().to_owned());
+    assert!(server.log().contains("Ready to accept connections"));
+    drop(server);
+    assert!(!dir.exists());
+    let refused = || Client::open(url.as_str()).unwrap().get_connection().is_err();
+    assert!(wait_until(Duration::from_secs(5), refused));
+}
+
+#[test]
+fn a_cluster_serves_every_slot_from_any_node() {
+    let cluster = RedisCluster::start();
+    let client = redis::cluster::ClusterClient::new(cluster.urls()).unwrap();
+    let mut link = client.get_connection().unwrap();
+    for n in 0..100 {
+        let _: () = link.set(format!("key{n}"), n).unwrap();
+        assert_eq!(link.get::<_, u32>(format!("key{n}")).unwrap(), n);
+    }
+}
+
+#[tokio::test]
+async fn eventually_waits_for_the_condition() {
+    let mut asked = 0;
+    eventually(Duration::from_secs(5), async || {
+        asked += 1;
+        asked == 3
+    })
+    .await;
+    assert_eq!(asked, 3);
+}
+
+#[tokio::test]
+#[should_panic(expected = "did not come true within")]
+async fn eventually_gives_up_at_its_deadline() {
+    eventually(Duration::from_millis(20), async || false).await;
+}

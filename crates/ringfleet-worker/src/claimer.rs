@@ -1,0 +1,98 @@
+//! The loop that claims: as many as there are free hands, when lanes may send, asleep otherwise.
+
+use std::{sync::Arc, time::Duration};
+
+use ringfleet_store::{ClaimRequest, Lease, SharedStore, WorkerId};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    backoff::Backoff,
+    keeper::{Hold, InHand},
+};
+
+/// A claimed message with the hand that holds it. Dropping it frees the hand and stops keeping the lease.
+pub(crate) struct Work {
+    pub(crate) lease: Lease,
+    pub(crate) _hold: Hold,
+    pub(crate) _hand: OwnedSemaphorePermit,
+}
+
+pub(crate) struct Claimer {
+    pub(crate) store: SharedStore,
+    pub(crate) worker: WorkerId,
+    pub(crate) in_hand: InHand,
+    /// One permit a message in hand.
+    pub(crate) hands: Arc<Semaphore>,
+    pub(crate) lease: Duration,
+    pub(crate) poll: Duration,
+    /// Told by the settler: a lane may have room again.
+    pub(crate) settled: Arc<Notify>,
+    pub(crate) out: mpsc::Sender<Work>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl Claimer {
+    /// Ends on `stop`, or when nobody takes work any more; closing `out` lets the workers finish.
+    pub(crate) async fn run(self) {
+        let mut backoff = Backoff::new(Duration::from_millis(50), Duration::from_secs(5));
+        loop {
+            // Taken before the claim, so that what comes in during it is not overlooked.
+            let hint = self.store.work_hint();
+            let mut hands = tokio::select! {
+                () = self.stop.cancelled() => return,
+                hand = self.hands.clone().acquire_owned() => match hand {
+                    Ok(hand) => hand,
+                    Err(_) => return,
+                },
+            };
+            while let Ok(more) = self.hands.clone().try_acquire_owned() {
+                hands.merge(more);
+            }
+            let free_slots = hands.num_permits() as u32;
+            let request = ClaimRequest { worker: &self.worker, free_slots, lease: self.lease };
+            let claim = match self.store.claim(request).await {
+                Ok(claim) => claim,
+                Err(error) => {
+                    crate::metrics::store_error("claim", &error);
+                    let delay = backoff.next_delay();
+                    tracing::warn!(error = &error as &dyn std::error::Error, ?delay, "can't claim");
+                    drop(hands);
+                    if self.pause(delay).await {
+                        return;
+                    }
+                    continue;
+                }
+            };
+            backoff.reset();
+            for lease in claim.leases {
+                // Claims are never larger than the hands that were free; `split` proves it once more.
+                let Some(hand) = hands.split(1) else { break };
+                let hold = self.in_hand.hold(lease.reference());
+                if self.out.send(Work { lease, _hold: hold, _hand: hand }).await.is_err() {
+                    return;
+                }
+            }
+            let all_busy = hands.num_permits() == 0;
+            drop(hands);
+            let sleep = claim.next_due.map_or(self.poll, |due| due.min(self.poll));
+            if all_busy || sleep.is_zero() {
+                continue;
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = hint => {}
+                () = self.settled.notified() => {}
+                () = tokio::time::sleep(sleep) => {}
+            }
+        }
+    }
+
+    /// `true` when the worker is to stop.
+    async fn pause(&self, delay: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => true,
+            () = tokio::time::sleep(delay) => false,
+        }
+    }
+}

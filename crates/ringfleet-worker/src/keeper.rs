@@ -1,0 +1,74 @@
+//! The leases in this worker's hands, and the loop that keeps them alive while the process lives.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ringfleet_store::{LeaseRef, LeaseToken, MessageId, SharedStore};
+use tokio_util::sync::CancellationToken;
+
+/// What this worker holds. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InHand(Arc<Mutex<HashMap<MessageId, LeaseToken>>>);
+
+/// One held lease; let go when dropped, also when its task panicked, so that a broken task's lease ends.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    all: InHand,
+    lease: LeaseRef,
+}
+
+impl InHand {
+    pub(crate) fn hold(&self, lease: LeaseRef) -> Hold {
+        self.lock().insert(lease.id, lease.token);
+        Hold { all: self.clone(), lease }
+    }
+
+    fn leases(&self) -> Vec<LeaseRef> {
+        self.lock().iter().map(|(id, token)| LeaseRef { id: *id, token: *token }).collect()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<MessageId, LeaseToken>> {
+        // The map is whole at every step, so a panic elsewhere did not break it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.all.lock();
+        if held.get(&self.lease.id) == Some(&self.lease.token) {
+            held.remove(&self.lease.id);
+        }
+    }
+}
+
+/// Extends all leases in hand every third of a lease, until `stop`. A lease that could not be kept is not revived:
+/// `begin_send` will refuse it, and a send under way is settled as late evidence.
+pub(crate) async fn keep(store: SharedStore, in_hand: InHand, lease: Duration, stop: CancellationToken) {
+    let mut beat = tokio::time::interval(lease / 3);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return,
+            _ = beat.tick() => {}
+        }
+        let leases = in_hand.leases();
+        crate::metrics::in_hand(leases.len());
+        if leases.is_empty() {
+            continue;
+        }
+        match store.extend(&leases, lease).await {
+            Ok(kept) => {
+                let lost = kept.iter().filter(|kept| !**kept).count();
+                if lost > 0 {
+                    // Mostly messages settled meanwhile; many in a row mean that this process is too slow for its leases.
+                    tracing::debug!(lost, "leases were no longer held");
+                }
+            }
+            Err(error) => crate::metrics::store_error("extend", &error),
+        }
+    }
+}

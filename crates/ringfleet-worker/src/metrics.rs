@@ -1,0 +1,84 @@
+//! What a worker counts. No label ever names an extension, a number or a message; `docs/metrics.md` lists them all.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+use ringfleet_store::{Outcome, Reaped, Settled, StoreError};
+
+pub(crate) fn store_error(call: &'static str, error: &StoreError) {
+    let kind = match error {
+        StoreError::Unavailable { .. } => "unavailable",
+        StoreError::Full { .. } => "full",
+        StoreError::Refused { .. } => "refused",
+        StoreError::Unreadable { .. } => "unreadable",
+        StoreError::Unfit { .. } => "unfit",
+    };
+    counter!("ringfleet_store_errors_total", "call" => call, "kind" => kind).increment(1);
+}
+
+pub(crate) fn in_hand(leases: usize) {
+    gauge!("ringfleet_leases_in_hand").set(leases as f64);
+}
+
+pub(crate) fn settled(outcome: &Outcome, answer: Settled) {
+    let outcome = match outcome {
+        Outcome::Sent { .. } => "sent",
+        Outcome::Rejected { .. } => "rejected",
+        Outcome::Unknown { .. } => "unknown",
+        Outcome::Throttled { .. } => "throttled",
+        Outcome::NotSent { .. } => "not_sent",
+        Outcome::Parked { .. } => "parked",
+        Outcome::Retry { .. } => "retry",
+        Outcome::Released => "released",
+    };
+    let answer = match answer {
+        Settled::Done(_) => "done",
+        Settled::Again(_) => "again",
+        Settled::LateEvidence(_) => "late",
+        Settled::Stale => "stale",
+        Settled::Missing => "missing",
+    };
+    counter!("ringfleet_settled_total", "outcome" => outcome, "answer" => answer).increment(1);
+}
+
+pub(crate) fn reaped(reaped: &Reaped) {
+    let counts = [
+        ("requeued", reaped.requeued),
+        ("unknown", reaped.unknown),
+        ("poisoned", reaped.poisoned),
+        ("expired", reaped.expired),
+        ("pruned", reaped.pruned),
+    ];
+    for (what, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
+        counter!("ringfleet_reaped_total", "what" => what).increment(n.into());
+    }
+}
+
+/// A request of the Medium lane went out: quota is used.
+pub(crate) fn posted(took: Duration) {
+    counter!("ringfleet_quota_used_total", "group" => "medium").increment(1);
+    histogram!("ringfleet_send_duration_seconds").record(took.as_secs_f64());
+}
+
+/// From the moment a message became due until its POST began.
+pub(crate) fn waited(wait: Duration) {
+    histogram!("ringfleet_due_to_send_seconds").record(wait.as_secs_f64());
+}
+
+pub(crate) fn throttled(group: &'static str, scope: &'static str) {
+    counter!("ringfleet_http_429_total", "group" => group, "scope" => scope).increment(1);
+}
+
+/// The in-process guard refused what the store had allowed: a bug, or a plan that was learnt wrongly.
+pub(crate) fn guard_refused() {
+    counter!("ringfleet_guard_refused_total").increment(1);
+}
+
+pub(crate) fn token(result: &'static str) {
+    counter!("ringfleet_token_renewals_total", "result" => result).increment(1);
+}
+
+/// A claim whose POST was not permitted any more.
+pub(crate) fn not_begun(answer: &'static str) {
+    counter!("ringfleet_begin_refused_total", "answer" => answer).increment(1);
+}

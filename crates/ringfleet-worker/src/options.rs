@@ -1,0 +1,84 @@
+//! What a worker is told: who may log in, and the times it lives by.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use ringcentral::{ExtensionId, Jwt};
+
+/// Login data of one extension.
+#[derive(Clone)]
+pub struct Credential {
+    pub extension: ExtensionId,
+    pub jwt: Jwt,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").field("extension", &self.extension).finish_non_exhaustive()
+    }
+}
+
+/// The credentials that this process may use, by extension.
+#[derive(Clone, Debug, Default)]
+pub struct Credentials(BTreeMap<String, Credential>);
+
+impl Credentials {
+    pub fn get(&self, extension: &str) -> Option<&Credential> {
+        self.0.get(extension)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Credential> {
+        self.0.values()
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Credential> for Credentials {
+    fn from_iter<I: IntoIterator<Item = Credential>>(all: I) -> Self {
+        Self(all.into_iter().map(|one| (one.extension.as_str().to_owned(), one)).collect())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// For people; the incarnation id is made of it.
+    pub name: String,
+    /// The app of the lanes that this worker logs in for.
+    pub app: String,
+    /// Messages in hand at once.
+    pub concurrency: u32,
+    /// A dead worker's messages go on after this time (and the reaper's interval). Kept alive every third of it.
+    pub lease: Duration,
+    /// How often this worker looks for what dead ones left behind.
+    pub reap_every: Duration,
+    /// Final records are kept this long: status lookups and duplicate detection end with them.
+    pub retention: Duration,
+    /// What a drain may take before the process gives up on what is still in flight.
+    pub drain: Duration,
+    /// Attempts before a message that certainly was not sent is dead.
+    pub max_attempts: u32,
+    /// Longest sleep without asking the store, should every wake-up be lost.
+    pub poll: Duration,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            name: "worker".to_owned(),
+            app: "main".to_owned(),
+            concurrency: 64,
+            lease: Duration::from_secs(10),
+            reap_every: Duration::from_secs(2),
+            retention: Duration::from_secs(7 * 86_400),
+            drain: Duration::from_secs(20),
+            max_attempts: 5,
+            poll: Duration::from_secs(1),
+        }
+    }
+}

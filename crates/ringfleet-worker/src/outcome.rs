@@ -1,0 +1,103 @@
+//! From what the provider's answer means to what the store is told. Pure.
+
+use std::time::Duration;
+
+use ringcentral::{
+    ErrorCode, NotSentReason, Outcome as Meaning, RateHeaders, RejectScope, ThrottleScope, UnauthorisedKind,
+};
+use ringfleet_store::{Outcome, PlanSeen};
+
+/// The lane waits this long after a connection could not be made: the server, or the way to it, is down.
+const AFTER_NO_CONNECTION: Duration = Duration::from_secs(2);
+
+/// What else has to happen beside settling the message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Consequence {
+    None,
+    /// The session was refused; fetch another before the next send.
+    ForgetSession,
+    /// The limit is wider than the lane: everything waits.
+    CloseGate {
+        delay: Duration,
+    },
+}
+
+pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequence) {
+    use Consequence::None as Nothing;
+    match meaning {
+        Meaning::Accepted { id, .. } => (Outcome::Sent { provider_id: id.get().to_string() }, Nothing),
+        Meaning::NotSent { reason: NotSentReason::Connect(_) } => {
+            (Outcome::NotSent { delay: AFTER_NO_CONNECTION }, Nothing)
+        }
+        Meaning::NotSent { reason: NotSentReason::Guard { wait } } => (Outcome::NotSent { delay: wait }, Nothing),
+        Meaning::Unauthorised { kind: UnauthorisedKind::Stale, .. } => {
+            (Outcome::NotSent { delay: Duration::ZERO }, Consequence::ForgetSession)
+        }
+        Meaning::Unauthorised { kind: UnauthorisedKind::Dead, code } => {
+            (Outcome::Parked { reason: format!("unauthorised {}", word(code.as_ref())) }, Consequence::ForgetSession)
+        }
+        Meaning::Throttled { scope: ThrottleScope::Lane, after } => {
+            (Outcome::Throttled { retry_after: after }, Nothing)
+        }
+        Meaning::Throttled { scope: ThrottleScope::Wider, after } => {
+            (Outcome::Throttled { retry_after: after }, Consequence::CloseGate { delay: after })
+        }
+        Meaning::Rejected { code, scope: RejectScope::Message } => {
+            (Outcome::Rejected { code: word(code.as_ref()) }, Nothing)
+        }
+        // Every other message of the lane would meet the same refusal: they wait until somebody acts, and none is lost.
+        Meaning::Rejected { code, scope: RejectScope::Extension | RejectScope::App | RejectScope::Account } => {
+            (Outcome::Parked { reason: word(code.as_ref()) }, Nothing)
+        }
+        Meaning::RetryLater { code, after } => {
+            (Outcome::Retry { code: word(Some(&code)), delay: after, max_attempts }, Nothing)
+        }
+        // SEND-SAFETY: nobody knows whether the text went out, so nobody sends it again.
+        Meaning::Unknown { reason } => (Outcome::Unknown { reason: reason.to_string() }, Nothing),
+    }
+}
+
+/// The provider's code, for notes and operators.
+pub(crate) fn word(code: Option<&ErrorCode>) -> String {
+    code.map_or_else(|| "no-code".to_owned(), |code| code.as_str().to_owned())
+}
+
+/// The plan that an answer's headers tell.
+pub(crate) fn plan_seen(rate: &RateHeaders) -> PlanSeen {
+    PlanSeen {
+        limit: rate.limit,
+        window_ms: rate.window.and_then(|window| u32::try_from(window.as_millis()).ok()),
+        remaining: rate.remaining,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_unknown_fate_is_reported_as_unknown_and_only_sure_ones_requeue() {
+        let refused = Meaning::NotSent { reason: NotSentReason::Guard { wait: Duration::from_secs(3) } };
+        assert_eq!(report(refused, 5).0, Outcome::NotSent { delay: Duration::from_secs(3) });
+        let lost = Meaning::Unknown { reason: ringcentral::UnknownReason::Lost(ringcentral::LostFault::Timeout) };
+        assert!(matches!(report(lost, 5), (Outcome::Unknown { .. }, Consequence::None)));
+        let stale = Meaning::Unauthorised { code: None, kind: UnauthorisedKind::Stale };
+        assert_eq!(report(stale, 5).1, Consequence::ForgetSession);
+    }
+
+    #[test]
+    fn a_refusal_that_every_message_would_meet_parks_the_lane_instead_of_using_messages_up() {
+        let code = ErrorCode::try_new("MSG-304");
+        let all = Meaning::Rejected { code: code.clone(), scope: RejectScope::Extension };
+        assert_eq!(report(all, 5).0, Outcome::Parked { reason: "MSG-304".to_owned() });
+        let one = Meaning::Rejected { code, scope: RejectScope::Message };
+        assert_eq!(report(one, 5).0, Outcome::Rejected { code: "MSG-304".to_owned() });
+    }
+
+    #[test]
+    fn a_limit_wider_than_the_lane_closes_the_gate() {
+        let after = Duration::from_secs(30);
+        let wide = Meaning::Throttled { scope: ThrottleScope::Wider, after };
+        assert_eq!(report(wide, 5).1, Consequence::CloseGate { delay: after });
+    }
+}

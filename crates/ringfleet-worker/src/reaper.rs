@@ -1,0 +1,42 @@
+//! Takes back what dead workers held, closes what passed its `send_by`, and removes old records.
+
+use std::time::Duration;
+
+use ringfleet_store::SharedStore;
+use tokio_util::sync::CancellationToken;
+
+/// Of each kind in one call.
+const BATCH: u32 = 200;
+
+pub(crate) async fn reap(store: SharedStore, every: Duration, retention: Duration, stop: CancellationToken) {
+    loop {
+        // Jitter spreads the fleet's reapers.
+        let pause = every.mul_f64(rand::random_range(0.7..=1.3));
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+        loop {
+            let reaped = match store.reap(BATCH, retention).await {
+                Ok(reaped) => reaped,
+                Err(error) => {
+                    crate::metrics::store_error("reap", &error);
+                    break;
+                }
+            };
+            crate::metrics::reaped(&reaped);
+            if reaped.requeued + reaped.unknown + reaped.poisoned > 0 {
+                tracing::warn!(
+                    requeued = reaped.requeued,
+                    unknown = reaped.unknown,
+                    poisoned = reaped.poisoned,
+                    "took over messages whose worker stopped answering"
+                );
+            }
+            let most = reaped.requeued.max(reaped.expired).max(reaped.pruned);
+            if most < BATCH || stop.is_cancelled() {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! One message from claim to settle.
+
+use std::time::{Duration, Instant};
+
+use ringcentral::{Caller, Client, ExtensionId, MessageText, PhoneNumber, SmsRequest, classify};
+use ringfleet_store::{Begin, Gate, Lease, LeaseRef, Outcome, PlanSeen, SharedStore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    batcher::Batcher,
+    caretaker::CREDENTIAL,
+    claimer::Work,
+    metrics,
+    outcome::{Consequence, plan_seen, report},
+    sessions::{NoSession, Session, Sessions},
+    settler::Settler,
+};
+
+pub(crate) struct Sender {
+    pub(crate) store: SharedStore,
+    pub(crate) client: Client,
+    pub(crate) sessions: Sessions,
+    pub(crate) begin: Batcher<LeaseRef, Begin>,
+    pub(crate) settler: Settler,
+    pub(crate) lease: Duration,
+    pub(crate) max_attempts: u32,
+    /// Set when the worker drains: what is not begun goes back.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Sender {
+    /// Ends when the store knows what became of the message, or when the lease was lost and somebody else knows.
+    pub(crate) async fn process(&self, work: Work) {
+        let lease = &work.lease;
+        match self.ready(lease).await {
+            Ok((request, extension, session)) => self.send(lease, &request, &extension, &session).await,
+            Err(outcome) => self.settle(lease, outcome, Instant::now(), PlanSeen::default()).await,
+        }
+    }
+
+    /// All that can go wrong before anything is promised: nothing was sent on any `Err`.
+    async fn ready(&self, lease: &Lease) -> Result<(SmsRequest, ExtensionId, Session), Outcome> {
+        if self.stop.is_cancelled() {
+            return Err(Outcome::Released);
+        }
+        let extension = ExtensionId::try_new(lease.lane.extension());
+        let from = PhoneNumber::try_new(lease.from.expose());
+        let to = PhoneNumber::try_new(lease.to.expose());
+        let text = MessageText::try_new(lease.text.expose());
+        let (Ok(extension), Ok(from), Ok(to), Ok(text)) = (extension, from, to, text) else {
+            // Producers check this; a record that says otherwise was made by something else.
+            return Err(Outcome::Rejected { code: "malformed-record".to_owned() });
+        };
+        let session = tokio::select! {
+            session = self.sessions.get(extension.as_str()) => session,
+            () = self.stop.cancelled() => return Err(Outcome::Released),
+        };
+        match session {
+            Ok(session) => Ok((SmsRequest { from, to, text, country: None }, extension, session)),
+            Err(NoSession::Dead { reason }) => Err(Outcome::Parked { reason: format!("{CREDENTIAL}{reason}") }),
+            Err(NoSession::Later { delay }) => Err(Outcome::NotSent { delay }),
+            Err(NoSession::Store(error)) => {
+                metrics::store_error("token", &error);
+                Err(Outcome::NotSent { delay: Duration::from_secs(1) })
+            }
+        }
+    }
+
+    async fn send(&self, lease: &Lease, request: &SmsRequest, extension: &ExtensionId, session: &Session) {
+        let asked = Instant::now();
+        match self.begin.ask(lease.reference()).await {
+            // SEND-SAFETY: the only way to a POST.
+            Ok(Begin::Go) => {}
+            Ok(refused) => {
+                metrics::not_begun(match refused {
+                    Begin::LeaseLost => "lease_lost",
+                    Begin::Expired => "expired",
+                    Begin::PutBack | Begin::Go => "put_back",
+                });
+                return;
+            }
+            Err(error) => {
+                // SEND-SAFETY: the intent may be written although its answer was lost. Nothing is posted; reporting "not
+                // sent" is true in both cases and puts the message back.
+                tracing::warn!(error = &error as &dyn std::error::Error, "could not write the intent");
+                return self.not_sent(lease).await;
+            }
+        }
+        // SEND-SAFETY: a process that was frozen between the answer and here may have lost its lease meanwhile, and the
+        // message may be held by now. The intent was written after `asked`, so within one lease of it nobody else has.
+        if asked.elapsed() >= self.lease / 2 {
+            return self.not_sent(lease).await;
+        }
+        let began = Instant::now();
+        let answer = self.client.send_sms(Caller { extension, token: &session.token }, request).await;
+        let read_at = Instant::now();
+        let rate = match &answer {
+            Ok(answer) => Some(&answer.rate),
+            Err(error) => error.rate(),
+        };
+        let seen = rate.map(plan_seen).unwrap_or_default();
+        if let Err(ringcentral::CallError::Guard { .. }) = &answer {
+            metrics::guard_refused();
+        } else {
+            metrics::posted(read_at - began);
+        }
+        if let Err(error) = &answer {
+            tracing::debug!(
+                message.id = %lease.id, extension.id = lease.lane.extension(), attempt = lease.attempt,
+                rc.request_id = error.request_id(), error = error as &dyn std::error::Error, "send failed"
+            );
+        }
+        let (outcome, consequence) = report(classify(&answer), self.max_attempts);
+        self.follow(extension, session, &outcome, consequence).await;
+        self.settle(lease, outcome, read_at, seen).await;
+    }
+
+    async fn follow(&self, extension: &ExtensionId, session: &Session, outcome: &Outcome, consequence: Consequence) {
+        if let Outcome::Throttled { .. } = outcome {
+            let scope = if let Consequence::CloseGate { .. } = consequence { "wider" } else { "lane" };
+            metrics::throttled("medium", scope);
+        }
+        match consequence {
+            Consequence::None => {}
+            Consequence::ForgetSession => self.sessions.refused(extension.as_str(), session),
+            Consequence::CloseGate { delay } => {
+                tracing::warn!(?delay, "throttled by a limit wider than the extension; the fleet waits");
+                let closed = match self.store.now().await {
+                    Ok(now) => {
+                        let until = now + delay.as_millis() as i64;
+                        self.store.set_gate(&Gate::Until { until, reason: "wider-429".to_owned() }).await
+                    }
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = closed {
+                    metrics::store_error("set_gate", &error);
+                }
+            }
+        }
+    }
+
+    async fn not_sent(&self, lease: &Lease) {
+        let outcome = Outcome::NotSent { delay: Duration::from_secs(1) };
+        self.settle(lease, outcome, Instant::now(), PlanSeen::default()).await;
+    }
+
+    async fn settle(&self, lease: &Lease, outcome: Outcome, read_at: Instant, seen: PlanSeen) {
+        self.settler.report(lease.reference(), outcome, read_at, seen).await;
+    }
+}
