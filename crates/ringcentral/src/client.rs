@@ -86,6 +86,10 @@ impl Client {
         self.admit(key).await?;
         let reply = transport::exchange(request, cap, |head| self.learn(key, head)).await;
         transport::trace(key, &reply);
+        if matches!(reply, Err(CallError::Connect { .. })) {
+            // The server counted nothing; a store with the exact window gives its slot back too, and must not be delayed.
+            self.0.guard.give_back(key);
+        }
         reply?.require_success()
     }
 

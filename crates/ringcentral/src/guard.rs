@@ -108,6 +108,18 @@ impl<C: Clock> Guard<C> {
         limiter.check_key(key).map_err(|refusal| Wait(refusal.wait_time_from(ThisInstant.now())))
     }
 
+    /// Gives back a request that for certain never reached the server. In [`GuardMode::Limiter`] it does nothing: the
+    /// proof of its limit has no room for a place given back late.
+    pub fn give_back(&self, key: &GuardKey) {
+        if self.mode == GuardMode::Limiter {
+            return;
+        }
+        let (now, shape) = (self.now(), self.shape(key));
+        let mut lanes = self.store.lock();
+        let lane = lanes.lane(key, now);
+        lane.tat = lane.tat.saturating_sub(shape.interval_ns());
+    }
+
     /// Closes a key for a time from now, as after a 429. A longer penalty that runs already is kept.
     pub fn penalise(&self, key: &GuardKey, penalty: Duration) {
         let now = self.now();

@@ -83,6 +83,7 @@ async fn reset_after_the_request_is_lost_and_not_repeated() {
 async fn refused_connection_is_not_sent() {
     let stub = Stub::start(vec![answer(200, &[], ACCEPTED)]).await;
     let client = stub.client();
+    let key = GuardKey::extension(&support::extension(), UsageGroup::Medium);
     drop(stub);
     // The listener closes when its task ends, shortly after the abort.
     let deadline = Instant::now() + Duration::from_secs(5);
@@ -93,6 +94,12 @@ async fn refused_connection_is_not_sent() {
         }
         assert!(Instant::now() < deadline, "{result:?}");
     }
+    // Requests that never left use up nothing of the plan.
+    for _ in 0..100 {
+        let result = send(&client).await;
+        assert!(matches!(result, Err(CallError::Connect { .. })), "{result:?}");
+    }
+    assert!(client.guard().check(&key).is_ok());
 }
 
 #[tokio::test]
@@ -178,16 +185,21 @@ async fn penalty_does_not_wait_for_a_hanging_body() {
     let head = b"HTTP/1.1 429 X\r\ncontent-length: 500\r\nretry-after: 60\r\n\r\n".to_vec();
     let stub = Stub::start(vec![Act::WriteThenHang(head)]).await;
     let client = stub.client();
-    let (slow, prompt) = tokio::join!(send(&client), async {
+    let key = GuardKey::extension(&support::extension(), UsageGroup::Medium);
+    let answered = async { (send(&client).await, Instant::now()) };
+    let closed = async {
         let deadline = Instant::now() + Duration::from_secs(5);
-        while client.guard().check(&GuardKey::extension(&support::extension(), UsageGroup::Medium)).is_ok() {
+        while client.guard().check(&key).is_ok() {
+            // Given back, so that only a penalty can close the guard.
+            client.guard().give_back(&key);
             assert!(Instant::now() < deadline, "the penalty never came");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
         Instant::now()
-    });
-    assert!(matches!(slow, Err(CallError::Status { .. })), "{slow:?}");
-    assert!(prompt <= Instant::now());
+    };
+    let ((result, answered_at), closed_at) = tokio::join!(answered, closed);
+    assert!(matches!(result, Err(CallError::Status { .. })), "{result:?}");
+    assert!(closed_at < answered_at, "the body was waited for");
 }
 
 #[tokio::test]

@@ -1,1 +1,40 @@
+//! How messages come into a Ringfleet: checked at the door, taken in once, answered one by one.
+//!
+//! A [`Draft`] is what somebody wrote. [`Producer::check`] tells all its faults at once, each with the field and the
+//! remedy; [`Producer::enqueue`] and its kin hand the good ones to the store and give a [`Receipt`] for each.
+//! Three doors lead to the same checks: this library, [`import_csv`] and the HTTP API ([`http::router`]).
+//!
+//! - [`draft`], [`refusal`]: what comes in, and why it may be turned away
+//! - [`directory`]: which extension a number belongs to
+//! - `check`, `when`: the rules, pure functions
+//! - [`producer`], `retry`: enqueue, and what happens when the store does not answer
+//! - [`csv_import`]: files of any size in flat memory
+//! - [`http`]: the API
+//!
+//! **Invariant:** no message reaches the store without an idempotency key. The provider has no way to recognise a
+//! repeated text, so a repeated `enqueue` must be recognised here.
+//!
+//! **Absent on purpose:** nothing here reads a message's text or number into a log, a metric or an error.
 
+pub mod csv_import;
+pub mod directory;
+pub mod draft;
+pub mod http;
+pub mod producer;
+pub mod refusal;
+
+mod check;
+mod retry;
+mod when;
+
+#[cfg(test)]
+mod tests;
+
+pub use crate::{
+    csv_import::{ImportError, ImportOptions, ImportProgress, ImportSummary, RowFault, import_csv},
+    directory::{DirectoryError, Sender, SenderDirectory},
+    draft::Draft,
+    producer::{EnqueueError, ItemResult, Producer, Receipt},
+    refusal::{Code, Field, Refusal},
+    retry::Patience,
+};

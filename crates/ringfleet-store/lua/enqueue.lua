@@ -3,6 +3,14 @@
 -- returns  one integer a message: 1 accepted, 2 duplicate, 3 conflict
 -- invariant: the id of a keyed message comes from its key, so the record itself is the proof of a duplicate.
 
+-- SEND-SAFETY: the names in a record end with a zero byte. One inside would make the next name of its rest: another
+-- recipient. Looked for before anything is written, so that a batch is refused as a whole.
+for i = 3, #ARGV, 9 do
+  if string.find(ARGV[i + 6], '%z') or string.find(ARGV[i + 7], '%z') then
+    return redis.error_reply('ZEROBYTE a number holds a zero byte')
+  end
+end
+
 local answers, any = {}, false
 for i = 3, #ARGV, 9 do
   local id, fp = ARGV[i], ARGV[i + 4]

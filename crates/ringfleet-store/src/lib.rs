@@ -31,5 +31,6 @@ pub use crate::{
     message::{Lease, LeaseRef, MessageView, Millis, NewMessage, Priority, Private, State},
     plan::{LaneRules, Plan, PlanSeen},
     redis::RedisStore,
+    sqlite::SqliteStore,
     store::{MAX_BATCH, MAX_RECOVERIES, SharedStore, Store, StoreError, TokenAsk},
 };

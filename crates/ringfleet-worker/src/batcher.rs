@@ -8,10 +8,13 @@ use tokio::sync::{mpsc, oneshot};
 /// The most that goes into one call.
 const MOST: usize = 128;
 
+/// One request and where its answer goes.
+type Asked<Q, A> = (Q, oneshot::Sender<Result<A, Arc<StoreError>>>);
+
 /// Requests of many tasks, answered in batches by one.
 #[derive(Debug)]
 pub(crate) struct Batcher<Q, A> {
-    line: mpsc::Sender<(Q, oneshot::Sender<Result<A, Arc<StoreError>>>)>,
+    line: mpsc::Sender<Asked<Q, A>>,
 }
 
 impl<Q, A> Clone for Batcher<Q, A> {
@@ -36,7 +39,7 @@ impl<Q: Send + 'static, A: Send + 'static> Batcher<Q, A> {
         F: Fn(Vec<Q>) -> Fut + Send + 'static,
         Fut: Future<Output = Result<Vec<A>, StoreError>> + Send,
     {
-        let (line, mut requests) = mpsc::channel::<(Q, oneshot::Sender<_>)>(4 * MOST);
+        let (line, mut requests) = mpsc::channel::<Asked<Q, A>>(4 * MOST);
         let serve = async move {
             let mut batch = Vec::with_capacity(MOST);
             while requests.recv_many(&mut batch, MOST).await > 0 {

@@ -7,7 +7,7 @@
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use apalis::prelude::*;
@@ -30,9 +30,18 @@ impl Backend for ClaimedWork {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Self::Task, Infallible>>> {
-        // `None` comes when the claimer has stopped and all it gave was taken: apalis then waits for what is in flight.
-        self.0.poll_recv(cx).map(|work| work.map(|work| Ok(Task::new(Arc::new(Mutex::new(Some(work)))))))
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        worker: &WorkerContext,
+    ) -> Poll<Option<Result<Self::Task, Infallible>>> {
+        let work = ready!(self.0.poll_recv(cx));
+        if work.is_none() {
+            // The claimer has stopped and all it gave was taken. apalis waits for what is in flight, but ends only when it is
+            // also told to stop; an error says that it was told already.
+            let _ = worker.stop();
+        }
+        Poll::Ready(work.map(|work| Ok(Task::new(Arc::new(Mutex::new(Some(work)))))))
     }
 
     fn poll_close(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
@@ -63,19 +72,16 @@ pub(crate) async fn process(
     concurrency: usize,
     sender: Arc<Sender>,
 ) -> Result<(), String> {
-    let worker = WorkerBuilder::new(name)
-        .backend(ClaimedWork(work))
-        .concurrency(concurrency)
-        .catch_panic()
-        .data(sender)
-        .build(handle);
+    let worker =
+        WorkerBuilder::new(name).backend(ClaimedWork(work)).concurrency(concurrency).data(sender).build(handle);
     worker.run().await.map_err(|error| error.to_string())
 }
 
 async fn handle(work: Args, sender: Data<Arc<Sender>>) {
     let Some(work) = work.lock().ok().and_then(|mut work| work.take()) else { return };
     let sender = Arc::clone(&sender);
-    // A task of its own, so that the runtime's threads share the work; apalis would poll all of it on one.
+    // A task of its own, so that the runtime's threads share the work (apalis would poll all of it on one) and a panic
+    // stays with its message.
     if let Err(error) = tokio::spawn(async move { sender.process(work).await }).await {
         // The payload of a panic may quote a message, so it is not printed.
         tracing::error!(

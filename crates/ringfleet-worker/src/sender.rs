@@ -92,6 +92,7 @@ impl Sender {
             return self.not_sent(lease).await;
         }
         let began = Instant::now();
+        metrics::waited(since(lease.due_at));
         let answer = self.client.send_sms(Caller { extension, token: &session.token }, request).await;
         let read_at = Instant::now();
         let rate = match &answer {
@@ -147,4 +148,10 @@ impl Sender {
     async fn settle(&self, lease: &Lease, outcome: Outcome, read_at: Instant, seen: PlanSeen) {
         self.settler.report(lease.reference(), outcome, read_at, seen).await;
     }
+}
+
+/// Time since a moment of the store's clock, by this machine's: good enough for a histogram, wrong by their difference.
+fn since(at: ringfleet_store::Millis) -> Duration {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    now.saturating_sub(Duration::from_millis(at.max(0) as u64))
 }

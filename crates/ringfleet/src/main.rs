@@ -1,1 +1,49 @@
-fn main() {}
+//! `ringfleet`: one binary, several roles. `--help` tells them.
+
+mod accounts;
+mod cli;
+mod commands;
+mod config;
+mod exit;
+mod progress;
+mod provider;
+mod serve;
+mod store;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit::report(&anyhow::Error::new(error).context("can't start the runtime")),
+    };
+    match runtime.block_on(run(cli)) {
+        Ok(code) => code,
+        Err(error) => exit::report(&error),
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    ringcentral::install_crypto();
+    let layers = config::load(cli.config.as_deref())?;
+    match cli.command {
+        // These two bring their own settings, so that they work in an empty folder.
+        Command::Demo(options) => commands::demo::run(options).await,
+        Command::Simulator(options) => commands::simulator::run(options).await,
+        Command::Config { what } => commands::config::run(&layers, what),
+        Command::Worker => commands::fleet::worker(layers.settings()?).await,
+        Command::Api => commands::fleet::api(layers.settings()?).await,
+        Command::Up => commands::fleet::up(layers.settings()?).await,
+        Command::Import(options) => commands::import::run(layers.settings()?, options).await,
+        Command::Status(options) => commands::status::run(layers.settings()?, options).await,
+        Command::Lane { what } => commands::operate::lane(layers.settings()?, what).await,
+        Command::Fleet { what } => commands::operate::fleet(layers.settings()?, what).await,
+        Command::Message { what } => commands::operate::message(layers.settings()?, what).await,
+    }
+}

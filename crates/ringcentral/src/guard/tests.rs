@@ -48,6 +48,18 @@ fn backstop_admits_the_burst_then_one_each_interval() {
 }
 
 #[test]
+fn request_given_back_can_be_taken_again() {
+    let backstop = Rig::new(GuardMode::Backstop, 40);
+    backstop.drain();
+    backstop.guard.give_back(&backstop.key);
+    assert_eq!(backstop.drain(), 1);
+    let limiter = Rig::new(GuardMode::Limiter, 40);
+    limiter.drain();
+    limiter.guard.give_back(&limiter.key);
+    assert_eq!(limiter.drain(), 0);
+}
+
+#[test]
 fn keys_do_not_delay_each_other() {
     let rig = Rig::new(GuardMode::Backstop, 40);
     rig.drain();

@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(code(&format!("{{{from},{extension},{text}}}")), "MSG-246");
         let country = r#""country":{"id":"1","isoCode":"US"}"#;
         assert_eq!(code(&format!("{{{from},{to},{text},{country}}}")), "MSG-365");
-        let eleven = vec![r#"{"phoneNumber":"+15550200000"}"#; 11].join(",");
+        let eleven = [r#"{"phoneNumber":"+15550200000"}"#; 11].join(",");
         assert_eq!(code(&format!(r#"{{{from},"to":[{eleven}],{text}}}"#)), "MSG-381");
     }
 

@@ -65,7 +65,7 @@ async fn a_message_appears_after_the_lag() {
 
 #[tokio::test]
 async fn status_moves_with_time_and_failures_show_their_code() {
-    let step = Duration::from_millis(300);
+    let step = Duration::from_millis(600);
     let rig = start(SimulatorConfig { status_delay: step, ..quick() }).await;
     let token = rig.token(0);
     rig.admin(0, "opt-out", &json!({"to": ["+15550200002"]})).await;

@@ -71,8 +71,8 @@ async fn bad_credentials_have_their_codes() {
 #[tokio::test]
 async fn refresh_rotates_and_the_old_access_token_dies_at_once() {
     let rig = start(SimulatorConfig {
-        corrupted_for: Duration::from_millis(200),
-        replay_after_use: Duration::from_millis(200),
+        corrupted_for: Duration::from_millis(800),
+        replay_after_use: Duration::from_millis(800),
         ..many_logins()
     })
     .await;
@@ -87,7 +87,7 @@ async fn refresh_rotates_and_the_old_access_token_dies_at_once() {
     assert_eq!(outcome(rig.get(&fresh.0, ME)).await.0, 200);
     let replay = tokens(&rig.refresh(&old_refresh).await.json().await.expect("JSON"));
     assert_eq!(replay, fresh);
-    tokio::time::sleep(Duration::from_millis(250)).await;
+    tokio::time::sleep(Duration::from_millis(900)).await;
     let late = outcome_of(rig.refresh(&old_refresh).await).await;
     assert_eq!(late, (400, "OAU-213".into()));
     assert_eq!(outcome(rig.get(&old_access, ME)).await, (401, "OAU-213".into()));

@@ -86,6 +86,29 @@ impl RedisStore {
         }
     }
 
+    /// Removes every key of this prefix: for demos and tests on one server, which clean up after themselves.
+    pub async fn erase(&self) -> Result<(), StoreError> {
+        // `{` opens the hash tag, so a prefix that begins like ours does not match.
+        let pattern = format!("{}*", self.tags[0].trim_end_matches(|c: char| c != ':'));
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
+            let (next, keys): (u64, Vec<Vec<u8>>) = self.link.query("SCAN", &scan).await?;
+            for some in keys.chunks(500) {
+                let mut unlink = redis::cmd("UNLINK");
+                some.iter().for_each(|key| {
+                    unlink.arg(key.as_slice());
+                });
+                self.link.query::<i64>("UNLINK", &unlink).await?;
+            }
+            if next == 0 {
+                return Ok(());
+            }
+            cursor = next;
+        }
+    }
+
     fn tag_of_lane(&self, lane: &LaneId) -> &str {
         self.tag_of(lane.extension())
     }

@@ -11,18 +11,18 @@ use std::{
 use ringfleet_store::{
     Clock, LaneRules, Millis, SharedStore,
     redis::{RedisOptions, RedisStore},
-    sqlite::{SqliteOptions, SqliteStore},
+    sqlite::{SqliteOptions, SqliteStore, Synchronous},
 };
 use ringfleet_testkit::{RedisCluster, RedisServer};
 use tempfile::TempDir;
 
 /// The clock's first time; any real one will do.
-pub const START: Millis = 1_700_000_000_000;
+pub(crate) const START: Millis = 1_700_000_000_000;
 /// More than one, so that lanes lie apart.
 const CLUSTER_SHARDS: u16 = 5;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Backend {
+pub(crate) enum Backend {
     Sqlite,
     Redis,
     Cluster,
@@ -37,9 +37,9 @@ enum Place {
 
 /// The store under test. Every subject has data of its own; [`Subject::again`] opens the same data once more.
 #[derive(Clone)]
-pub struct Subject {
-    pub store: SharedStore,
-    pub backend: Backend,
+pub(crate) struct Subject {
+    pub(crate) store: SharedStore,
+    pub(crate) backend: Backend,
     place: Place,
     clock: Clock,
     hand: Arc<AtomicI64>,
@@ -47,41 +47,43 @@ pub struct Subject {
 
 impl Subject {
     /// A store without data whose clock stands still.
-    pub async fn fresh(backend: Backend, rules: LaneRules) -> Self {
+    pub(crate) async fn fresh(backend: Backend, rules: LaneRules) -> Self {
         let (clock, hand) = Clock::by_hand(START);
         Self::open(backend, place_of(backend), rules, clock, hand).await
     }
 
     /// A store without data of the same kind, on the machine's or the server's own clock.
     #[allow(dead_code, reason = "histories have no use for it")]
-    pub async fn fresh_on_real_clock(&self, rules: LaneRules) -> Self {
+    pub(crate) async fn fresh_on_real_clock(&self, rules: LaneRules) -> Self {
         Self::open(self.backend, place_of(self.backend), rules, Clock::default(), Arc::default()).await
     }
 
     /// The same data through another handle, as another process has it.
     #[allow(dead_code, reason = "histories have no use for it")]
-    pub async fn again(&self, rules: LaneRules) -> Self {
+    pub(crate) async fn again(&self, rules: LaneRules) -> Self {
         Self::open(self.backend, self.place.clone(), rules, self.clock.clone(), self.hand.clone()).await
     }
 
-    pub fn now(&self) -> Millis {
+    pub(crate) fn now(&self) -> Millis {
         self.hand.load(Ordering::SeqCst)
     }
 
-    pub fn step(&self, ms: i64) {
+    pub(crate) fn step(&self, ms: i64) {
         self.hand.fetch_add(ms, Ordering::SeqCst);
     }
 
     #[allow(dead_code, reason = "histories only step")]
-    pub fn set_time(&self, at: Millis) {
+    pub(crate) fn set_time(&self, at: Millis) {
         self.hand.store(at, Ordering::SeqCst);
     }
 
     async fn open(backend: Backend, place: Place, rules: LaneRules, clock: Clock, hand: Arc<AtomicI64>) -> Self {
         let store: SharedStore = match &place {
             Place::File(dir) => {
-                let options = SqliteOptions { rules, clock: clock.clone(), ..SqliteOptions::default() };
-                Arc::new(SqliteStore::open(dir.path().join("store.db"), options).await.expect("the file can be opened"))
+                let synchronous = Synchronous::Normal;
+                let options = SqliteOptions { rules, clock: clock.clone(), synchronous, ..SqliteOptions::default() };
+                let file = dir.path().join("store.db");
+                Arc::new(SqliteStore::open(&file, options).await.expect("the file can be opened"))
             }
             Place::Prefix { urls, shards, prefix } => {
                 let options = RedisOptions {

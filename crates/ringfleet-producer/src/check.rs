@@ -1,0 +1,163 @@
+//! The rules of one message, as a pure function that tells all faults at once.
+
+use jiff::Timestamp;
+use ringcentral::{ExtensionId, MessageText, MessageTextError, PhoneNumber, PhoneNumberError};
+use ringfleet_store::{IdempotencyKey, LaneId, NewMessage, Priority, Private};
+
+use crate::{
+    directory::{Found, SenderDirectory},
+    draft::{Draft, masked},
+    refusal::{Code, Field, Refusal},
+    when,
+};
+
+const MOST_KEY_BYTES: usize = 200;
+
+/// Judges a draft. A draft without a key stays without one here; `Producer` gives it one before the store sees it.
+pub(crate) fn check(directory: &SenderDirectory, draft: &Draft, now: Timestamp) -> Result<NewMessage, Vec<Refusal>> {
+    let mut faults = Vec::new();
+    let sender = sender(directory, &draft.from, &mut faults);
+    let to = recipient(draft, sender.as_ref().map(|(number, _)| number), &mut faults);
+    let text = text(&draft.text, &mut faults);
+    let date = |field, raw: &Option<String>| raw.as_deref().map(|raw| when::instant(field, raw)).transpose();
+    let send_at = keep(date(Field::SendAt, &draft.send_at), &mut faults).flatten();
+    let send_by = keep(date(Field::SendBy, &draft.send_by), &mut faults).flatten();
+    faults.extend(when::faults(send_at, send_by, now));
+    let priority = keep(priority(draft.priority.as_deref()), &mut faults);
+    let key = keep(draft.key.as_deref().map(key).transpose(), &mut faults);
+
+    match (sender, to, text, priority, key) {
+        (Some((from, lane)), Some(to), Some(text), Some(priority), Some(key)) if faults.is_empty() => Ok(NewMessage {
+            lane,
+            key,
+            from: Private::new(from.expose()),
+            to: Private::new(to.expose()),
+            text: Private::new(text.expose()),
+            priority,
+            send_at,
+            send_by,
+        }),
+        _ => Err(faults),
+    }
+}
+
+fn keep<T>(judged: Result<T, Refusal>, faults: &mut Vec<Refusal>) -> Option<T> {
+    judged.map_err(|fault| faults.push(fault)).ok()
+}
+
+fn sender(directory: &SenderDirectory, raw: &str, faults: &mut Vec<Refusal>) -> Option<(PhoneNumber, LaneId)> {
+    let found = match (PhoneNumber::try_new(raw), ExtensionId::try_new(raw)) {
+        (Ok(number), _) => directory.by_number(&number),
+        (Err(error), Ok(extension)) => match directory.by_extension(&extension) {
+            // Digits without a plus are more often a mistyped number than an extension.
+            Found::Nobody => return keep(Err(not_e164(Field::From, raw, &error)), faults),
+            found => found,
+        },
+        (Err(error), Err(_)) => return keep(Err(not_e164(Field::From, raw, &error)), faults),
+    };
+    let refusal = match found {
+        Found::Sender(number, lane) => return Some((number.clone(), lane.clone())),
+        Found::Several(count) => Refusal::new(
+            Field::From,
+            Code::AmbiguousSender,
+            format!("this extension has {count} numbers"),
+            "write the number to send from",
+        ),
+        Found::Nobody => Refusal::new(
+            Field::From,
+            Code::UnknownSender,
+            format!("{} belongs to no connected extension", masked(raw)),
+            "add it to the accounts file, or send from a number that is listed there",
+        ),
+    };
+    keep(Err(refusal), faults)
+}
+
+fn recipient(draft: &Draft, from: Option<&PhoneNumber>, faults: &mut Vec<Refusal>) -> Option<PhoneNumber> {
+    let to = PhoneNumber::try_new(&draft.to).map_err(|error| not_e164(Field::To, &draft.to, &error));
+    let to = keep(to, faults)?;
+    if from == Some(&to) || draft.from == to.expose() {
+        let remedy = "name the customer's number in to";
+        faults.push(Refusal::new(Field::To, Code::SameNumber, "is the same number as from", remedy));
+    }
+    Some(to)
+}
+
+fn not_e164(field: Field, raw: &str, error: &PhoneNumberError) -> Refusal {
+    let (code, problem) = match error {
+        PhoneNumberError::Empty => (Code::Missing, "is empty".to_owned()),
+        PhoneNumberError::NoPlus => (Code::NotE164, quoted(raw, "is not E.164: it does not begin with +")),
+        PhoneNumberError::NotADigit { position } => {
+            (Code::NotE164, quoted(raw, &format!("is not E.164: byte {position} is no digit")))
+        }
+        PhoneNumberError::LeadingZero => (Code::NotE164, quoted(raw, "is not E.164: no country code begins with 0")),
+        PhoneNumberError::Length { digits } => {
+            (Code::NotE164, quoted(raw, &format!("is not E.164: it has {digits} digits")))
+        }
+    };
+    Refusal::new(field, code, problem, "write + and 7 to 15 digits, without blanks, like +15550100123")
+}
+
+fn quoted(raw: &str, rest: &str) -> String {
+    format!("\"{}\" {rest}", masked(raw))
+}
+
+fn text(raw: &str, faults: &mut Vec<Refusal>) -> Option<MessageText> {
+    let error = match MessageText::try_new(raw) {
+        Ok(text) => return Some(text),
+        Err(error) => error,
+    };
+    faults.push(match error {
+        MessageTextError::Blank => {
+            let remedy = "write at least one visible character";
+            Refusal::new(Field::Text, Code::TextEmpty, "is empty", remedy)
+        }
+        MessageTextError::TooLong { utf16_len } => {
+            let problem = format!("has {utf16_len} UTF-16 units; 1000 is the most (an emoji counts 2 or more)");
+            Refusal::new(Field::Text, Code::TextTooLong, problem, "shorten it, or split it into several messages")
+        }
+        MessageTextError::ControlCharacter { .. } => control_character(raw),
+    });
+    // The first fault hides the second one in a text that is both.
+    let too_long = matches!(error, MessageTextError::TooLong { .. });
+    if too_long && raw.chars().any(is_refused_control) {
+        faults.push(control_character(raw));
+    }
+    None
+}
+
+fn is_refused_control(c: char) -> bool {
+    c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+}
+
+fn control_character(raw: &str) -> Refusal {
+    let found = raw.chars().enumerate().find(|(_, c)| is_refused_control(*c));
+    let problem = match found {
+        Some((index, c)) => format!("has the control character U+{:04X} as character {}", u32::from(c), index + 1),
+        None => "has a control character".to_owned(),
+    };
+    Refusal::new(Field::Text, Code::ControlCharacter, problem, "remove it; only line breaks and tabs are allowed")
+}
+
+fn priority(raw: Option<&str>) -> Result<Priority, Refusal> {
+    let Some(raw) = raw else { return Ok(Priority::Normal) };
+    Priority::ALL.into_iter().find(|priority| priority.as_str().eq_ignore_ascii_case(raw)).ok_or_else(|| {
+        Refusal::new(
+            Field::Priority,
+            Code::BadPriority,
+            "is not a priority",
+            "write high, normal or low, or leave it out",
+        )
+    })
+}
+
+fn key(raw: &str) -> Result<IdempotencyKey, Refusal> {
+    IdempotencyKey::try_new(raw).map_err(|_| {
+        if raw.len() > MOST_KEY_BYTES {
+            let problem = format!("has {} bytes; {MOST_KEY_BYTES} is the most", raw.len());
+            return Refusal::new(Field::Key, Code::KeyTooLong, problem, "shorten it, or use a hash of it");
+        }
+        let problem = "is empty or has a control character";
+        Refusal::new(Field::Key, Code::BadKey, problem, "write 1 to 200 printable bytes, or leave it out")
+    })
+}

@@ -1,0 +1,151 @@
+//! Messages from a CSV file of any size, in flat memory.
+//!
+//! A thread reads and splits rows, since a file is blocking I/O; a bounded channel carries batches of at most
+//! [`MAX_BATCH`](ringfleet_store::MAX_BATCH) rows; a few batches are with the store at once. When the store is slow the
+//! channel fills and the reading stops.
+//!
+//! The same file twice sends nothing twice: a row without a key gets one from its own content and the scope of the
+//! import, not from the file's name or its line, so that a file which was sorted, cut or extended in between is safe too.
+
+mod header;
+mod reader;
+mod report;
+mod row;
+
+use std::io::Read;
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use ringfleet_store::{Fingerprint, IdempotencyKey, NewMessage};
+use tokio::sync::mpsc;
+
+use self::reader::{Batch, ReadEnd};
+pub use self::{
+    header::HeaderError,
+    report::{ImportError, ImportProgress, ImportSummary, RowFault},
+};
+use crate::{
+    producer::{Checked, ItemResult, Producer},
+    refusal::Refusal,
+};
+
+/// Batches that wait between the reading thread and the store.
+const BATCHES_WAITING: usize = 2;
+
+#[derive(Clone, Debug)]
+pub struct ImportOptions {
+    /// What sets this import apart from others, e.g. a campaign's name: the same row under another scope is another
+    /// message.
+    pub key_scope: String,
+    /// Batches that are with the store at once, 1 or more.
+    pub batches_in_flight: usize,
+    /// Faults listed in the summary; the rest is counted.
+    pub max_faults_listed: usize,
+}
+
+impl Default for ImportOptions {
+    fn default() -> Self {
+        Self { key_scope: String::new(), batches_in_flight: 4, max_faults_listed: 100 }
+    }
+}
+
+/// A batch after the store's answer.
+struct Answered {
+    lines: Vec<u64>,
+    results: Vec<ItemResult>,
+    bytes: u64,
+}
+
+/// Reads `reader` to its end, takes in the good rows and lists the bad ones.
+///
+/// `progress` is called after every batch. A reader that blocks for ever, such as a pipe, keeps its thread after the
+/// future is dropped, until the read returns. Dropping the future leaves rows of the batches in flight open; importing
+/// the file again settles them.
+///
+/// # Errors
+/// [`ImportError`]: a header that can't be used (nothing was taken), an unreadable file or a failing store (rows before
+/// were taken; the error carries the summary so far). Importing the same file again is always safe.
+pub async fn import_csv(
+    producer: &Producer,
+    reader: impl Read + Send + 'static,
+    options: ImportOptions,
+    progress: impl Fn(&ImportProgress),
+) -> Result<ImportSummary, ImportError> {
+    let (sender, mut receiver) = mpsc::channel(BATCHES_WAITING);
+    // Not `spawn_blocking`: the runtime would wait at its end for a read that may never return.
+    std::thread::Builder::new()
+        .name("csv-import".into())
+        .spawn(move || reader::read_all(reader, &sender))
+        .map_err(ImportError::Thread)?;
+
+    let batches = stream::poll_fn(move |context| receiver.poll_recv(context));
+    let scope = options.key_scope.as_str();
+    let mut answers = std::pin::pin!(
+        batches
+            .map(|read| async move {
+                match read {
+                    Ok(batch) => Ok(take_in(producer, scope, batch).await),
+                    Err(end) => Err(end),
+                }
+            })
+            .buffered(options.batches_in_flight.max(1))
+    );
+
+    let mut summary = ImportSummary::new(options.max_faults_listed);
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(batch) => {
+                let tallied = summary.tally(batch.lines.into_iter().zip(batch.results));
+                summary.counts.bytes = batch.bytes;
+                progress(&summary.counts);
+                if let Err((line, source)) = tallied {
+                    return Err(ImportError::Store { line, summary: Box::new(summary), source: Box::new(source) });
+                }
+            }
+            Err(ReadEnd::Finished { bytes }) => {
+                summary.counts.bytes = bytes;
+                progress(&summary.counts);
+                return Ok(summary);
+            }
+            Err(ReadEnd::Header(error)) => return Err(ImportError::Header(error)),
+            Err(ReadEnd::RowTooLong { line }) => {
+                return Err(ImportError::RowTooLong { line, summary: Box::new(summary) });
+            }
+            Err(ReadEnd::Unreadable { line, source }) => {
+                return Err(ImportError::Unreadable { line, source, summary: Box::new(summary) });
+            }
+        }
+    }
+    Err(ImportError::ReaderLost { summary: Box::new(summary) })
+}
+
+async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
+    let now = Timestamp::now();
+    let lines = batch.rows.iter().map(|row| row.line).collect();
+    let checked = batch
+        .rows
+        .into_iter()
+        .map(|row| row.draft.and_then(|draft| producer.check(&draft, now)).and_then(|message| keyed(message, scope)))
+        .collect();
+    Answered { lines, results: producer.submit(checked).await, bytes: batch.bytes }
+}
+
+/// Gives a row without a key one that the same row always gets.
+fn keyed(mut message: NewMessage, scope: &str) -> Checked {
+    if message.key.is_none() {
+        // SEND-SAFETY: only what the customer would notice goes in, so that the same text from a re-sorted or extended
+        // file is recognised. The lane stays out: a number that moved to another extension must not send again.
+        let content = Fingerprint::of(&[
+            scope.as_bytes(),
+            message.from.expose().as_bytes(),
+            message.to.expose().as_bytes(),
+            message.text.expose().as_bytes(),
+            &message.send_at.unwrap_or(0).to_be_bytes(),
+            &message.send_by.unwrap_or(0).to_be_bytes(),
+        ]);
+        let hex: String = content.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let key = IdempotencyKey::try_new(format!("csv-{hex}")).map_err(|_| vec![Refusal::key_conflict()])?;
+        message.key = Some(key);
+    }
+    Ok(message)
+}

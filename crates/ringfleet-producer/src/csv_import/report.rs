@@ -1,0 +1,130 @@
+//! What an import tells: on the way, at its end, and when it could not reach it.
+
+use std::io;
+
+use serde::Serialize;
+
+use super::{header::HeaderError, reader::MAX_ROW_BYTES};
+use crate::{
+    producer::{EnqueueError, ItemResult},
+    refusal::Refusal,
+};
+
+/// How far an import is. `rows` = `accepted` + `duplicates` + `refused`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct ImportProgress {
+    /// Rows that have their answer, without the header and blank rows.
+    pub rows: u64,
+    /// Bytes of the file behind those rows, for a bar over the file's size.
+    pub bytes: u64,
+    pub accepted: u64,
+    /// Rows that the store had already, from an earlier import or from the same file. After a lost reply of the
+    /// store this import's own rows may be counted here.
+    pub duplicates: u64,
+    pub refused: u64,
+}
+
+/// One fault of one row.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RowFault {
+    /// The line of the file on which the row begins; the header is line 1.
+    pub line: u64,
+    #[serde(flatten)]
+    pub refusal: Refusal,
+}
+
+/// What became of a file.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ImportSummary {
+    #[serde(flatten)]
+    pub counts: ImportProgress,
+    /// The first faults, in the order of the file.
+    pub faults: Vec<RowFault>,
+    /// Faults beyond those.
+    pub faults_not_listed: u64,
+    #[serde(skip)]
+    max_faults_listed: usize,
+}
+
+impl ImportSummary {
+    pub(super) fn new(max_faults_listed: usize) -> Self {
+        Self { counts: ImportProgress::default(), faults: Vec::new(), faults_not_listed: 0, max_faults_listed }
+    }
+
+    /// Counts the rows that have an answer; the first one that has none, because the store failed, is given back.
+    pub(super) fn tally(
+        &mut self,
+        answers: impl Iterator<Item = (u64, ItemResult)>,
+    ) -> Result<(), (u64, EnqueueError)> {
+        let mut failed = None;
+        for (line, answer) in answers {
+            match answer {
+                Ok(receipt) if receipt.duplicate => self.counts.duplicates += 1,
+                Ok(_) => self.counts.accepted += 1,
+                Err(EnqueueError::Refused(refusals)) => {
+                    self.counts.refused += 1;
+                    self.list(line, refusals);
+                }
+                Err(error) => {
+                    failed.get_or_insert((line, error));
+                    continue;
+                }
+            }
+            self.counts.rows += 1;
+        }
+        failed.map_or(Ok(()), Err)
+    }
+
+    fn list(&mut self, line: u64, refusals: Vec<Refusal>) {
+        for refusal in refusals {
+            if self.faults.len() < self.max_faults_listed {
+                self.faults.push(RowFault { line, refusal });
+            } else {
+                self.faults_not_listed += 1;
+            }
+        }
+    }
+}
+
+/// Why an import did not reach the end of its file.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    #[error("nothing was imported: {0}")]
+    Header(HeaderError),
+    #[error(
+        "the row that begins on line {line} is longer than {MAX_ROW_BYTES} bytes; is a quotation mark not closed? \
+             rows before it were imported"
+    )]
+    RowTooLong { line: u64, summary: Box<ImportSummary> },
+    #[error("the file can't be read beyond line {line}; rows before were imported")]
+    Unreadable {
+        line: u64,
+        #[source]
+        source: io::Error,
+        summary: Box<ImportSummary>,
+    },
+    #[error("the store failed at line {line}; import the same file again: rows it took already are not sent twice")]
+    Store {
+        line: u64,
+        #[source]
+        source: Box<EnqueueError>,
+        summary: Box<ImportSummary>,
+    },
+    #[error("no thread can be started to read the file")]
+    Thread(#[source] io::Error),
+    #[error("the thread that read the file is gone; import the same file again")]
+    ReaderLost { summary: Box<ImportSummary> },
+}
+
+impl ImportError {
+    /// What was imported before it stopped.
+    pub fn summary(&self) -> Option<&ImportSummary> {
+        match self {
+            ImportError::Header(_) | ImportError::Thread(_) => None,
+            ImportError::RowTooLong { summary, .. }
+            | ImportError::Unreadable { summary, .. }
+            | ImportError::Store { summary, .. }
+            | ImportError::ReaderLost { summary } => Some(summary),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! One row: bytes to a draft.
+
+use csv::ByteRecord;
+
+use super::header::Columns;
+use crate::{
+    draft::Draft,
+    refusal::{Code, Field, Refusal},
+};
+
+/// No field of a message needs more: the longest text takes 3,000 bytes.
+const MAX_FIELD_BYTES: usize = 8 * 1024;
+
+/// A row of the file, good or bad.
+#[derive(Debug)]
+pub(super) struct Row {
+    /// The line on which it begins.
+    pub(super) line: u64,
+    pub(super) draft: Result<Draft, Vec<Refusal>>,
+}
+
+/// Spreadsheets leave rows of nothing but commas behind a table.
+pub(super) fn is_blank(record: &ByteRecord) -> bool {
+    record.iter().all(|field| field.trim_ascii().is_empty())
+}
+
+pub(super) fn draft(columns: &Columns, record: &ByteRecord) -> Result<Draft, Vec<Refusal>> {
+    let fields = columns.fields();
+    if record.len() != fields.len() {
+        return Err(vec![Refusal::new(
+            Field::Message,
+            Code::WrongColumnCount,
+            format!("the row has {} columns, the header has {}", record.len(), fields.len()),
+            "put a text with a comma into quotation marks",
+        )]);
+    }
+    let mut draft = Draft::default();
+    let mut faults = Vec::new();
+    for (&field, bytes) in fields.iter().zip(record) {
+        match value(field, bytes) {
+            Ok(value) => set(&mut draft, field, value),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(draft) } else { Err(faults) }
+}
+
+fn value(field: Field, bytes: &[u8]) -> Result<&str, Refusal> {
+    if bytes.len() > MAX_FIELD_BYTES {
+        let problem = format!("has {} bytes; {MAX_FIELD_BYTES} is the most", bytes.len());
+        return Err(Refusal::new(field, Code::FieldTooLong, problem, "shorten it; is a quotation mark not closed?"));
+    }
+    let value = std::str::from_utf8(bytes).map_err(|error| {
+        let problem = format!("is not UTF-8 from byte {} on", error.valid_up_to() + 1);
+        Refusal::new(field, Code::NotUtf8, problem, "save the file as \"CSV UTF-8\"")
+    })?;
+    // Blanks around a number or a date are slips; in a text they may be meant.
+    Ok(if field == Field::Text { value } else { value.trim() })
+}
+
+fn set(draft: &mut Draft, field: Field, value: &str) {
+    let optional = (!value.is_empty()).then(|| value.to_owned());
+    match field {
+        Field::From => draft.from = value.to_owned(),
+        Field::To => draft.to = value.to_owned(),
+        Field::Text => draft.text = value.to_owned(),
+        Field::SendAt => draft.send_at = optional,
+        Field::SendBy => draft.send_by = optional,
+        Field::Priority => draft.priority = optional,
+        Field::Key => draft.key = optional,
+        // No column has this name.
+        Field::Message => {}
+    }
+}

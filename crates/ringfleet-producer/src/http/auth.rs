@@ -1,0 +1,122 @@
+//! Who may call: a key in `Authorization: Bearer …` or `X-Api-Key`.
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, header::AUTHORIZATION},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::{Shared, problem::Problem};
+
+/// Shorter keys can be guessed.
+const FEWEST_KEY_BYTES: usize = 16;
+
+/// The keys that open the API. Only their hashes are kept.
+pub struct ApiKeys(Option<Vec<[u8; 32]>>);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ApiKeyError {
+    #[error("API key {position} has {bytes} bytes; use at least {FEWEST_KEY_BYTES}, best random ones")]
+    TooShort { position: usize, bytes: usize },
+    #[error("API key {position} has a blank or a character that a header can't carry; use printable ASCII")]
+    Unprintable { position: usize },
+    #[error("no API keys were given; give one, or say that none are needed")]
+    NoKeys,
+}
+
+impl ApiKeys {
+    /// # Errors
+    /// [`ApiKeyError`] if there is no key, or one is too short or can't stand in a header.
+    pub fn try_new(keys: impl IntoIterator<Item = SecretString>) -> Result<Self, ApiKeyError> {
+        let mut hashes = Vec::new();
+        for (index, key) in keys.into_iter().enumerate() {
+            let (key, position) = (key.expose_secret(), index + 1);
+            if key.len() < FEWEST_KEY_BYTES {
+                return Err(ApiKeyError::TooShort { position, bytes: key.len() });
+            }
+            if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return Err(ApiKeyError::Unprintable { position });
+            }
+            hashes.push(hash(key.as_bytes()));
+        }
+        if hashes.is_empty() { Err(ApiKeyError::NoKeys) } else { Ok(Self(Some(hashes))) }
+    }
+
+    /// Everybody who reaches the listener may call: for a listener on the loopback only, which the caller must ensure.
+    pub fn none() -> Self {
+        Self(None)
+    }
+
+    /// Whether a key is asked for at all.
+    pub fn are_required(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Compares with every key, in a time that depends on none of them: hashes are of one length, and no comparison
+    /// ends early.
+    fn admit(&self, candidate: Option<&[u8]>) -> bool {
+        let Some(hashes) = &self.0 else { return true };
+        let Some(candidate) = candidate else { return false };
+        let candidate = hash(candidate);
+        let found = hashes.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(&candidate));
+        found.into()
+    }
+}
+
+impl std::fmt::Debug for ApiKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApiKeys({})", self.0.as_ref().map_or(0, Vec::len))
+    }
+}
+
+fn hash(key: &[u8]) -> [u8; 32] {
+    Sha256::digest(key).into()
+}
+
+/// Runs before the body is read.
+pub(super) async fn require_key(State(api): State<Shared>, request: Request, next: Next) -> Response {
+    if api.keys.admit(presented(request.headers())) {
+        next.run(request).await
+    } else {
+        Problem::no_key().into_response()
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Option<&[u8]> {
+    let Some(authorization) = headers.get(AUTHORIZATION) else {
+        return headers.get("x-api-key").map(|key| key.as_bytes());
+    };
+    let (scheme, key) = authorization.as_bytes().split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(keys: &[&str]) -> Result<ApiKeys, ApiKeyError> {
+        ApiKeys::try_new(keys.iter().map(|key| SecretString::from(*key)))
+    }
+
+    #[test]
+    fn only_a_whole_key_opens() {
+        let keys = keys(&["first-key-0123456789", "second-key-0123456789"]).unwrap();
+        assert!(keys.admit(Some(b"second-key-0123456789")));
+        for wrong in [None, Some(&b""[..]), Some(b"second-key-012345678"), Some(b"second-key-01234567890")] {
+            assert!(!keys.admit(wrong));
+        }
+        assert!(ApiKeys::none().admit(None));
+        assert_eq!(format!("{keys:?}"), "ApiKeys(2)");
+    }
+
+    #[test]
+    fn weak_or_absent_keys_are_refused() {
+        assert_eq!(keys(&["short"]).unwrap_err(), ApiKeyError::TooShort { position: 1, bytes: 5 });
+        assert_eq!(keys(&["with a blank in the midst"]).unwrap_err(), ApiKeyError::Unprintable { position: 1 });
+        assert_eq!(keys(&[]).unwrap_err(), ApiKeyError::NoKeys);
+    }
+}

@@ -1,0 +1,206 @@
+//! JSON to drafts, without serde's own error texts: they quote the values they met.
+
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor},
+};
+use serde_json::value::RawValue;
+
+use crate::{
+    draft::{Draft, shown_name},
+    refusal::{Code, Field, Refusal},
+};
+
+/// A hostile object with thousands of unknown fields gets an answer of bounded size.
+const MOST_FAULTS: usize = 20;
+
+/// A draft, and what is wrong with its JSON. The faults of its content come on top.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    pub(super) draft: Draft,
+    pub(super) faults: Vec<Refusal>,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    One(Decoded),
+    Many(Vec<Decoded>),
+}
+
+/// Why a body is neither; for the caller, without anything of the body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BodyError {
+    Malformed(String),
+    WrongCount(usize),
+}
+
+/// The fields of an object as they stand there, doubled ones included.
+struct Entries<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries<'de>, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// Reads a body: one message, or `{"messages": […]}` with 1 to `most` of them.
+pub(super) fn read(body: &[u8], most: usize) -> Result<Body, BodyError> {
+    let Entries(entries) = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+    let Some((_, many)) = entries.iter().find(|(name, _)| name == "messages") else {
+        return Ok(Body::One(decode(&entries)));
+    };
+    if entries.len() > 1 {
+        let detail = "beside messages no other field may stand; put each message into the list";
+        return Err(BodyError::Malformed(detail.into()));
+    }
+    let items: Vec<&RawValue> = serde_json::from_str(many.get())
+        .map_err(|_| BodyError::Malformed("messages is not a list; write {\"messages\": [{…}, {…}]}".into()))?;
+    if items.is_empty() || items.len() > most {
+        return Err(BodyError::WrongCount(items.len()));
+    }
+    Ok(Body::Many(items.into_iter().map(decode_item).collect()))
+}
+
+fn malformed(error: &serde_json::Error) -> BodyError {
+    let (line, column) = (error.line(), error.column());
+    BodyError::Malformed(match error.classify() {
+        serde_json::error::Category::Data => {
+            "the body is no JSON object; write {\"from\": …, \"to\": …, \"text\": …}".into()
+        }
+        serde_json::error::Category::Eof => format!("the JSON ends too early, at line {line}, column {column}"),
+        _ => format!("the JSON is broken at line {line}, column {column}"),
+    })
+}
+
+fn decode_item(item: &RawValue) -> Decoded {
+    match serde_json::from_str::<Entries<'_>>(item.get()) {
+        Ok(Entries(entries)) => decode(&entries),
+        Err(_) => {
+            let remedy = "write an object with from, to and text";
+            let fault = Refusal::new(Field::Message, Code::WrongType, "is no object", remedy);
+            Decoded { draft: Draft::default(), faults: vec![fault] }
+        }
+    }
+}
+
+fn decode(entries: &[(String, &RawValue)]) -> Decoded {
+    let mut draft = Draft::default();
+    let mut faults = Vec::new();
+    let mut seen = Vec::new();
+    for (name, value) in entries {
+        let Some(field) = Field::named(name) else {
+            let problem = format!("has the unknown field {}", shown_name(name));
+            let remedy = format!("use {}", Field::NAMED.map(Field::as_str).join(", "));
+            faults.push(Refusal::new(Field::Message, Code::UnknownField, problem, remedy));
+            continue;
+        };
+        if seen.contains(&field) {
+            faults.push(Refusal::new(field, Code::FieldTwice, "stands there twice", "leave one of them"));
+            continue;
+        }
+        seen.push(field);
+        match serde_json::from_str::<Option<String>>(value.get()) {
+            Ok(value) => set(&mut draft, field, value),
+            Err(_) => {
+                let remedy = "put the value into quotation marks";
+                faults.push(Refusal::new(field, Code::WrongType, "is no string", remedy));
+            }
+        }
+    }
+    for field in Field::NAMED.into_iter().filter(|field| field.is_required() && !seen.contains(field)) {
+        faults.push(Refusal::new(field, Code::Missing, "is missing", "add it"));
+    }
+    faults.truncate(MOST_FAULTS);
+    Decoded { draft, faults }
+}
+
+fn set(draft: &mut Draft, field: Field, value: Option<String>) {
+    match field {
+        Field::From => draft.from = value.unwrap_or_default(),
+        Field::To => draft.to = value.unwrap_or_default(),
+        Field::Text => draft.text = value.unwrap_or_default(),
+        Field::SendAt => draft.send_at = value,
+        Field::SendBy => draft.send_by = value,
+        Field::Priority => draft.priority = value,
+        Field::Key => draft.key = value,
+        // No field has this name.
+        Field::Message => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn one(json: &str) -> Decoded {
+        match read(json.as_bytes(), 3) {
+            Ok(Body::One(decoded)) => decoded,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn one_message_or_a_list() {
+        let decoded = one(r#"{"from":"a","to":"b","text":"c","key":null}"#);
+        assert_eq!((decoded.draft.text.as_str(), decoded.draft.key, decoded.faults.len()), ("c", None, 0));
+        let many = read(br#"{"messages":[{"from":"a","to":"b","text":"c"}, 1]}"#, 3).unwrap();
+        let Body::Many(items) = many else { panic!("{many:?}") };
+        assert_eq!(items[0].faults, []);
+        assert_eq!(items[1].faults[0].code, Code::WrongType);
+    }
+
+    #[test]
+    fn wrong_fields_are_named_one_by_one() {
+        let decoded = one(r#"{"from":15550100001,"text":"a","text":"b","body":"c","+15550200001":1}"#);
+        let faults: Vec<_> = decoded.faults.iter().map(|fault| (fault.field, fault.code)).collect();
+        let (unknown, twice) = ((Field::Message, Code::UnknownField), (Field::Text, Code::FieldTwice));
+        let expected = [(Field::From, Code::WrongType), twice, unknown, unknown, (Field::To, Code::Missing)];
+        assert_eq!(faults, expected);
+        assert!(!format!("{:?}", decoded.faults).contains("5550"));
+    }
+
+    #[test]
+    fn broken_json_is_placed_and_not_repeated() {
+        let error = read(b"{\n\"to\": +15550100001}", 3).unwrap_err();
+        assert_eq!(error, BodyError::Malformed("the JSON is broken at line 2, column 7".into()));
+        for body in [&b""[..], b"[]", b"\"x\"", b"{\"messages\":3}", b"{\"messages\":[],\"to\":\"\"}", b"\xff", b"{}{}"]
+        {
+            assert!(matches!(read(body, 3), Err(BodyError::Malformed(_))), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_so_are_the_faults() {
+        assert_eq!(read(br#"{"messages":[]}"#, 3).unwrap_err(), BodyError::WrongCount(0));
+        assert_eq!(read(br#"{"messages":[1,1,1,1]}"#, 3).unwrap_err(), BodyError::WrongCount(4));
+        let many: String = (0..1_000).map(|n| format!("\"x{n}\":1,")).collect();
+        assert_eq!(one(&format!("{{{many}\"to\":\"\"}}")).faults.len(), MOST_FAULTS);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = format!("{{\"to\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(
+            read(deep.as_bytes(), 3).is_ok_and(|body| matches!(body, Body::One(one) if !one.faults.is_empty()))
+                || read(deep.as_bytes(), 3).is_err()
+        );
+    }
+}

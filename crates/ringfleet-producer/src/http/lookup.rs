@@ -1,0 +1,99 @@
+//! `GET` and `DELETE /v1/messages/{id}`.
+
+use axum::{
+    Json,
+    extract::{Path, State, rejection::PathRejection},
+    response::{IntoResponse, Response},
+};
+use jiff::Timestamp;
+use ringcentral::PhoneNumber;
+use ringfleet_store::{Cancelled, MessageId, MessageView, Millis, Private, State as MessageState, StoreError};
+use serde::Serialize;
+use serde_json::json;
+
+use super::{STORE_DEADLINE, Shared, problem::Problem};
+use crate::{draft::masked, retry};
+
+/// A message as its producer sees it: no text, numbers masked.
+#[derive(Serialize)]
+pub(super) struct View {
+    id: String,
+    status: &'static str,
+    priority: &'static str,
+    extension: String,
+    from: String,
+    to: String,
+    /// Attempts that failed so far.
+    attempts: u32,
+    created_at: Option<String>,
+    send_at: Option<String>,
+    send_by: Option<String>,
+    /// Why it is in this state; null while nothing went wrong.
+    reason: Option<String>,
+    provider_message_id: Option<String>,
+    finished_at: Option<String>,
+}
+
+pub(super) async fn show(
+    State(api): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Json<View>, Problem> {
+    let id = message_id(path)?;
+    let found = retry::within(STORE_DEADLINE, "get", api.store.get(&id)).await.map_err(|error| failed(&error))?;
+    found.map(|message| Json(view(message))).ok_or_else(Problem::no_such_message)
+}
+
+pub(super) async fn cancel(
+    State(api): State<Shared>,
+    path: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let id = message_id(path)?;
+    let answer = retry::within(STORE_DEADLINE, "cancel", api.store.cancel(&id)).await;
+    match answer.map_err(|error| failed(&error))? {
+        // A repeated DELETE finds what the first one did.
+        Cancelled::Done | Cancelled::TooLate(MessageState::Cancelled) => {
+            Ok(Json(json!({"id": id.to_string(), "status": MessageState::Cancelled.as_str()})).into_response())
+        }
+        Cancelled::TooLate(state) => Err(Problem::too_late(state.as_str())),
+        Cancelled::Missing => Err(Problem::no_such_message()),
+    }
+}
+
+fn message_id(path: Result<Path<String>, PathRejection>) -> Result<MessageId, Problem> {
+    path.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(Problem::no_such_message)
+}
+
+fn failed(error: &StoreError) -> Problem {
+    if error.is_transient() {
+        tracing::warn!(?error, "the store did not answer a request of the API");
+        return Problem::store_away();
+    }
+    tracing::error!(?error, "the store refused a request of the API");
+    Problem::internal()
+}
+
+fn view(message: MessageView) -> View {
+    View {
+        id: message.id.to_string(),
+        status: message.state.as_str(),
+        priority: message.priority.as_str(),
+        extension: message.lane.extension().to_owned(),
+        from: redacted(&message.from),
+        to: redacted(&message.to),
+        attempts: message.attempt,
+        created_at: rfc3339(message.created_at),
+        send_at: message.send_at.and_then(rfc3339),
+        send_by: message.send_by.and_then(rfc3339),
+        reason: Some(message.reason).filter(|reason| !reason.is_empty()),
+        provider_message_id: message.provider_id,
+        finished_at: message.finished_at.and_then(rfc3339),
+    }
+}
+
+fn redacted(number: &Private) -> String {
+    PhoneNumber::try_new(number.expose()).map_or_else(|_| masked(number.expose()), |number| number.to_string())
+}
+
+fn rfc3339(time: Millis) -> Option<String> {
+    Timestamp::from_millisecond(time).ok().map(|time| time.to_string())
+}

@@ -1,0 +1,78 @@
+//! The HTTP API: the same checks and the same enqueue, over JSON.
+//!
+//! | route | does |
+//! |---|---|
+//! | `POST /v1/messages` | takes in one message, or up to [`MAX_MESSAGES`] as `{"messages": […]}` |
+//! | `GET /v1/messages/{id}` | where a message is, numbers masked, without its text |
+//! | `DELETE /v1/messages/{id}` | cancels a message that no worker holds yet |
+//!
+//! Errors are `application/problem+json` and never repeat what was sent. A caller who may have to repeat a request must
+//! give the message a key (`key`, or the header `Idempotency-Key`); where he gave none and the store's reply was lost,
+//! the answer carries the key that makes the repeat safe.
+
+mod auth;
+mod body;
+mod lookup;
+mod problem;
+mod send;
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, MatchedPath, Request},
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use ringfleet_store::SharedStore;
+
+use self::problem::Problem;
+pub use self::{
+    auth::{ApiKeyError, ApiKeys},
+    send::MAX_MESSAGES,
+};
+use crate::producer::Producer;
+
+/// The largest body, in bytes.
+pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// A body takes no longer than this to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// One look into the store.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
+
+/// What the API needs.
+pub struct Api {
+    pub producer: Producer,
+    pub store: SharedStore,
+    pub keys: ApiKeys,
+}
+
+type Shared = Arc<Api>;
+
+/// The API's routes, to be served on any listener.
+pub fn router(api: Api) -> Router {
+    let api = Arc::new(api);
+    Router::new()
+        .route("/v1/messages", post(send::accept))
+        .route("/v1/messages/{id}", get(lookup::show).delete(lookup::cancel))
+        .method_not_allowed_fallback(|| async { Problem::wrong_method() })
+        .route_layer(middleware::from_fn_with_state(api.clone(), auth::require_key))
+        .fallback(|| async { Problem::no_such_path() })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(middleware::from_fn(count))
+        .with_state(api)
+}
+
+/// Counts requests by route and status. Only known routes become a label, so a scanner can't fill the memory.
+async fn count(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map_or("other", |path| match path.as_str() {
+        "/v1/messages" => "/v1/messages",
+        "/v1/messages/{id}" => "/v1/messages/{id}",
+        _ => "other",
+    });
+    let response = next.run(request).await.into_response();
+    let status = response.status().as_str().to_owned();
+    metrics::counter!("ringfleet_api_requests_total", "route" => route, "status" => status).increment(1);
+    response
+}

@@ -1,0 +1,162 @@
+//! Errors of the API: `application/problem+json` (RFC 9457) with a list of refusals.
+
+use axum::{
+    Json,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{MAX_BODY_BYTES, send::MAX_MESSAGES};
+use crate::refusal::{Code, Refusal};
+
+/// When a caller should come back to a store that is away, in seconds.
+const AWAY_RETRY_AFTER: u32 = 5;
+/// And to one that is full, which takes longer to mend.
+const FULL_RETRY_AFTER: u32 = 30;
+
+/// What the API answers when it can't do what was asked. Holds nothing that was sent.
+#[derive(Debug, Serialize)]
+pub(super) struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Refusal>,
+    /// The message that the problem is about, where it has an id already.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    /// The key with which a keyless request can be repeated safely.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<Value>,
+    #[serde(skip)]
+    retry_after: Option<u32>,
+}
+
+impl Problem {
+    fn new(status: StatusCode, code: &str, title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            kind: format!("urn:ringfleet:problem:{code}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            errors: Vec::new(),
+            id: None,
+            key: None,
+            results: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn no_key() -> Self {
+        let detail = "send a known API key as Authorization: Bearer <key> or X-Api-Key: <key>";
+        Self::new(StatusCode::UNAUTHORIZED, "no-key", "API key missing or unknown", detail)
+    }
+
+    pub(super) fn no_such_path() -> Self {
+        let detail = "the API has /v1/messages and /v1/messages/{id}";
+        Self::new(StatusCode::NOT_FOUND, "no-such-path", "no such path", detail)
+    }
+
+    pub(super) fn wrong_method() -> Self {
+        let detail = "use POST on /v1/messages, GET or DELETE on /v1/messages/{id}";
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "method not allowed", detail)
+    }
+
+    pub(super) fn not_json() -> Self {
+        let detail = "send the header Content-Type: application/json";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "body is not declared as JSON", detail)
+    }
+
+    pub(super) fn body_too_large() -> Self {
+        let detail = format!("{MAX_BODY_BYTES} bytes is the most; split the call");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "body too large", detail)
+    }
+
+    pub(super) fn body_unread() -> Self {
+        let detail = "the body ended early or came too slowly; nothing was taken";
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body-unread", "body could not be read", detail)
+    }
+
+    pub(super) fn malformed(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed", "body is not what it should be", detail)
+    }
+
+    pub(super) fn wrong_count(count: usize) -> Self {
+        Self::malformed(format!("messages holds {count} items; 1 to {MAX_MESSAGES} go into one call"))
+    }
+
+    pub(super) fn refused(errors: Vec<Refusal>) -> Self {
+        let conflict = matches!(errors.as_slice(), [only] if only.code == Code::KeyConflict);
+        let (status, code, title) = if conflict {
+            (StatusCode::CONFLICT, "key-conflict", "key was used for another message")
+        } else {
+            (StatusCode::UNPROCESSABLE_ENTITY, "refused", "message refused")
+        };
+        let detail = "nothing was taken; errors names each field and its remedy";
+        Self { errors, ..Self::new(status, code, title, detail) }
+    }
+
+    pub(super) fn no_such_message() -> Self {
+        let detail = "no message has this id, or its record is older than the retention";
+        Self::new(StatusCode::NOT_FOUND, "no-such-message", "no such message", detail)
+    }
+
+    pub(super) fn too_late(state: &str) -> Self {
+        let detail = format!("the message is {state} and can't be cancelled any more");
+        Self::new(StatusCode::CONFLICT, "too-late", "too late to cancel", detail)
+    }
+
+    pub(super) fn store_full() -> Self {
+        let detail = "the store is full; nothing was taken; send it again later";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-full", "store is full", detail);
+        Self { retry_after: Some(FULL_RETRY_AFTER), ..problem }
+    }
+
+    pub(super) fn store_away() -> Self {
+        let detail = "the store does not answer; try again later";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-away", "store does not answer", detail);
+        Self { retry_after: Some(AWAY_RETRY_AFTER), ..problem }
+    }
+
+    /// The store may have taken the message.
+    pub(super) fn unsettled(id: String, key: Option<String>) -> Self {
+        let detail = "the store did not say whether it took the message: look it up by its id, or send it again with \
+                      the same key (the one in this answer if you gave none); without it the customer may get two texts";
+        let problem = Self { id: Some(id), key, ..Self::store_away() };
+        Self { kind: "urn:ringfleet:problem:unsettled".into(), detail: detail.into(), ..problem }
+    }
+
+    /// None of many messages was taken for certain.
+    pub(super) fn none_settled(results: Value) -> Self {
+        let detail = "the store failed; results tells of each message whether it was taken, and how to repeat it";
+        Self { results: Some(results), detail: detail.into(), ..Self::store_away() }
+    }
+
+    pub(super) fn internal() -> Self {
+        let detail = "the store refused the call; the server's log tells why";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "internal error", detail)
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
+        let mut response = (status, Json(self)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"ringfleet\""));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}

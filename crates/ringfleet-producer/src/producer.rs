@@ -1,0 +1,265 @@
+//! Handing checked messages to the store, once each, whatever happens on the way.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use jiff::Timestamp;
+use ringfleet_store::{Enqueued, IdempotencyKey, MAX_BATCH, MessageId, NewMessage, SharedStore, StoreError};
+
+use crate::{
+    check,
+    directory::SenderDirectory,
+    draft::Draft,
+    refusal::{Refusal, in_one_line},
+    retry::{self, Patience},
+};
+
+/// Looks into a full store that are under way at once.
+const LOOKS_IN_FLIGHT: usize = 16;
+
+/// Takes messages in. Cheap to clone; all clones share one store.
+#[derive(Clone)]
+pub struct Producer {
+    store: SharedStore,
+    directory: Arc<SenderDirectory>,
+    patience: Patience,
+}
+
+/// The store has the message: from here on it ends in one final state or is visibly waiting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    pub id: MessageId,
+    /// It was there before, under the same key and with the same content; nothing was added.
+    pub duplicate: bool,
+}
+
+/// What became of one draft of many.
+pub type ItemResult = Result<Receipt, EnqueueError>;
+
+/// Why there is no receipt.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum EnqueueError {
+    #[error("message refused: {}", in_one_line(.0))]
+    Refused(Vec<Refusal>),
+    #[error("the store is full; nothing of this batch was taken; raise its memory limit or let the fleet drain it")]
+    Full,
+    /// An earlier batch of the same call failed, so this message never left.
+    #[error("the store does not answer; this message was not handed to it; try again later")]
+    NotTried,
+    /// The store may or may not have taken the message, e.g. because its reply was lost.
+    #[error("the store did not say whether it took {id}; look that id up, or repeat the message with the same key")]
+    Unsettled {
+        id: MessageId,
+        /// The key that a keyless draft was given. A repeat with it is recognised; one without is a second text.
+        generated_key: Option<String>,
+        #[source]
+        source: Arc<StoreError>,
+    },
+}
+
+/// A draft after its check.
+pub(crate) type Checked = Result<NewMessage, Vec<Refusal>>;
+
+/// A message that is about to go to the store.
+struct Outgoing {
+    message: NewMessage,
+    id: MessageId,
+    generated_key: Option<String>,
+}
+
+/// Why the later batches of a call need not be tried.
+#[derive(Clone, Copy)]
+enum Stop {
+    Full,
+    Away,
+}
+
+impl Producer {
+    pub fn new(store: SharedStore, directory: Arc<SenderDirectory>) -> Self {
+        Self { store, directory, patience: Patience::default() }
+    }
+
+    /// How long to go on against a store that does not answer; 15 s unless set.
+    pub fn with_patience(mut self, patience: Patience) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Judges a draft without touching the store: the message, or everything that is wrong with it.
+    ///
+    /// # Errors
+    /// All faults of the draft, never an empty list.
+    pub fn check(&self, draft: &Draft, now: Timestamp) -> Result<NewMessage, Vec<Refusal>> {
+        check::check(&self.directory, draft, now)
+    }
+
+    /// Takes in one message.
+    ///
+    /// Dropping the future leaves open whether the store took it; repeat the draft with the same key, so give it one.
+    ///
+    /// # Errors
+    /// [`EnqueueError`]; only after `Unsettled` may the store have the message.
+    pub async fn enqueue(&self, draft: Draft) -> ItemResult {
+        let checked = self.check(&draft, Timestamp::now());
+        self.submit(vec![checked]).await.pop().unwrap_or(Err(EnqueueError::NotTried))
+    }
+
+    /// Takes in many messages, one result each, in order. A refused one does not hinder the others.
+    ///
+    /// # Errors
+    /// [`EnqueueError::Full`] when the store was full from the start, so that nothing at all was taken. A store that
+    /// fails half-way shows in the results instead, since those before have their receipts.
+    pub async fn enqueue_many(&self, drafts: Vec<Draft>) -> Result<Vec<ItemResult>, EnqueueError> {
+        let results = self.submit(self.check_all(&drafts)).await;
+        let nothing_taken = |result: &ItemResult| matches!(result, Err(EnqueueError::Refused(_) | EnqueueError::Full));
+        let full = results.iter().any(|result| matches!(result, Err(EnqueueError::Full)));
+        if full && results.iter().all(nothing_taken) {
+            return Err(EnqueueError::Full);
+        }
+        Ok(results)
+    }
+
+    /// Takes in a stream, in memory bounded by `batches_in_flight` batches of 500, and yields one result a draft, in
+    /// order. With more than one batch in flight, messages of one lane may reach the store in another order.
+    ///
+    /// A batch leaves when it is full or when the stream has nothing ready, so a slow stream is not held up.
+    pub fn enqueue_stream<S>(&self, drafts: S, batches_in_flight: usize) -> impl Stream<Item = ItemResult> + use<S>
+    where
+        S: Stream<Item = Draft>,
+    {
+        let producer = self.clone();
+        drafts
+            .ready_chunks(MAX_BATCH)
+            .map(move |drafts| {
+                let producer = producer.clone();
+                async move { producer.submit(producer.check_all(&drafts)).await }
+            })
+            .buffered(batches_in_flight.max(1))
+            .flat_map(stream::iter)
+    }
+
+    fn check_all(&self, drafts: &[Draft]) -> Vec<Checked> {
+        let now = Timestamp::now();
+        drafts.iter().map(|draft| self.check(draft, now)).collect()
+    }
+
+    /// Hands in what passed its check, batch after batch so that order is kept, and answers for every item.
+    pub(crate) async fn submit(&self, checked: Vec<Checked>) -> Vec<ItemResult> {
+        let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(checked.len());
+        let mut outgoing = Vec::with_capacity(checked.len());
+        for item in checked {
+            match item.and_then(Outgoing::try_new) {
+                Ok(message) => {
+                    outgoing.push(message);
+                    results.push(None);
+                }
+                Err(refusals) => results.push(Some(Err(EnqueueError::Refused(refusals)))),
+            }
+        }
+        let mut answers = Vec::with_capacity(outgoing.len());
+        let mut stop = None;
+        for batch in outgoing.chunks(MAX_BATCH) {
+            match stop {
+                None => stop = self.submit_batch(batch, &mut answers).await,
+                Some(Stop::Full) => answers.extend(batch.iter().map(|_| Err(EnqueueError::Full))),
+                Some(Stop::Away) => answers.extend(batch.iter().map(|_| Err(EnqueueError::NotTried))),
+            }
+        }
+        let mut answers = answers.into_iter();
+        let results: Vec<ItemResult> = results
+            .into_iter()
+            .map(|done| done.or_else(|| answers.next()).unwrap_or(Err(EnqueueError::NotTried)))
+            .collect();
+        count(&results);
+        results
+    }
+
+    /// One store call's worth: pushes one answer a message.
+    async fn submit_batch(&self, batch: &[Outgoing], answers: &mut Vec<ItemResult>) -> Option<Stop> {
+        let messages: Vec<NewMessage> = batch.iter().map(|outgoing| outgoing.message.clone()).collect();
+        let error = match retry::enqueue(&*self.store, &messages, self.patience).await {
+            Ok(stored) => {
+                answers.extend(batch.iter().zip(stored).map(|(outgoing, answer)| outgoing.result(answer)));
+                return None;
+            }
+            Err(error) => Arc::new(error),
+        };
+        let unsettled = |outgoing: &Outgoing| Err(outgoing.unsettled(&error));
+        if !matches!(*error, StoreError::Full { .. }) {
+            answers.extend(batch.iter().map(unsettled));
+            return Some(Stop::Away);
+        }
+        // SEND-SAFETY: "nothing was taken" makes the caller repeat, so it is looked up, not assumed: an attempt before
+        // this one may have lost its reply, and a fleet of several shards may be full in one of them.
+        let Ok(present) = self.look_up(batch).await else {
+            answers.extend(batch.iter().map(unsettled));
+            return Some(Stop::Away);
+        };
+        let answer = |(outgoing, present)| if present { unsettled(outgoing) } else { Err(EnqueueError::Full) };
+        answers.extend(batch.iter().zip(present).map(answer));
+        Some(Stop::Full)
+    }
+
+    /// Which messages of a batch the store has.
+    async fn look_up(&self, batch: &[Outgoing]) -> Result<Vec<bool>, StoreError> {
+        let limit: Duration = self.patience.attempt;
+        let ids: Vec<MessageId> = batch.iter().map(|outgoing| outgoing.id).collect();
+        stream::iter(ids)
+            .map(|id| async move { retry::within(limit, "get", self.store.get(&id)).await.map(|view| view.is_some()) })
+            .buffered(LOOKS_IN_FLIGHT)
+            .try_collect()
+            .await
+    }
+}
+
+impl Outgoing {
+    /// Gives the message a key if it has none.
+    fn try_new(mut message: NewMessage) -> Result<Self, Vec<Refusal>> {
+        // SEND-SAFETY: without a key the store could not tell a repeat after a lost reply from a second message, and
+        // the customer would get two texts. A random key, fixed before the first attempt, makes every repeat harmless.
+        let (key, generated_key) = match message.key.take() {
+            Some(key) => (key, None),
+            None => {
+                let random = format!("auto-{}", MessageId::random());
+                let key = IdempotencyKey::try_new(&random).map_err(|_| vec![Refusal::key_conflict()])?;
+                (key, Some(random))
+            }
+        };
+        let id = MessageId::from_key(&key);
+        message.key = Some(key);
+        Ok(Self { message, id, generated_key })
+    }
+
+    fn result(&self, answer: Enqueued) -> ItemResult {
+        match answer {
+            Enqueued::Accepted(id) => Ok(Receipt { id, duplicate: false }),
+            // A key that only we know was there before: our own earlier attempt, whose reply was lost.
+            Enqueued::Duplicate(id) => Ok(Receipt { id, duplicate: self.generated_key.is_none() }),
+            Enqueued::Conflict(_) => Err(EnqueueError::Refused(vec![Refusal::key_conflict()])),
+        }
+    }
+
+    fn unsettled(&self, source: &Arc<StoreError>) -> EnqueueError {
+        EnqueueError::Unsettled { id: self.id, generated_key: self.generated_key.clone(), source: Arc::clone(source) }
+    }
+}
+
+/// The word of a result in metrics and answers.
+pub(crate) fn result_word(result: &ItemResult) -> &'static str {
+    match result {
+        Ok(Receipt { duplicate: false, .. }) => "accepted",
+        Ok(Receipt { duplicate: true, .. }) => "duplicate",
+        Err(EnqueueError::Refused(_)) => "refused",
+        Err(EnqueueError::Full | EnqueueError::NotTried) => "not-taken",
+        Err(EnqueueError::Unsettled { .. }) => "unknown",
+    }
+}
+
+fn count(results: &[ItemResult]) {
+    for word in ["accepted", "duplicate", "refused", "not-taken", "unknown"] {
+        let n = results.iter().filter(|result| result_word(result) == word).count() as u64;
+        if n > 0 {
+            metrics::counter!("ringfleet_enqueued_total", "result" => word).increment(n);
+        }
+    }
+}

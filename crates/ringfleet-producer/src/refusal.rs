@@ -1,0 +1,153 @@
+//! Why a message is not taken: which field, what is wrong, what to do about it.
+
+use std::fmt;
+
+use serde::{Serialize, Serializer};
+
+/// The part of a message, or the column of a file, that a refusal speaks of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Field {
+    From,
+    To,
+    Text,
+    SendAt,
+    SendBy,
+    Priority,
+    Key,
+    /// The message as a whole, or a row of a file.
+    Message,
+}
+
+impl Field {
+    /// The fields that a message can have, in the order in which they are documented.
+    pub const NAMED: [Field; 7] =
+        [Field::From, Field::To, Field::Text, Field::SendAt, Field::SendBy, Field::Priority, Field::Key];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Field::From => "from",
+            Field::To => "to",
+            Field::Text => "text",
+            Field::SendAt => "send_at",
+            Field::SendBy => "send_by",
+            Field::Priority => "priority",
+            Field::Key => "key",
+            Field::Message => "message",
+        }
+    }
+
+    /// Without it there is no message.
+    pub fn is_required(self) -> bool {
+        matches!(self, Field::From | Field::To | Field::Text)
+    }
+
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Self::NAMED.into_iter().find(|field| field.as_str() == name)
+    }
+}
+
+/// What is wrong, for programs. These words are part of the API: they are added to, never changed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Code {
+    Missing,
+    WrongType,
+    UnknownField,
+    FieldTwice,
+    FieldTooLong,
+    NotUtf8,
+    WrongColumnCount,
+    NotE164,
+    UnknownSender,
+    AmbiguousSender,
+    SameNumber,
+    TextEmpty,
+    TextTooLong,
+    ControlCharacter,
+    BadDate,
+    DateWithoutOffset,
+    SendAtTooFar,
+    SendByPast,
+    SendByBeforeSendAt,
+    BadPriority,
+    BadKey,
+    KeyTooLong,
+    KeyConflict,
+}
+
+impl Code {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Code::Missing => "missing",
+            Code::WrongType => "wrong-type",
+            Code::UnknownField => "unknown-field",
+            Code::FieldTwice => "field-twice",
+            Code::FieldTooLong => "field-too-long",
+            Code::NotUtf8 => "not-utf8",
+            Code::WrongColumnCount => "wrong-column-count",
+            Code::NotE164 => "not-e164",
+            Code::UnknownSender => "unknown-sender",
+            Code::AmbiguousSender => "ambiguous-sender",
+            Code::SameNumber => "same-number",
+            Code::TextEmpty => "text-empty",
+            Code::TextTooLong => "text-too-long",
+            Code::ControlCharacter => "control-character",
+            Code::BadDate => "bad-date",
+            Code::DateWithoutOffset => "date-without-offset",
+            Code::SendAtTooFar => "send-at-too-far",
+            Code::SendByPast => "send-by-past",
+            Code::SendByBeforeSendAt => "send-by-before-send-at",
+            Code::BadPriority => "bad-priority",
+            Code::BadKey => "bad-key",
+            Code::KeyTooLong => "key-too-long",
+            Code::KeyConflict => "key-conflict",
+        }
+    }
+}
+
+/// One fault of one message. Numbers are masked and texts left out, so it may be logged and shown.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Refusal {
+    #[serde(serialize_with = "field_name")]
+    pub field: Field,
+    #[serde(serialize_with = "code_name")]
+    pub code: Code,
+    /// What is wrong, as the rest of a sentence that begins with the value.
+    pub problem: String,
+    /// What to do about it.
+    pub remedy: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(field: Field, code: Code, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { field, code, problem: problem.into(), remedy: remedy.into() }
+    }
+
+    pub(crate) fn key_conflict() -> Self {
+        Self::new(
+            Field::Key,
+            Code::KeyConflict,
+            "this key was used before for a message with other content",
+            "give the new message a new key, or send the old content to repeat the old request",
+        )
+    }
+}
+
+/// `to: "+1******12" is not E.164; write + and 7 to 15 digits`
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.field.as_str(), self.problem, self.remedy)
+    }
+}
+
+fn field_name<S: Serializer>(field: &Field, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(field.as_str())
+}
+
+fn code_name<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(code.as_str())
+}
+
+/// Several refusals in one line, for an error message.
+pub(crate) fn in_one_line(refusals: &[Refusal]) -> String {
+    refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join(" | ")
+}

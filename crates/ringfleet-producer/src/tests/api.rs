@@ -1,0 +1,229 @@
+//! The API over a real socket.
+
+use std::sync::Arc;
+
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
+use ringfleet_store::{ClaimRequest, SharedStore, WorkerId};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{
+    FROM, TO,
+    fake::{FakeStore, Fault},
+    producer, sqlite,
+};
+use crate::http::{Api, ApiKeys, MAX_BODY_BYTES, router};
+
+const KEY: &str = "test-key-0123456789";
+
+struct Server {
+    base: String,
+    client: Client,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    async fn start(store: SharedStore) -> Self {
+        // Already installed by another test of this process, or by this one: both are fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
+        let app = router(Api { producer: producer(store.clone()), store, keys });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        Self { base, client: Client::builder().no_proxy().build().unwrap(), task }
+    }
+
+    fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, format!("{}{path}", self.base))
+    }
+
+    fn call(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).bearer_auth(KEY)
+    }
+
+    fn post(&self, body: &Value) -> RequestBuilder {
+        self.call(Method::POST, "/v1/messages").json(body)
+    }
+}
+
+async fn read(request: RequestBuilder) -> (StatusCode, Value) {
+    let response: Response = request.send().await.unwrap();
+    let status = response.status();
+    let kind = response.headers()["content-type"].to_str().unwrap().to_owned();
+    assert_eq!(kind == "application/problem+json", !status.is_success(), "{status} {kind}");
+    (status, response.json().await.unwrap())
+}
+
+fn message() -> Value {
+    json!({"from": FROM, "to": TO, "text": "See you on Monday"})
+}
+
+#[tokio::test]
+async fn one_message_is_accepted_seen_and_cancelled() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store).await;
+    let (status, answer) = read(server.post(&message())).await;
+    assert_eq!((status, &answer["status"]), (StatusCode::ACCEPTED, &json!("accepted")));
+    let path = format!("/v1/messages/{}", answer["id"].as_str().unwrap());
+
+    let (status, view) = read(server.call(Method::GET, &path)).await;
+    assert_eq!((status, &view["status"], &view["extension"]), (StatusCode::OK, &json!("ready"), &json!("101")));
+    assert_eq!((&view["to"], &view["reason"], &view["attempts"]), (&json!("+1******0001"), &Value::Null, &json!(0)));
+    assert!(view["created_at"].as_str().unwrap().ends_with('Z') && view.get("text").is_none());
+
+    for _ in 0..2 {
+        let (status, answer) = read(server.call(Method::DELETE, &path)).await;
+        assert_eq!((status, &answer["status"]), (StatusCode::OK, &json!("cancelled")));
+    }
+    let missing = "/v1/messages/msg_00000000000000000000000000";
+    for path in [missing, "/v1/messages/nonsense", "/v1/messages/%ff"] {
+        assert_eq!(read(server.call(Method::GET, path)).await.0, StatusCode::NOT_FOUND);
+        assert_eq!(read(server.call(Method::DELETE, path)).await.0, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn message_in_a_workers_hand_can_not_be_cancelled() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store.clone()).await;
+    let (_, answer) = read(server.post(&message())).await;
+    let worker = WorkerId::incarnation("test");
+    let lease = std::time::Duration::from_secs(30);
+    let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
+    assert_eq!(claim.leases.len(), 1);
+    let path = format!("/v1/messages/{}", answer["id"].as_str().unwrap());
+    assert_eq!(read(server.call(Method::DELETE, &path)).await.0, StatusCode::CONFLICT);
+}
+
+#[tokio::test]
+async fn idempotency_key_makes_a_repeat_harmless() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store).await;
+    let post = |body: &Value| server.post(body).header("Idempotency-Key", "order-1");
+    let (_, first) = read(post(&message())).await;
+    let (status, again) = read(post(&message())).await;
+    assert_eq!((status, &again["status"], &again["id"]), (StatusCode::ACCEPTED, &json!("duplicate"), &first["id"]));
+    let mut other = message();
+    other["text"] = json!("another text");
+    let (status, conflict) = read(post(&other)).await;
+    assert_eq!((status, &conflict["errors"][0]["code"]), (StatusCode::CONFLICT, &json!("key-conflict")));
+    other["key"] = json!("order-2");
+    let (status, twice) = read(post(&other)).await;
+    assert_eq!((status, &twice["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("key")));
+    assert_eq!(read(post(&json!({"messages": [message()]}))).await.0, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn bulk_answers_for_every_item() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store).await;
+    let keyed = json!({"from": FROM, "to": TO, "text": "x", "key": "k"});
+    let bad = json!({"from": FROM, "to": 15550200001_u64, "text": ""});
+    let (status, answer) = read(server.post(&json!({"messages": [message(), keyed, keyed, bad, 7]}))).await;
+    assert_eq!(status, StatusCode::OK);
+    let counts = ["accepted", "duplicates", "refused", "unknown"].map(|name| answer[name].as_u64().unwrap());
+    assert_eq!(counts, [2, 1, 2, 0], "{answer}");
+    let results = answer["results"].as_array().unwrap();
+    assert_eq!((&results[2]["status"], &results[2]["id"]), (&json!("duplicate"), &results[1]["id"]));
+    let errors: Vec<_> = results[3]["errors"].as_array().unwrap().iter().map(|e| e["code"].as_str().unwrap()).collect();
+    assert_eq!((errors, &results[3]["index"]), (vec!["wrong-type", "text-empty"], &json!(3)));
+    assert!(!answer.to_string().contains("0200001"), "{answer}");
+
+    for count in [0, 1_001] {
+        let many = json!({"messages": vec![message(); count]});
+        assert_eq!(read(server.post(&many)).await.0, StatusCode::BAD_REQUEST);
+    }
+    let (_, most) = read(server.post(&json!({"messages": vec![message(); 1_000]}))).await;
+    assert_eq!(most["accepted"], 1_000);
+}
+
+#[tokio::test]
+async fn faults_of_a_single_message_are_told_together() {
+    let server = Server::start(FakeStore::with_faults([])).await;
+    let (status, problem) = read(server.post(&json!({"from": FROM, "to": "15550200001", "sendat": "x"}))).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    let errors: Vec<_> = problem["errors"].as_array().unwrap().iter().map(|e| e["code"].as_str().unwrap()).collect();
+    assert_eq!(errors, ["unknown-field", "missing", "not-e164"]);
+    assert!(!problem.to_string().contains("15550200001"));
+}
+
+#[tokio::test]
+async fn no_route_opens_without_a_key() {
+    let server = Server::start(FakeStore::with_faults([])).await;
+    let id = "/v1/messages/msg_00000000000000000000000000";
+    for (method, path) in [(Method::POST, "/v1/messages"), (Method::GET, id), (Method::DELETE, id)] {
+        for request in [
+            server.bare(method.clone(), path),
+            server.bare(method.clone(), path).bearer_auth("wrong-key-0123456789"),
+            server.bare(method.clone(), path).header("X-Api-Key", "test-key"),
+            server.bare(method.clone(), path).header("Authorization", format!("Basic {KEY}")),
+        ] {
+            let response = request.send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{method} {path}");
+            assert!(response.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer"));
+        }
+    }
+    let with_header = server.bare(Method::POST, "/v1/messages").header("x-api-key", KEY).json(&message());
+    assert_eq!(read(with_header).await.0, StatusCode::ACCEPTED);
+    let with_scheme = server.bare(Method::POST, "/v1/messages").header("authorization", format!("bearer {KEY}"));
+    assert_eq!(read(with_scheme.json(&message())).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn wrong_requests_get_their_own_status() {
+    let server = Server::start(FakeStore::with_faults([])).await;
+    assert_eq!(read(server.call(Method::GET, "/v2")).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(read(server.call(Method::PUT, "/v1/messages")).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    let post = || server.call(Method::POST, "/v1/messages");
+    assert_eq!(read(post().body("{}")).await.0, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+    let json = || post().header("content-type", "application/json; charset=utf-8");
+    let (status, problem) = read(json().body("{\n  \"to\": \"+15550200001\",\n  oops\n}")).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(problem["detail"].as_str().unwrap().contains("line 3, column 3"), "{problem}");
+    assert!(!problem.to_string().contains("0200001") && !problem.to_string().contains("oops"));
+    assert_eq!(read(json().body(vec![b' '; MAX_BODY_BYTES + 1])).await.0, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn store_that_is_away_is_503_with_the_key_of_a_safe_repeat() {
+    let store = FakeStore::with_faults([Fault::LoseReply; 50]);
+    let server = Server::start(store.clone()).await;
+    let response = server.post(&message()).send().await.unwrap();
+    assert_eq!(
+        (response.status(), &response.headers()["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"5".parse().unwrap())
+    );
+    let problem: Value = response.json().await.unwrap();
+    assert!(problem["key"].as_str().unwrap().starts_with("auto-") && problem["id"].is_string(), "{problem}");
+    assert_eq!(store.len(), 1);
+
+    let path = format!("/v1/messages/{}", problem["id"].as_str().unwrap());
+    assert_eq!(read(server.call(Method::GET, &path)).await.0, StatusCode::OK);
+    assert_eq!(read(server.call(Method::DELETE, &path)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn full_store_is_503_and_a_half_failed_bulk_is_told_item_by_item() {
+    let store: Arc<FakeStore> = FakeStore::with_faults([Fault::Full, Fault::Full]);
+    let server = Server::start(store.clone()).await;
+    let bulk = json!({"messages": vec![message(); 600]});
+    for body in [&message(), &bulk] {
+        let (status, problem) = read(server.post(body)).await;
+        assert_eq!(
+            (status, &problem["type"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &json!("urn:ringfleet:problem:store-full"))
+        );
+    }
+    assert_eq!(store.len(), 0);
+    store.fail_after(1, Fault::Full);
+    let (status, answer) = read(server.post(&bulk)).await;
+    assert_eq!((status, &answer["accepted"], &answer["not_taken"]), (StatusCode::OK, &json!(500), &json!(100)));
+    assert_eq!(answer["results"][599]["status"], "not-taken");
+}

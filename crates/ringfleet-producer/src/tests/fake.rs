@@ -1,0 +1,214 @@
+//! A store in memory that fails to order: only what a producer calls is there.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+use ringfleet_store::{
+    Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Fingerprint, Gate, LaneId, LaneView, LeaseRef,
+    LeaseToken, MessageId, MessageView, Millis, NewMessage, PlanSeen, Private, Reaped, Release, Settled, Settlement,
+    State, Stats, Store, StoreError, TokenAsk, TokenLease, WorkerId,
+};
+
+/// How one `enqueue` goes wrong.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    /// Takes the batch and loses the answer.
+    LoseReply,
+    /// Takes the batch and never answers.
+    Hang,
+    /// Takes nothing.
+    Away,
+    Full,
+    /// Takes the first half, as one of two shards would.
+    HalfFull,
+    Refuse,
+}
+
+#[derive(Default)]
+pub(super) struct FakeStore {
+    messages: Mutex<HashMap<MessageId, (Fingerprint, NewMessage)>>,
+    /// What happens to the next calls; `None` is a good one.
+    faults: Mutex<VecDeque<Option<Fault>>>,
+    pub(super) keyless_seen: AtomicUsize,
+    pub(super) calls: AtomicUsize,
+    pub(super) largest_batch: AtomicUsize,
+    in_flight: AtomicUsize,
+    pub(super) most_in_flight: AtomicUsize,
+    pub(super) delay: Duration,
+}
+
+impl FakeStore {
+    pub(super) fn with_faults(faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
+        Arc::new(Self { faults: Mutex::new(faults.into_iter().map(Some).collect()), ..Self::default() })
+    }
+
+    /// After `good` more calls, one fails.
+    pub(super) fn fail_after(&self, good: usize, fault: Fault) {
+        let mut faults = self.faults.lock().unwrap();
+        faults.extend(std::iter::repeat_n(None, good));
+        faults.push_back(Some(fault));
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.lock().unwrap().len()
+    }
+
+    fn take(&self, batch: &[NewMessage]) -> Vec<Enqueued> {
+        let mut messages = self.messages.lock().unwrap();
+        let mut answers = Vec::new();
+        for message in batch {
+            let id = message.key.as_ref().map_or_else(MessageId::random, MessageId::from_key);
+            let new = message.fingerprint();
+            answers.push(match messages.get(&id) {
+                Some((old, _)) if *old == new => Enqueued::Duplicate(id),
+                Some(_) => Enqueued::Conflict(id),
+                None => {
+                    messages.insert(id, (new, message.clone()));
+                    Enqueued::Accepted(id)
+                }
+            });
+        }
+        answers
+    }
+}
+
+fn away(call: &'static str) -> StoreError {
+    StoreError::Unavailable { call, source: "connection reset".into() }
+}
+
+fn absent<T>(call: &'static str) -> Result<T, StoreError> {
+    Err(StoreError::Refused { call, reason: "the fake store has no such call".into() })
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn enqueue(&self, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        self.largest_batch.fetch_max(batch.len(), Ordering::SeqCst);
+        self.keyless_seen.fetch_add(batch.iter().filter(|m| m.key.is_none()).count(), Ordering::SeqCst);
+        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
+        if !self.delay.is_zero() {
+            tokio::time::sleep(self.delay).await;
+        }
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        let fault = self.faults.lock().unwrap().pop_front().flatten();
+        match fault {
+            None => Ok(self.take(batch)),
+            Some(Fault::Away) => Err(away("enqueue")),
+            Some(Fault::Full) => Err(StoreError::Full { call: "enqueue" }),
+            Some(Fault::Refuse) => Err(StoreError::Refused { call: "enqueue", reason: "NOPERM".into() }),
+            Some(Fault::LoseReply) => {
+                self.take(batch);
+                Err(away("enqueue"))
+            }
+            Some(Fault::HalfFull) => {
+                self.take(&batch[..batch.len() / 2]);
+                Err(StoreError::Full { call: "enqueue" })
+            }
+            Some(Fault::Hang) => {
+                self.take(batch);
+                std::future::pending().await
+            }
+        }
+    }
+
+    async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError> {
+        let messages = self.messages.lock().unwrap();
+        Ok(messages.get(id).map(|(_, message)| MessageView {
+            id: *id,
+            lane: message.lane.clone(),
+            state: State::Ready,
+            from: message.from.clone(),
+            to: message.to.clone(),
+            text: Private::default(),
+            priority: message.priority,
+            attempt: 0,
+            recoveries: 0,
+            created_at: 1,
+            send_at: message.send_at,
+            send_by: message.send_by,
+            reason: String::new(),
+            provider_id: None,
+            finished_at: None,
+        }))
+    }
+
+    async fn claim(&self, _: ClaimRequest<'_>) -> Result<Claim, StoreError> {
+        absent("claim")
+    }
+    async fn begin_send(&self, _: &[LeaseRef], _: Duration) -> Result<Vec<Begin>, StoreError> {
+        absent("begin_send")
+    }
+    async fn settle(&self, _: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        absent("settle")
+    }
+    async fn extend(&self, _: &[LeaseRef], _: Duration) -> Result<Vec<bool>, StoreError> {
+        absent("extend")
+    }
+    async fn reap(&self, _: u32, _: Duration) -> Result<Reaped, StoreError> {
+        absent("reap")
+    }
+    async fn acquire(&self, _: &LaneId, _: Duration) -> Result<Acquired, StoreError> {
+        absent("acquire")
+    }
+    async fn release(&self, _: &LaneId, _: LeaseToken, _: Release, _: Duration, _: PlanSeen) -> Result<(), StoreError> {
+        absent("release")
+    }
+    async fn set_paused(&self, _: &LaneId, _: bool) -> Result<(), StoreError> {
+        absent("set_paused")
+    }
+    async fn set_parked(&self, _: &LaneId, _: Option<&str>) -> Result<(), StoreError> {
+        absent("set_parked")
+    }
+    async fn set_gate(&self, _: &Gate) -> Result<(), StoreError> {
+        absent("set_gate")
+    }
+    async fn gate(&self) -> Result<Gate, StoreError> {
+        absent("gate")
+    }
+    async fn cancel(&self, _: &MessageId) -> Result<Cancelled, StoreError> {
+        Err(away("cancel"))
+    }
+    async fn list(&self, _: State, _: u32) -> Result<Vec<MessageView>, StoreError> {
+        absent("list")
+    }
+    async fn lane(&self, _: &LaneId) -> Result<LaneView, StoreError> {
+        absent("lane")
+    }
+    async fn lanes(&self, _: u32) -> Result<Vec<LaneView>, StoreError> {
+        absent("lanes")
+    }
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        absent("stats")
+    }
+    async fn token_lease(&self, _: &str, _: &WorkerId, _: TokenAsk<'_>) -> Result<TokenLease, StoreError> {
+        absent("token_lease")
+    }
+    async fn token_store(&self, _: &str, _: &WorkerId, _: u64, _: &[u8], _: Duration) -> Result<bool, StoreError> {
+        absent("token_store")
+    }
+    async fn token_failed(&self, _: &str, _: &WorkerId, _: &str, _: Option<&str>) -> Result<(), StoreError> {
+        absent("token_failed")
+    }
+    fn work_hint(&self) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+    async fn now(&self) -> Result<Millis, StoreError> {
+        absent("now")
+    }
+    async fn ping(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn kind(&self) -> &'static str {
+        "fake"
+    }
+}

@@ -1,0 +1,218 @@
+//! CSV files: odd ones, broken ones, huge ones.
+
+use std::{
+    fmt::Write as _,
+    io::{self, Cursor, Read},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::{
+    FROM, TO,
+    fake::{FakeStore, Fault},
+    producer, sqlite,
+};
+use crate::{Code, ImportError, ImportOptions, ImportProgress, ImportSummary, csv_import::HeaderError, import_csv};
+
+async fn import(store: Arc<FakeStore>, file: impl Into<Vec<u8>>) -> Result<ImportSummary, ImportError> {
+    import_csv(&producer(store), Cursor::new(file.into()), ImportOptions::default(), |_| {}).await
+}
+
+fn lines(summary: &ImportSummary) -> Vec<(u64, &'static str, Code)> {
+    summary.faults.iter().map(|fault| (fault.line, fault.refusal.field.as_str(), fault.refusal.code)).collect()
+}
+
+#[tokio::test]
+async fn the_sample_file_goes_in_whole_and_only_once() {
+    let sample = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/reminders.csv"));
+    let (_folder, store) = sqlite().await;
+    let producer = producer(store);
+    let seen = Mutex::new(Vec::<ImportProgress>::new());
+    let remember = |progress: &ImportProgress| seen.lock().unwrap().push(*progress);
+    let first = import_csv(&producer, &sample[..], ImportOptions::default(), remember).await.unwrap();
+    assert_eq!((first.counts.accepted, first.counts.duplicates, first.counts.refused), (1_500, 0, 0));
+    assert_eq!(first.counts.bytes, sample.len() as u64);
+    let seen = seen.into_inner().unwrap();
+    assert!(seen.is_sorted_by_key(|progress| (progress.rows, progress.bytes)) && seen.len() >= 3, "{seen:?}");
+
+    let again = import_csv(&producer, &sample[..], ImportOptions::default(), |_| {}).await.unwrap();
+    assert_eq!((again.counts.accepted, again.counts.duplicates), (0, 1_500));
+}
+
+#[tokio::test]
+async fn same_row_under_another_scope_is_another_message() {
+    let store = FakeStore::with_faults([]);
+    let file = format!("from,to,text\n{FROM},{TO},hello\n{FROM},{TO},hello\n");
+    let first = import(store.clone(), file.clone()).await.unwrap();
+    assert_eq!((first.counts.accepted, first.counts.duplicates), (1, 1), "identical rows are one message");
+    let options = ImportOptions { key_scope: "spring".into(), ..ImportOptions::default() };
+    let other = import_csv(&producer(store), Cursor::new(file), options, |_| {}).await.unwrap();
+    assert_eq!(other.counts.accepted, 1);
+}
+
+#[tokio::test]
+async fn edited_row_with_its_old_key_is_a_conflict() {
+    let store = FakeStore::with_faults([]);
+    let file = |text: &str| format!("key,from,to,text\nk1,{FROM},{TO},{text}\n");
+    import(store.clone(), file("hello")).await.unwrap();
+    let summary = import(store, file("hello, edited")).await.unwrap();
+    assert_eq!(summary.counts.refused, 1, "a text with a comma makes one column too many");
+    assert_eq!(lines(&summary), [(2, "message", Code::WrongColumnCount)]);
+    let store = FakeStore::with_faults([]);
+    import(store.clone(), file("hello")).await.unwrap();
+    assert_eq!(lines(&import(store, file("edited")).await.unwrap()), [(2, "key", Code::KeyConflict)]);
+}
+
+#[tokio::test]
+async fn line_numbers_hold_with_quoted_newlines_blank_lines_and_either_line_end() {
+    for end in ["\n", "\r\n"] {
+        let rows = [
+            "\u{feff}To,FROM,text,send_at",
+            "",
+            "+1,bad-line-3,,",
+            "",
+            "",
+            &format!("{TO},{FROM},\"two{end}lines\",\"\""),
+            "bad-line-8,,\"a \"\"quoted\"\" text{end}{end}with three lines\",",
+            ",,,",
+            &format!("  {TO} , {FROM} ,blanks around,  "),
+            "bad-line-13,,x,tomorrow",
+        ];
+        let summary = import(FakeStore::with_faults([]), rows.join(end)).await.unwrap();
+        assert_eq!((summary.counts.accepted, summary.counts.refused, summary.counts.rows), (2, 3, 5), "{summary:?}");
+        let mut at: Vec<u64> = summary.faults.iter().map(|fault| fault.line).collect();
+        at.dedup();
+        assert_eq!(at, [3, 8, 13], "with {end:?}");
+        assert!(lines(&summary).contains(&(13, "send_at", Code::BadDate)));
+    }
+}
+
+#[tokio::test]
+async fn bad_rows_are_listed_up_to_a_cap_and_good_rows_go_in() {
+    let mut file = b"from,to,text\n".to_vec();
+    for n in 0..50 {
+        let to = if n % 2 == 0 { format!("+1555020{n:04}") } else { "nobody".into() };
+        file.extend(format!("{FROM},{to},hello\n").bytes());
+    }
+    file.extend(b"+15550100001,+15550200001,caf\xe9\n");
+    let options = ImportOptions { max_faults_listed: 10, ..ImportOptions::default() };
+    let store = FakeStore::with_faults([]);
+    let summary = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_| {}).await.unwrap();
+    assert_eq!((summary.counts.accepted, summary.counts.refused), (25, 26));
+    assert_eq!((summary.faults.len(), summary.faults_not_listed), (10, 16));
+    let json = serde_json::to_value(&summary).unwrap();
+    assert_eq!(json["faults"][0]["line"], 3);
+    assert_eq!((json["faults"][0]["field"].as_str(), json["accepted"].as_u64()), (Some("to"), Some(25)));
+
+    let all = import(store, file).await.unwrap();
+    let last = all.faults.last().unwrap();
+    assert_eq!((last.line, last.refusal.code), (52, Code::NotUtf8));
+    assert!(last.refusal.problem.contains("byte 4"), "{}", last.refusal);
+}
+
+#[tokio::test]
+async fn unusable_header_is_one_error_before_any_row() {
+    let row = format!("{FROM},{TO},hello\n");
+    for header in ["from,to\n", "from,to,text,body\n", "from,to,text,TEXT\n", "from;to;text\n", "", "\u{feff}"] {
+        let store = FakeStore::with_faults([]);
+        let file = if header.len() > 3 { format!("{header}{row}") } else { header.into() };
+        let error = import(store.clone(), file).await.unwrap_err();
+        assert!(matches!(error, ImportError::Header(_)), "{header:?}: {error:?}");
+        assert_eq!(store.calls.load(Ordering::SeqCst), 0);
+    }
+    let error = import(FakeStore::with_faults([]), row).await.unwrap_err();
+    assert!(matches!(error, ImportError::Header(HeaderError::Unknown { position: 1, .. })), "{error:?}");
+}
+
+#[tokio::test]
+async fn huge_field_is_refused_after_a_bounded_read() {
+    struct Endless(u64, Arc<AtomicU64>);
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let n = buffer.len().min(self.0 as usize);
+            buffer[..n].fill(b'x');
+            self.0 -= n as u64;
+            self.1.fetch_add(n as u64, Ordering::SeqCst);
+            Ok(n)
+        }
+    }
+    let given = Arc::new(AtomicU64::new(0));
+    let good = format!("from,to,text\n{FROM},{TO},hello\n{FROM},{TO},\"");
+    let reader = Cursor::new(good).chain(Endless(10_000_000, given.clone()));
+    let store = FakeStore::with_faults([]);
+    let error = import_csv(&producer(store.clone()), reader, ImportOptions::default(), |_| {}).await.unwrap_err();
+    assert!(matches!(error, ImportError::RowTooLong { line: 3, .. }), "{error:?}");
+    assert_eq!(error.summary().unwrap().counts.accepted, 1, "the row before went in");
+    assert!(given.load(Ordering::SeqCst) < 200_000);
+
+    let long = format!("from,to,text\n{FROM},{TO},{}\n{FROM},{TO},hello\n", "x".repeat(20_000));
+    let summary = import(store, long).await.unwrap();
+    assert_eq!(lines(&summary), [(2, "text", Code::FieldTooLong)]);
+    assert_eq!(summary.counts.rows, 2, "the import goes on");
+}
+
+#[tokio::test(start_paused = true)]
+async fn failing_store_stops_the_import_which_can_be_repeated() {
+    let mut file = String::from("from,to,text\n");
+    for n in 0..2_000 {
+        let _ = writeln!(file, "{FROM},+1555020{n:04},hello");
+    }
+    let store = FakeStore::with_faults([]);
+    store.fail_after(2, Fault::HalfFull);
+    let options = ImportOptions { batches_in_flight: 1, ..ImportOptions::default() };
+    let error = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_| {}).await.unwrap_err();
+    let ImportError::Store { line, summary, .. } = &error else { panic!("{error:?}") };
+    assert_eq!((*line, summary.counts.accepted, store.len()), (1_002, 1_000, 1_250));
+
+    let summary = import(store.clone(), file).await.unwrap();
+    assert_eq!((summary.counts.accepted, summary.counts.duplicates, store.len()), (750, 1_250, 2_000));
+}
+
+/// Makes rows as they are read, and remembers how far the reading ran ahead of the store.
+struct Generator {
+    next: u64,
+    count: u64,
+    pending: Vec<u8>,
+    store: Arc<FakeStore>,
+    most_ahead: Arc<AtomicU64>,
+}
+
+impl Read for Generator {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.pending.len() < buffer.len() && self.next < self.count {
+            let n = self.next;
+            self.pending.extend(format!("{FROM},+1555{:07},reminder number {n}\n", n).bytes());
+            self.next += 1;
+        }
+        self.most_ahead.fetch_max(self.next - self.store.len() as u64, Ordering::SeqCst);
+        let n = buffer.len().min(self.pending.len());
+        buffer[..n].copy_from_slice(&self.pending[..n]);
+        self.pending.drain(..n);
+        Ok(n)
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_rows_never_lie_in_memory_together() {
+    let store = Arc::new(FakeStore { delay: Duration::from_millis(1), ..FakeStore::default() });
+    let most_ahead = Arc::new(AtomicU64::new(0));
+    let rows = Generator {
+        next: 0,
+        count: 100_000,
+        pending: Vec::new(),
+        store: store.clone(),
+        most_ahead: most_ahead.clone(),
+    };
+    let file = Cursor::new("from,to,text\n").chain(rows);
+    let summary = import_csv(&producer(store.clone()), file, ImportOptions::default(), |_| {}).await.unwrap();
+    assert_eq!((summary.counts.accepted, store.len()), (100_000, 100_000));
+    assert_eq!(store.most_in_flight.load(Ordering::SeqCst), 4);
+    assert!(store.largest_batch.load(Ordering::SeqCst) <= 500);
+    // Four batches with the store and one answered but not yet counted, two in the channel, one in the reader's hand,
+    // and two blocks of 32 KiB.
+    let ahead = most_ahead.load(Ordering::SeqCst);
+    assert!(ahead < 8 * 500 + 2_000, "{ahead} rows were read ahead of the store");
+}

@@ -1,0 +1,126 @@
+//! What a failing store may cost: time, never a second text and never a false "not taken".
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use ringfleet_store::{IdempotencyKey, MessageId};
+
+use super::{
+    codes, draft,
+    fake::{FakeStore, Fault},
+    producer, sqlite,
+};
+use crate::{Code, Draft, EnqueueError, Receipt, producer::result_word};
+
+fn drafts(count: usize) -> Vec<Draft> {
+    (0..count).map(|n| Draft { text: format!("message {n}"), ..draft() }).collect()
+}
+
+fn words(results: &[Result<Receipt, EnqueueError>]) -> Vec<&'static str> {
+    results.iter().map(result_word).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn keyless_message_is_taken_once_when_the_reply_is_lost() {
+    for fault in [Fault::LoseReply, Fault::Hang] {
+        let store = FakeStore::with_faults([fault, Fault::Away]);
+        let receipt = producer(store.clone()).enqueue(draft()).await.unwrap();
+        assert!(!receipt.duplicate, "it is our own earlier attempt");
+        assert_eq!((store.len(), store.calls.load(Ordering::SeqCst)), (1, 3));
+        assert_eq!(store.keyless_seen.load(Ordering::SeqCst), 0);
+    }
+}
+
+#[tokio::test]
+async fn two_keyless_messages_of_one_content_are_two() {
+    let (_folder, store) = sqlite().await;
+    let producer = producer(store);
+    let (first, second) = (producer.enqueue(draft()).await.unwrap(), producer.enqueue(draft()).await.unwrap());
+    assert_ne!(first.id, second.id);
+}
+
+#[tokio::test]
+async fn key_makes_a_repeat_a_duplicate_and_other_content_a_conflict() {
+    let (_folder, store) = sqlite().await;
+    let producer = producer(store);
+    let keyed = Draft { key: Some("order-1".into()), ..draft() };
+    let first = producer.enqueue(keyed.clone()).await.unwrap();
+    let again = producer.enqueue(keyed.clone()).await.unwrap();
+    assert_eq!(again, Receipt { id: first.id, duplicate: true });
+    let error = producer.enqueue(Draft { text: "other".into(), ..keyed }).await.unwrap_err();
+    let EnqueueError::Refused(refusals) = error else { panic!("{error:?}") };
+    assert_eq!(codes(&refusals), [Code::KeyConflict]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn patience_ends_with_the_id_and_the_key_of_a_safe_repeat() {
+    let store = FakeStore::with_faults([Fault::LoseReply; 100]);
+    let error = producer(store.clone()).enqueue(draft()).await.unwrap_err();
+    let EnqueueError::Unsettled { id, generated_key: Some(key), .. } = error else { panic!("{error:?}") };
+    assert_eq!(id, MessageId::from_key(&IdempotencyKey::try_new(key.clone()).unwrap()));
+
+    let store = FakeStore::with_faults([Fault::LoseReply]);
+    let impatient = crate::Patience { total: Duration::ZERO, attempt: Duration::from_secs(1) };
+    let producer = producer(store.clone()).with_patience(impatient);
+    let Err(EnqueueError::Unsettled { generated_key, .. }) = producer.enqueue(draft()).await else { panic!() };
+    producer.enqueue(Draft { key: generated_key, ..draft() }).await.unwrap();
+    assert_eq!(store.len(), 1, "the repeat with the given key was recognised");
+}
+
+#[tokio::test]
+async fn full_store_takes_nothing_and_says_so_without_retries() {
+    let store = FakeStore::with_faults([Fault::Full]);
+    let error = producer(store.clone()).enqueue_many(drafts(1_200)).await.unwrap_err();
+    assert!(matches!(error, EnqueueError::Full), "{error:?}");
+    assert_eq!((store.len(), store.calls.load(Ordering::SeqCst)), (0, 1));
+}
+
+#[tokio::test]
+async fn full_shard_does_not_hide_what_the_other_one_took() {
+    let store = FakeStore::with_faults([Fault::HalfFull]);
+    let results = producer(store.clone()).enqueue_many(drafts(4)).await.unwrap();
+    assert_eq!(words(&results), ["unknown", "unknown", "not-taken", "not-taken"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lost_reply_before_full_is_not_called_nothing_taken() {
+    let store = FakeStore::with_faults([Fault::LoseReply, Fault::Full]);
+    let error = producer(store.clone()).enqueue(draft()).await.unwrap_err();
+    assert!(matches!(error, EnqueueError::Unsettled { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn failure_half_way_keeps_the_receipts_before_it() {
+    let (_folder, sqlite) = sqlite().await;
+    assert!(producer(sqlite).enqueue_many(drafts(1_001)).await.unwrap().iter().all(Result::is_ok));
+
+    let store = Arc::new(FakeStore::default());
+    let producer = producer(store.clone());
+    let mut many = drafts(1_200);
+    many[3].text.clear();
+    store.fail_after(1, Fault::Refuse);
+    let results = producer.enqueue_many(many).await.unwrap();
+    assert!(results[..501].iter().enumerate().all(|(n, result)| result.is_ok() != (n == 3)), "one was refused");
+    assert_eq!(
+        (words(&results)[501], words(&results)[1_000], words(&results)[1_001]),
+        ("unknown", "unknown", "not-taken")
+    );
+    assert_eq!((store.len(), store.largest_batch.load(Ordering::SeqCst)), (500, 500));
+}
+
+#[tokio::test]
+async fn stream_answers_in_order_with_bounded_batches() {
+    let store = Arc::new(FakeStore { delay: Duration::from_millis(1), ..FakeStore::default() });
+    let mut many = drafts(5_000);
+    many[4_321].to = "nobody".into();
+    let results: Vec<_> = producer(store.clone()).enqueue_stream(stream::iter(many), 3).collect().await;
+    assert_eq!(results.len(), 5_000);
+    let refused: Vec<usize> = results.iter().enumerate().filter(|(_, r)| r.is_err()).map(|(n, _)| n).collect();
+    assert_eq!(refused, [4_321]);
+    assert_eq!(store.len(), 4_999);
+    assert!(store.largest_batch.load(Ordering::SeqCst) <= 500);
+    assert_eq!(store.most_in_flight.load(Ordering::SeqCst), 3);
+}

@@ -1,0 +1,60 @@
+//! control: an operator's hand on a lane, a message or everything.
+
+use rusqlite::params;
+
+use super::{fault::Step, short, tx::Tx};
+use crate::{
+    calls::{Cancelled, Gate},
+    ids::{LaneId, MessageId},
+    message::State,
+};
+
+impl Tx<'_> {
+    pub(super) fn set_paused(&mut self, lane: &LaneId, paused: bool) -> Step<()> {
+        let at = self.lane_named(lane)?;
+        self.lanes[at].paused = paused;
+        self.touch(at);
+        self.wake = true;
+        Ok(())
+    }
+
+    pub(super) fn set_parked(&mut self, lane: &LaneId, reason: Option<&str>) -> Step<()> {
+        let at = self.lane_named(lane)?;
+        self.lanes[at].parked = reason.map(short).filter(|reason| !reason.is_empty());
+        self.touch(at);
+        self.wake = true;
+        Ok(())
+    }
+
+    pub(super) fn set_gate(&mut self, gate: &Gate) -> Step<()> {
+        self.wake = true;
+        match gate {
+            Gate::Open => {
+                self.exec("UPDATE store SET gate_stopped = 0, gate_until = NULL, gate_reason = ''", [])?;
+            }
+            Gate::Stopped { reason } => {
+                self.exec("UPDATE store SET gate_stopped = 1, gate_reason = ?1", [short(reason)])?;
+            }
+            Gate::Until { until, reason } => {
+                // A penalty never shortens a longer one and never opens the kill switch.
+                let sql = "UPDATE store SET gate_until = ?1, gate_reason = ?2 \
+                           WHERE gate_stopped = 0 AND coalesce(gate_until, 0) < ?1";
+                self.exec(sql, params![until, short(reason)])?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn cancel(&mut self, id: &MessageId) -> Step<Cancelled> {
+        let Some(m) = self.message(id)? else { return Ok(Cancelled::Missing) };
+        if m.state != State::Ready {
+            return Ok(Cancelled::TooLate(m.state));
+        }
+        if let Some(flight) = self.flight(id)? {
+            return Ok(Cancelled::TooLate(flight.state));
+        }
+        self.stop_waiting(&m)?;
+        self.close(&m, State::Cancelled, "cancelled", "", 0)?;
+        Ok(Cancelled::Done)
+    }
+}

@@ -1,0 +1,83 @@
+//! reap: looks after what nobody holds any more: ended leases, passed `send_by`, old records.
+
+use std::time::Duration;
+
+use rusqlite::params;
+
+use super::{fault::Step, messages::Flight, millis, tx::Tx};
+use crate::{
+    calls::Reaped,
+    message::State,
+    store::{MAX_BATCH, MAX_RECOVERIES},
+};
+
+impl Tx<'_> {
+    pub(super) fn reap(&mut self, limit: u32, retention: Duration) -> Step<Reaped> {
+        let limit = limit.min(MAX_BATCH as u32);
+        let mut sum = Reaped::default();
+        for flight in self.ended_flights(limit)? {
+            self.reap_flight(&flight, &mut sum)?;
+        }
+        sum.expired = self.expire(limit)?;
+        sum.pruned = self.prune(limit, retention)?;
+        self.wake |= sum.requeued > 0;
+        Ok(sum)
+    }
+
+    fn reap_flight(&mut self, flight: &Flight, sum: &mut Reaped) -> Step<()> {
+        let mut m = self.message_at_row(flight.message)?;
+        let at = self.lane_at_row(flight.lane)?;
+        self.touch(at);
+        self.leave_flight(at, flight)?;
+        if flight.state == State::Sending {
+            // SEND-SAFETY: its worker died after the intent; the POST may have arrived. Held, not queued.
+            self.lanes[at].time_slot(flight.token, self.now, 0);
+            self.close(&m, State::Held, "worker-lost", "", flight.token)?;
+            sum.unknown += 1;
+            return Ok(());
+        }
+        // SEND-SAFETY: no intent, hence no POST, and begin_send refuses the old token from now on.
+        self.lanes[at].slots.drop(flight.token);
+        m.recoveries += 1;
+        if m.recoveries > MAX_RECOVERIES {
+            self.close(&m, State::Dead, "poison", "", flight.token)?;
+            sum.poisoned += 1;
+        } else {
+            self.exec("UPDATE messages SET recoveries = ?2 WHERE n = ?1", params![m.row, m.recoveries])?;
+            self.enqueue_front(at, &m)?;
+            sum.requeued += 1;
+        }
+        Ok(())
+    }
+
+    fn expire(&mut self, limit: u32) -> Step<u32> {
+        let sql = "SELECT n FROM messages WHERE expire_at < ?1 ORDER BY expire_at, id LIMIT ?2";
+        let mut expired = 0;
+        for row in self.rows(sql, params![self.now, limit], |row| row.get(0))? {
+            let m = self.message_at_row(row)?;
+            if self.flight(&m.id)?.is_some() {
+                // In a worker's hand: begin_send judges it, or settle puts it back and it is looked at again.
+                self.exec("UPDATE messages SET expire_at = ?2 WHERE n = ?1", params![row, self.now + 1_000])?;
+                continue;
+            }
+            self.stop_waiting(&m)?;
+            self.close(&m, State::Expired, "send-by-passed", "", 0)?;
+            expired += 1;
+        }
+        Ok(expired)
+    }
+
+    fn prune(&mut self, limit: u32, retention: Duration) -> Step<u32> {
+        let sql =
+            "SELECT n, state FROM messages WHERE state BETWEEN 5 AND 9 AND ended <= ?1 ORDER BY ended, id LIMIT ?2";
+        let before = self.now.saturating_sub(millis(retention));
+        let old: Vec<(i64, u8)> = self.rows(sql, params![before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        for (row, state) in &old {
+            self.exec("DELETE FROM messages WHERE n = ?1", [row])?;
+            if let Some(state) = State::from_code(*state) {
+                self.count(state, -1);
+            }
+        }
+        Ok(old.len() as u32)
+    }
+}

@@ -1,0 +1,114 @@
+//! view: reads, changes nothing.
+
+use rusqlite::params;
+
+use super::{
+    fault::{Fault, Step},
+    lanes::Lane,
+    messages::Message,
+    tx::Tx,
+};
+use crate::{
+    calls::{Gate, LaneView, Stats},
+    ids::{LaneId, MessageId},
+    message::{MessageView, Millis, Private, State},
+    store::MAX_BATCH,
+};
+
+impl Tx<'_> {
+    pub(super) fn get(&mut self, id: &MessageId) -> Step<Option<MessageView>> {
+        self.message(id)?.map(|m| self.message_view(m)).transpose()
+    }
+
+    pub(super) fn list(&mut self, state: State, limit: u32) -> Step<Vec<MessageView>> {
+        let sql = "SELECT n FROM messages WHERE state IN (9, 10) AND state = ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
+        let found: Vec<i64> = self.rows(sql, params![state as u8, limit.min(MAX_BATCH as u32)], |row| row.get(0))?;
+        found.into_iter().map(|row| self.message_at_row(row).and_then(|m| self.message_view(m))).collect()
+    }
+
+    fn message_view(&mut self, m: Message) -> Step<MessageView> {
+        let at = self.lane_at_row(m.lane)?;
+        let state = self.state_now(&m)?;
+        let sql = "SELECT sender, recipient, text, code, provider_id FROM messages WHERE n = ?1";
+        let words: Option<[String; 5]> =
+            self.row(sql, [m.row], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]))?;
+        let [from, to, text, reason, provider_id] = words.ok_or(Fault::Unreadable("a message without its text"))?;
+        let time = |at: Millis| (at > 0).then_some(at);
+        Ok(MessageView {
+            id: m.id,
+            lane: self.lanes[at].id.clone(),
+            state,
+            from: Private::new(from),
+            to: Private::new(to),
+            text: Private::new(text),
+            priority: m.priority,
+            attempt: m.attempt,
+            recoveries: m.recoveries,
+            created_at: m.created,
+            send_at: time(m.send_at),
+            send_by: time(m.send_by),
+            reason,
+            provider_id: Some(provider_id).filter(|id| !id.is_empty()),
+            finished_at: m.ended,
+        })
+    }
+
+    pub(super) fn lane(&mut self, lane: &LaneId) -> Step<LaneView> {
+        Ok(self.lane_view(&self.peek_lane(lane)?))
+    }
+
+    pub(super) fn lanes(&mut self, limit: u32) -> Step<Vec<LaneView>> {
+        let sql = "SELECT n FROM lanes WHERE oldest_due IS NOT NULL ORDER BY oldest_due, name LIMIT ?1";
+        let found: Vec<i64> = self.rows(sql, [limit.min(MAX_BATCH as u32)], |row| row.get(0))?;
+        found.into_iter().map(|row| self.lane_at_row(row).map(|at| self.lane_view(&self.lanes[at]))).collect()
+    }
+
+    fn lane_view(&self, lane: &Lane) -> LaneView {
+        LaneView {
+            lane: Some(lane.id.clone()),
+            waiting: lane.waiting.unsigned_abs(),
+            in_flight: u32::try_from(lane.in_flight).unwrap_or(0),
+            slots_in_use: lane.slots.count_after(self.now) as u32,
+            plan: Some(lane.plan()),
+            paused: lane.paused,
+            parked: lane.parked.clone().filter(|reason| !reason.is_empty()),
+            penalty_until: Some(lane.penalty).filter(|until| *until > self.now),
+            oldest_due: lane.oldest_due,
+        }
+    }
+
+    pub(super) fn gate(&mut self) -> Step<Gate> {
+        let sql = "SELECT gate_stopped, gate_until, gate_reason FROM store";
+        let gate = self.row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        let (stopped, until, reason): (bool, Option<Millis>, String) =
+            gate.ok_or(Fault::Unreadable("the store's own row is missing"))?;
+        Ok(match until.filter(|until| *until > self.now) {
+            _ if stopped => Gate::Stopped { reason },
+            Some(until) => Gate::Until { until, reason },
+            None => Gate::Open,
+        })
+    }
+
+    pub(super) fn stats(&mut self) -> Step<Stats> {
+        let mut stats = Stats { now: self.now, ..Stats::default() };
+        for (code, n) in self.rows("SELECT state, n FROM counters", [], |row| Ok((row.get(0)?, row.get(1)?)))? {
+            let (code, n): (u8, i64) = (code, n);
+            if let Some(state) = State::from_code(code) {
+                stats.add(state, u64::try_from(n).unwrap_or(0));
+            }
+        }
+        let sql = "SELECT (SELECT count(*) FROM lanes WHERE ready_at <= ?1), \
+                   (SELECT count(*) FROM lanes WHERE oldest_due IS NOT NULL), \
+                   (SELECT min(oldest_due) FROM lanes WHERE oldest_due IS NOT NULL), \
+                   (SELECT min(due) FROM schedule WHERE due <= ?1)";
+        let totals = self.row(sql, [self.now], |row| Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?])))?;
+        let (eligible, waiting, first): (i64, i64, [Option<Millis>; 2]) =
+            totals.ok_or(Fault::Unreadable("no totals"))?;
+        stats.lanes_eligible = eligible.unsigned_abs();
+        stats.lanes_waiting = waiting.unsigned_abs();
+        let oldest = first.into_iter().flatten().min();
+        stats.oldest_due_age =
+            oldest.map(|due| std::time::Duration::from_millis(u64::try_from(self.now - due).unwrap_or(0)));
+        Ok(stats)
+    }
+}

@@ -1,0 +1,191 @@
+//! What a report makes of a message.
+
+use ringfleet_store::{Begin, LeaseRef, LeaseToken, MessageId, Outcome, PlanSeen, Settled, Settlement, State};
+
+use crate::talk::*;
+
+pub(crate) async fn a_sent_message_is_final_and_its_text_is_gone(s: &Subject) {
+    let id = s.fill(&wide(1), 1).await[0];
+    let lease = s.claim_and_begin().await;
+    s.step(250);
+    assert_eq!(s.settle(lease, sent()).await, Settled::Done(State::Sent));
+    let view = s.store.get(&id).await.unwrap().unwrap();
+    assert_eq!((view.state, view.provider_id.as_deref()), (State::Sent, Some("provider-1")));
+    assert_eq!((view.text.expose(), view.finished_at), ("", Some(s.now())));
+    s.step(3_600_000);
+    assert!(s.claim(5).await.is_empty());
+}
+
+pub(crate) async fn a_rejected_message_keeps_its_code(s: &Subject) {
+    let id = s.fill(&wide(1), 1).await[0];
+    let lease = s.claim_and_begin().await;
+    let outcome = Outcome::Rejected { code: "MSG-304".into() };
+    assert_eq!(s.settle(lease, outcome).await, Settled::Done(State::Rejected));
+    let view = s.store.get(&id).await.unwrap().unwrap();
+    assert_eq!((view.reason.as_str(), view.provider_id, view.text.expose()), ("MSG-304", None, "1"));
+}
+
+pub(crate) async fn an_unknown_fate_is_held(s: &Subject) {
+    let id = s.fill(&wide(1), 1).await[0];
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, unknown()).await, Settled::Done(State::Held));
+    let view = s.store.get(&id).await.unwrap().unwrap();
+    assert_eq!((view.reason.as_str(), view.finished_at), ("timeout", Some(s.now())));
+    s.step(3_600_000);
+    s.reap().await;
+    assert!(s.claim(5).await.is_empty());
+}
+
+pub(crate) async fn a_retry_burns_an_attempt_and_waits_its_delay(s: &Subject) {
+    s.fill(&wide(1), 1).await;
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, retry(2_000, 3)).await, Settled::Done(State::Scheduled));
+    s.put(message(&wide(1), "next")).await;
+    s.at(1_999);
+    assert_eq!(texts(&s.claim(5).await), ["next"], "it does not hold up the others");
+    s.at(2_000);
+    let again = s.claim_one().await;
+    assert_eq!((again.text.expose(), again.attempt, again.recoveries), ("1", 1, 0));
+}
+
+pub(crate) async fn a_retry_dies_at_its_last_attempt(s: &Subject) {
+    let id = s.fill(&wide(1), 1).await[0];
+    for attempt in 1..3 {
+        let lease = s.claim_and_begin().await;
+        assert_eq!(s.settle(lease, retry(0, 3)).await, Settled::Done(State::Ready));
+        assert_eq!(s.store.get(&id).await.unwrap().unwrap().attempt, attempt);
+    }
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, retry(0, 3)).await, Settled::Done(State::Dead));
+    let view = s.store.get(&id).await.unwrap().unwrap();
+    assert_eq!((view.attempt, view.reason.as_str()), (3, "SMS-500"));
+}
+
+pub(crate) async fn a_settlement_repeated_says_so(s: &Subject) {
+    let rejected = || Outcome::Rejected { code: "MSG-304".into() };
+    let ends = [
+        (1, sent(), State::Sent),
+        (2, rejected(), State::Rejected),
+        (3, unknown(), State::Held),
+        (4, retry(0, 1), State::Dead),
+    ];
+    for (extension, outcome, state) in ends {
+        s.fill(&tight(extension), 5).await;
+        let lease = s.claim_and_begin().await;
+        let begun = s.now();
+        assert_eq!(s.settle(lease, outcome.clone()).await, Settled::Done(state));
+        s.step(500);
+        assert_eq!(s.settle(lease, outcome).await, Settled::Again(state));
+        s.set_time(begun + TIGHT_HOLD);
+        assert_eq!(s.view(&tight(extension)).await.slots_in_use, 0, "the first report gave the slot its time");
+        s.store.set_paused(&tight(extension), true).await.unwrap();
+    }
+    // One that put the message back finds that it went on.
+    s.fill(&wide(5), 1).await;
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, throttled(100)).await, Settled::Done(State::Ready));
+    assert_eq!(s.settle(lease, throttled(100)).await, Settled::Stale);
+}
+
+pub(crate) async fn a_released_message_is_as_if_never_claimed(s: &Subject) {
+    s.fill(&wide(1), 2).await;
+    let lease = s.claim_one().await;
+    assert_eq!(s.settle(lease.reference(), Outcome::Released).await, Settled::Done(State::Ready));
+    let again = s.claim_one().await;
+    assert_eq!((again.id, again.attempt, again.recoveries), (lease.id, 0, 0));
+    assert_eq!(s.begin(lease.reference()).await, Begin::LeaseLost);
+}
+
+pub(crate) async fn a_message_released_after_its_intent_is_held(s: &Subject) {
+    s.fill(&wide(1), 1).await;
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, Outcome::Released).await, Settled::Done(State::Held));
+    assert!(s.claim(5).await.is_empty());
+}
+
+/// Lets the worker of a begun message vanish.
+async fn lose_the_worker(s: &Subject) -> LeaseRef {
+    let lease = s.claim_and_begin().await;
+    s.step(LEASE.as_millis() as i64);
+    assert_eq!(s.reap().await.unknown, 1);
+    lease
+}
+
+pub(crate) async fn a_late_report_decides_a_held_message(s: &Subject) {
+    let rejected = Outcome::Rejected { code: "MSG-304".into() };
+    let cases = [
+        (sent(), State::Sent),
+        (rejected, State::Rejected),
+        (retry(1_000, 1), State::Dead),
+        (not_sent(0), State::Ready),
+        (retry(1_000, 5), State::Scheduled),
+    ];
+    for (extension, (outcome, state)) in (1..).zip(cases) {
+        let id = s.fill(&tight(extension), 1).await[0];
+        let lease = lose_the_worker(s).await;
+        assert_eq!(s.settle(lease, outcome).await, Settled::LateEvidence(state));
+        assert_eq!(s.state(id).await, state);
+        assert!(s.store.list(State::Held, 5).await.unwrap().is_empty());
+        if !state.is_final() {
+            s.step(2_000);
+            let again = s.claim_one().await;
+            assert_eq!(again.id, id);
+            s.send(&again).await;
+        }
+    }
+    // Also one that was held by a report of the same lease.
+    s.fill(&wide(9), 1).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, unknown()).await;
+    assert_eq!(s.settle(lease, sent()).await, Settled::LateEvidence(State::Sent));
+    assert_eq!(s.settle(lease, sent()).await, Settled::Again(State::Sent));
+}
+
+pub(crate) async fn a_late_report_without_evidence_decides_nothing(s: &Subject) {
+    let id = s.fill(&tight(1), 1).await[0];
+    let lease = lose_the_worker(s).await;
+    for outcome in [unknown(), Outcome::Released] {
+        assert_eq!(s.settle(lease, outcome).await, Settled::Again(State::Held));
+        assert_eq!(s.state(id).await, State::Held);
+        assert!(s.claim(5).await.is_empty());
+    }
+}
+
+pub(crate) async fn a_report_of_a_lease_that_went_on_changes_nothing(s: &Subject) {
+    let id = s.fill(&wide(1), 1).await[0];
+    let old = s.claim_one().await.reference();
+    s.step(LEASE.as_millis() as i64);
+    assert_eq!(s.reap().await.requeued, 1);
+    assert_eq!(s.settle(old, sent()).await, Settled::Stale);
+    assert_eq!(s.state(id).await, State::Ready);
+    let new = s.claim_one().await.reference();
+    for outcome in [sent(), unknown(), throttled(1_000), Outcome::Released] {
+        assert_eq!(s.settle(old, outcome).await, Settled::Stale);
+    }
+    let view = s.view(&wide(1)).await;
+    assert_eq!((view.penalty_until, view.in_flight, view.slots_in_use), (None, 1, 1));
+    assert_eq!(s.begin(new).await, Begin::Go);
+    assert_eq!(s.settle(new, sent()).await, Settled::Done(State::Sent));
+}
+
+pub(crate) async fn an_unheard_of_message_is_missing(s: &Subject) {
+    let lease = LeaseRef { id: MessageId::random(), token: LeaseToken(1) };
+    assert_eq!(s.settle(lease, sent()).await, Settled::Missing);
+    assert_eq!(s.begin(lease).await, Begin::LeaseLost);
+    assert_eq!(s.store.extend(&[lease], LEASE).await.unwrap(), [false]);
+}
+
+pub(crate) async fn five_hundred_outcomes_are_settled_at_once(s: &Subject) {
+    for extension in 0..100 {
+        s.fill(&wide(extension), 5).await;
+    }
+    let leases: Vec<_> = s.claim(500).await.iter().map(|lease| lease.reference()).collect();
+    assert_eq!(leases.len(), 500);
+    assert_eq!(s.store.extend(&leases, LEASE).await.unwrap(), [true; 500]);
+    assert_eq!(s.store.begin_send(&leases, LEASE).await.unwrap(), [Begin::Go; 500]);
+    let settlement =
+        |lease: &LeaseRef| Settlement { lease: *lease, outcome: sent(), age: ms(0), seen: PlanSeen::default() };
+    let batch: Vec<_> = leases.iter().map(settlement).collect();
+    assert_eq!(s.store.settle(&batch).await.unwrap(), [Settled::Done(State::Sent); 500]);
+    assert_eq!(s.store.settle(&batch).await.unwrap(), [Settled::Again(State::Sent); 500]);
+}

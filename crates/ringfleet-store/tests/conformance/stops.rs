@@ -1,0 +1,121 @@
+//! Stops: of one lane, by a person or a cause, and of the whole fleet.
+
+use ringfleet_store::{Begin, Gate, Outcome, Settled, State};
+
+use crate::talk::*;
+
+pub(crate) async fn a_paused_lane_gives_nothing_and_goes_on_later(s: &Subject) {
+    s.fill(&wide(1), 2).await;
+    s.fill(&wide(2), 1).await;
+    s.store.set_paused(&wide(1), true).await.unwrap();
+    assert_eq!(s.claim(5).await.len(), 1);
+    assert!(s.view(&wide(1)).await.paused);
+    s.fill(&wide(1), 1).await;
+    assert_eq!(s.claim_as("w", 5, LEASE).await.next_due, None);
+    s.store.set_paused(&wide(1), false).await.unwrap();
+    assert_eq!(texts(&s.claim(5).await), ["1", "2", "1"]);
+}
+
+pub(crate) async fn a_parked_lane_gives_nothing_and_goes_on_later(s: &Subject) {
+    s.fill(&wide(1), 2).await;
+    s.store.set_parked(&wide(1), Some("credential OAU-211")).await.unwrap();
+    assert!(s.claim(5).await.is_empty());
+    assert_eq!(s.view(&wide(1)).await.parked.as_deref(), Some("credential OAU-211"));
+    s.store.set_parked(&wide(1), None).await.unwrap();
+    assert_eq!(s.view(&wide(1)).await.parked, None);
+    assert_eq!(s.claim(5).await.len(), 2);
+}
+
+pub(crate) async fn a_message_in_hand_goes_back_when_its_lane_is_paused_or_parked(s: &Subject) {
+    s.fill(&wide(1), 2).await;
+    let (a, b) = (s.claim_one().await, s.claim_one().await);
+    s.store.set_paused(&wide(1), true).await.unwrap();
+    assert_eq!(s.begin(a.reference()).await, Begin::PutBack);
+    s.store.set_paused(&wide(1), false).await.unwrap();
+    s.store.set_parked(&wide(1), Some("x")).await.unwrap();
+    assert_eq!(s.begin(b.reference()).await, Begin::PutBack);
+    s.store.set_parked(&wide(1), None).await.unwrap();
+    let leases = s.claim(5).await;
+    assert!(leases.len() == 2 && leases.iter().all(|lease| (lease.attempt, lease.recoveries) == (0, 0)));
+    // An intent already written stands: its POST may be under way.
+    assert_eq!(s.begin(leases[0].reference()).await, Begin::Go);
+    s.store.set_paused(&wide(1), true).await.unwrap();
+    assert_eq!(s.settle(leases[0].reference(), sent()).await, Settled::Done(State::Sent));
+}
+
+pub(crate) async fn parking_by_outcome_stops_the_lane(s: &Subject) {
+    let ids = s.fill(&wide(1), 2).await;
+    let lease = s.claim_and_begin().await;
+    let outcome = Outcome::Parked { reason: "credential OAU-211".into() };
+    assert_eq!(s.settle(lease, outcome).await, Settled::Done(State::Ready));
+    assert_eq!(s.view(&wide(1)).await.parked.as_deref(), Some("credential OAU-211"));
+    s.step(3_600_000);
+    assert!(s.claim(5).await.is_empty());
+    s.store.set_parked(&wide(1), None).await.unwrap();
+    let leases = s.claim(5).await;
+    assert_eq!((leases[0].id, leases[0].attempt, leases.len()), (ids[0], 0, 2));
+}
+
+pub(crate) async fn the_kill_switch_stops_claims_and_intents(s: &Subject) {
+    for extension in 1..10 {
+        s.fill(&wide(extension), 2).await;
+    }
+    let leases: Vec<_> = s.claim(9).await.iter().map(|lease| lease.reference()).collect();
+    let stopped = Gate::Stopped { reason: "wrong text".into() };
+    s.store.set_gate(&stopped).await.unwrap();
+    assert_eq!(s.store.gate().await.unwrap(), stopped);
+    assert_eq!(s.store.begin_send(&leases, LEASE).await.unwrap(), [Begin::PutBack; 9]);
+    s.step(3_600_000);
+    let claim = s.claim_as("w", 20, LEASE).await;
+    assert_eq!((claim.leases.len(), claim.next_due), (0, None));
+    s.store.set_gate(&Gate::Open).await.unwrap();
+    assert_eq!(s.store.gate().await.unwrap(), Gate::Open);
+    assert_eq!(s.claim(20).await.len(), 18);
+}
+
+pub(crate) async fn a_gate_until_opens_by_itself(s: &Subject) {
+    s.fill(&wide(1), 2).await;
+    let lease = s.claim_one().await.reference();
+    let until = Gate::Until { until: s.now() + 3_000, reason: "429 without headers".into() };
+    s.store.set_gate(&until).await.unwrap();
+    assert_eq!(s.store.gate().await.unwrap(), until);
+    assert_eq!(s.begin(lease).await, Begin::PutBack);
+    let claim = s.claim_as("w", 5, LEASE).await;
+    assert_eq!((claim.leases.len(), claim.next_due), (0, Some(ms(3_000))));
+    s.at(2_999);
+    assert!(s.claim(5).await.is_empty());
+    s.at(3_000);
+    assert_eq!(s.store.gate().await.unwrap(), Gate::Open);
+    assert_eq!(s.claim(5).await.len(), 2);
+}
+
+pub(crate) async fn a_penalty_of_the_fleet_never_opens_the_kill_switch(s: &Subject) {
+    s.fill(&wide(1), 1).await;
+    let stopped = Gate::Stopped { reason: "wrong text".into() };
+    s.store.set_gate(&stopped).await.unwrap();
+    s.store.set_gate(&Gate::Until { until: s.now() + 1_000, reason: "429".into() }).await.unwrap();
+    assert_eq!(s.store.gate().await.unwrap(), stopped);
+    s.at(2_000);
+    assert!(s.claim(5).await.is_empty());
+    s.store.set_gate(&Gate::Open).await.unwrap();
+    assert_eq!(s.claim(5).await.len(), 1);
+}
+
+pub(crate) async fn a_penalty_of_the_fleet_is_never_shortened(s: &Subject) {
+    let long = Gate::Until { until: s.now() + 5_000, reason: "long".into() };
+    s.store.set_gate(&long).await.unwrap();
+    s.store.set_gate(&Gate::Until { until: s.now() + 1_000, reason: "short".into() }).await.unwrap();
+    assert_eq!(s.store.gate().await.unwrap(), long);
+    let stopped = Gate::Stopped { reason: "now".into() };
+    s.store.set_gate(&stopped).await.unwrap();
+    assert_eq!(s.store.gate().await.unwrap(), stopped);
+}
+
+pub(crate) async fn what_is_put_back_keeps_its_slot_free(s: &Subject) {
+    s.fill(&tight(1), 3).await;
+    let leases: Vec<_> = s.claim(3).await.iter().map(|lease| lease.reference()).collect();
+    s.store.set_paused(&tight(1), true).await.unwrap();
+    assert_eq!(s.store.begin_send(&leases, LEASE).await.unwrap(), [Begin::PutBack; 3]);
+    s.store.set_paused(&tight(1), false).await.unwrap();
+    assert_eq!(s.claim(5).await.len(), 3);
+}

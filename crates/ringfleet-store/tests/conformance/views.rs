@@ -1,0 +1,149 @@
+//! What operators see, and that it adds up.
+
+use std::time::Duration;
+
+use ringfleet_store::{LaneView, NewMessage, Outcome, Reaped, State};
+
+use crate::talk::*;
+
+async fn counts(s: &Subject) -> Vec<(State, u64)> {
+    let stats = s.store.stats().await.unwrap();
+    State::ALL.into_iter().map(|state| (state, stats.count(state))).filter(|(_, n)| *n > 0).collect()
+}
+
+pub(crate) async fn counts_add_up_through_a_whole_life(s: &Subject) {
+    s.fill(&wide(1), 6).await;
+    s.put(NewMessage { send_at: Some(s.now() + 1_000), ..message(&wide(2), "later") }).await;
+    assert_eq!(counts(s).await, [(State::Scheduled, 1), (State::Ready, 6)]);
+    let leases = s.claim(5).await;
+    assert_eq!(counts(s).await, [(State::Scheduled, 1), (State::Ready, 1), (State::Claimed, 5)]);
+    let [a, b, c, d, _] = leases.iter().map(|lease| lease.reference()).collect::<Vec<_>>()[..] else { panic!() };
+    s.store.begin_send(&[a, b, c, d], LEASE).await.unwrap();
+    let now = counts(s).await;
+    assert_eq!(now, [(State::Scheduled, 1), (State::Ready, 1), (State::Claimed, 1), (State::Sending, 4)]);
+    s.settle(a, sent()).await;
+    s.settle(b, Outcome::Rejected { code: "x".into() }).await;
+    s.settle(c, unknown()).await;
+    s.settle(d, retry(5_000, 5)).await;
+    s.at(LEASE.as_millis() as i64);
+    s.reap().await;
+    let ends = [(State::Scheduled, 2), (State::Ready, 2), (State::Sent, 1), (State::Rejected, 1), (State::Held, 1)];
+    assert_eq!(counts(s).await, ends);
+    assert_eq!(s.claim(9).await.len(), 4);
+    assert_eq!(s.store.stats().await.unwrap().total(), 7);
+}
+
+pub(crate) async fn old_records_are_removed_and_counted(s: &Subject) {
+    let ids = s.fill(&wide(1), 4).await;
+    for at in [0, 1_000, 2_000] {
+        s.at(at);
+        s.send(&s.claim_one().await).await;
+    }
+    s.at(5_000);
+    assert_eq!(s.store.reap(500, ms(4_001)).await.unwrap(), Reaped { pruned: 1, ..Reaped::default() });
+    assert_eq!(s.store.reap(1, ms(1)).await.unwrap().pruned, 1);
+    assert_eq!(s.store.get(&ids[0]).await.unwrap(), None);
+    assert_eq!(s.store.get(&ids[1]).await.unwrap(), None);
+    assert_eq!(counts(s).await, [(State::Ready, 1), (State::Sent, 1)]);
+}
+
+pub(crate) async fn a_held_message_is_never_removed(s: &Subject) {
+    let id = s.fill(&wide(1), 1).await[0];
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, unknown()).await;
+    s.step(365 * 86_400_000);
+    assert_eq!(s.store.reap(500, Duration::ZERO).await.unwrap(), Reaped::default());
+    assert_eq!(s.state(id).await, State::Held);
+}
+
+pub(crate) async fn a_lane_shows_its_numbers(s: &Subject) {
+    assert_eq!(s.view(&tight(9)).await.waiting, 0, "a lane that nobody used is empty, not an error");
+    s.step(50);
+    s.fill(&tight(1), 5).await;
+    s.step(10);
+    s.send(&s.claim_one().await).await;
+    s.claim_one().await;
+    let expected = LaneView {
+        lane: Some(tight(1)),
+        waiting: 3,
+        in_flight: 1,
+        slots_in_use: 2,
+        plan: Some(TIGHT),
+        paused: false,
+        parked: None,
+        penalty_until: None,
+        oldest_due: Some(s.now() - 10),
+    };
+    assert_eq!(s.view(&tight(1)).await, expected);
+}
+
+pub(crate) async fn lanes_are_listed_by_their_oldest_message(s: &Subject) {
+    for extension in [3, 1, 2] {
+        s.fill(&wide(extension), 2).await;
+        s.step(10);
+    }
+    s.store.set_paused(&wide(1), true).await.unwrap();
+    let lanes = |views: Vec<LaneView>| views.into_iter().map(|view| view.lane.unwrap()).collect::<Vec<_>>();
+    assert_eq!(lanes(s.store.lanes(10).await.unwrap()), [wide(3), wide(1), wide(2)]);
+    assert_eq!(lanes(s.store.lanes(2).await.unwrap()), [wide(3), wide(1)]);
+    assert_eq!(s.claim(4).await.len(), 4);
+    assert_eq!(lanes(s.store.lanes(10).await.unwrap()), [wide(1)]);
+}
+
+pub(crate) async fn held_and_dead_messages_are_listed_newest_first(s: &Subject) {
+    let mut held = Vec::new();
+    let mut dead = Vec::new();
+    for extension in 1..=4 {
+        s.fill(&wide(extension), 2).await;
+        let (a, b) = (s.claim_and_begin().await, s.claim_and_begin().await);
+        s.settle(a, unknown()).await;
+        s.settle(b, retry(0, 1)).await;
+        held.insert(0, a.id);
+        dead.insert(0, b.id);
+        s.step(10);
+    }
+    for (state, expected) in [(State::Held, held), (State::Dead, dead)] {
+        let listed = s.store.list(state, 10).await.unwrap();
+        assert!(listed.iter().all(|view| view.state == state));
+        assert_eq!(listed.iter().map(|view| view.id).collect::<Vec<_>>(), expected);
+        let newest = s.store.list(state, 2).await.unwrap();
+        assert_eq!(newest.iter().map(|view| view.id).collect::<Vec<_>>(), expected[..2]);
+    }
+}
+
+pub(crate) async fn stats_tell_what_is_eligible(s: &Subject) {
+    let stats = s.store.stats().await.unwrap();
+    assert_eq!((stats.total(), stats.oldest_due_age, stats.lanes_waiting), (0, None, 0));
+    s.fill(&tight(1), 5).await;
+    s.step(100);
+    for extension in 2..=5 {
+        s.fill(&wide(extension), 1).await;
+    }
+    s.store.set_paused(&wide(5), true).await.unwrap();
+    s.step(100);
+    let stats = s.store.stats().await.unwrap();
+    assert_eq!((stats.lanes_waiting, stats.lanes_eligible, stats.now), (5, 4, s.now()));
+    assert_eq!(stats.oldest_due_age, Some(ms(200)));
+    assert_eq!(s.claim(20).await.len(), 6);
+    let stats = s.store.stats().await.unwrap();
+    assert_eq!((stats.lanes_waiting, stats.lanes_eligible), (2, 0), "one is full, one is paused");
+    assert_eq!(stats.oldest_due_age, Some(ms(200)));
+}
+
+pub(crate) async fn a_message_tells_its_history(s: &Subject) {
+    let (send_at, send_by) = (s.now() + 1_000, s.now() + 900_000);
+    let new = NewMessage { send_at: Some(send_at), send_by: Some(send_by), ..message(&wide(1), "x") };
+    let id = s.put(new.clone()).await;
+    s.at(1_000);
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, retry(0, 5)).await;
+    s.claim_one().await;
+    s.step(LEASE.as_millis() as i64);
+    s.reap().await;
+    let view = s.store.get(&id).await.unwrap().unwrap();
+    assert_eq!((view.id, view.lane, view.state), (id, wide(1), State::Ready));
+    assert_eq!((view.from, view.to, view.text, view.priority), (new.from, new.to, new.text, new.priority));
+    assert_eq!((view.attempt, view.recoveries), (1, 1));
+    assert_eq!((view.created_at, view.send_at, view.send_by), (send_at - 1_000, Some(send_at), Some(send_by)));
+    assert_eq!((view.reason.as_str(), view.provider_id, view.finished_at), ("", None, None));
+}

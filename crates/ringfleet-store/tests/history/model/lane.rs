@@ -1,0 +1,108 @@
+//! A lane: its plan, its window, its queue.
+
+use ringfleet_store::{LeaseToken, MessageId, Millis, Plan, PlanSeen, plan::slot_hold_ms};
+
+use super::Hand;
+
+/// Why a slot of the window is taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Use {
+    Message(LeaseToken),
+    Request(LeaseToken),
+    SomebodyElse,
+}
+
+pub(crate) struct Slot {
+    pub(crate) of: Use,
+    /// `None` while the request is under way.
+    pub(crate) free_at: Option<Millis>,
+}
+
+pub(crate) struct Lane {
+    pub(crate) plan: Plan,
+    pub(crate) penalty: Millis,
+    pub(crate) paused: bool,
+    pub(crate) parked: Option<String>,
+    pub(crate) probing: bool,
+    pub(crate) slots: Vec<Slot>,
+    /// Slots ever taken, and the latest of them whose answer's headers were heard.
+    pub(crate) taken: u64,
+    heard: u64,
+    /// Waiting messages of all priorities, in the order in which they came.
+    pub(crate) queue: Vec<MessageId>,
+}
+
+impl Lane {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            penalty: 0,
+            paused: false,
+            parked: None,
+            probing: false,
+            slots: Vec::new(),
+            taken: 0,
+            heard: 0,
+            queue: Vec::new(),
+        }
+    }
+
+    pub(super) fn hold(&self) -> Millis {
+        slot_hold_ms(self.plan.window_ms.into())
+    }
+
+    pub(crate) fn used(&self, now: Millis) -> usize {
+        self.slots.iter().filter(|slot| slot.free_at.is_none_or(|at| at > now)).count()
+    }
+
+    /// When the window has a place; `None` = not before an answer comes.
+    pub(crate) fn window_opens(&self, now: Millis) -> Option<Millis> {
+        let mut times: Vec<_> = self.slots.iter().filter_map(|slot| slot.free_at).filter(|at| *at > now).collect();
+        times.sort_unstable();
+        times.insert(0, now);
+        times.into_iter().find(|at| self.used(*at) < self.plan.limit as usize)
+    }
+
+    pub(super) fn take(&mut self, of: Use, free_at: Option<Millis>) {
+        self.slots.push(Slot { of, free_at });
+        self.taken += 1;
+    }
+
+    pub(super) fn drop_slot(&mut self, of: Use) {
+        self.slots.retain(|slot| slot.of != of);
+    }
+
+    /// The answer was read `age` ago.
+    pub(crate) fn time_slot(&mut self, of: Use, now: Millis, age: Millis) {
+        self.drop_slot(of);
+        self.slots.push(Slot { of, free_at: Some(now + 1 - age + self.hold()) });
+    }
+
+    pub(crate) fn learn_plan(&mut self, seen: PlanSeen) {
+        if let Some(limit) = seen.limit.filter(|limit| *limit > 0) {
+            self.plan.limit = limit;
+        }
+        if let Some(window_ms) = seen.window_ms.filter(|window| *window > 0) {
+            let before = self.hold();
+            self.plan.window_ms = window_ms;
+            let longer = self.hold() - before;
+            self.slots.iter_mut().filter_map(|slot| slot.free_at.as_mut()).for_each(|at| *at += longer);
+        }
+    }
+
+    pub(super) fn learn(&mut self, hand: &Hand, now: Millis, seen: PlanSeen) {
+        if hand.nth <= self.heard {
+            return;
+        }
+        self.heard = hand.nth;
+        self.learn_plan(seen);
+        if let (Some(limit), Some(remaining)) = (seen.limit, seen.remaining) {
+            // In use when it was claimed, and all that was taken since: what the server counts beyond is not ours.
+            let ours = hand.used + (self.taken - hand.nth);
+            let others = (i64::from(limit) - i64::from(remaining) - ours as i64).min(i64::from(self.plan.limit));
+            for _ in 0..others {
+                self.take(Use::SomebodyElse, Some(now + 1 + self.hold()));
+            }
+        }
+    }
+}

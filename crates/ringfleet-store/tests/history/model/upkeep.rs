@@ -1,0 +1,48 @@
+//! What the reaper does.
+
+use ringfleet_store::{MAX_RECOVERIES, MessageId, Millis, Reaped, State};
+
+use super::{Message, Model};
+
+impl Model {
+    /// The part of a reap that deals with ended leases, the earliest first.
+    pub(crate) fn reap_leases(&mut self, limit: usize) -> Reaped {
+        let ended = |m: &Message| m.hand.as_ref().map(|hand| hand.ends).filter(|ends| *ends <= self.now);
+        let mut all: Vec<_> = self.messages.iter().filter_map(|(id, m)| Some((ended(m)?, *id))).collect();
+        all.sort_unstable();
+        let mut reaped = Reaped::default();
+        for (_, id) in all.into_iter().take(limit) {
+            if self.messages[&id].state == State::Sending {
+                let token = self.let_go(&id, Some(0)).token;
+                self.close(&id, State::Held, "worker-lost", Some(token));
+                reaped.unknown += 1;
+                continue;
+            }
+            let token = self.let_go(&id, None).token;
+            let m = self.message(&id);
+            m.recoveries += 1;
+            if m.recoveries > MAX_RECOVERIES {
+                self.close(&id, State::Dead, "poison", Some(token));
+                reaped.poisoned += 1;
+            } else {
+                self.put_back(&id);
+                reaped.requeued += 1;
+            }
+        }
+        reaped
+    }
+
+    /// The part that forgets old records, the oldest first.
+    pub(crate) fn prune(&mut self, limit: usize, retention_ms: Millis) -> Vec<MessageId> {
+        let before = self.now - retention_ms;
+        let ended = |m: &Message| m.finished_at.filter(|at| m.state.is_final() && *at <= before);
+        let mut old: Vec<_> = self.messages.iter().filter_map(|(id, m)| Some((ended(m)?, *id))).collect();
+        old.sort_unstable();
+        let gone: Vec<_> = old.into_iter().take(limit).map(|(_, id)| id).collect();
+        for id in &gone {
+            self.messages.remove(id);
+        }
+        self.pruned += gone.len() as u64;
+        gone
+    }
+}

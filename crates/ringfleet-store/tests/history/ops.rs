@@ -1,0 +1,221 @@
+//! What may happen in a history, and how histories are drawn.
+
+use proptest::prelude::*;
+use ringfleet_store::{LaneRules, Millis, PlanSeen, Priority};
+
+pub(crate) const LANES: usize = 4;
+pub(crate) const WORKERS: usize = 2;
+
+/// One run: the plans that bite, and what is done.
+#[derive(Clone, Debug)]
+pub(crate) struct History {
+    pub(crate) heavy: (u32, u32),
+    pub(crate) light: (u32, u32),
+    pub(crate) in_flight_cap: u32,
+    pub(crate) ops: Vec<Op>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Enqueue(Vec<New>),
+    Claim { worker: usize, want: u32, lease_ms: Millis },
+    Begin { which: Vec<Pick>, lease_ms: Millis },
+    Settle(Vec<Report>),
+    /// A worker begins and sends all it has.
+    SendAll { worker: usize },
+    Extend { which: Pick, lease_ms: Millis },
+    Reap { limit: u32, retention_ms: Millis },
+    /// A worker dies; what it had in hand is known to nobody else.
+    Crash { worker: usize },
+    Pause { lane: usize, on: bool },
+    Park { lane: usize, on: bool },
+    Gate(GateTurn),
+    Cancel { which: prop::sample::Index },
+    Step(Step),
+    Acquire { lane: usize, hold_ms: Millis },
+    Release { which: prop::sample::Index, how: Given, age_permille: i64, seen: PlanSeen },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct New {
+    pub(crate) lane: usize,
+    pub(crate) key: Option<u8>,
+    /// Two requests with one key are the same only if this is.
+    pub(crate) body: u8,
+    pub(crate) priority: Priority,
+    pub(crate) send_in: Option<Millis>,
+    pub(crate) expires_in: Option<Millis>,
+}
+
+/// One of the leases that were ever given out.
+#[derive(Clone, Debug)]
+pub(crate) enum Pick {
+    /// What a living worker believes to have.
+    InHand(usize, prop::sample::Index),
+    /// Any: also of dead workers, and those long settled.
+    Ever(prop::sample::Index),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) which: Pick,
+    pub(crate) ending: Ending,
+    /// When the answer was read: 0 = just now, 1000 = as soon as the request began.
+    pub(crate) age_permille: i64,
+    pub(crate) seen: PlanSeen,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ending {
+    Sent,
+    Rejected,
+    Unknown,
+    Throttled(Millis),
+    NotSent(Millis),
+    Parked,
+    Retry { delay_ms: Millis, max_attempts: u32 },
+    Released,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum GateTurn {
+    Open,
+    Stop,
+    Until(Millis),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Given {
+    Used,
+    Unused,
+    Throttled(Millis),
+}
+
+/// How the clock moves. The edges are where faults live, so it goes to them on purpose.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    By(Millis),
+    /// To the instant at which the next message may go, or just beside it.
+    ToNext(Millis),
+    /// To the end of the next lease, or just beside it.
+    ToLeaseEnd(Millis),
+}
+
+impl History {
+    pub(crate) fn rules(&self) -> LaneRules {
+        use ringfleet_store::{Group, Plan};
+        let mut rules = LaneRules::documented();
+        rules.set_plan(Group::Heavy, Plan { limit: self.heavy.0, window_ms: self.heavy.1 });
+        rules.set_plan(Group::Light, Plan { limit: self.light.0, window_ms: self.light.1 });
+        rules.in_flight_cap = self.in_flight_cap;
+        rules
+    }
+}
+
+pub(crate) fn histories() -> impl Strategy<Value = History> {
+    let plan = || (1..=4u32, prop_oneof![Just(1_000), 100..=2_000u32]);
+    let ops = prop::collection::vec(op(), 20..=60);
+    (plan(), plan(), 1..=4u32, ops).prop_map(|(heavy, light, in_flight_cap, ops)| History {
+        heavy,
+        light,
+        in_flight_cap,
+        ops,
+    })
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let worker = || 0..WORKERS;
+    prop_oneof![
+        8 => prop::collection::vec(new(), 1..=4).prop_map(Op::Enqueue),
+        12 => (worker(), 0..=6u32, lease_ms())
+            .prop_map(|(worker, want, lease_ms)| Op::Claim { worker, want, lease_ms }),
+        8 => (prop::collection::vec(pick(), 1..=3), lease_ms())
+            .prop_map(|(which, lease_ms)| Op::Begin { which, lease_ms }),
+        9 => prop::collection::vec(report(), 1..=3).prop_map(Op::Settle),
+        3 => worker().prop_map(|worker| Op::SendAll { worker }),
+        2 => (pick(), lease_ms()).prop_map(|(which, lease_ms)| Op::Extend { which, lease_ms }),
+        4 => (prop_oneof![3 => Just(500), 1 => 1..=2u32], prop_oneof![Just(3_600_000), Just(500), Just(1)])
+            .prop_map(|(limit, retention_ms)| Op::Reap { limit, retention_ms }),
+        1 => worker().prop_map(|worker| Op::Crash { worker }),
+        1 => (0..LANES, any::<bool>()).prop_map(|(lane, on)| Op::Pause { lane, on }),
+        2 => (0..LANES, prop::bool::weighted(0.3)).prop_map(|(lane, on)| Op::Park { lane, on }),
+        2 => gate().prop_map(Op::Gate),
+        2 => any::<prop::sample::Index>().prop_map(|which| Op::Cancel { which }),
+        10 => step().prop_map(Op::Step),
+        2 => (0..LANES, 1..3_000i64).prop_map(|(lane, hold_ms)| Op::Acquire { lane, hold_ms }),
+        2 => (any::<prop::sample::Index>(), given(), 0..=1_000i64, seen())
+            .prop_map(|(which, how, age_permille, seen)| Op::Release { which, how, age_permille, seen }),
+    ]
+}
+
+fn new() -> impl Strategy<Value = New> {
+    let key = prop_oneof![2 => Just(None), 1 => (0..5u8).prop_map(Some)];
+    let priority = prop_oneof![4 => Just(Priority::Normal), 1 => Just(Priority::High), 1 => Just(Priority::Low)];
+    let send_in = prop_oneof![4 => Just(None), 1 => (-500..3_000i64).prop_map(Some)];
+    let expires_in = prop_oneof![4 => Just(None), 1 => (0..3_000i64).prop_map(Some)];
+    (0..LANES, key, prop::bool::weighted(0.15), priority, send_in, expires_in).prop_map(
+        |(lane, key, other, priority, send_in, expires_in)| New {
+            // A key mostly comes back with the same lane, as a producer would do it.
+            lane: key.filter(|_| !other).map_or(lane, |key| usize::from(key) % LANES),
+            key,
+            body: u8::from(other),
+            priority,
+            send_in: if key.is_some() && !other { None } else { send_in },
+            expires_in: if key.is_some() && !other { None } else { expires_in },
+        },
+    )
+}
+
+fn pick() -> impl Strategy<Value = Pick> {
+    prop_oneof![
+        4 => (0..WORKERS, any::<prop::sample::Index>()).prop_map(|(worker, index)| Pick::InHand(worker, index)),
+        1 => any::<prop::sample::Index>().prop_map(Pick::Ever),
+    ]
+}
+
+fn report() -> impl Strategy<Value = Report> {
+    (pick(), ending(), 0..=1_000i64, seen())
+        .prop_map(|(which, ending, age_permille, seen)| Report { which, ending, age_permille, seen })
+}
+
+fn ending() -> impl Strategy<Value = Ending> {
+    let delay = || prop_oneof![Just(0), 1..2_000i64];
+    prop_oneof![
+        6 => Just(Ending::Sent),
+        1 => Just(Ending::Rejected),
+        1 => Just(Ending::Unknown),
+        2 => (1..3_000i64).prop_map(Ending::Throttled),
+        2 => delay().prop_map(Ending::NotSent),
+        1 => Just(Ending::Parked),
+        2 => (delay(), 1..=3u32).prop_map(|(delay_ms, max_attempts)| Ending::Retry { delay_ms, max_attempts }),
+        2 => Just(Ending::Released),
+    ]
+}
+
+fn seen() -> impl Strategy<Value = PlanSeen> {
+    let some = (prop::option::of(1..=5u32), prop::option::of(100..=2_000u32), prop::option::of(0..=4u32));
+    let some = some.prop_map(|(limit, window_ms, remaining)| PlanSeen { limit, window_ms, remaining });
+    prop_oneof![5 => Just(PlanSeen::default()), 1 => some]
+}
+
+fn gate() -> impl Strategy<Value = GateTurn> {
+    prop_oneof![3 => Just(GateTurn::Open), 1 => Just(GateTurn::Stop), 2 => (1..3_000i64).prop_map(GateTurn::Until)]
+}
+
+fn given() -> impl Strategy<Value = Given> {
+    prop_oneof![3 => Just(Given::Used), 1 => Just(Given::Unused), 1 => (1..2_000i64).prop_map(Given::Throttled)]
+}
+
+fn lease_ms() -> impl Strategy<Value = Millis> {
+    prop_oneof![Just(50), Just(700), Just(5_000), Just(60_000)]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        3 => (0..20i64).prop_map(Step::By),
+        3 => (20..2_500i64).prop_map(Step::By),
+        1 => prop_oneof![Just(60_000), Just(600_000), Just(3_600_000)].prop_map(Step::By),
+        4 => (-1..=1i64).prop_map(Step::ToNext),
+        3 => (-1..=1i64).prop_map(Step::ToLeaseEnd),
+    ]
+}

@@ -1,0 +1,117 @@
+//! The extensions that may send: their numbers, and how a worker logs in for them.
+
+use std::{collections::BTreeMap, path::Path};
+
+use ringcentral::{ExtensionId, Jwt, PhoneNumber};
+use ringfleet_producer::{Sender, SenderDirectory};
+use ringfleet_worker::{Credential, Credentials};
+use serde_json::Value;
+
+use crate::config::{Faults, Settings};
+
+/// One extension of the accounts file.
+pub(crate) struct Account {
+    pub extension: ExtensionId,
+    pub numbers: Vec<PhoneNumber>,
+    /// A producer needs none.
+    pub jwt: Option<Jwt>,
+}
+
+pub(crate) struct Accounts(pub Vec<Account>);
+
+impl Accounts {
+    /// Reads the file that the settings name. All its faults are reported together.
+    pub(crate) fn load(settings: &Settings) -> Result<Self, Faults> {
+        const AT: &str = "ringcentral.accounts_file";
+        let Some(path) = &settings.provider.accounts_file else {
+            return Err(Faults::one(
+                AT,
+                "is empty: name a JSON file that lists the extensions, [{\"extension_id\": \"…\", \"numbers\": [\"+1…\"], \
+                 \"jwt\": \"…\"}]",
+            ));
+        };
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Faults::one(AT, format!("{} can't be read: {error}", path.display())))?;
+        Self::parse(&text, path)
+    }
+
+    pub(crate) fn parse(text: &str, path: &Path) -> Result<Self, Faults> {
+        let at = |what: &str| format!("{}{what}", path.display());
+        let list: Value = serde_json::from_str(text).map_err(|error| {
+            // The message may quote the file, so only the place is told.
+            Faults::one(&at(""), format!("is not JSON at line {}, column {}", error.line(), error.column()))
+        })?;
+        let Some(list) = list.as_array() else {
+            return Err(Faults::one(&at(""), "must be a JSON list of extensions"));
+        };
+        let mut faults = Faults::default();
+        let mut accounts = Vec::new();
+        let mut owners: BTreeMap<String, String> = BTreeMap::new();
+        for (place, entry) in list.iter().enumerate() {
+            let mut fault = |field: &str, problem: String| {
+                faults.0.push(crate::config::Fault { at: at(&format!("[{place}].{field}")), problem });
+            };
+            let id = entry["extension_id"].as_str().unwrap_or_default();
+            let extension = match ExtensionId::try_new(id) {
+                Ok(extension) => extension,
+                Err(error) => {
+                    fault("extension_id", error.to_string());
+                    continue;
+                }
+            };
+            let mut numbers = Vec::new();
+            for number in entry["numbers"].as_array().into_iter().flatten() {
+                match PhoneNumber::try_new(number.as_str().unwrap_or_default()) {
+                    Ok(number) => {
+                        if let Some(other) = owners.insert(number.expose().to_owned(), id.to_owned()) {
+                            fault("numbers", format!("{number} is listed for extension {other} too"));
+                        }
+                        numbers.push(number);
+                    }
+                    Err(error) => fault("numbers", error.to_string()),
+                }
+            }
+            let jwt = match entry["jwt"].as_str().filter(|jwt| !jwt.is_empty()).map(Jwt::try_new) {
+                None => None,
+                Some(Ok(jwt)) => Some(jwt),
+                Some(Err(error)) => {
+                    fault("jwt", error.to_string());
+                    None
+                }
+            };
+            accounts.push(Account { extension, numbers, jwt });
+        }
+        if faults.0.is_empty() { Ok(Self(accounts)) } else { Err(faults) }
+    }
+
+    pub(crate) fn directory(&self, app: &str) -> anyhow::Result<SenderDirectory> {
+        let senders = self.0.iter().map(|account| Sender {
+            app: app.to_owned(),
+            extension: account.extension.clone(),
+            numbers: account.numbers.clone(),
+        });
+        Ok(SenderDirectory::try_new(senders)?)
+    }
+
+    pub(crate) fn credentials(&self) -> Credentials {
+        let with_jwt = self.0.iter().filter_map(|account| {
+            account.jwt.clone().map(|jwt| Credential { extension: account.extension.clone(), jwt })
+        });
+        with_jwt.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_of_the_file_are_told_together_and_nothing_private() {
+        let text = r#"[{"extension_id":"1","numbers":["+15550100001"],"jwt":"canary jwt"},
+                       {"extension_id":"2","numbers":["+15550100001","5550100002"]}]"#;
+        let faults = Accounts::parse(text, Path::new("accounts.json")).err().unwrap();
+        assert_eq!(faults.0.len(), 3, "{faults}");
+        let told = faults.to_string();
+        assert!(!told.contains("canary") && !told.contains("5550100"), "{told}");
+    }
+}

@@ -1,0 +1,137 @@
+//! The figures, and whether the promises were kept.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use ringfleet_simulator::Report;
+use ringfleet_store::{State, Stats};
+use serde::Serialize;
+
+use crate::cli::DemoOptions;
+
+/// Promise P2: what a lane with a backlog uses of its plan.
+const LEAST_QUOTA_USE: f64 = 0.99;
+
+#[derive(Serialize)]
+pub(crate) struct Verdict {
+    pub messages: u64,
+    pub sent: u64,
+    pub rejected: u64,
+    pub held: u64,
+    pub expired: u64,
+    pub dead: u64,
+    /// Acknowledged by the store, and neither ended nor waiting, or counted as sent without having arrived.
+    pub lost: u64,
+    /// Texts that the simulator accepted more than once.
+    pub duplicates: u64,
+    pub http_429: u64,
+    pub in_penalty: u64,
+    /// The most requests above the plan in any window.
+    pub over_plan: u64,
+    /// Mean over lanes; none when no lane had more messages than its plan allows at once.
+    pub quota_use: Option<f64>,
+    pub quota_use_worst: Option<f64>,
+    pub auth_requests: u64,
+    pub sessions_max: u64,
+    pub elapsed_s: f64,
+    pub sends_per_s: f64,
+    pub extensions: u32,
+    pub workers: u32,
+    pub processes: bool,
+    pub store: &'static str,
+    pub window_s: f64,
+    pub seed: u64,
+    pub promises_kept: bool,
+}
+
+impl Verdict {
+    pub(crate) fn of(
+        stats: &Stats,
+        report: &Report,
+        messages: u64,
+        elapsed: Duration,
+        options: &DemoOptions,
+        store: &'static str,
+    ) -> Self {
+        let sent = stats.count(State::Sent);
+        // What the store calls sent must have arrived, and whatever it was given must still be known to it.
+        let lost = messages.saturating_sub(stats.total()) + sent.saturating_sub(report.distinct);
+        let waiting = messages.saturating_sub(
+            State::ALL.iter().filter(|s| s.is_final() || **s == State::Held).map(|s| stats.count(*s)).sum(),
+        );
+        let mut verdict = Self {
+            messages,
+            sent,
+            rejected: stats.count(State::Rejected),
+            held: stats.count(State::Held),
+            expired: stats.count(State::Expired),
+            dead: stats.count(State::Dead),
+            lost,
+            duplicates: report.duplicates,
+            http_429: report.http_429 + report.auth_429,
+            in_penalty: report.in_penalty,
+            over_plan: report.over_plan,
+            quota_use: report.quota_use_mean,
+            quota_use_worst: report.quota_use_worst,
+            auth_requests: report.auth_requests,
+            sessions_max: report.sessions_max,
+            elapsed_s: elapsed.as_secs_f64(),
+            sends_per_s: report.accepted as f64 / elapsed.as_secs_f64().max(0.001),
+            extensions: options.extensions,
+            workers: options.workers,
+            processes: options.processes,
+            store,
+            window_s: options.window.as_secs_f64(),
+            seed: options.seed,
+            promises_kept: false,
+        };
+        verdict.promises_kept = waiting == 0
+            && verdict.lost == 0
+            && verdict.duplicates == 0
+            && verdict.http_429 == 0
+            && verdict.in_penalty == 0
+            && verdict.over_plan == 0
+            && verdict.quota_use.is_none_or(|used| used >= LEAST_QUOTA_USE);
+        verdict
+    }
+
+    pub(crate) fn kept(&self) -> bool {
+        self.promises_kept
+    }
+
+    /// The table, and the JSON where it was asked for.
+    #[allow(clippy::print_stdout, reason = "the result of the command")]
+    pub(crate) fn tell(&self, options: &DemoOptions) -> anyhow::Result<()> {
+        let json = serde_json::to_string_pretty(self)?;
+        match &options.json {
+            Some(path) if path.as_os_str() == "-" => {
+                println!("{json}");
+                return Ok(());
+            }
+            Some(path) => {
+                std::fs::write(path, json + "\n").with_context(|| format!("can't write {}", path.display()))?
+            }
+            None => {}
+        }
+        let per_cent = |used: Option<f64>| used.map_or_else(|| "-".to_owned(), |used| format!("{:.2} %", used * 100.0));
+        println!("\nWhat the simulator's ledger says");
+        for (what, figure, promise) in [
+            ("sent", format!("{} of {}", self.sent, self.messages), ""),
+            ("lost", self.lost.to_string(), "0"),
+            ("sent twice", self.duplicates.to_string(), "0"),
+            ("answers of 429", self.http_429.to_string(), "0"),
+            ("requests inside a penalty", self.in_penalty.to_string(), "0"),
+            ("requests over a plan", self.over_plan.to_string(), "0"),
+            ("quota used, mean of lanes", per_cent(self.quota_use), ">= 99 %"),
+            ("quota used, worst lane", per_cent(self.quota_use_worst), ""),
+            ("rejected / held / dead", format!("{} / {} / {}", self.rejected, self.held, self.dead), ""),
+            ("logins", format!("{} for {} extensions", self.auth_requests, self.extensions), ""),
+            ("time", format!("{:.1} s, {:.0} texts a second", self.elapsed_s, self.sends_per_s), ""),
+        ] {
+            let promise = if promise.is_empty() { String::new() } else { format!("   promised: {promise}") };
+            println!("  {what:<28} {figure:>22}{promise}");
+        }
+        println!("\n{}", if self.kept() { "Every promise was kept." } else { "A PROMISE WAS BROKEN." });
+        Ok(())
+    }
+}

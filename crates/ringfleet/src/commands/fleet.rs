@@ -1,0 +1,93 @@
+//! `worker`, `api` and `up`: the roles that run until they are told to stop.
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use ringfleet_console::Recorder;
+use ringfleet_producer::{
+    Producer,
+    http::{Api, ApiKeys},
+};
+use ringfleet_store::SharedStore;
+use ringfleet_worker::Drained;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+
+use crate::{accounts::Accounts, config::Settings, provider, serve, store, telemetry};
+
+pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
+    let role = Role::start(&settings).await?;
+    let drained = role.work(&settings).await?;
+    Ok(role.end(drained).await)
+}
+
+pub(crate) async fn api(settings: Settings) -> anyhow::Result<ExitCode> {
+    let role = Role::start(&settings).await?;
+    role.serve_api(&settings).await?;
+    role.stop.cancelled().await;
+    Ok(role.end(Drained::Clean).await)
+}
+
+pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
+    let role = Role::start(&settings).await?;
+    role.serve_api(&settings).await?;
+    let drained = role.work(&settings).await?;
+    Ok(role.end(drained).await)
+}
+
+/// What every role has: telemetry, the accounts, a store, metrics, and an end.
+struct Role {
+    accounts: Accounts,
+    store: SharedStore,
+    stop: CancellationToken,
+    /// Metrics and API answer a little longer than work is claimed.
+    listeners: CancellationToken,
+}
+
+impl Role {
+    async fn start(settings: &Settings) -> anyhow::Result<Self> {
+        telemetry::start(&settings.log_level, settings.log_format)?;
+        let stop = serve::stop_on_signals()?;
+        let accounts = Accounts::load(settings)?;
+        let store = store::open(&settings.store, settings.rules).await?;
+        let listeners = CancellationToken::new();
+        if let Some(listen) = settings.metrics_listen {
+            let recorder = Recorder::install().context("can't install the metrics recorder")?;
+            let console = ringfleet_console::router(recorder, store.clone());
+            serve::http("metrics", listen, console, listeners.clone()).await?;
+        }
+        Ok(Self { accounts, store, stop, listeners })
+    }
+
+    async fn serve_api(&self, settings: &Settings) -> anyhow::Result<()> {
+        let directory = Arc::new(self.accounts.directory(&settings.provider.app)?);
+        let keys = if settings.api.keys.is_empty() {
+            tracing::warn!("the API asks for no key; it listens on loopback only");
+            ApiKeys::none()
+        } else {
+            ApiKeys::try_new(settings.api.keys.iter().cloned().map(SecretString::from))?
+        };
+        let producer = Producer::new(self.store.clone(), directory);
+        let router = ringfleet_producer::http::router(Api { producer, store: self.store.clone(), keys });
+        serve::http("api", settings.api.listen, router, self.stop.clone()).await?;
+        Ok(())
+    }
+
+    async fn work(&self, settings: &Settings) -> anyhow::Result<Drained> {
+        let client = provider::client(&settings.provider, &settings.rules)?;
+        let credentials = self.accounts.credentials();
+        if credentials.is_empty() {
+            tracing::warn!("no extension has a JWT; every lane will be parked");
+        }
+        let options = settings.worker.clone();
+        Ok(ringfleet_worker::run(self.store.clone(), client, credentials, options, self.stop.clone()).await?)
+    }
+
+    async fn end(self, drained: Drained) -> ExitCode {
+        self.listeners.cancel();
+        match drained {
+            Drained::Clean => ExitCode::SUCCESS,
+            Drained::OutOfTime => ExitCode::from(crate::exit::FAILED),
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! `import FILE.csv`.
+
+use std::{fs::File, io::Read, process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use ringfleet_producer::{ImportOptions as Options, ImportSummary, Producer, import_csv};
+
+use crate::{accounts::Accounts, cli::ImportOptions, config::Settings, exit, progress, store, telemetry};
+
+pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::Result<ExitCode> {
+    telemetry::start(&settings.log_level, settings.log_format)?;
+    let accounts = Accounts::load(&settings)?;
+    let directory = Arc::new(accounts.directory(&settings.provider.app)?);
+    // A dry run checks rows against the accounts only, so a store of its own, in memory for as long as it lasts, will do.
+    let scratch = tempfile::tempdir().context("can't make a folder for the dry run")?;
+    let store = if options.dry_run {
+        let mut nowhere = settings.store.clone();
+        nowhere.url = format!("sqlite:{}", scratch.path().join("dry-run.db").display());
+        nowhere.sqlite_full = false;
+        store::open(&nowhere, settings.rules).await?
+    } else {
+        store::open(&settings.store, settings.rules).await?
+    };
+    let producer = Producer::new(store, directory);
+
+    let (reader, size): (Box<dyn Read + Send>, u64) = if options.file.as_os_str() == "-" {
+        (Box::new(std::io::stdin()), 0)
+    } else {
+        let file = File::open(&options.file).with_context(|| format!("can't open {}", options.file.display()))?;
+        let size = file.metadata().map(|meta| meta.len()).unwrap_or(0);
+        (Box::new(file), size)
+    };
+    let bar = progress::bytes(size, "importing");
+    let import = Options { key_scope: options.scope.clone(), ..Options::default() };
+    let result = import_csv(&producer, reader, import, |now| {
+        bar.set_length(size.max(now.bytes));
+        bar.set_position(now.bytes);
+    })
+    .await;
+    bar.finish_and_clear();
+    match result {
+        Ok(summary) => {
+            let refused = summary.counts.refused > 0;
+            tell(&summary, &options)?;
+            Ok(if refused { ExitCode::from(exit::PARTLY) } else { ExitCode::SUCCESS })
+        }
+        Err(error) => {
+            if let Some(summary) = error.summary() {
+                tell(summary, &options)?;
+            }
+            Err(error).with_context(|| format!("import of {} stopped", options.file.display()))
+        }
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the result of the command")]
+fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> {
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(summary)?);
+        return Ok(());
+    }
+    for fault in &summary.faults {
+        println!("line {}, {}", fault.line, fault.refusal);
+    }
+    let counts = &summary.counts;
+    if summary.faults_not_listed > 0 {
+        println!("… and {} more faults, not listed", summary.faults_not_listed);
+    }
+    let verb = if options.dry_run { "would be enqueued" } else { "enqueued" };
+    println!(
+        "{} rows read: {} {verb}, {} duplicates of earlier ones, {} refused",
+        counts.rows, counts.accepted, counts.duplicates, counts.refused
+    );
+    Ok(())
+}

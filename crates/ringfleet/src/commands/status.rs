@@ -1,0 +1,116 @@
+//! `status`: what waits, what was sent, and which lanes stand still and why.
+
+use std::process::ExitCode;
+
+use ringfleet_store::{Gate, LaneView, State, Stats};
+use serde_json::json;
+
+use crate::{cli::StatusOptions, config::Settings, store};
+
+pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
+    let store = store::open(&settings.store, settings.rules).await?;
+    let stats = store.stats().await?;
+    let lanes = store.lanes(options.lanes.max(1)).await?;
+    let gate = store.gate().await?;
+    if options.json {
+        print_json(&stats, &lanes, &gate)?;
+    } else {
+        print_table(&settings, &stats, &lanes, &gate);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout, reason = "the result of the command")]
+fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate) -> anyhow::Result<()> {
+    let states: serde_json::Map<_, _> =
+        State::ALL.iter().map(|state| (state.as_str().to_owned(), json!(stats.count(*state)))).collect();
+    let rows: Vec<_> = lanes
+        .iter()
+        .map(|view| {
+            json!({
+                "lane": view.lane.as_ref().map(|lane| lane.as_str()),
+                "waiting": view.waiting,
+                "in_flight": view.in_flight,
+                "slots_in_use": view.slots_in_use,
+                "limit": view.plan.map(|plan| plan.limit),
+                "window_ms": view.plan.map(|plan| plan.window_ms),
+                "stands_because": why(view, stats.now),
+                "oldest_due_age_ms": view.oldest_due.map(|due| (stats.now - due).max(0)),
+            })
+        })
+        .collect();
+    let whole = json!({
+        "messages": states,
+        "total": stats.total(),
+        "oldest_due_age_s": stats.oldest_due_age.map(|age| age.as_secs_f64()),
+        "lanes_eligible": stats.lanes_eligible,
+        "lanes_waiting": stats.lanes_waiting,
+        "fleet": gate_text(gate, stats.now),
+        "lanes": rows,
+    });
+    println!("{}", serde_json::to_string_pretty(&whole)?);
+    Ok(())
+}
+
+#[allow(clippy::print_stdout, reason = "the result of the command")]
+fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Gate) {
+    println!("store   {}", store::describe(&settings.store));
+    println!("fleet   {}", gate_text(gate, stats.now));
+    for state in State::ALL {
+        let n = stats.count(state);
+        if n > 0 {
+            println!("{n:>9}  {}", state.as_str());
+        }
+    }
+    if stats.total() == 0 {
+        println!("no messages; `ringfleet import FILE.csv` brings some in");
+        return;
+    }
+    if let Some(age) = stats.oldest_due_age {
+        println!("oldest due message waits for {}", short(age.as_millis() as i64));
+    }
+    if lanes.is_empty() {
+        return;
+    }
+    println!("\n{} lanes wait, {} of them may send now", stats.lanes_waiting, stats.lanes_eligible);
+    println!("{:<34} {:>8} {:>9} {:>9}  stands because", "lane", "waiting", "in flight", "window");
+    for view in lanes {
+        let name = view.lane.as_ref().map(ToString::to_string).unwrap_or_default();
+        let window = view.plan.map(|plan| format!("{}/{}", view.slots_in_use, plan.limit)).unwrap_or_default();
+        println!("{name:<34} {:>8} {:>9} {window:>9}  {}", view.waiting, view.in_flight, why(view, stats.now));
+    }
+}
+
+/// One lane's answer to "why isn't it moving, and when will it".
+fn why(view: &LaneView, now: i64) -> String {
+    if let Some(reason) = &view.parked {
+        return format!("parked: {reason}; `ringfleet lane resume EXTENSION` when the cause is gone");
+    }
+    if view.paused {
+        return "paused by an operator".to_owned();
+    }
+    if let Some(until) = view.penalty_until {
+        return format!("waits {} (penalty or no connection)", short(until - now));
+    }
+    match view.plan {
+        Some(plan) if view.slots_in_use >= plan.limit => "window is full".to_owned(),
+        _ => "-".to_owned(),
+    }
+}
+
+fn gate_text(gate: &Gate, now: i64) -> String {
+    match gate {
+        Gate::Open => "open".to_owned(),
+        Gate::Stopped { reason } => format!("STOPPED: {reason}; `ringfleet fleet resume` lets it go on"),
+        Gate::Until { until, reason } => format!("waits {} ({reason})", short(until - now)),
+    }
+}
+
+pub(crate) fn short(ms: i64) -> String {
+    match ms.max(0) {
+        ms @ 0..10_000 => format!("{:.1} s", ms as f64 / 1e3),
+        ms @ 10_000..600_000 => format!("{} s", ms / 1_000),
+        ms @ 600_000..36_000_000 => format!("{} min", ms / 60_000),
+        ms => format!("{} h", ms / 3_600_000),
+    }
+}

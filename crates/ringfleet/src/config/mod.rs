@@ -1,0 +1,112 @@
+//! Configuration: layers in, one checked value or *all* faults out.
+
+mod reader;
+mod settings;
+
+use std::path::{Path, PathBuf};
+
+use config::{Config, Environment, File, FileFormat};
+
+pub(crate) use self::{
+    reader::{Fault, Faults, parse_duration, without_password},
+    settings::{LogFormat, ProviderSettings, Settings, StoreSettings},
+};
+
+/// The defaults and the reference in one.
+pub(crate) const DEFAULTS: &str = include_str!("../../config.default.toml");
+/// Read when it is there and no other file is named.
+const DEFAULT_FILE: &str = "ringfleet.toml";
+
+/// The merged layers, not checked yet.
+#[derive(Clone)]
+pub(crate) struct Layers {
+    merged: serde_json::Value,
+    defaults: serde_json::Value,
+    /// The file that was read, if any.
+    pub file: Option<PathBuf>,
+}
+
+/// Reads the layers. A file that was named must be there; the default one need not.
+pub(crate) fn load(named: Option<&Path>) -> Result<Layers, Faults> {
+    let file = match named {
+        Some(path) => Some(path.to_owned()),
+        None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
+    };
+    let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    if let Some(path) = &file {
+        builder = builder.add_source(File::from(path.as_path()).format(FileFormat::Toml).required(true));
+    }
+    let environment = Environment::with_prefix("RINGFLEET").prefix_separator("__").separator("__");
+    let merged = read(builder.add_source(environment)).map_err(|problem| {
+        let at = file.as_ref().map_or_else(|| "environment".to_owned(), |path| path.display().to_string());
+        Faults::one(&at, problem)
+    })?;
+    let defaults = read(Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml)))
+        .map_err(|problem| Faults::one("embedded defaults", problem))?;
+    Ok(Layers { merged, defaults, file })
+}
+
+fn read(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<serde_json::Value, String> {
+    let built = builder.build().map_err(|error| error.to_string())?;
+    built.try_deserialize().map_err(|error| error.to_string())
+}
+
+impl Layers {
+    /// Checks everything and reports all faults together.
+    pub(crate) fn settings(&self) -> Result<Settings, Faults> {
+        reader::read(&self.merged, &self.defaults, Settings::read)
+    }
+
+    /// The merged settings as TOML-like lines, secrets as `[set]` or `[unset]`.
+    pub(crate) fn shown(&self) -> String {
+        reader::show(&self.merged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layers(text: &str) -> Layers {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ringfleet.toml");
+        std::fs::write(&path, text).unwrap();
+        load(Some(&path)).unwrap()
+    }
+
+    #[test]
+    fn the_defaults_are_a_valid_configuration() {
+        assert!(layers("").settings().is_ok(), "{:?}", layers("").settings().err());
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once_with_key_value_and_remedy() {
+        let bad = layers(
+            "[worker]\nlease = \"soon\"\nconcurrency = 0\nconcurency = 5\n[ringcentral]\nserver = \"http://example.com\"\n\
+             [api]\nlisten = \"nowhere\"\n",
+        );
+        let faults = bad.settings().unwrap_err().to_string();
+        for part in
+            ["worker.lease", "\"soon\"", "worker.concurrency", "worker.concurency", "ringcentral.server", "api.listen"]
+        {
+            assert!(faults.contains(part), "{part} is missing in:\n{faults}");
+        }
+    }
+
+    #[test]
+    fn blanks_around_the_server_url_do_no_harm() {
+        let settings = layers("[ringcentral]\nserver = \"  http://127.0.0.1:8080/  \"\n").settings().unwrap();
+        assert!(!settings.provider.server.is_https());
+    }
+
+    #[test]
+    fn secrets_are_shown_as_set_or_unset_only() {
+        let shown = layers("[ringcentral]\nclient_secret = \"canary-secret\"\n[api]\nkeys = \"canary-key\"\n").shown();
+        assert!(!shown.contains("canary") && shown.contains("client_secret = [set]"), "{shown}");
+    }
+
+    #[test]
+    fn a_missing_file_that_was_named_is_told() {
+        assert!(load(Some(Path::new("/nonexistent/ringfleet.toml"))).is_err());
+    }
+}

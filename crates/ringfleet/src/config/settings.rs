@@ -1,0 +1,257 @@
+//! The checked settings, and how each is read.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use ringcentral::{ClientId, ClientSecret, ServerUrl};
+use ringfleet_store::{Group, LaneRules, Plan};
+use ringfleet_worker::WorkerOptions;
+
+use super::reader::Reader;
+
+const MS: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub store: StoreSettings,
+    pub provider: ProviderSettings,
+    pub rules: LaneRules,
+    pub worker: WorkerOptions,
+    pub api: ApiSettings,
+    pub metrics_listen: Option<SocketAddr>,
+    pub log_level: String,
+    pub log_format: LogFormat,
+}
+
+#[derive(Clone)]
+pub(crate) struct StoreSettings {
+    pub url: String,
+    pub data_dir: PathBuf,
+    pub cluster: bool,
+    pub prefix: String,
+    pub shards: u16,
+    pub allow_plaintext: bool,
+    pub sqlite_full: bool,
+}
+
+impl std::fmt::Debug for StoreSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoreSettings").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+/// What a client of the provider needs. The credentials may be missing: only a worker must have them.
+#[derive(Debug, Clone)]
+pub(crate) struct ProviderSettings {
+    pub server: ServerUrl,
+    pub app: String,
+    pub client_id: Option<ClientId>,
+    pub client_secret: Option<ClientSecret>,
+    pub accounts_file: Option<PathBuf>,
+    pub connect_timeout: Duration,
+    pub request_timeout: Duration,
+}
+
+#[derive(Clone)]
+pub(crate) struct ApiSettings {
+    pub listen: SocketAddr,
+    pub keys: Vec<String>,
+}
+
+impl std::fmt::Debug for ApiSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ApiSettings").field("listen", &self.listen).field("keys", &self.keys.len()).finish()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Settings {
+    /// Every section is read even if one before it is at fault, so that all faults are found in one go.
+    pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
+        let store = read_store(r);
+        let provider = read_provider(r);
+        let rules = read_rules(r);
+        let worker = read_worker(r);
+        let api = read_api(r);
+        let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
+        let metrics_listen = metrics.and_then(|_| r.address("metrics.listen"));
+        let log_level = r.text("log.level");
+        let log_format = r.parsed("log.format", |text| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            other => Err(format!("is {other:?}, must be \"text\" or \"json\"")),
+        });
+        let mut worker = worker?;
+        let provider = provider?;
+        worker.app = provider.app.clone();
+        // The POST's deadline must end before the process gives up on it, or every drain leaves unknown sends behind.
+        if worker.drain < provider.request_timeout {
+            r.fault(
+                "worker.drain",
+                format!(
+                    "is {:?}, must not be shorter than ringcentral.request_timeout ({:?})",
+                    worker.drain, provider.request_timeout
+                ),
+            );
+        }
+        Some(Self {
+            store: store?,
+            provider,
+            rules: rules?,
+            worker,
+            api: api?,
+            metrics_listen,
+            log_level: log_level?,
+            log_format: log_format?,
+        })
+    }
+}
+
+fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
+    let url = r.parsed("store.url", |url| {
+        let known = url.is_empty() || ["sqlite:", "redis://", "rediss://"].iter().any(|start| url.starts_with(start));
+        // The value may hold a password, so it is not repeated.
+        known.then(|| url.to_owned()).ok_or("must be empty, or begin with sqlite:, redis:// or rediss://")
+    });
+    let data_dir = r.text("store.data_dir").map(PathBuf::from);
+    let cluster = r.flag("store.cluster");
+    let prefix = r.text("store.prefix");
+    let shards = r.number("store.shards", 1, 64);
+    let allow_plaintext = r.flag("store.allow_plaintext");
+    let sqlite_full = r.parsed("store.sqlite_synchronous", |text| match text {
+        "full" => Ok(true),
+        "normal" => Ok(false),
+        other => Err(format!("is {other:?}, must be \"full\" or \"normal\"")),
+    });
+    Some(StoreSettings {
+        url: url?,
+        data_dir: data_dir?,
+        cluster: cluster?,
+        prefix: prefix?,
+        shards: shards? as u16,
+        allow_plaintext: allow_plaintext?,
+        sqlite_full: sqlite_full?,
+    })
+}
+
+fn read_provider(r: &mut Reader<'_>) -> Option<ProviderSettings> {
+    let server = r.parsed("ringcentral.server", ServerUrl::try_new);
+    let app = r.parsed("ringcentral.app", |app| {
+        ringfleet_store::LaneId::try_new(app, "x", Group::Medium)
+            .map(|_| app.to_owned())
+            .map_err(|error| error.to_string())
+    });
+    let client_id = optional(r, "ringcentral.client_id", ClientId::try_new);
+    let client_secret = read_secret(r);
+    let accounts_file = r.text("ringcentral.accounts_file").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let connect_timeout = r.duration("ringcentral.connect_timeout", 100 * MS, 60 * SECOND);
+    let request_timeout = r.duration("ringcentral.request_timeout", 100 * MS, 300 * SECOND);
+    Some(ProviderSettings {
+        server: server?,
+        app: app?,
+        client_id: client_id?,
+        client_secret: client_secret?,
+        accounts_file,
+        connect_timeout: connect_timeout?,
+        request_timeout: request_timeout?,
+    })
+}
+
+/// `Some(None)` is a setting left empty; `None` is one at fault.
+fn optional<T, E: std::fmt::Display>(
+    r: &mut Reader<'_>,
+    key: &str,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Option<Option<T>> {
+    let text = r.text(key)?;
+    if text.is_empty() { Some(None) } else { r.parsed(key, parse).map(Some) }
+}
+
+fn read_secret(r: &mut Reader<'_>) -> Option<Option<ClientSecret>> {
+    let file = r.text("ringcentral.client_secret_file")?;
+    if file.is_empty() {
+        return optional(r, "ringcentral.client_secret", ClientSecret::try_new);
+    }
+    r.parsed("ringcentral.client_secret_file", |path| {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?} can't be read: {error}"))?;
+        ClientSecret::try_new(text.trim()).map_err(|error| format!("{path:?}: {error}"))
+    })
+    .map(Some)
+}
+
+fn read_rules(r: &mut Reader<'_>) -> Option<LaneRules> {
+    let window = r.duration("plans.window", 100 * MS, DAY);
+    let mut limits = Vec::new();
+    for group in Group::ALL {
+        limits.push((group, r.number(&format!("plans.{}", group.as_str()), 1, 1_000)));
+    }
+    let in_flight_cap = r.number("worker.lane_in_flight", 1, 255);
+    let mut rules = LaneRules::with_window(window?);
+    for (group, limit) in limits {
+        rules.set_plan(group, Plan { limit: limit? as u32, window_ms: rules.plan(group).window_ms });
+    }
+    rules.in_flight_cap = in_flight_cap? as u32;
+    Some(rules)
+}
+
+fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
+    let name = r.text("worker.name");
+    let concurrency = r.number("worker.concurrency", 1, 4_096);
+    let lease = r.duration("worker.lease", SECOND, 3_600 * SECOND);
+    let reap_every = r.duration("worker.reap_every", 50 * MS, 600 * SECOND);
+    let retention = r.duration("worker.retention", SECOND, 366 * DAY);
+    let drain = r.duration("worker.drain", Duration::ZERO, 3_600 * SECOND);
+    let max_attempts = r.number("worker.max_attempts", 1, 100);
+    let poll = r.duration("worker.poll", 5 * MS, 60 * SECOND);
+    let name = name?;
+    Some(WorkerOptions {
+        name: if name.is_empty() { host_name() } else { name },
+        app: String::new(),
+        concurrency: concurrency? as u32,
+        lease: lease?,
+        reap_every: reap_every?,
+        retention: retention?,
+        drain: drain?,
+        max_attempts: max_attempts? as u32,
+        poll: poll?,
+    })
+}
+
+fn host_name() -> String {
+    std::fs::read_to_string("/etc/hostname").map_or_else(|_| "worker".to_owned(), |name| name.trim().to_owned())
+}
+
+fn read_api(r: &mut Reader<'_>) -> Option<ApiSettings> {
+    let listen = r.address("api.listen");
+    let keys = r.text("api.keys");
+    let file = r.text("api.keys_file")?;
+    let from_file = if file.is_empty() {
+        Some(String::new())
+    } else {
+        r.parsed("api.keys_file", |path| {
+            std::fs::read_to_string(path).map_err(|error| format!("{path:?} can't be read: {error}"))
+        })
+    };
+    let keys = keys?.replace(',', "\n") + "\n" + &from_file?;
+    let keys: Vec<String> = keys.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    let listen = listen?;
+    if keys.iter().any(|key| key.len() < 16) {
+        r.fault(
+            "api.keys",
+            "one is shorter than 16 characters, which can be guessed; make one with `openssl rand -hex 24`",
+        );
+    }
+    if keys.is_empty() && !listen.ip().is_loopback() {
+        r.fault(
+            "api.listen",
+            format!("is {listen}, and there is no api.keys: anybody there could send texts; set a key"),
+        );
+    }
+    Some(ApiSettings { listen, keys })
+}
