@@ -17,6 +17,8 @@ elseif what == 'park' then
   if ARGV[5] == '' then
     L.parked = nil
     redis.call('HDEL', T..':l:'..L.name, 'par')
+    -- Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
+    redis.call('HDEL', T..':tok:'..string.match(L.name, '^[^/]+/([^/]+)/'), 'dead', 'why')
   else
     L.parked = ARGV[5]
     put(L, 'par', ARGV[5])

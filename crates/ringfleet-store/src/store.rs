@@ -62,7 +62,8 @@ pub trait Store: Send + Sync + 'static {
     /// An operator's stop of one lane. Messages keep waiting; one that is claimed goes back.
     async fn set_paused(&self, lane: &LaneId, paused: bool) -> Result<(), StoreError>;
 
-    /// A stop that ends when its cause does, e.g. `credential OAU-211`; `None` lets the lane go on.
+    /// A stop that ends when its cause does, e.g. `credential OAU-211`; `None` lets the lane go on, and its extension's
+    /// credential, should it have been refused, be tried again.
     async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError>;
 
     /// The fleet's gate. A penalty never shortens one that is longer, and never opens the kill switch.

@@ -196,11 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn depth_is_bounded() {
+    fn deep_nesting_is_refused_without_a_stack_overflow() {
         let deep = format!("{{\"to\":{}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
-        assert!(
-            read(deep.as_bytes(), 3).is_ok_and(|body| matches!(body, Body::One(one) if !one.faults.is_empty()))
-                || read(deep.as_bytes(), 3).is_err()
-        );
+        let accepted =
+            read(deep.as_bytes(), 3).is_ok_and(|body| matches!(body, Body::One(one) if one.faults.is_empty()));
+        assert!(!accepted);
     }
 }

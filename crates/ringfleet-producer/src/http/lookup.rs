@@ -38,7 +38,7 @@ pub(super) async fn show(
     State(api): State<Shared>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Json<View>, Problem> {
-    let id = message_id(path)?;
+    let id = message_id(path).ok_or_else(Problem::no_such_message)?;
     let found = retry::within(STORE_DEADLINE, "get", api.store.get(&id)).await.map_err(|error| failed(&error))?;
     found.map(|message| Json(view(message))).ok_or_else(Problem::no_such_message)
 }
@@ -47,7 +47,7 @@ pub(super) async fn cancel(
     State(api): State<Shared>,
     path: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let id = message_id(path)?;
+    let id = message_id(path).ok_or_else(Problem::no_such_message)?;
     let answer = retry::within(STORE_DEADLINE, "cancel", api.store.cancel(&id)).await;
     match answer.map_err(|error| failed(&error))? {
         // A repeated DELETE finds what the first one did.
@@ -59,8 +59,8 @@ pub(super) async fn cancel(
     }
 }
 
-fn message_id(path: Result<Path<String>, PathRejection>) -> Result<MessageId, Problem> {
-    path.ok().and_then(|Path(id)| id.parse().ok()).ok_or_else(Problem::no_such_message)
+fn message_id(path: Result<Path<String>, PathRejection>) -> Option<MessageId> {
+    path.ok().and_then(|Path(id)| id.parse().ok())
 }
 
 fn failed(error: &StoreError) -> Problem {

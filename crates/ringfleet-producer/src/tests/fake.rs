@@ -42,12 +42,16 @@ pub(super) struct FakeStore {
     pub(super) largest_batch: AtomicUsize,
     in_flight: AtomicUsize,
     pub(super) most_in_flight: AtomicUsize,
-    pub(super) delay: Duration,
+    delay: Duration,
 }
 
 impl FakeStore {
     pub(super) fn with_faults(faults: impl IntoIterator<Item = Fault>) -> Arc<Self> {
         Arc::new(Self { faults: Mutex::new(faults.into_iter().map(Some).collect()), ..Self::default() })
+    }
+
+    pub(super) fn slow(delay: Duration) -> Arc<Self> {
+        Arc::new(Self { delay, ..Self::default() })
     }
 
     /// After `good` more calls, one fails.

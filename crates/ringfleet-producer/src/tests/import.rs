@@ -76,7 +76,7 @@ async fn line_numbers_hold_with_quoted_newlines_blank_lines_and_either_line_end(
             "",
             "",
             &format!("{TO},{FROM},\"two{end}lines\",\"\""),
-            "bad-line-8,,\"a \"\"quoted\"\" text{end}{end}with three lines\",",
+            &format!("bad-line-8,,\"a \"\"quoted\"\" text{end}{end}with three lines\","),
             ",,,",
             &format!("  {TO} , {FROM} ,blanks around,  "),
             "bad-line-13,,x,tomorrow",
@@ -197,7 +197,7 @@ impl Read for Generator {
 
 #[tokio::test]
 async fn a_hundred_thousand_rows_never_lie_in_memory_together() {
-    let store = Arc::new(FakeStore { delay: Duration::from_millis(1), ..FakeStore::default() });
+    let store = FakeStore::slow(Duration::from_millis(1));
     let most_ahead = Arc::new(AtomicU64::new(0));
     let rows = Generator {
         next: 0,

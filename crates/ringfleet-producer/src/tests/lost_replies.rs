@@ -113,7 +113,7 @@ async fn failure_half_way_keeps_the_receipts_before_it() {
 
 #[tokio::test]
 async fn stream_answers_in_order_with_bounded_batches() {
-    let store = Arc::new(FakeStore { delay: Duration::from_millis(1), ..FakeStore::default() });
+    let store = FakeStore::slow(Duration::from_millis(1));
     let mut many = drafts(5_000);
     many[4_321].to = "nobody".into();
     let results: Vec<_> = producer(store.clone()).enqueue_stream(stream::iter(many), 3).collect().await;

@@ -64,6 +64,7 @@ impl Subject {
         Self::open(self.backend, self.place.clone(), rules, self.clock.clone(), self.hand.clone()).await
     }
 
+    #[allow(dead_code, reason = "histories have a model that knows")]
     pub(crate) fn now(&self) -> Millis {
         self.hand.load(Ordering::SeqCst)
     }

@@ -1,5 +1,7 @@
 //! What may happen in a history, and how histories are drawn.
 
+use std::fmt;
+
 use proptest::prelude::*;
 use ringfleet_store::{LaneRules, Millis, PlanSeen, Priority};
 
@@ -18,22 +20,55 @@ pub(crate) struct History {
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
     Enqueue(Vec<New>),
-    Claim { worker: usize, want: u32, lease_ms: Millis },
-    Begin { which: Vec<Pick>, lease_ms: Millis },
+    Claim {
+        worker: usize,
+        want: u32,
+        lease_ms: Millis,
+    },
+    Begin {
+        which: Vec<Pick>,
+        lease_ms: Millis,
+    },
     Settle(Vec<Report>),
     /// A worker begins and sends all it has.
-    SendAll { worker: usize },
-    Extend { which: Pick, lease_ms: Millis },
-    Reap { limit: u32, retention_ms: Millis },
+    SendAll {
+        worker: usize,
+    },
+    Extend {
+        which: Pick,
+        lease_ms: Millis,
+    },
+    Reap {
+        limit: u32,
+        retention_ms: Millis,
+    },
     /// A worker dies; what it had in hand is known to nobody else.
-    Crash { worker: usize },
-    Pause { lane: usize, on: bool },
-    Park { lane: usize, on: bool },
+    Crash {
+        worker: usize,
+    },
+    Pause {
+        lane: usize,
+        on: bool,
+    },
+    Park {
+        lane: usize,
+        on: bool,
+    },
     Gate(GateTurn),
-    Cancel { which: prop::sample::Index },
+    Cancel {
+        which: prop::sample::Index,
+    },
     Step(Step),
-    Acquire { lane: usize, hold_ms: Millis },
-    Release { which: prop::sample::Index, how: Given, age_permille: i64, seen: PlanSeen },
+    Acquire {
+        lane: usize,
+        hold_ms: Millis,
+    },
+    Release {
+        which: prop::sample::Index,
+        how: Given,
+        age_permille: i64,
+        seen: PlanSeen,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -101,6 +136,14 @@ pub(crate) enum Step {
     ToLeaseEnd(Millis),
 }
 
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (heavy, light) = (self.heavy, self.light);
+        writeln!(f, "heavy {heavy:?}, light {light:?} (limit, window in ms), in-flight cap {}", self.in_flight_cap)?;
+        self.ops.iter().enumerate().try_for_each(|(n, op)| writeln!(f, "{n:3} {op:?}"))
+    }
+}
+
 impl History {
     pub(crate) fn rules(&self) -> LaneRules {
         use ringfleet_store::{Group, Plan};
@@ -127,7 +170,7 @@ fn op() -> impl Strategy<Value = Op> {
     let worker = || 0..WORKERS;
     prop_oneof![
         8 => prop::collection::vec(new(), 1..=4).prop_map(Op::Enqueue),
-        12 => (worker(), 0..=6u32, lease_ms())
+        12 => (worker(), 1..=6u32, lease_ms())
             .prop_map(|(worker, want, lease_ms)| Op::Claim { worker, want, lease_ms }),
         8 => (prop::collection::vec(pick(), 1..=3), lease_ms())
             .prop_map(|(which, lease_ms)| Op::Begin { which, lease_ms }),
@@ -174,8 +217,12 @@ fn pick() -> impl Strategy<Value = Pick> {
 }
 
 fn report() -> impl Strategy<Value = Report> {
-    (pick(), ending(), 0..=1_000i64, seen())
-        .prop_map(|(which, ending, age_permille, seen)| Report { which, ending, age_permille, seen })
+    (pick(), ending(), 0..=1_000i64, seen()).prop_map(|(which, ending, age_permille, seen)| Report {
+        which,
+        ending,
+        age_permille,
+        seen,
+    })
 }
 
 fn ending() -> impl Strategy<Value = Ending> {

@@ -68,15 +68,7 @@ impl Witness {
     }
 
     pub(crate) fn begun(&self, lane: &LaneId, name: Name) -> Option<Millis> {
-        self.find(lane, name).map(|request| request.begun)
-    }
-
-    pub(crate) fn answered(&self, lane: &LaneId, name: Name) -> Option<Millis> {
-        self.find(lane, name).and_then(|request| request.answered)
-    }
-
-    fn find(&self, lane: &LaneId, name: Name) -> Option<&Request> {
-        self.lanes.get(lane)?.requests.iter().find(|request| request.name == name)
+        self.lanes.get(lane)?.requests.iter().find(|request| request.name == name).map(|request| request.begun)
     }
 
     /// The answer came, or the request must be over.

@@ -1,0 +1,84 @@
+//! Whether store and model show the same, and whether a history comes to its end.
+
+use ringfleet_store::{Gate, LaneView, Private, Stats};
+
+use crate::{
+    harness::Backend,
+    run::{END_WITHIN, Run, Verdict, same},
+};
+
+impl Run<'_> {
+    /// Totals and lanes, which are cheap to ask for.
+    pub(crate) async fn totals_agree(&self) -> Verdict {
+        let mut expected = Stats { now: self.model.now, ..Stats::default() };
+        for m in self.model.messages.values() {
+            expected.by_state[m.state as usize - 1] += 1;
+        }
+        let stats = self.subject.store.stats().await.unwrap();
+        same("messages per state", stats.by_state, expected.by_state)?;
+        same("all messages", stats.total(), self.model.accepted - self.model.pruned)?;
+        for (id, lane) in &self.model.lanes {
+            let view = self.subject.store.lane(id).await.unwrap();
+            let waiting = lane.queue.len() as u64;
+            // Redis may count a message that was cancelled or expired until its turn comes.
+            let shadows = self.subject.backend != Backend::Sqlite && view.waiting > waiting;
+            let expected = LaneView {
+                lane: Some(id.clone()),
+                waiting: if shadows { view.waiting } else { waiting },
+                in_flight: self.model.in_flight(id) as u32,
+                slots_in_use: lane.used(self.model.now) as u32,
+                plan: Some(lane.plan),
+                paused: lane.paused,
+                parked: lane.parked.clone(),
+                penalty_until: Some(lane.penalty).filter(|until| *until > self.model.now),
+                oldest_due: view.oldest_due,
+            };
+            same("a lane", view, expected)?;
+        }
+        Ok(())
+    }
+
+    /// Every message, one by one.
+    pub(crate) async fn records_agree(&self) -> Verdict {
+        for (id, m) in &self.model.messages {
+            let view = self.subject.store.get(id).await.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
+            let sent = m.provider_id.is_some();
+            let text = if sent { Private::default() } else { m.new.text.clone() };
+            same("a message's state", (id, view.state, view.reason.as_str()), (id, m.state, m.reason.as_str()))?;
+            same("its counts", (view.attempt, view.recoveries), (m.attempt, m.recoveries))?;
+            same("its end", (view.finished_at, &view.provider_id), (m.finished_at, &m.provider_id))?;
+            same("its text", view.text.expose(), text.expose())?;
+            same(
+                "its times",
+                (view.created_at, view.send_at, view.send_by),
+                (m.created, m.new.send_at, m.new.send_by),
+            )?;
+            same("its lane", (&view.lane, view.priority), (&m.new.lane, m.new.priority))?;
+        }
+        Ok(())
+    }
+
+    /// Nothing is lost: with every stop lifted, all that waits is sent, and what is left is final or held.
+    pub(crate) async fn come_to_an_end(&mut self) -> Verdict {
+        self.set_gate(&Gate::Open).await?;
+        for lane in 0..self.lanes.len() {
+            self.pause(lane, false).await?;
+            self.park(lane, None).await?;
+        }
+        for _ in 0..END_WITHIN {
+            self.reap(500, 365 * 86_400_000).await?;
+            self.claim(0, 6, 60_000).await?;
+            self.send_all(0).await?;
+            let open = self.model.messages.values().any(|m| m.waits() || m.hand.is_some());
+            if !open {
+                self.totals_agree().await?;
+                return self.records_agree().await;
+            }
+            let ends = self.model.messages.values().filter_map(|m| m.hand.as_ref()).map(|hand| hand.ends);
+            let next = self.model.next_instant().into_iter().chain(ends).min();
+            let at = next.ok_or("STALL: messages wait and nothing will ever happen")?;
+            self.move_to(at);
+        }
+        Err("STALL: the history does not come to its end".to_owned())
+    }
+}

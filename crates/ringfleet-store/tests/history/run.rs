@@ -1,0 +1,398 @@
+//! Does to a store what a history says, does the same to the model, and compares.
+
+use std::{fmt::Debug, time::Duration};
+
+use ringfleet_store::{
+    Acquired, Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, LeaseToken, MessageId, Millis,
+    NewMessage, Outcome, PlanSeen, Private, Reaped, Release, Settled, Settlement, State, WorkerId,
+};
+
+use crate::{
+    harness::{Backend, START, Subject},
+    model::{Model, Use},
+    ops::{Ending, GateTurn, Given, History, New, Op, Pick, Report, Step, WORKERS},
+    witness::{Name, Witness},
+};
+
+pub(crate) type Verdict = Result<(), String>;
+
+pub(crate) fn same<T: PartialEq + Debug>(what: &str, store: T, model: T) -> Verdict {
+    if store == model { Ok(()) } else { Err(format!("{what}: the store says {store:?}, the model {model:?}")) }
+}
+
+/// Records are compared one by one every so many steps, totals after each.
+const LOOK_CLOSELY_EVERY: usize = 8;
+/// Once nothing is in the way, a history comes to its end within so many steps.
+pub(crate) const END_WITHIN: usize = 2_000;
+
+pub(crate) struct Run<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) model: Model,
+    witness: Witness,
+    pub(crate) lanes: Vec<LaneId>,
+    pub(crate) workers: Vec<WorkerId>,
+    /// What each living worker believes to have.
+    pub(crate) hands: Vec<Vec<LeaseRef>>,
+    /// Every lease ever given out.
+    pub(crate) leases: Vec<(LaneId, LeaseRef)>,
+    ids: Vec<MessageId>,
+    slots: Vec<GivenSlot>,
+}
+
+struct GivenSlot {
+    lane: LaneId,
+    slot: LeaseToken,
+    granted: Millis,
+    hold_ms: Millis,
+    /// How it was given back, and when its answer was read: a repeated report says the same.
+    back: Option<(Given, Millis)>,
+}
+
+pub(crate) async fn play(backend: Backend, history: &History) -> Verdict {
+    let subject = Subject::fresh(backend, history.rules()).await;
+    let lane = |app, extension, group| LaneId::try_new(app, extension, group).unwrap();
+    let lanes = vec![
+        lane("a", "1", Group::Heavy),
+        lane("b", "1", Group::Heavy),
+        lane("a", "2", Group::Heavy),
+        lane("a", "1", Group::Light),
+    ];
+    let mut run = Run {
+        subject: &subject,
+        model: Model::new(START, history.rules(), &lanes),
+        witness: Witness::default(),
+        lanes,
+        workers: (0..WORKERS).map(|n| WorkerId::incarnation(&format!("w{n}"))).collect(),
+        hands: vec![Vec::new(); WORKERS],
+        leases: Vec::new(),
+        ids: Vec::new(),
+        slots: Vec::new(),
+    };
+    for lane in &run.lanes {
+        run.witness.plan(lane, history.rules().plan(lane.group()));
+    }
+    for (n, op) in history.ops.iter().enumerate() {
+        let told = |what: String| format!("step {n}, {op:?}\n{what}");
+        run.step(op).await.map_err(told)?;
+        run.totals_agree().await.map_err(told)?;
+        if n % LOOK_CLOSELY_EVERY == 0 {
+            run.records_agree().await.map_err(told)?;
+        }
+    }
+    run.records_agree().await?;
+    run.come_to_an_end().await.map_err(|what| format!("after the last step, with everything open:\n{what}"))
+}
+
+impl Run<'_> {
+    async fn step(&mut self, op: &Op) -> Verdict {
+        match op {
+            Op::Enqueue(batch) => self.enqueue(batch).await,
+            Op::Claim { worker, want, lease_ms } => self.claim(*worker, *want, *lease_ms).await,
+            Op::Begin { which, lease_ms } => {
+                let leases: Vec<_> = which.iter().filter_map(|pick| self.pick(pick)).collect();
+                self.begin(&leases, *lease_ms).await
+            }
+            Op::Settle(reports) => {
+                let batch: Vec<_> = reports.iter().filter_map(|report| self.settlement(report)).collect();
+                self.settle(batch).await
+            }
+            Op::SendAll { worker } => self.send_all(*worker).await,
+            Op::Extend { which, lease_ms } => {
+                let Some(lease) = self.pick(which) else { return Ok(()) };
+                let kept = self.subject.store.extend(&[lease], ms(*lease_ms)).await.unwrap();
+                same("extend", kept, vec![self.model.extend(&lease, *lease_ms)])
+            }
+            Op::Reap { limit, retention_ms } => self.reap(*limit, *retention_ms).await,
+            Op::Crash { worker } => {
+                self.hands[*worker].clear();
+                Ok(())
+            }
+            Op::Pause { lane, on } => self.pause(*lane, *on).await,
+            Op::Park { lane, on } => self.park(*lane, on.then_some("credential")).await,
+            Op::Gate(turn) => {
+                let gate = match turn {
+                    GateTurn::Open => Gate::Open,
+                    GateTurn::Stop => Gate::Stopped { reason: "stop".into() },
+                    GateTurn::Until(after) => Gate::Until { until: self.model.now + after, reason: "429".into() },
+                };
+                self.set_gate(&gate).await
+            }
+            Op::Cancel { .. } if self.ids.is_empty() => Ok(()),
+            Op::Cancel { which } => {
+                let id = *which.get(&self.ids);
+                let answer = self.subject.store.cancel(&id).await.unwrap();
+                same("cancel", answer, self.model.cancel(&id))
+            }
+            Op::Step(step) => {
+                self.move_clock(*step);
+                Ok(())
+            }
+            Op::Acquire { lane, hold_ms } => self.acquire(*lane, *hold_ms).await,
+            Op::Release { .. } if self.slots.is_empty() => Ok(()),
+            Op::Release { which, how, age_permille, seen } => {
+                self.release(which.index(self.slots.len()), *how, *age_permille, *seen).await
+            }
+        }
+    }
+
+    fn move_clock(&mut self, step: Step) {
+        let now = self.model.now;
+        let ends = self.model.messages.values().filter_map(|m| m.hand.as_ref()).map(|hand| hand.ends);
+        let to = match step {
+            Step::By(ms) => Some(now + ms),
+            Step::ToNext(beside) => self.model.next_instant().map(|at| at + beside),
+            Step::ToLeaseEnd(beside) => ends.filter(|at| *at > now).min().map(|at| at + beside),
+        };
+        self.move_to(to.unwrap_or(now));
+    }
+
+    pub(crate) fn move_to(&mut self, at: Millis) {
+        let by = (at - self.model.now).max(0);
+        self.subject.step(by);
+        self.model.now += by;
+    }
+
+    fn pick(&self, pick: &Pick) -> Option<LeaseRef> {
+        match pick {
+            Pick::InHand(worker, index) => {
+                let hand = &self.hands[*worker];
+                (!hand.is_empty()).then(|| *index.get(hand))
+            }
+            Pick::Ever(index) => (!self.leases.is_empty()).then(|| index.get(&self.leases).1),
+        }
+    }
+
+    fn lane_of(&self, lease: &LeaseRef) -> LaneId {
+        self.leases.iter().find(|(_, known)| known == lease).map(|(lane, _)| lane.clone()).expect("a lease of ours")
+    }
+
+    async fn enqueue(&mut self, batch: &[New]) -> Verdict {
+        let now = self.model.now;
+        let message = |new: &New| NewMessage {
+            lane: self.lanes[new.lane].clone(),
+            key: new.key.map(|key| IdempotencyKey::try_new(format!("key {key}")).unwrap()),
+            from: Private::new("+16505550100"),
+            to: Private::new("+16505550199"),
+            text: Private::new(format!("text {}", new.body)),
+            priority: new.priority,
+            send_at: new.send_in.map(|after| now + after),
+            send_by: new.expires_in.map(|after| now + after),
+        };
+        let batch: Vec<_> = batch.iter().map(message).collect();
+        let answers = self.subject.store.enqueue(&batch).await.unwrap();
+        same("answers to enqueue", answers.len(), batch.len())?;
+        for (new, answer) in batch.into_iter().zip(answers) {
+            let id = match (&new.key, answer) {
+                (None, Enqueued::Accepted(id)) => id,
+                (Some(key), _) => MessageId::from_key(key),
+                (None, other) => return Err(format!("a message without a key is {other:?}")),
+            };
+            let expected = match self.model.messages.get(&id) {
+                None => Enqueued::Accepted(id),
+                Some(known) if known.new.fingerprint() == new.fingerprint() => Enqueued::Duplicate(id),
+                Some(_) => Enqueued::Conflict(id),
+            };
+            same("enqueue", answer, expected)?;
+            if expected == Enqueued::Accepted(id) {
+                self.model.accept(id, new);
+                self.ids.push(id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&mut self, leases: &[LeaseRef], lease_ms: Millis) -> Verdict {
+        let answers = self.subject.store.begin_send(leases, ms(lease_ms)).await.unwrap();
+        for (lease, answer) in leases.iter().zip(&answers) {
+            same("begin_send", *answer, self.model.begin(lease, lease_ms))?;
+            if *answer == Begin::Go {
+                let lane = self.lane_of(lease);
+                self.witness.goes(&lane, lease, self.model.now)?;
+            }
+        }
+        same("answers to begin_send", answers.len(), leases.len())
+    }
+
+    fn settlement(&self, report: &Report) -> Option<Settlement> {
+        let lease = self.pick(&report.which)?;
+        let begun = self.witness.begun(&self.lane_of(&lease), Name::Message(lease.token));
+        let age = begun.map_or(0, |begun| (self.model.now - begun) * report.age_permille / 1_000);
+        let outcome = match report.ending {
+            Ending::Sent => Outcome::Sent { provider_id: format!("p{}", lease.token.0) },
+            Ending::Rejected => Outcome::Rejected { code: "MSG-304".into() },
+            Ending::Unknown => Outcome::Unknown { reason: "timeout".into() },
+            Ending::Throttled(after) => Outcome::Throttled { retry_after: ms(after) },
+            Ending::NotSent(delay) => Outcome::NotSent { delay: ms(delay) },
+            Ending::Parked => Outcome::Parked { reason: "credential".into() },
+            Ending::Retry { delay_ms, max_attempts } => {
+                Outcome::Retry { code: "CMN-500".into(), delay: ms(delay_ms), max_attempts }
+            }
+            Ending::Released => Outcome::Released,
+        };
+        Some(Settlement { lease, outcome, age: ms(age), seen: report.seen })
+    }
+
+    async fn settle(&mut self, batch: Vec<Settlement>) -> Verdict {
+        let answers = self.subject.store.settle(&batch).await.unwrap();
+        same("answers to settle", answers.len(), batch.len())?;
+        for (settlement, answer) in batch.iter().zip(answers) {
+            let lease = settlement.lease;
+            same("settle", answer, self.model.settle(settlement))?;
+            let lane = self.lane_of(&lease);
+            if matches!(answer, Settled::Done(_)) {
+                let read = self.model.now - settlement.age.as_millis() as Millis;
+                self.witness.ends(&lane, Name::Message(lease.token), read);
+            }
+            if let Settled::Done(state) | Settled::LateEvidence(state) = answer
+                && matches!(state, State::Ready | State::Scheduled)
+            {
+                self.witness.not_sent(&lease.id);
+            }
+            self.witness.plan(&lane, self.model.lanes[&lane].plan);
+            self.hands.iter_mut().for_each(|hand| hand.retain(|held| *held != lease));
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn send_all(&mut self, worker: usize) -> Verdict {
+        let hand = self.hands[worker].clone();
+        self.begin(&hand, 60_000).await?;
+        let report = |lease| Settlement {
+            lease,
+            outcome: Outcome::Sent { provider_id: format!("p{}", lease.token.0) },
+            age: Duration::ZERO,
+            seen: PlanSeen::default(),
+        };
+        // Only what may be posted is posted and reported.
+        let is_ours = |lease: &LeaseRef| {
+            let hand = self.model.messages.get(&lease.id).and_then(|m| m.hand.as_ref());
+            hand.is_some_and(|hand| hand.token == lease.token)
+        };
+        let batch: Vec<_> = hand.into_iter().filter(is_ours).map(report).collect();
+        self.hands[worker].clear();
+        self.settle(batch).await
+    }
+
+    pub(crate) async fn reap(&mut self, limit: u32, retention_ms: Millis) -> Verdict {
+        let now = self.model.now;
+        let reaped = self.subject.store.reap(limit, ms(retention_ms)).await.unwrap();
+        let in_hand = |state| move |m: &&crate::model::Message| m.state == state;
+        let sending: Vec<_> = self.model.messages.values().filter(in_hand(State::Sending)).collect();
+        let lost: Vec<_> = sending.iter().filter_map(|m| Some((m.new.lane.clone(), m.hand.as_ref()?))).collect();
+        let lost: Vec<_> = lost.into_iter().map(|(lane, hand)| (lane, hand.token, hand.ends)).collect();
+        let expected = self.model.reap_leases(limit as usize);
+        for (lane, token, ends) in lost {
+            let still = self.model.messages.values().filter_map(|m| m.hand.as_ref()).any(|hand| hand.token == token);
+            if !still {
+                // Nobody knows when its request ended; the design says: not after its lease.
+                self.witness.ends(&lane, Name::Message(token), ends);
+            }
+        }
+        for m in self.model.messages.values_mut().filter(|m| m.hand.is_some() && m.is_past(now)) {
+            m.expiry_put_off = true;
+        }
+        let expired = self.see_what_expired().await?;
+        let overlooked = |m: &&crate::model::Message| m.waits() && m.is_past(now) && !m.expiry_put_off;
+        if limit >= 500
+            && let Some(m) = self.model.messages.values().find(overlooked)
+        {
+            return Err(format!("the reaper overlooked a message past its time in {}", m.new.lane));
+        }
+        let gone = self.model.prune(limit as usize, retention_ms);
+        gone.iter().for_each(|id| self.witness.not_sent(id));
+        let expected = Reaped { expired, pruned: gone.len() as u32, ..expected };
+        same("reap", reaped, expected)
+    }
+
+    /// A store may close a message past its time whenever it meets it; it must not close any other.
+    pub(crate) async fn see_what_expired(&mut self) -> Result<u32, String> {
+        let now = self.model.now;
+        let past = self.model.messages.iter().filter(|(_, m)| m.waits() && m.is_past(now));
+        let past: Vec<_> = past.map(|(id, _)| *id).collect();
+        let mut expired = 0;
+        for id in past {
+            let view = self.subject.store.get(&id).await.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
+            if view.state == State::Expired {
+                self.model.close(&id, State::Expired, "send-by-passed", None);
+                expired += 1;
+            }
+        }
+        Ok(expired)
+    }
+
+    pub(crate) async fn pause(&mut self, lane: usize, on: bool) -> Verdict {
+        let lane = &self.lanes[lane];
+        self.subject.store.set_paused(lane, on).await.unwrap();
+        self.model.lane(lane).paused = on;
+        Ok(())
+    }
+
+    pub(crate) async fn park(&mut self, lane: usize, reason: Option<&str>) -> Verdict {
+        let lane = &self.lanes[lane];
+        self.subject.store.set_parked(lane, reason).await.unwrap();
+        self.model.lane(lane).parked = reason.map(str::to_owned);
+        Ok(())
+    }
+
+    pub(crate) async fn set_gate(&mut self, gate: &Gate) -> Verdict {
+        self.subject.store.set_gate(gate).await.unwrap();
+        self.model.set_gate(gate);
+        let expected = match &self.model.gate {
+            Gate::Until { until, .. } if *until <= self.model.now => Gate::Open,
+            other => other.clone(),
+        };
+        same("gate", self.subject.store.gate().await.unwrap(), expected)
+    }
+
+    async fn acquire(&mut self, lane: usize, hold_ms: Millis) -> Verdict {
+        let lane = self.lanes[lane].clone();
+        let answer = self.subject.store.acquire(&lane, ms(hold_ms)).await.unwrap();
+        match (answer, self.model.must_wait(&lane)) {
+            (Acquired::Granted(slot), None) => {
+                let granted = self.model.now;
+                self.model.grant(&lane, slot, hold_ms);
+                self.witness.request(&lane, Name::Slot(slot), granted)?;
+                self.witness.ends(&lane, Name::Slot(slot), granted + hold_ms);
+                self.slots.push(GivenSlot { lane, slot, granted, hold_ms, back: None });
+                Ok(())
+            }
+            (answer, Some(wait)) => same("acquire", answer, Acquired::Wait(ms(wait))),
+            (answer, None) => Err(format!("acquire: the store says {answer:?}, the model would grant")),
+        }
+    }
+
+    async fn release(&mut self, which: usize, how: Given, age_permille: i64, seen: PlanSeen) -> Verdict {
+        let now = self.model.now;
+        let given = &mut self.slots[which];
+        // A request is over within its hold, and a repeated report tells the same of it.
+        let longest = (now - given.granted).min(given.hold_ms);
+        let answered = given.granted + longest - longest * age_permille / 1_000;
+        let (how, answered) = *given.back.get_or_insert((how, answered));
+        let (lane, slot, age) = (given.lane.clone(), given.slot, now - answered);
+        let release = match how {
+            Given::Used => Release::Used,
+            Given::Unused => Release::Unused,
+            Given::Throttled(after) => Release::Throttled { retry_after: ms(after) },
+        };
+        self.subject.store.release(&lane, slot, release, ms(age), seen).await.unwrap();
+        let name = Name::Slot(slot);
+        if let Given::Unused = how {
+            self.model.drop_request(&lane, slot);
+            self.witness.never_was(&lane, name);
+        } else {
+            self.model.lane(&lane).time_slot(Use::Request(slot), now, age);
+            self.witness.ends(&lane, name, answered);
+        }
+        let l = self.model.lane(&lane);
+        if let Given::Throttled(after) = how {
+            l.penalty = l.penalty.max(now + after);
+        }
+        l.learn_plan(seen);
+        self.witness.plan(&lane, l.plan);
+        Ok(())
+    }
+}
+
+fn ms(ms: Millis) -> Duration {
+    Duration::from_millis(ms.unsigned_abs())
+}

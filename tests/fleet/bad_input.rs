@@ -1,0 +1,70 @@
+//! Bad input: a clear error that names field, value and remedy; nothing enqueued, nothing lost.
+
+use std::time::Duration;
+
+use crate::rig::{Rig, RigOptions};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_go_in_once() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let from = &rig.accounts[0].numbers[0];
+    let long = "x".repeat(1_001);
+    let rows = format!(
+        "from,to,text,send_at,send_by,priority,key\n\
+         {from},+15552000001,good one,,,,k1\n\
+         {from},+15552000002,,,,,\n\
+         {from},+15552000003,{long},,,,\n\
+         {from},5552000004,no plus,,,,\n\
+         +15559999999,+15552000005,unknown sender,,,,\n\
+         {from},+15552000006,too late,,2020-01-01T00:00:00Z,,\n\
+         {from},+15552000007,what priority,,,urgent,\n\
+         {from},+15552000001,other content,,,,k1\n\
+         {from},+15552000008,another good one,,,high,\n"
+    );
+    let file = rig.path("bad.csv");
+    std::fs::write(&file, rows).unwrap();
+    let import = rig.run(&["import", file.to_str().unwrap()]);
+    let told = String::from_utf8_lossy(&import.stdout);
+    assert_eq!(import.status.code(), Some(3), "{told}{}", String::from_utf8_lossy(&import.stderr));
+    for (line, column) in
+        [(3, "text"), (4, "text"), (5, "to"), (6, "from"), (7, "send_by"), (8, "priority"), (9, "key")]
+    {
+        let found = told.lines().any(|told| told.starts_with(&format!("line {line}, {column}")));
+        assert!(found, "line {line}, {column} is not told:\n{told}");
+    }
+    assert!(told.contains("1001") || told.contains("1,001"), "the length is not told:\n{told}");
+    assert!(!told.contains("5552000004") && !told.contains("unknown sender"), "something private is told:\n{told}");
+    assert_eq!(rig.stats().await.total(), 2);
+
+    let again = rig.run(&["import", file.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(3));
+    assert_eq!(rig.stats().await.total(), 2, "the same file twice enqueued something twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_faults_of_a_configuration_are_told_at_once_and_the_exit_code_says_that_a_restart_cannot_help() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let check = rig
+        .command(&["config", "check"])
+        .env("RINGFLEET__WORKER__LEASE", "soon")
+        .env("RINGFLEET__API__LISTEN", "0.0.0.0:8480")
+        .env("RINGFLEET__RINGCENTRAL__SERVER", "ftp://example.com")
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&check.stderr);
+    assert_eq!(check.status.code(), Some(64), "{told}");
+    for part in ["worker.lease", "api.listen", "ringcentral.server"] {
+        assert!(told.contains(part), "{part} is not told:\n{told}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_not_there_is_told_with_its_own_exit_code() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let port = ringfleet_testkit::free_port();
+    let url = format!("redis://user:canary@127.0.0.1:{port}");
+    let status = rig.command(&["status"]).env("RINGFLEET__STORE__URL", url).output().unwrap();
+    let told = String::from_utf8_lossy(&status.stderr);
+    assert_eq!(status.status.code(), Some(69), "{told}");
+    assert!(!told.contains("canary"), "{told}");
+}

@@ -1,0 +1,59 @@
+//! P3 and P4 when a worker dies.
+
+use std::time::{Duration, Instant};
+
+use ringfleet_store::State;
+
+use crate::rig::{Rig, RigOptions};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_four_workers_on_200_extensions_one_is_killed_half_way_and_its_messages_go_on_within_15_s() {
+    const TOTAL: u64 = 200 * 60;
+    let mut rig = Rig::start(RigOptions::new(200, Duration::from_secs(2))).await;
+    for extension in 0..200 {
+        rig.enqueue(extension, 60, None).await;
+    }
+    rig.start_workers(4);
+    let half = Instant::now() + Duration::from_secs(120);
+    while rig.ended().await < TOTAL / 2 {
+        assert!(Instant::now() < half, "the fleet does not get half way: {:?}", rig.stats().await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    rig.kill_worker(0);
+    let killed = Instant::now();
+    // What it held and had not begun is claimed again by others; what it had begun is held. Everything has ended when the
+    // last of them has, and without its messages the others would be done long before the lease is over.
+    rig.until_ended(TOTAL, Duration::from_secs(60)).await;
+    let taken_over = killed.elapsed();
+    assert!(taken_over <= Duration::from_secs(15), "the dead worker's messages took {taken_over:?}");
+    let report = rig.check_promises(TOTAL).await;
+    assert_eq!((report.http_429, report.auth_429), (0, 0), "{report:?}");
+    let stats = rig.stats().await;
+    let held = stats.count(State::Held);
+    assert!(held <= 64, "no more can be unknown than one worker had in hand: {held}");
+    assert_eq!(stats.count(State::Sent) + held, TOTAL);
+    eprintln!("taken over in {taken_over:?}, held {held}, quota use {:?}", report.quota_use_mean);
+    rig.drain_workers(Duration::from_secs(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_end_finishes_what_it_began_and_gives_the_rest_back() {
+    let mut options = RigOptions::new(8, Duration::from_secs(2));
+    options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(400));
+    let mut rig = Rig::start(options).await;
+    for extension in 0..8 {
+        rig.enqueue(extension, 40, None).await;
+    }
+    rig.start_workers(1);
+    while rig.stats().await.count(State::Sending) < 20 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    rig.drain_workers(Duration::from_secs(20));
+    let stats = rig.stats().await;
+    assert_eq!((stats.count(State::Claimed), stats.count(State::Sending), stats.count(State::Held)), (0, 0, 0));
+    assert!(stats.count(State::Ready) > 0, "the test ended too late to show anything: {stats:?}");
+    rig.start_workers(1);
+    rig.until_ended(320, Duration::from_secs(60)).await;
+    let report = rig.check_promises(320).await;
+    assert_eq!(report.accepted, 320);
+}

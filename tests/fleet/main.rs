@@ -1,0 +1,15 @@
+//! Whole fleets: real worker processes, real stores, the simulator as the judge.
+//!
+//! Each test reads as a story over a [`rig::Rig`]. Loads are small enough for a shared machine of two cores; every wait has a
+//! deadline; what is asserted is what the simulator's ledger and the store say, never what a worker says of itself.
+
+mod bad_input;
+mod crash;
+mod credentials;
+mod due_at_once;
+mod neighbours;
+mod operations;
+mod plans;
+mod rig;
+mod streaming_import;
+mod unknown_fate;

@@ -1,0 +1,54 @@
+//! P1 and P2: never over the plan, and all of it.
+
+use std::time::Duration;
+
+use crate::rig::{Rig, RigOptions};
+
+const WINDOW: Duration = Duration::from_secs(2);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn four_worker_processes_on_redis_stay_within_every_plan_of_50_extensions_and_use_it() {
+    let mut rig = Rig::start(RigOptions::new(50, Duration::from_secs(4))).await;
+    for extension in 0..50 {
+        rig.enqueue(extension, 90, None).await;
+    }
+    rig.start_workers(4);
+    rig.until_ended(50 * 90, Duration::from_secs(60)).await;
+    let report = rig.check_promises(50 * 90).await;
+    assert_eq!((report.http_429, report.auth_429), (0, 0), "{report:?}");
+    // The demo measures 99 % over the long window; here the window is short and the machine shared.
+    assert!(report.quota_use_mean.unwrap() > 0.9, "{report:?}");
+    rig.drain_workers(Duration::from_secs(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_worker_processes_share_one_sqlite_file() {
+    let mut rig = Rig::start(RigOptions::new(10, WINDOW).on_sqlite()).await;
+    for extension in 0..10 {
+        rig.enqueue(extension, 60, None).await;
+    }
+    rig.start_workers(3);
+    rig.until_ended(600, Duration::from_secs(60)).await;
+    let report = rig.check_promises(600).await;
+    assert_eq!((report.accepted, report.http_429), (600, 0), "{report:?}");
+    rig.drain_workers(Duration::from_secs(20));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_else_spending_the_quota_slows_the_lane_down_but_loses_nothing() {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(3))).await;
+    // A stranger with the same app and user uses most of the window: other Medium requests of the same lane.
+    let stranger = reqwest::Client::new();
+    let token = rig.simulator.access_token(&rig.accounts[0].extension_id).unwrap();
+    for _ in 0..30 {
+        let url = format!("{}/restapi/v1.0/account/~/extension", rig.simulator.base_url());
+        stranger.get(url).bearer_auth(&token).send().await.unwrap();
+    }
+    rig.enqueue(0, 60, None).await;
+    rig.start_workers(2);
+    rig.until_ended(60, Duration::from_secs(60)).await;
+    let (stats, report) = (rig.stats().await, rig.simulator.report());
+    assert_eq!(stats.total(), 60);
+    assert_eq!((report.distinct, report.duplicates, report.in_penalty), (60, 0, 0), "{report:?}");
+    rig.drain_workers(Duration::from_secs(20));
+}

@@ -1,0 +1,22 @@
+//! The demo as a smoke test: its exit code says whether every promise held.
+
+use std::fs;
+
+use anyhow::Result;
+
+use crate::{cargo::Workspace, child, redis::Redis};
+
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    let binary = workspace.binary()?;
+    let dir = workspace.target.join("demo");
+    fs::create_dir_all(&dir)?;
+    let demo = |json: &str, more: &[&str]| {
+        let mut command = child::command(&binary);
+        // In an own directory, so that a ringfleet.toml of whoever runs this does not take part.
+        command.current_dir(&dir).args(["demo", "--window", "2s", "--messages", "1000", "--json", json]).args(more);
+        child::run(&mut command)
+    };
+    demo("sqlite.json", &[])?;
+    let redis = Redis::start(&dir.join("redis"))?;
+    demo("redis.json", &["--store", &redis.url(), "--processes", "--workers", "4"])
+}

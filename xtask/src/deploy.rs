@@ -1,0 +1,78 @@
+//! The deployment files, checked as far as that goes without a container engine.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+
+use crate::{cargo::Workspace, child, compose, dockerfile, files, python};
+
+const DOCKERFILE: &str = "deploy/Dockerfile";
+const UNIT: &str = "deploy/systemd/ringfleet-worker.service";
+
+pub(crate) fn check(workspace: &Workspace) -> Result<()> {
+    let root = &workspace.root;
+    let faults = faults(root)?;
+    ensure!(faults.is_empty(), "the deployment files are at fault:\n  {}", faults.join("\n  "));
+
+    let linters = workspace.target.join("lint");
+    let python = python::environment(&linters, &root.join("xtask/lint-requirements.txt"))?;
+    let linter = |name: &str| {
+        let mut command = child::command(python.with_file_name(name));
+        command.current_dir(root);
+        command
+    };
+    let rules = "{extends: default, rules: {document-start: disable, line-length: {max: 140}}}";
+    child::run(linter("yamllint").args(["--strict", "-d", rules, compose::COMPOSE]))?;
+    // The schema is part of the package, so nothing is fetched.
+    child::run(linter("check-jsonschema").args(["--builtin-schema", "vendor.compose-spec", compose::COMPOSE]))?;
+    child::run(linter("hadolint").args(["--failure-threshold", "info", DOCKERFILE]))?;
+    println!("{DOCKERFILE}, {}: linted", compose::COMPOSE);
+
+    if child::works(child::command("docker").args(["compose", "version"])) {
+        let mut config = child::command("docker");
+        config.current_dir(root).args(["compose", "--profile", "*", "config", "--quiet"]);
+        child::run(&mut config)?;
+        println!("{}: read by docker compose", compose::COMPOSE);
+    } else {
+        println!("SKIPPED: docker compose config (docker compose is not installed; the schema was checked)");
+    }
+    verify_unit(root, &linters)
+}
+
+/// What the linters can't know; all of it is told at once.
+fn faults(root: &Path) -> Result<Vec<String>> {
+    let mut faults: Vec<String> = dockerfile::faults(&files::read(&root.join(DOCKERFILE))?, root)
+        .into_iter()
+        .map(|fault| format!("{DOCKERFILE}: {fault}"))
+        .collect();
+    let defaults = files::read(&root.join("crates/ringfleet/config.default.toml"))?;
+    for name in [compose::COMPOSE, DOCKERFILE, UNIT, "deploy/README.md"] {
+        let unknown = compose::unknown_settings(&files::read(&root.join(name))?, &defaults);
+        faults.extend(unknown.into_iter().map(|setting| format!("{name}: there is no setting {setting}")));
+    }
+    Ok(faults)
+}
+
+/// systemd refuses a unit whose program is not there, so it gets one in which the program is `true`.
+fn verify_unit(root: &Path, dir: &Path) -> Result<()> {
+    if !child::works(child::command("systemd-analyze").arg("--version")) {
+        println!("SKIPPED: systemd-analyze verify {UNIT} (systemd is not installed)");
+        return Ok(());
+    }
+    let text = files::read(&root.join(UNIT))?.replace("/usr/local/bin/ringfleet", "/bin/true");
+    let copy: PathBuf = dir.join("ringfleet-worker.service");
+    std::fs::write(&copy, text)?;
+    child::run(child::command("systemd-analyze").args(["verify", "--man=no"]).arg(&copy))?;
+    println!("{UNIT}: read by systemd");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_deployment_files_name_only_what_exists() {
+        assert_eq!(faults(&files::root()).unwrap(), Vec::<String>::new());
+    }
+}
