@@ -5,12 +5,12 @@ use std::time::Duration;
 use ringfleet_store::{Group, LaneId, State};
 use ringfleet_testkit::eventually;
 
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Rig, RigOptions, http};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revoked_jwt_parks_that_extension_only_and_loses_no_message() {
     let mut rig = Rig::start(RigOptions::new(5, Duration::from_secs(2))).await;
-    let admin = reqwest::Client::new();
+    let admin = http();
     let revoked = rig.accounts[2].extension_id.clone();
     let switch = |what: &str| format!("{}/simulator/extensions/{revoked}/{what}", rig.simulator.base_url());
     let (revoke, restore) = (switch("revoke-jwt"), switch("restore-jwt"));
@@ -59,7 +59,7 @@ async fn a_session_that_is_revoked_under_way_is_replaced_and_every_text_goes_out
     rig.until_ended(20, Duration::from_secs(30)).await;
     let id = &rig.accounts[0].extension_id;
     let revoke = format!("{}/simulator/extensions/{id}/revoke-session", rig.simulator.base_url());
-    assert!(reqwest::Client::new().post(revoke).send().await.unwrap().status().is_success());
+    assert!(http().post(revoke).send().await.unwrap().status().is_success());
     rig.until_ended(100, Duration::from_secs(60)).await;
     let report = rig.check_promises(100).await;
     assert_eq!((report.accepted, rig.stats().await.count(State::Sent)), (100, 100));

@@ -5,7 +5,7 @@ use std::{process::Stdio, time::Duration};
 use ringfleet_testkit::{eventually, free_port};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, RigOptions, Running, terminate};
+use crate::rig::{Rig, RigOptions, Running, http, terminate};
 
 const KEY: &str = "canary-key-0123456789abcdef";
 
@@ -22,7 +22,7 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
         .spawn()
         .unwrap();
     let mut up = Running(up);
-    let client = reqwest::Client::new();
+    let client = http();
     let ready = format!("http://127.0.0.1:{metrics}/readyz");
     eventually(Duration::from_secs(20), async || client.get(&ready).send().await.is_ok_and(|r| r.status() == 200))
         .await;

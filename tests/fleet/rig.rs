@@ -18,7 +18,7 @@ use ringfleet_store::{
 use ringfleet_testkit::RedisServer;
 
 /// What a test starts from.
-pub struct RigOptions {
+pub(crate) struct RigOptions {
     pub extensions: u32,
     pub window: Duration,
     pub redis: bool,
@@ -26,18 +26,18 @@ pub struct RigOptions {
 }
 
 impl RigOptions {
-    pub fn new(extensions: u32, window: Duration) -> Self {
+    pub(crate) fn new(extensions: u32, window: Duration) -> Self {
         let simulator = SimulatorConfig { extensions, window, refresh_tokens: true, ..SimulatorConfig::default() };
         Self { extensions, window, redis: true, simulator }
     }
 
-    pub fn on_sqlite(mut self) -> Self {
+    pub(crate) fn on_sqlite(mut self) -> Self {
         self.redis = false;
         self
     }
 }
 
-pub struct Rig {
+pub(crate) struct Rig {
     pub simulator: Simulator,
     pub accounts: Vec<Account>,
     pub store: SharedStore,
@@ -51,7 +51,7 @@ pub struct Rig {
 }
 
 impl Rig {
-    pub async fn start(options: RigOptions) -> Self {
+    pub(crate) async fn start(options: RigOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let simulator = Simulator::start(options.simulator.clone()).await.unwrap();
         let accounts = simulator.accounts();
@@ -93,7 +93,7 @@ impl Rig {
     }
 
     /// The program with this rig's settings in its environment.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ringfleet"));
         command
             .args(arguments)
@@ -112,15 +112,15 @@ impl Rig {
     }
 
     /// Runs a command of the program to its end.
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    pub fn start_workers(&mut self, count: usize) {
+    pub(crate) fn start_workers(&mut self, count: usize) {
         for _ in 0..count {
             let child = self.command(&["worker"]).stdout(Stdio::null()).spawn().unwrap();
             self.workers.push(child);
@@ -128,13 +128,14 @@ impl Rig {
     }
 
     /// SIGKILL: the process gets no chance to give anything back.
-    pub fn kill_worker(&mut self, n: usize) {
-        self.workers[n].kill().unwrap();
-        self.workers[n].wait().unwrap();
+    pub(crate) fn kill_worker(&mut self, n: usize) {
+        let mut child = self.workers.remove(n);
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     /// SIGTERM to all; every one must end by itself with code 0 inside `budget`.
-    pub fn drain_workers(&mut self, budget: Duration) {
+    pub(crate) fn drain_workers(&mut self, budget: Duration) {
         for child in &self.workers {
             terminate(child);
         }
@@ -154,11 +155,11 @@ impl Rig {
     }
 
     /// `count` different texts from the `extension`-th extension, acknowledged by the store.
-    pub async fn enqueue(&self, extension: usize, count: usize, send_at: Option<String>) {
+    pub(crate) async fn enqueue(&self, extension: usize, count: usize, send_at: Option<String>) {
         self.enqueue_named(extension, count, send_at, "reminder").await;
     }
 
-    pub async fn enqueue_named(&self, extension: usize, count: usize, send_at: Option<String>, name: &str) {
+    pub(crate) async fn enqueue_named(&self, extension: usize, count: usize, send_at: Option<String>, name: &str) {
         let from = &self.accounts[extension].numbers[0];
         let draft = |n: usize| Draft {
             from: from.clone(),
@@ -175,18 +176,18 @@ impl Rig {
         }
     }
 
-    pub async fn stats(&self) -> Stats {
+    pub(crate) async fn stats(&self) -> Stats {
         self.store.stats().await.unwrap()
     }
 
     /// Messages that need nothing more from the fleet: final, or held for a person.
-    pub async fn ended(&self) -> u64 {
+    pub(crate) async fn ended(&self) -> u64 {
         let stats = self.stats().await;
         State::ALL.iter().filter(|s| s.is_final() || **s == State::Held).map(|s| stats.count(*s)).sum()
     }
 
     /// Waits until `count` messages have ended, and says how long it took.
-    pub async fn until_ended(&self, count: u64, deadline: Duration) -> Duration {
+    pub(crate) async fn until_ended(&self, count: u64, deadline: Duration) -> Duration {
         let start = Instant::now();
         loop {
             let ended = self.ended().await;
@@ -202,7 +203,7 @@ impl Rig {
     }
 
     /// What holds after every run, whatever happened in it.
-    pub async fn check_promises(&self, enqueued: u64) -> Report {
+    pub(crate) async fn check_promises(&self, enqueued: u64) -> Report {
         let (stats, report) = (self.stats().await, self.simulator.report());
         assert_eq!(stats.total(), enqueued, "a message was lost or made up: {stats:?}");
         assert_eq!(report.duplicates, 0, "a customer got a text twice: {report:?}");
@@ -224,13 +225,19 @@ impl Drop for Rig {
     }
 }
 
-pub fn terminate(child: &Child) {
+/// An HTTP client for a test's own questions.
+pub(crate) fn http() -> reqwest::Client {
+    ringcentral::install_crypto();
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub(crate) fn terminate(child: &Child) {
     let status = Command::new("kill").arg("-TERM").arg(child.id().to_string()).status().unwrap();
     assert!(status.success());
 }
 
 /// A process that is ended with the test.
-pub struct Running(pub Child);
+pub(crate) struct Running(pub Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -240,7 +247,7 @@ impl Drop for Running {
 }
 
 /// The most memory that a process ever had, in KiB; `None` once it is gone.
-pub fn peak_memory_kib(pid: u32) -> Option<u64> {
+pub(crate) fn peak_memory_kib(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
     line.trim().trim_end_matches(" kB").parse().ok()

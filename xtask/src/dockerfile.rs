@@ -16,7 +16,7 @@ pub(crate) fn faults(text: &str, root: &Path) -> Vec<String> {
         let missing = sources.iter().filter(|source| !root.join(source).exists());
         faults.extend(missing.map(|source| format!("COPY: there is no {source}")));
     }
-    let last = |wanted: &str| lines().filter(|(word, _)| *word == wanted).last().map(|(_, rest)| rest.trim());
+    let last = |wanted: &str| lines().rfind(|(word, _)| *word == wanted).map(|(_, rest)| rest.trim());
     // A number, because an orchestrator can't tell whether a name is root's.
     let user = last("USER").unwrap_or("0").split(':').next().and_then(|user| user.parse::<u32>().ok());
     if user.is_none_or(|user| user == 0) {

@@ -43,7 +43,7 @@ fn in_source(source: &str) -> Result<Vec<String>> {
             let name = call.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"')).map(|(name, _)| name);
             let name =
                 name.with_context(|| format!("{kind}!({call}): the name must be a literal, to be found here"))?;
-            let before_arrows = call.split("=>").rev().skip(1);
+            let before_arrows = call.rsplit("=>").skip(1);
             let labels =
                 before_arrows.filter_map(|part| part.trim_end().strip_suffix('"')?.rsplit('"').next()).collect();
             found.push(shown(kind, name, &labels));

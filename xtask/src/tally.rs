@@ -62,11 +62,11 @@ impl Reading {
         if let Some(rest) = line.strip_prefix("Ran ") {
             self.ran = before(rest, " test");
         } else if line == "OK" || line.starts_with("OK (") || line.starts_with("FAILED (") {
-            let failed = after(line, "(failures=", " failures=")
-                + after(line, "(errors=", " errors=")
-                + after(line, "(unexpected successes=", " unexpected successes=");
+            let of = |wanted: &[&str]| details(line).filter(|(word, _)| wanted.contains(word)).map(|(_, n)| n).sum();
+            let failed: u64 = of(&["failures", "errors", "unexpected successes"]);
+            let skipped: u64 = of(&["skipped"]);
             // Errors outside of a test, as in setUpClass, are not among those that ran.
-            tally.passed += self.ran.saturating_sub(failed + after(line, "(skipped=", " skipped="));
+            tally.passed += self.ran.saturating_sub(failed + skipped);
             tally.failed += failed;
             self.ran = 0;
         }
@@ -80,11 +80,10 @@ fn before(text: &str, word: &str) -> u64 {
     digits.parse().unwrap_or(0)
 }
 
-/// The number that stands right after one of two words.
-fn after(text: &str, first: &str, later: &str) -> u64 {
-    let Some((_, tail)) = text.split_once(first).or_else(|| text.split_once(later)) else { return 0 };
-    let end = tail.find(|c: char| !c.is_ascii_digit()).unwrap_or(tail.len());
-    tail[..end].parse().unwrap_or(0)
+/// `FAILED (failures=1, errors=2)` → failures 1, errors 2.
+fn details(verdict: &str) -> impl Iterator<Item = (&str, u64)> {
+    let inside = verdict.split_once('(').map_or("", |(_, rest)| rest.trim_end_matches(')'));
+    inside.split(", ").filter_map(|detail| detail.split_once('=')).filter_map(|(word, n)| Some((word, n.parse().ok()?)))
 }
 
 #[cfg(test)]

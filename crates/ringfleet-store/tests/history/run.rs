@@ -251,7 +251,18 @@ impl Run<'_> {
             self.witness.plan(&lane, self.model.lanes[&lane].plan);
             self.hands.iter_mut().for_each(|hand| hand.retain(|held| *held != lease));
         }
+        for settlement in &batch {
+            let lane = self.lane_of(&settlement.lease);
+            self.settle_doubts(&lane).await;
+        }
         Ok(())
+    }
+
+    /// After a window may have grown.
+    async fn settle_doubts(&mut self, lane: &LaneId) {
+        let now = self.model.now;
+        let used = self.subject.store.lane(lane).await.unwrap().slots_in_use as usize;
+        self.model.lane(lane).settle_doubt(now, used);
     }
 
     pub(crate) async fn send_all(&mut self, worker: usize) -> Verdict {
@@ -387,8 +398,9 @@ impl Run<'_> {
         if let Given::Throttled(after) = how {
             l.penalty = l.penalty.max(now + after);
         }
-        l.learn_plan(seen);
+        l.learn_plan(now, seen);
         self.witness.plan(&lane, l.plan);
+        self.settle_doubts(&lane).await;
         Ok(())
     }
 }

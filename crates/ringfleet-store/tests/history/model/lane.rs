@@ -16,6 +16,9 @@ pub(crate) struct Slot {
     pub(crate) of: Use,
     /// `None` while the request is under way.
     pub(crate) free_at: Option<Millis>,
+    /// It was free already when the window turned out to be longer. Whether it counts again depends on whether the
+    /// store had thrown it away by then; both are allowed.
+    doubtful: bool,
 }
 
 pub(crate) struct Lane {
@@ -64,7 +67,7 @@ impl Lane {
     }
 
     pub(super) fn take(&mut self, of: Use, free_at: Option<Millis>) {
-        self.slots.push(Slot { of, free_at });
+        self.slots.push(Slot { of, free_at, doubtful: false });
         self.taken += 1;
     }
 
@@ -75,10 +78,10 @@ impl Lane {
     /// The answer was read `age` ago.
     pub(crate) fn time_slot(&mut self, of: Use, now: Millis, age: Millis) {
         self.drop_slot(of);
-        self.slots.push(Slot { of, free_at: Some(now + 1 - age + self.hold()) });
+        self.slots.push(Slot { of, free_at: Some(now + 1 - age + self.hold()), doubtful: false });
     }
 
-    pub(crate) fn learn_plan(&mut self, seen: PlanSeen) {
+    pub(crate) fn learn_plan(&mut self, now: Millis, seen: PlanSeen) {
         if let Some(limit) = seen.limit.filter(|limit| *limit > 0) {
             self.plan.limit = limit;
         }
@@ -86,8 +89,22 @@ impl Lane {
             let before = self.hold();
             self.plan.window_ms = window_ms;
             let longer = self.hold() - before;
-            self.slots.iter_mut().filter_map(|slot| slot.free_at.as_mut()).for_each(|at| *at += longer);
+            for slot in &mut self.slots {
+                slot.doubtful |= slot.free_at.is_some_and(|at| at <= now);
+                slot.free_at = slot.free_at.map(|at| at + longer);
+            }
         }
+    }
+
+    /// The store counts `used` slots: of those in doubt it has forgotten the oldest.
+    pub(crate) fn settle_doubt(&mut self, now: Millis, used: usize) {
+        self.slots.sort_by_key(|slot| slot.free_at);
+        while self.used(now) > used
+            && let Some(at) = self.slots.iter().position(|slot| slot.doubtful && slot.free_at > Some(now))
+        {
+            self.slots.remove(at);
+        }
+        self.slots.iter_mut().for_each(|slot| slot.doubtful = false);
     }
 
     pub(super) fn learn(&mut self, hand: &Hand, now: Millis, seen: PlanSeen) {
@@ -95,7 +112,7 @@ impl Lane {
             return;
         }
         self.heard = hand.nth;
-        self.learn_plan(seen);
+        self.learn_plan(now, seen);
         if let (Some(limit), Some(remaining)) = (seen.limit, seen.remaining) {
             // In use when it was claimed, and all that was taken since: what the server counts beyond is not ours.
             let ours = hand.used + (self.taken - hand.nth);
