@@ -3,6 +3,8 @@
 //! Each test reads as a story over a [`rig::Rig`]. Loads are small enough for a shared machine of two cores; every wait has a
 //! deadline; what is asserted is what the simulator's ledger and the store say, never what a worker says of itself.
 
+#![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
+
 mod bad_input;
 mod crash;
 mod credentials;

@@ -19,7 +19,6 @@ use ringfleet_testkit::RedisServer;
 
 /// What a test starts from.
 pub(crate) struct RigOptions {
-    pub extensions: u32,
     pub window: Duration,
     pub redis: bool,
     pub simulator: SimulatorConfig,
@@ -28,7 +27,7 @@ pub(crate) struct RigOptions {
 impl RigOptions {
     pub(crate) fn new(extensions: u32, window: Duration) -> Self {
         let simulator = SimulatorConfig { extensions, window, refresh_tokens: true, ..SimulatorConfig::default() };
-        Self { extensions, window, redis: true, simulator }
+        Self { window, redis: true, simulator }
     }
 
     pub(crate) fn on_sqlite(mut self) -> Self {

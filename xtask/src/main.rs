@@ -67,7 +67,12 @@ fn main() -> ExitCode {
         Command::Test(options) => {
             let wanted =
                 |step: &Step| (options.only.is_empty() || options.only.contains(step)) && !options.skip.contains(step);
-            step::run(&Step::ALL.into_iter().filter(wanted).collect::<Vec<_>>())
+            let steps: Vec<_> = Step::ALL.into_iter().filter(wanted).collect();
+            if steps.is_empty() {
+                eprintln!("--skip leaves no step of those in --only");
+                return ExitCode::from(2);
+            }
+            step::run(&steps)
         }
         Command::Check => step::run(&[Step::Fmt, Step::Clippy, Step::Docs]),
     }

@@ -56,7 +56,8 @@ fn show_quota(lanes: &[LaneView], waiting: u64) {
         .filter_map(|view| view.plan)
         .map(|plan| f64::from(plan.limit) / (f64::from(plan.window_ms) / 1_000.0))
         .sum();
-    gauge!("ringfleet_quota_offered_per_second", "group" => "medium").set(offered * scale);
+    // An empty sum is -0.
+    gauge!("ringfleet_quota_offered_per_second", "group" => "medium").set(offered * scale + 0.0);
     gauge!("ringfleet_lanes", "kind" => "parked").set(medium().filter(stopped).count() as f64 * scale);
     let in_penalty = medium().filter(|view| view.penalty_until.is_some()).count();
     gauge!("ringfleet_lanes", "kind" => "in_penalty").set(in_penalty as f64 * scale);

@@ -125,10 +125,10 @@ impl Tx<'_> {
                     ORDER BY priority, place LIMIT 1";
         let lane = self.lanes[at].row;
         let (mut from, mut priority, mut passes) = (0, 0, 0);
-        while let Some((found, place, message)) =
+        while let Some(entry) =
             self.row(head, params![lane, from], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
         {
-            let (_, _, _): (u8, i64, i64) = (found, place, message);
+            let (found, place, message): (u8, i64, i64) = entry;
             if found != priority {
                 (priority, passes) = (found, 0);
             }

@@ -25,6 +25,10 @@ impl Tx<'_> {
             // Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
             self.exec("UPDATE sessions SET dead = NULL, why = NULL WHERE extension = ?1", [lane.extension()])?;
         }
+        if self.lanes[at].parked.is_none() {
+            // Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
+            self.exec("UPDATE sessions SET dead = NULL, why = NULL WHERE extension = ?1", [lane.extension()])?;
+        }
         self.touch(at);
         self.wake = true;
         Ok(())

@@ -4,7 +4,11 @@
 
 use rusqlite::params;
 
-use super::{fault::Step, messages::Message, tx::Tx};
+use super::{
+    fault::{Fault, Step},
+    messages::Message,
+    tx::Tx,
+};
 use crate::{
     calls::Enqueued,
     ids::{Fingerprint, MessageId},
@@ -13,6 +17,10 @@ use crate::{
 
 impl Tx<'_> {
     pub(super) fn enqueue(&mut self, batch: &[NewMessage]) -> Step<Vec<Enqueued>> {
+        // Redis can't hold it, so no store takes it.
+        if batch.iter().any(|new| [&new.from, &new.to].iter().any(|number| number.expose().contains('\0'))) {
+            return Err(Fault::Refused("a number holds a zero byte"));
+        }
         batch.iter().map(|new| self.enqueue_one(new)).collect()
     }
 

@@ -9,6 +9,10 @@ pub(super) enum Fault {
     Sql(rusqlite::Error),
     /// A stored value that this version can't read.
     Unreadable(&'static str),
+    /// Another call's failure has ended the transaction they shared.
+    RolledBack,
+    /// What was asked can't be done; nothing was changed.
+    Refused(&'static str),
 }
 
 pub(super) type Step<T> = Result<T, Fault>;
@@ -24,6 +28,8 @@ impl Fault {
         let error = match self {
             Fault::Sql(error) => error,
             Fault::Unreadable(what) => return StoreError::Unreadable { call, what: (*what).to_owned() },
+            Fault::RolledBack => return unavailable(call, "the transaction was rolled back with another call's"),
+            Fault::Refused(reason) => return StoreError::Refused { call, reason: (*reason).to_owned() },
         };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::Full { call },
@@ -48,7 +54,6 @@ impl Fault {
     }
 }
 
-/// For calls whose thread is gone, or whose group was rolled back by another one's failure.
 pub(super) fn unavailable(call: &'static str, why: &'static str) -> StoreError {
     StoreError::Unavailable { call, source: why.into() }
 }

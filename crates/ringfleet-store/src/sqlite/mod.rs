@@ -4,7 +4,7 @@
 //! common stands in [`lanes`], [`messages`] and [`slots`]. They differ in one thing: a cancelled or expired message leaves
 //! its queue at once here, where Redis leaves a shadow entry until its turn comes.
 //!
-//! - [`file`]: makes, checks and opens the database, `schema.sql`
+//! - [`mod@file`]: makes, checks and opens the database, `schema.sql`
 //! - [`writer`]: the thread that owns the connection; group commit; who wakes whom
 //!
 //! **Invariant:** no answer leaves before its transaction is committed; with [`Synchronous::Full`] that is on the disk.

@@ -130,17 +130,9 @@ impl Writer {
     }
 
     fn run_group(&mut self, first: Box<dyn Job>, commands: &mut mpsc::Receiver<Command>) {
-        if let Err(fault) = self.begin() {
-            // Whoever waits behind it would wait as long once more for the same lock.
-            let mut next = Some(first);
-            for _ in 0..GROUP {
-                let Some(job) = next.take() else { break };
-                job.reply(Err(&fault));
-                next = self.waiting(commands);
-            }
-            if let Some(job) = next {
-                job.reply(Err(&fault));
-            }
+        if let Err(fault) = self.begin(first.asked()) {
+            self.roll_back();
+            first.reply(Err(&fault));
             return;
         }
         let started = Instant::now();
@@ -165,15 +157,23 @@ impl Writer {
         // SEND-SAFETY: nobody hears an answer before it is on the disk. A "go" that a power cut could take back would
         // let another worker send the same message again.
         let group = group.and_then(|()| self.commit(wake));
-        if group.is_err() && !self.conn.is_autocommit() {
-            // Fails only when SQLite has rolled back already.
-            let _ = self.conn.execute_batch("ROLLBACK");
+        if group.is_err() {
+            self.roll_back();
         }
         for job in jobs {
             job.reply(match &group {
                 Ok(()) => Ok(()),
                 Err(fault) => Err(fault),
             });
+        }
+    }
+
+    /// Leaves no transaction open behind a failure, or none could begin any more.
+    fn roll_back(&self) {
+        if !self.conn.is_autocommit()
+            && let Err(fault) = self.exec("ROLLBACK")
+        {
+            tracing::warn!(error = ?fault, "can't roll back");
         }
     }
 
@@ -202,23 +202,26 @@ impl Writer {
             self.exec("RELEASE call")?;
             return Ok(wake);
         }
-        // A full disk or a failing one ends the transaction by itself, with everybody else's work in it: this errs then.
+        if self.conn.is_autocommit() {
+            // A full disk or a failing one has ended the transaction, with everybody else's work in it.
+            return Err(Fault::RolledBack);
+        }
         self.exec("ROLLBACK TO call")?;
         self.exec("RELEASE call")?;
         Ok(false)
     }
 
-    /// Takes the write lock, waiting for other processes as long as there is patience.
-    fn begin(&mut self) -> Step<()> {
+    /// Takes the write lock. Patience counts from when the call was asked for: whoever waited behind one that got no
+    /// lock doesn't wait as long once more.
+    fn begin(&mut self, asked: Instant) -> Step<()> {
         let busy_file = self.seen.foreign_commit.is_some_and(|at| at.elapsed() < LATELY);
         if let Some(own) = self.seen.own_commit.filter(|_| busy_file) {
             thread::sleep(FAIR_PAUSE.saturating_sub(own.elapsed()));
         }
-        let started = Instant::now();
         loop {
             match self.exec("BEGIN IMMEDIATE") {
                 Ok(()) => break,
-                Err(fault) if fault.is_busy() && started.elapsed() < self.patience => thread::sleep(LOCK_RETRY),
+                Err(fault) if fault.is_busy() && asked.elapsed() < self.patience => thread::sleep(LOCK_RETRY),
                 Err(fault) => return Err(fault),
             }
         }

@@ -1,5 +1,6 @@
 //! Whether store and model show the same, and whether a history comes to its end.
 
+use futures::future::join_all;
 use ringfleet_store::{Gate, LaneView, Private, Stats};
 
 use crate::{
@@ -17,8 +18,9 @@ impl Run<'_> {
         let stats = self.subject.store.stats().await.unwrap();
         same("messages per state", stats.by_state, expected.by_state)?;
         same("all messages", stats.total(), self.model.accepted - self.model.pruned)?;
-        for (id, lane) in &self.model.lanes {
-            let view = self.subject.store.lane(id).await.unwrap();
+        let views = join_all(self.model.lanes.keys().map(|id| self.subject.store.lane(id))).await;
+        for ((id, lane), view) in self.model.lanes.iter().zip(views) {
+            let view = view.unwrap();
             let waiting = lane.queue.len() as u64;
             // Redis may count a message that was cancelled or expired until its turn comes.
             let shadows = self.subject.backend != Backend::Sqlite && view.waiting > waiting;
@@ -40,8 +42,9 @@ impl Run<'_> {
 
     /// Every message, one by one.
     pub(crate) async fn records_agree(&self) -> Verdict {
-        for (id, m) in &self.model.messages {
-            let view = self.subject.store.get(id).await.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
+        let views = join_all(self.model.messages.keys().map(|id| self.subject.store.get(id))).await;
+        for ((id, m), view) in self.model.messages.iter().zip(views) {
+            let view = view.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
             let sent = m.provider_id.is_some();
             let text = if sent { Private::default() } else { m.new.text.clone() };
             same("a message's state", (id, view.state, view.reason.as_str()), (id, m.state, m.reason.as_str()))?;

@@ -16,6 +16,7 @@ mod claims;
 mod harness;
 mod model;
 mod ops;
+mod requests;
 mod run;
 mod witness;
 

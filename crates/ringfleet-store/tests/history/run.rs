@@ -3,14 +3,15 @@
 use std::{fmt::Debug, time::Duration};
 
 use ringfleet_store::{
-    Acquired, Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, LeaseToken, MessageId, Millis,
-    NewMessage, Outcome, PlanSeen, Private, Reaped, Release, Settled, Settlement, State, WorkerId,
+    Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, MessageId, Millis, NewMessage, Outcome, PlanSeen,
+    Private, Reaped, Settled, Settlement, State, WorkerId,
 };
 
 use crate::{
     harness::{Backend, START, Subject},
-    model::{Model, Use},
-    ops::{Ending, GateTurn, Given, History, New, Op, Pick, Report, Step, WORKERS},
+    model::Model,
+    ops::{Ending, GateTurn, History, New, Op, Pick, Report, Step, WORKERS},
+    requests::GivenSlot,
     witness::{Name, Witness},
 };
 
@@ -28,7 +29,7 @@ pub(crate) const END_WITHIN: usize = 2_000;
 pub(crate) struct Run<'a> {
     pub(crate) subject: &'a Subject,
     pub(crate) model: Model,
-    witness: Witness,
+    pub(crate) witness: Witness,
     pub(crate) lanes: Vec<LaneId>,
     pub(crate) workers: Vec<WorkerId>,
     /// What each living worker believes to have.
@@ -36,16 +37,7 @@ pub(crate) struct Run<'a> {
     /// Every lease ever given out.
     pub(crate) leases: Vec<(LaneId, LeaseRef)>,
     ids: Vec<MessageId>,
-    slots: Vec<GivenSlot>,
-}
-
-struct GivenSlot {
-    lane: LaneId,
-    slot: LeaseToken,
-    granted: Millis,
-    hold_ms: Millis,
-    /// How it was given back, and when its answer was read: a repeated report says the same.
-    back: Option<(Given, Millis)>,
+    pub(crate) slots: Vec<GivenSlot>,
 }
 
 pub(crate) async fn play(backend: Backend, history: &History) -> Verdict {
@@ -259,7 +251,7 @@ impl Run<'_> {
     }
 
     /// After a window may have grown.
-    async fn settle_doubts(&mut self, lane: &LaneId) {
+    pub(crate) async fn settle_doubts(&mut self, lane: &LaneId) {
         let now = self.model.now;
         let used = self.subject.store.lane(lane).await.unwrap().slots_in_use as usize;
         self.model.lane(lane).settle_doubt(now, used);
@@ -354,57 +346,8 @@ impl Run<'_> {
         };
         same("gate", self.subject.store.gate().await.unwrap(), expected)
     }
-
-    async fn acquire(&mut self, lane: usize, hold_ms: Millis) -> Verdict {
-        let lane = self.lanes[lane].clone();
-        let answer = self.subject.store.acquire(&lane, ms(hold_ms)).await.unwrap();
-        match (answer, self.model.must_wait(&lane)) {
-            (Acquired::Granted(slot), None) => {
-                let granted = self.model.now;
-                self.model.grant(&lane, slot, hold_ms);
-                self.witness.request(&lane, Name::Slot(slot), granted)?;
-                self.witness.ends(&lane, Name::Slot(slot), granted + hold_ms);
-                self.slots.push(GivenSlot { lane, slot, granted, hold_ms, back: None });
-                Ok(())
-            }
-            (answer, Some(wait)) => same("acquire", answer, Acquired::Wait(ms(wait))),
-            (answer, None) => Err(format!("acquire: the store says {answer:?}, the model would grant")),
-        }
-    }
-
-    async fn release(&mut self, which: usize, how: Given, age_permille: i64, seen: PlanSeen) -> Verdict {
-        let now = self.model.now;
-        let given = &mut self.slots[which];
-        // A request is over within its hold, and a repeated report tells the same of it.
-        let longest = (now - given.granted).min(given.hold_ms);
-        let answered = given.granted + longest - longest * age_permille / 1_000;
-        let (how, answered) = *given.back.get_or_insert((how, answered));
-        let (lane, slot, age) = (given.lane.clone(), given.slot, now - answered);
-        let release = match how {
-            Given::Used => Release::Used,
-            Given::Unused => Release::Unused,
-            Given::Throttled(after) => Release::Throttled { retry_after: ms(after) },
-        };
-        self.subject.store.release(&lane, slot, release, ms(age), seen).await.unwrap();
-        let name = Name::Slot(slot);
-        if let Given::Unused = how {
-            self.model.drop_request(&lane, slot);
-            self.witness.never_was(&lane, name);
-        } else {
-            self.model.lane(&lane).time_slot(Use::Request(slot), now, age);
-            self.witness.ends(&lane, name, answered);
-        }
-        let l = self.model.lane(&lane);
-        if let Given::Throttled(after) = how {
-            l.penalty = l.penalty.max(now + after);
-        }
-        l.learn_plan(now, seen);
-        self.witness.plan(&lane, l.plan);
-        self.settle_doubts(&lane).await;
-        Ok(())
-    }
 }
 
-fn ms(ms: Millis) -> Duration {
+pub(crate) fn ms(ms: Millis) -> Duration {
     Duration::from_millis(ms.unsigned_abs())
 }
