@@ -11,7 +11,6 @@ use crate::config::{ClientConfig, ProxyChoice};
 use crate::guard::{Guard, GuardKey, GuardMode, Wait};
 use crate::ids::ExtensionId;
 use crate::plan::UsageGroup;
-use crate::rate::DEFAULT_RETRY_AFTER;
 use crate::secret::AccessToken;
 use crate::tls;
 use crate::transport::{self, Head, Reply};
@@ -110,7 +109,7 @@ impl Client {
             guard.learn_plan(key, limit, window);
         }
         if head.status == http::StatusCode::TOO_MANY_REQUESTS {
-            let penalty = rate.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
+            let penalty = rate.quiet_for();
             guard.penalise(key, penalty);
             // Behind a store, the store decides how wide a limit is; alone, nobody else would.
             if guard.mode() == GuardMode::Limiter && !rate.any_limit() {

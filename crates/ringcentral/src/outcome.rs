@@ -155,8 +155,7 @@ pub(crate) fn throttle_scope(error: &ProviderError, rate: &RateHeaders) -> Throt
 }
 
 fn throttled(error: &ProviderError, rate: &RateHeaders) -> Outcome {
-    let after = rate.retry_after.unwrap_or(DEFAULT_RETRY_AFTER);
-    Outcome::Throttled { scope: throttle_scope(error, rate), after }
+    Outcome::Throttled { scope: throttle_scope(error, rate), after: rate.quiet_for() }
 }
 
 /// Which refused tokens a renewal cures. A 401 without any code gets one renewal too: it costs one Auth request, while

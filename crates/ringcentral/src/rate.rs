@@ -47,6 +47,13 @@ impl RateHeaders {
         }
     }
 
+    /// How long to keep quiet after a 429. Documented: `Retry-After`, else at least 30 s. Where the answer names its window,
+    /// at least that long, because a request inside the penalty, which is usually as long, starts it again.
+    pub fn quiet_for(&self) -> Duration {
+        let unnamed = DEFAULT_RETRY_AFTER.max(self.window.unwrap_or_default()).min(MAX_RETRY_AFTER);
+        self.retry_after.unwrap_or(unnamed)
+    }
+
     /// Whether any `X-Rate-Limit-*` header was there, which means that a user-level limit was counted.
     pub fn any_limit(&self) -> bool {
         self.group.is_some() || self.limit.is_some() || self.remaining.is_some() || self.window.is_some()

@@ -8,7 +8,6 @@ use crate::answer::{Answer, CallError, ConnectFault, LostFault, UnreadableFault}
 use crate::calls::token::Token;
 use crate::outcome::{ThrottleScope, throttle_scope};
 use crate::provider_error::{ErrorCode, ProviderError};
-use crate::rate::DEFAULT_RETRY_AFTER;
 
 /// What became of a token call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +54,17 @@ pub fn classify_token(result: &Result<Answer<Token>, CallError>) -> TokenOutcome
         Err(CallError::Lost { fault, .. }) => transient(TransientReason::Lost(*fault)),
         Err(CallError::Unreadable { fault, .. }) => transient(TransientReason::Unreadable(*fault)),
         Err(CallError::Status { status, error, rate, .. }) => match *status {
-            StatusCode::TOO_MANY_REQUESTS => TokenOutcome::Throttled {
-                after: rate.retry_after.unwrap_or(DEFAULT_RETRY_AFTER),
-                scope: throttle_scope(error, rate),
-            },
+            StatusCode::TOO_MANY_REQUESTS => {
+                TokenOutcome::Throttled { after: rate.quiet_for(), scope: throttle_scope(error, rate) }
+            }
             StatusCode::SERVICE_UNAVAILABLE => match rate.retry_after {
                 Some(after) => TokenOutcome::Throttled { after, scope: ThrottleScope::Wider },
                 None => transient(TransientReason::Status(*status)),
             },
+            // Not RingCentral's own words: a gateway on the way, which says nothing of the credential.
+            other if other.is_client_error() && !error.is_provider_body() => {
+                TokenOutcome::Transient { reason: TransientReason::Status(other) }
+            }
             // Documented: never repeat. A login loop would use up the Auth plan and lock the user out.
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => dead(error),
             // The server has no such address: the configured URL is wrong for every credential.

@@ -25,14 +25,14 @@ elseif what == 'park' then
   end
 elseif what == 'gate' then
   if ARGV[4] == 'open' then
-    redis.call('DEL', GATE)
+    -- The kill switch only: a penalty of the provider goes on, whatever an operator wishes.
+    redis.call('HDEL', GATE, 'stop', 'reason')
   elseif ARGV[4] == 'stop' then
     redis.call('HSET', GATE, 'stop', '1', 'reason', ARGV[5])
   else
-    -- A penalty never shortens a longer one and never opens the kill switch.
-    local g = redis.call('HMGET', GATE, 'stop', 'until')
-    if not g[1] and (tonumber(g[2]) or 0) < tonumber(ARGV[5]) then
-      redis.call('HSET', GATE, 'until', ARGV[5], 'reason', ARGV[6])
+    -- A penalty never shortens a longer one and never opens the kill switch; under it, it is remembered.
+    if (tonumber(redis.call('HGET', GATE, 'until')) or 0) < tonumber(ARGV[5]) then
+      redis.call('HSET', GATE, 'until', ARGV[5], 'why', ARGV[6])
     end
   end
 elseif what == 'cancel' then

@@ -146,6 +146,11 @@ local function time_slot(L, token, age)
   redis.call('PEXPIRE', L.slots, hold_of(L) + 3600000)
 end
 
+-- A report that comes late may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
+local function retime_slot(L, token, age)
+  redis.call('ZADD', L.slots, 'GT', now + 1 - age + hold_of(L), token)
+end
+
 -- A request that certainly was never made gives its slot back at once.
 local function drop_slot(L, token) redis.call('ZREM', L.slots, token) end
 

@@ -52,11 +52,13 @@ for i = 3, #ARGV, 10 do
         time_slot(L, token, age)
         learn(L, f, tonumber(ARGV[i + 7]), tonumber(ARGV[i + 8]), tonumber(ARGV[i + 9]))
       end
-      if L.probe and (kind == 'sent' or kind == 'rejected') then
+      -- Only an answer to a request that began after the penalty speaks of the time after it.
+      if L.probe and f.state == SENDING and f.since >= L.pen and (kind == 'sent' or kind == 'rejected') then
         L.probe = false
         put(L, 'prb', '0')
       end
     else
+      retime_slot(L, token, age)
       redis.call('ZREM', T..':in:'..HELD, id)
       count(HELD, -1)
     end
@@ -72,7 +74,7 @@ for i = 3, #ARGV, 10 do
       -- SEND-SAFETY: the provider may have taken it. It never goes back to a queue from here.
       close(m, HELD, text, '', token)
       state = HELD
-    elseif kind == 'retry' and m.attempt + 1 >= max_attempts then
+    elseif kind == 'retry' and m.attempt + 1 >= math.min(max_attempts, 255) then -- a record counts to 255
       m.attempt = m.attempt + 1
       close(m, DEAD, text, '', token)
       state = DEAD

@@ -43,9 +43,10 @@ elseif what == 'lanes' then
   for _, name in ipairs(redis.call('ZRANGE', DUE, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
   return out
 elseif what == 'gate' then
-  local g = redis.call('HMGET', GATE, 'stop', 'until', 'reason')
-  if not g[1] and not gate_until() then return {} end
-  return { g[1] or '', g[2] or '', g[3] or '' }
+  local g = redis.call('HMGET', GATE, 'stop', 'reason', 'until', 'why')
+  if g[1] then return { g[1], '', g[2] or '' } end
+  if not gate_until() then return {} end
+  return { '', g[3], g[4] or '' }
 end
 
 local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]

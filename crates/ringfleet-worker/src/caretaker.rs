@@ -2,44 +2,60 @@
 
 use std::time::Duration;
 
-use ringfleet_store::{SharedStore, StoreError};
+use ringcentral::Client;
+use ringfleet_store::{Group, LaneId, SharedStore, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    options::Credentials,
+    options::{Credential, Credentials},
     sessions::{NO_CREDENTIAL, fingerprint},
 };
 
-/// Lanes looked at in one round, the longest waiting first.
-const LANES: u32 = 500;
+/// Credentials looked after in one round, so that thousands of them are no load on the store.
+const AT_ONCE: usize = 200;
+const EVERY: Duration = Duration::from_secs(15);
 /// How a lane's reason begins when its credential is the cause; see [`crate::sender`].
 pub(crate) const CREDENTIAL: &str = "credential ";
 
-pub(crate) async fn care(store: SharedStore, credentials: Credentials, every: Duration, stop: CancellationToken) {
-    loop {
-        if let Err(error) = round(&store, &credentials).await {
-            crate::metrics::store_error("lanes", &error);
+pub(crate) async fn care(
+    store: SharedStore,
+    client: Client,
+    app: String,
+    credentials: Credentials,
+    stop: CancellationToken,
+) {
+    let all: Vec<&Credential> = credentials.iter().collect();
+    for some in all.chunks(AT_ONCE).cycle() {
+        for credential in some {
+            if let Err(error) = look_after(&store, &client, &app, credential).await {
+                crate::metrics::store_error("lane", &error);
+                break;
+            }
         }
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(every.mul_f64(rand::random_range(0.7..=1.3))) => {}
+            () = tokio::time::sleep(EVERY.mul_f64(rand::random_range(0.7..=1.3))) => {}
         }
     }
 }
 
-async fn round(store: &SharedStore, credentials: &Credentials) -> Result<(), StoreError> {
-    for view in store.lanes(LANES).await? {
-        let (Some(lane), Some(reason)) = (view.lane, view.parked) else { continue };
-        let Some(cause) = reason.strip_prefix(CREDENTIAL) else { continue };
-        let Some(credential) = credentials.get(lane.extension()) else { continue };
-        let changed = match cause.split_once('#') {
-            Some((_, refused)) => refused != fingerprint(credential),
-            None => cause == NO_CREDENTIAL,
-        };
-        if changed {
-            tracing::info!(extension.id = lane.extension(), "credential changed; the lane goes on");
-            store.set_parked(&lane, None).await?;
-        }
+async fn look_after(
+    store: &SharedStore,
+    client: &Client,
+    app: &str,
+    credential: &Credential,
+) -> Result<(), StoreError> {
+    let extension = credential.extension.as_str();
+    let Ok(lane) = LaneId::try_new(app, extension, Group::Medium) else { return Ok(()) };
+    let Some(reason) = store.lane(&lane).await?.parked else { return Ok(()) };
+    let Some(cause) = reason.strip_prefix(CREDENTIAL) else { return Ok(()) };
+    let changed = match cause.split_once('#') {
+        Some((_, refused)) => refused != fingerprint(client, credential),
+        None => cause == NO_CREDENTIAL,
+    };
+    if changed {
+        tracing::info!(extension.id = extension, "credential changed; the lane goes on");
+        store.set_parked(&lane, None).await?;
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     backoff::Backoff,
+    breaker::{Breaker, Hands},
     keeper::{Hold, InHand},
 };
 
@@ -29,6 +30,8 @@ pub(crate) struct Claimer {
     /// Told by the settler: a lane may have room again.
     pub(crate) settled: Arc<Notify>,
     pub(crate) out: mpsc::Sender<Work>,
+    pub(crate) breaker: Arc<Breaker>,
+    pub(crate) concurrency: usize,
     pub(crate) stop: CancellationToken,
 }
 
@@ -49,7 +52,20 @@ impl Claimer {
             while let Ok(more) = self.hands.clone().try_acquire_owned() {
                 hands.merge(more);
             }
-            let free_slots = hands.num_permits() as u32;
+            let free_slots = match self.breaker.hands() {
+                Hands::All => hands.num_permits() as u32,
+                // A canary goes alone: not before the others have come home.
+                Hands::Canary if hands.num_permits() == self.concurrency => 1,
+                Hands::Canary => 0,
+                Hands::None => 0,
+            };
+            if free_slots == 0 {
+                drop(hands);
+                if self.pause(Duration::from_millis(100)).await {
+                    return;
+                }
+                continue;
+            }
             let request = ClaimRequest { worker: &self.worker, free_slots, lease: self.lease };
             let claim = match self.store.claim(request).await {
                 Ok(claim) => claim,

@@ -6,6 +6,7 @@
 //!  claimer ──lease──▶ queue (apalis Backend) ──▶ sender: session → begin_send → POST → settle
 //!                                                   │            │                    │
 //!  keeper: keeps the leases in hand              sessions     batcher              settler
+//!  breaker: few hands while the provider's answers tell nothing
 //!  reaper: takes back what dead workers held
 //!  caretaker: lets lanes go on whose credential has changed
 //! ```
@@ -15,6 +16,7 @@
 
 mod backoff;
 mod batcher;
+mod breaker;
 mod caretaker;
 mod claimer;
 mod keeper;

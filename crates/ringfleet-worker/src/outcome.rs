@@ -10,6 +10,9 @@ use ringfleet_store::{Outcome, PlanSeen};
 /// The lane waits this long after a connection could not be made: the server, or the way to it, is down.
 const AFTER_NO_CONNECTION: Duration = Duration::from_secs(2);
 
+/// The lane waits this long after a refusal that is not RingCentral's own.
+const AFTER_GATEWAY: Duration = Duration::from_secs(60);
+
 /// What else has to happen beside settling the message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Consequence {
@@ -41,6 +44,10 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         }
         Meaning::Throttled { scope: ThrottleScope::Wider, after } => {
             (Outcome::Throttled { retry_after: after }, Consequence::CloseGate { delay: after })
+        }
+        // A refusal without a code is a gateway's on the way, not RingCentral's: nothing was sent, and it may be over soon.
+        Meaning::Rejected { code: None, scope: RejectScope::Extension | RejectScope::App | RejectScope::Account } => {
+            (Outcome::NotSent { delay: AFTER_GATEWAY }, Nothing)
         }
         Meaning::Rejected { code, scope: RejectScope::Message } => {
             (Outcome::Rejected { code: word(code.as_ref()) }, Nothing)

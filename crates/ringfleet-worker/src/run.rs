@@ -1,6 +1,6 @@
 //! Putting a worker together, running it, and draining it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use ringcentral::Client;
 use ringfleet_store::{SharedStore, WorkerId};
@@ -9,6 +9,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     batcher::Batcher,
+    breaker::Breaker,
     caretaker,
     claimer::Claimer,
     keeper,
@@ -18,9 +19,6 @@ use crate::{
     sessions::Sessions,
     settler::settler,
 };
-
-/// How often lanes are looked at whose credential was refused.
-const CARE_EVERY: Duration = Duration::from_secs(15);
 
 /// How a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +54,8 @@ pub async fn run(
     let in_hand = keeper::InHand::default();
     let settled = Arc::new(Notify::new());
 
+    let app = options.app.clone();
+    let breaker = Arc::new(Breaker::default());
     let (settler, settling) = settler(store.clone(), settled.clone());
     background.spawn(settling);
     let lease = options.lease;
@@ -67,7 +67,7 @@ pub async fn run(
     background.spawn(beginning);
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
-    background.spawn(caretaker::care(store.clone(), credentials.clone(), CARE_EVERY, stop.clone()));
+    background.spawn(caretaker::care(store.clone(), client.clone(), app.clone(), credentials.clone(), stop.clone()));
 
     let concurrency = options.concurrency.max(1) as usize;
     let (out, work) = mpsc::channel(concurrency);
@@ -80,13 +80,16 @@ pub async fn run(
         poll: options.poll,
         settled,
         out,
+        breaker: breaker.clone(),
+        concurrency,
         stop: stop.clone(),
     };
     background.spawn(claimer.run());
 
-    let sessions = Sessions::new(store.clone(), client.clone(), worker.clone(), options.app.clone(), credentials);
+    let sessions = Arc::new(Sessions::new(store.clone(), client.clone(), worker.clone(), app.clone(), credentials));
     let max_attempts = options.max_attempts;
-    let sender = Sender { store, client, sessions, begin, settler, lease, max_attempts, stop: stop.clone() };
+    let sender =
+        Sender { store, client, sessions, begin, settler, lease, max_attempts, app, breaker, stop: stop.clone() };
     let processing = queue::process(worker.as_str(), work, concurrency, Arc::new(sender));
     tokio::pin!(processing);
     let ended = tokio::select! {

@@ -1,6 +1,9 @@
 //! One message from claim to settle.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ringcentral::{Caller, Client, ExtensionId, MessageText, PhoneNumber, SmsRequest, classify};
 use ringfleet_store::{Begin, Gate, Lease, LeaseRef, Outcome, PlanSeen, SharedStore};
@@ -8,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     batcher::Batcher,
+    breaker::Breaker,
     caretaker::CREDENTIAL,
     claimer::Work,
     metrics,
@@ -19,11 +23,13 @@ use crate::{
 pub(crate) struct Sender {
     pub(crate) store: SharedStore,
     pub(crate) client: Client,
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: Arc<Sessions>,
     pub(crate) begin: Batcher<LeaseRef, Begin>,
     pub(crate) settler: Settler,
     pub(crate) lease: Duration,
     pub(crate) max_attempts: u32,
+    pub(crate) app: String,
+    pub(crate) breaker: Arc<Breaker>,
     /// Set when the worker drains: what is not begun goes back.
     pub(crate) stop: CancellationToken,
 }
@@ -43,6 +49,10 @@ impl Sender {
         if self.stop.is_cancelled() {
             return Err(Outcome::Released);
         }
+        if lease.lane.app() != self.app {
+            // Sent by this app's client id, it would spend another lane's quota twice.
+            return Err(Outcome::Parked { reason: format!("app {} is not this worker's", lease.lane.app()) });
+        }
         let extension = ExtensionId::try_new(lease.lane.extension());
         let from = PhoneNumber::try_new(lease.from.expose());
         let to = PhoneNumber::try_new(lease.to.expose());
@@ -51,12 +61,20 @@ impl Sender {
             // Producers check this; a record that says otherwise was made by something else.
             return Err(Outcome::Rejected { code: "malformed-record".to_owned() });
         };
+        let request = SmsRequest { from, to, text, country: None };
+        if let Some(session) = self.sessions.remembered(extension.as_str()) {
+            return Ok((request, extension, session));
+        }
+        // A task of its own: a drain that does not wait for a login must not cut it off half way, with a session at the
+        // provider that nobody knows and the fleet's lock taken.
+        let (sessions, name) = (self.sessions.clone(), extension.as_str().to_owned());
+        let login = tokio::spawn(async move { sessions.get(&name).await });
         let session = tokio::select! {
-            session = self.sessions.get(extension.as_str()) => session,
+            session = login => session.unwrap_or(Err(NoSession::Later { delay: Duration::from_secs(1) })),
             () = self.stop.cancelled() => return Err(Outcome::Released),
         };
         match session {
-            Ok(session) => Ok((SmsRequest { from, to, text, country: None }, extension, session)),
+            Ok(session) => Ok((request, extension, session)),
             Err(NoSession::Dead { reason }) => Err(Outcome::Parked { reason: format!("{CREDENTIAL}{reason}") }),
             Err(NoSession::Later { delay }) => Err(Outcome::NotSent { delay }),
             Err(NoSession::Store(error)) => {
@@ -111,19 +129,40 @@ impl Sender {
                 rc.request_id = error.request_id(), error = error as &dyn std::error::Error, "send failed"
             );
         }
-        let (outcome, consequence) = report(classify(&answer), self.max_attempts);
-        self.follow(extension, session, &outcome, consequence).await;
+        let (mut outcome, consequence) = report(classify(&answer), self.max_attempts);
+        match &outcome {
+            Outcome::Unknown { .. } => self.breaker.unknown(),
+            Outcome::NotSent { .. } => {}
+            _ => self.breaker.known(),
+        }
+        if !matches!(outcome, Outcome::NotSent { .. } | Outcome::Unknown { .. } | Outcome::Parked { .. }) {
+            self.sessions.proven(extension.as_str(), session);
+        }
+        if let Some(reason) = self.follow(extension, session, &outcome, consequence).await {
+            outcome = Outcome::Parked { reason };
+        }
         self.settle(lease, outcome, read_at, seen).await;
     }
 
-    async fn follow(&self, extension: &ExtensionId, session: &Session, outcome: &Outcome, consequence: Consequence) {
+    /// Gives a reason to park the lane instead, when a new session would be refused like this one.
+    async fn follow(
+        &self,
+        extension: &ExtensionId,
+        session: &Session,
+        outcome: &Outcome,
+        consequence: Consequence,
+    ) -> Option<String> {
         if let Outcome::Throttled { .. } = outcome {
             let scope = if let Consequence::CloseGate { .. } = consequence { "wider" } else { "lane" };
             metrics::throttled("medium", scope);
         }
         match consequence {
             Consequence::None => {}
-            Consequence::ForgetSession => self.sessions.refused(extension.as_str(), session),
+            Consequence::ForgetSession => {
+                let reason = self.sessions.refused(extension.as_str(), session)?;
+                tracing::error!(extension.id = extension.as_str(), "fresh sessions are refused; lane parked");
+                return Some(format!("{CREDENTIAL}{reason}"));
+            }
             Consequence::CloseGate { delay } => {
                 tracing::warn!(?delay, "throttled by a limit wider than the extension; the fleet waits");
                 let closed = match self.store.now().await {
@@ -138,6 +177,7 @@ impl Sender {
                 }
             }
         }
+        None
     }
 
     async fn not_sent(&self, lease: &Lease) {

@@ -17,11 +17,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::options::{Credential, Credentials};
 
-/// How long a login may take, and the renewal lock with it.
-const LOGIN_DEADLINE: Duration = Duration::from_secs(20);
+/// After a login that did not work, the messages that waited for it don't each try another.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Sessions refused in a row, none of which was ever good, before the lane is parked.
+const MOST_REFUSED: u32 = 2;
 /// How long a message waits in a worker's hand for a login before it goes back to its lane.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Stands for the extension in the lane of logins that the whole app shares.
+const ALL_EXTENSIONS: &str = "*";
 /// The reason of a lane whose extension nobody here can log in for.
 pub(crate) const NO_CREDENTIAL: &str = "no-credential";
 
@@ -61,10 +65,20 @@ pub(crate) struct Sessions {
     /// How long a token must live yet to be worth using: a whole send and some more.
     needed: Duration,
     known: Mutex<HashMap<String, Session>>,
-    /// The newest generation of each extension that the provider answered with 401.
-    refused: Mutex<HashMap<String, u64>>,
+    trials: Mutex<HashMap<String, Trial>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// How the provider took the sessions of one extension.
+#[derive(Default)]
+struct Trial {
+    /// The newest generation that was answered with 401.
+    refused: u64,
+    /// Generations refused in a row.
+    in_a_row: u32,
+    /// No login before this, after one that failed.
+    quiet_until: Option<Instant>,
 }
 
 impl Sessions {
@@ -84,7 +98,7 @@ impl Sessions {
             credentials,
             needed,
             known: Mutex::default(),
-            refused: Mutex::default(),
+            trials: Mutex::default(),
             turns: Mutex::default(),
         }
     }
@@ -104,42 +118,72 @@ impl Sessions {
         if let Some(session) = self.remembered(extension) {
             return Ok(session);
         }
-        let session = self.fetch(credential).await?;
+        let quiet = lock(&self.trials).get(extension).and_then(|trial| trial.quiet_until);
+        if let Some(delay) = quiet.and_then(|until| until.checked_duration_since(Instant::now())) {
+            return Err(NoSession::Later { delay });
+        }
+        let fetched = self.fetch(credential).await;
+        let mut trials = lock(&self.trials);
+        let trial = trials.entry(extension.to_owned()).or_default();
+        trial.quiet_until = fetched.is_err().then(|| Instant::now() + AFTER_FAILURE);
+        drop(trials);
+        let session = fetched?;
         lock(&self.known).insert(extension.to_owned(), session.clone());
         Ok(session)
     }
 
-    /// The provider answered 401 to this session: it is not used again, here or by what the store gives out.
-    pub(crate) fn refused(&self, extension: &str, session: &Session) {
+    /// The provider took this session.
+    pub(crate) fn proven(&self, extension: &str, session: &Session) {
+        if let Some(trial) = lock(&self.trials).get_mut(extension)
+            && session.generation > trial.refused
+        {
+            trial.in_a_row = 0;
+        }
+    }
+
+    /// The provider answered 401 to this session: it is not used again, here or by what the store gives out. Gives a reason
+    /// to park the lane when the sessions after it would be refused as well, which would make a login loop.
+    pub(crate) fn refused(&self, extension: &str, session: &Session) -> Option<String> {
         let mut known = lock(&self.known);
         if known.get(extension).is_some_and(|newest| newest.generation <= session.generation) {
             known.remove(extension);
         }
-        let mut refused = lock(&self.refused);
-        let newest = refused.entry(extension.to_owned()).or_default();
-        *newest = session.generation.max(*newest);
+        let mut trials = lock(&self.trials);
+        let trial = trials.entry(extension.to_owned()).or_default();
+        if session.generation > trial.refused {
+            trial.refused = session.generation;
+            trial.in_a_row += 1;
+        }
+        if trial.in_a_row <= MOST_REFUSED {
+            return None;
+        }
+        trial.in_a_row = 0;
+        let print = self.credentials.get(extension).map(|credential| fingerprint(&self.client, credential));
+        Some(format!("refused-when-fresh #{}", print.unwrap_or_default()))
     }
 
-    fn remembered(&self, extension: &str) -> Option<Session> {
+    /// The session that needs no asking, if there is one.
+    pub(crate) fn remembered(&self, extension: &str) -> Option<Session> {
         let known = lock(&self.known);
         known.get(extension).filter(|session| session.until > Instant::now()).cloned()
     }
 
     async fn fetch(&self, credential: &Credential) -> Result<Session, NoSession> {
         let extension = credential.extension.as_str();
-        let print = fingerprint(credential);
-        let known_bad = lock(&self.refused).get(extension).copied();
-        let ask = TokenAsk { needed: self.needed, known_bad, credential: &print, lock: LOGIN_DEADLINE };
+        let print = fingerprint(&self.client, credential);
+        let mut known_bad = lock(&self.trials).get(extension).map(|trial| trial.refused);
         let give_up = Instant::now() + PATIENCE;
         loop {
+            let lock = self.login_deadline() + Duration::from_secs(5);
+            let ask = TokenAsk { needed: self.needed, known_bad, credential: &print, lock };
             let lease = self.store.token_lease(extension, &self.worker, ask).await.map_err(NoSession::Store)?;
             match lease {
                 TokenLease::Valid(record) => {
                     if let Some(session) = self.open(&record).await? {
                         return Ok(session);
                     }
-                    // Unreadable: as good as none.
-                    return Err(NoSession::Dead { reason: "session-unreadable".to_owned() });
+                    // Unreadable: as good as none, so it is renewed.
+                    known_bad = Some(record.generation);
                 }
                 TokenLease::Dead { reason } => return Err(NoSession::Dead { reason }),
                 TokenLease::Busy(_) if Instant::now() >= give_up => {
@@ -177,7 +221,8 @@ impl Sessions {
         old: Option<TokenRecord>,
     ) -> Result<Session, NoSession> {
         let extension = credential.extension.as_str();
-        let renewed = self.log_in(credential, old).await;
+        let login = tokio::time::timeout(self.login_deadline(), self.log_in(credential, old));
+        let renewed = login.await.unwrap_or(Err(NoSession::Later { delay: Duration::from_secs(2) }));
         let failed = |dead| async move {
             self.store.token_failed(extension, &self.worker, print, dead).await.map_err(NoSession::Store)
         };
@@ -239,17 +284,57 @@ impl Sessions {
                 let owner = answer.value.owner_id.as_ref();
                 if owner.is_some_and(|owner| owner.as_str() != credential.extension.as_str()) {
                     // SEND-SAFETY: texts of this lane would leave from somebody else's extension.
-                    return Err(NoSession::Dead { reason: "jwt-of-another-extension".to_owned() });
+                    return Err(NoSession::Dead {
+                        reason: format!("jwt-of-another-extension #{}", fingerprint(&self.client, credential)),
+                    });
                 }
                 Ok(answer.value)
             }
             (TokenOutcome::CredentialDead { code } | TokenOutcome::AppDead { code }, _) => Err(NoSession::Dead {
-                reason: format!("{} #{}", crate::outcome::word(code.as_ref()), fingerprint(credential)),
+                reason: format!("{} #{}", crate::outcome::word(code.as_ref()), fingerprint(&self.client, credential)),
             }),
             (TokenOutcome::Throttled { after, .. }, _) => Err(NoSession::Later { delay: after }),
             (TokenOutcome::Granted | TokenOutcome::Transient { .. }, _) => {
                 Err(NoSession::Later { delay: Duration::from_secs(2) })
             }
+        }
+    }
+
+    /// A refresh that fails and a login after it.
+    fn login_deadline(&self) -> Duration {
+        let config = self.client.config();
+        (config.connect_timeout + config.total_timeout) * 2
+    }
+
+    /// Whose budget a login spends. RingCentral documents one per user; a platform announcement says one per app. It begins
+    /// with the user's, and the first 429 of the token endpoint makes it the app's, for the whole fleet and for good.
+    async fn auth_lane(&self, extension: &str) -> Result<LaneId, NoSession> {
+        let lane = |whose| {
+            LaneId::try_new(&self.app, whose, Group::Auth).map_err(|e| NoSession::Dead { reason: e.to_string() })
+        };
+        let shared = lane(ALL_EXTENSIONS)?;
+        let view = self.store.lane(&shared).await.map_err(NoSession::Store)?;
+        if view.parked.is_some() { Ok(shared) } else { lane(extension) }
+    }
+
+    async fn share_auth_budget(&self, throttled: &LaneId, retry_after: Duration) {
+        let Ok(shared) = LaneId::try_new(&self.app, ALL_EXTENSIONS, Group::Auth) else { return };
+        if *throttled == shared {
+            return;
+        }
+        tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
+        let hold = Duration::from_secs(1);
+        let shared_it = async {
+            // "Parked" is how a lane remembers; nothing is queued in this one.
+            self.store.set_parked(&shared, Some("logins share one budget")).await?;
+            if let Acquired::Granted(slot) = self.store.acquire(&shared, hold).await? {
+                let how = Release::Throttled { retry_after };
+                self.store.release(&shared, slot, how, Duration::ZERO, PlanSeen::default()).await?;
+            }
+            Ok::<_, StoreError>(())
+        };
+        if let Err(error) = shared_it.await {
+            crate::metrics::store_error("release", &error);
         }
     }
 
@@ -259,8 +344,7 @@ impl Sessions {
         credential: &Credential,
         call: impl Future<Output = Result<Answer<Token>, CallError>>,
     ) -> Result<Result<Answer<Token>, CallError>, NoSession> {
-        let lane = LaneId::try_new(&self.app, credential.extension.as_str(), Group::Auth)
-            .map_err(|error| NoSession::Dead { reason: error.to_string() })?;
+        let lane = self.auth_lane(credential.extension.as_str()).await?;
         let hold = self.client.config().total_timeout + self.client.config().connect_timeout;
         let slot = match self.store.acquire(&lane, hold).await.map_err(NoSession::Store)? {
             Acquired::Granted(slot) => slot,
@@ -285,14 +369,26 @@ impl Sessions {
                 (how, rate.map(crate::outcome::plan_seen).unwrap_or_default())
             }
         };
-        self.store.release(&lane, slot, how, read_at.elapsed(), seen).await.map_err(NoSession::Store)?;
+        if let Err(error) = self.store.release(&lane, slot, how, read_at.elapsed(), seen).await {
+            // The slot frees itself later than it might; a session that was granted must not be thrown away for that.
+            crate::metrics::store_error("release", &error);
+        }
+        if let Release::Throttled { retry_after } = how {
+            self.share_auth_budget(&lane, retry_after).await;
+        }
         Ok(answer)
     }
 }
 
-/// Names a credential without giving it away: so a dead one stays dead and a changed one does not.
-pub(crate) fn fingerprint(credential: &Credential) -> String {
-    let print = ringfleet_store::Fingerprint::of(&[b"credential", credential.jwt.expose().as_bytes()]);
+/// Names a credential without giving it away: so a dead one stays dead and a changed one does not. The app's own id and
+/// secret belong to it, because a login fails with wrong ones as well.
+pub(crate) fn fingerprint(client: &Client, credential: &Credential) -> String {
+    let config = client.config();
+    let print = ringfleet_store::Fingerprint::of(&[
+        config.client_id.as_str().as_bytes(),
+        config.client_secret.expose().as_bytes(),
+        credential.jwt.expose().as_bytes(),
+    ]);
     print.as_bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -13,6 +13,8 @@ use crate::backoff::Backoff;
 
 /// The most that goes into one call.
 const MOST: usize = 128;
+/// Tries for a single report that the store answers with a refusal rather than not at all; about six seconds.
+const MOST_REFUSALS: u32 = 10;
 
 pub(crate) struct Report {
     pub(crate) lease: LeaseRef,
@@ -56,19 +58,12 @@ pub(crate) fn settler(store: SharedStore, settled: Arc<Notify>) -> (Settler, imp
 
 async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
+    let mut refusals = 0;
     loop {
-        let settlements: Vec<Settlement> = reports
-            .iter()
-            .map(|report| Settlement {
-                lease: report.lease,
-                outcome: report.outcome.clone(),
-                age: report.at.elapsed(),
-                seen: report.seen,
-            })
-            .collect();
+        let settlements: Vec<Settlement> = reports.iter().map(Report::settlement).collect();
         // SEND-SAFETY: repeated with the same tokens until the store answers; settle is idempotent by token, so a reply
         // that was lost does no harm, and a report that was lost would.
-        match store.settle(&settlements).await {
+        let error = match store.settle(&settlements).await {
             Ok(answers) => {
                 for (report, answer) in reports.iter().zip(answers) {
                     crate::metrics::settled(&report.outcome, answer);
@@ -78,20 +73,30 @@ async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
                 }
                 return;
             }
-            Err(error) if error.is_transient() => {
-                crate::metrics::store_error("settle", &error);
-                tokio::time::sleep(backoff.next_delay()).await;
+            Err(error) => error,
+        };
+        crate::metrics::store_error("settle", &error);
+        if !error.is_transient() {
+            if reports.len() > 1 {
+                // One record that can't be settled must not take the others along.
+                for report in reports {
+                    Box::pin(settle_until_taken(store, std::slice::from_ref(report))).await;
+                }
+                return;
             }
-            Err(error) => {
-                // Asking again can't help; the leases end, and what was begun is held for a person.
-                crate::metrics::store_error("settle", &error);
-                tracing::error!(
-                    error = &error as &dyn std::error::Error,
-                    reports = reports.len(),
-                    "reports were refused"
-                );
+            refusals += 1;
+            if refusals >= MOST_REFUSALS {
+                // Its lease ends, and what was begun is held for a person; the reports behind it wait no longer.
+                tracing::error!(error = &error as &dyn std::error::Error, "the store refuses a report");
                 return;
             }
         }
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+impl Report {
+    fn settlement(&self) -> Settlement {
+        Settlement { lease: self.lease, outcome: self.outcome.clone(), age: self.at.elapsed(), seen: self.seen }
     }
 }

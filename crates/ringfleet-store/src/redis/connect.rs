@@ -105,30 +105,50 @@ pub(super) async fn connect(options: &RedisOptions) -> Result<Connection, StoreE
     Ok(Connection::One(link))
 }
 
-/// Refuses a server that would lose or drop what it is trusted with.
-pub(super) async fn check_server(link: &Connection) -> Result<(), StoreError> {
-    let mut info = redis::cmd("INFO");
-    info.arg("server");
-    // In a Cluster INFO would go to every node; the policy is checked below all the same.
+/// Refuses a server that would lose or drop what it is trusted with; in a Cluster each node that was named is asked.
+pub(super) async fn check_servers(options: &RedisOptions, link: &Connection) -> Result<(), StoreError> {
     if let Connection::One(_) = link {
-        let text: String = link.query("INFO", &info).await?;
-        let version = text.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("0").trim();
-        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-        let (major, minor) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-        if (major, minor) < (6, 2) {
-            return Err(unfit(format!("Redis {version} is too old: 6.2 or newer is needed")));
-        }
-        let mut policy = redis::cmd("CONFIG");
-        policy.arg("GET").arg("maxmemory-policy");
-        // A user without the right to CONFIG can't be checked; that is no reason to refuse.
-        if let Ok(answer) = link.query::<Vec<String>>("CONFIG GET", &policy).await
-            && let Some(policy) = answer.get(1)
-            && policy != "noeviction"
-        {
-            return Err(unfit(format!(
-                "Redis evicts keys when it is full (maxmemory-policy {policy}), so messages would vanish: set noeviction"
-            )));
-        }
+        return check_server(link).await;
+    }
+    for url in &options.urls {
+        let node = RedisOptions { urls: vec![url.clone()], cluster: false, ..options.clone() };
+        check_server(&connect(&node).await?).await?;
     }
     Ok(())
+}
+
+async fn check_server(link: &Connection) -> Result<(), StoreError> {
+    let mut info = redis::cmd("INFO");
+    info.arg("server");
+    let text: String = link.query("INFO", &info).await?;
+    let version = text.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("0").trim();
+    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let (major, minor) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if (major, minor) < (6, 2) {
+        return Err(unfit(format!("Redis {version} is too old: 6.2 or newer is needed")));
+    }
+    if let Some(policy) = setting(link, "maxmemory-policy").await
+        && policy != "noeviction"
+    {
+        return Err(unfit(format!(
+            "Redis evicts keys when it is full (maxmemory-policy {policy}), so messages would vanish: set noeviction"
+        )));
+    }
+    if let Some(append_only) = setting(link, "appendonly").await
+        && append_only != "yes"
+    {
+        // SEND-SAFETY: a server that comes back with an old snapshot has forgotten what was sent since.
+        tracing::warn!(
+            "Redis keeps no append-only file (appendonly {append_only}): after its restart messages may be lost, and texts \
+             that went out may go out again; set appendonly yes"
+        );
+    }
+    Ok(())
+}
+
+/// `None` for a user without the right to CONFIG: what can't be asked can't be refused.
+async fn setting(link: &Connection, name: &str) -> Option<String> {
+    let mut get = redis::cmd("CONFIG");
+    get.arg("GET").arg(name);
+    link.query::<Vec<String>>("CONFIG GET", &get).await.ok()?.into_iter().nth(1)
 }

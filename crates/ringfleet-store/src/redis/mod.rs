@@ -53,7 +53,7 @@ impl RedisStore {
     pub async fn connect(options: RedisOptions) -> Result<Self, StoreError> {
         options.check()?;
         let link = connect::connect(&options).await?;
-        connect::check_server(&link).await?;
+        connect::check_servers(&options, &link).await?;
         let heard = Arc::new(Notify::new());
         let store = Self {
             link,

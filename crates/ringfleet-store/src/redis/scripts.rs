@@ -1,6 +1,6 @@
 //! The Lua files, one function each in [`super`], and the one way to call them.
 
-use redis::{FromRedisValue, Script, Value, aio::ConnectionLike};
+use redis::{ErrorKind, FromRedisValue, Script, Value, aio::ConnectionLike};
 
 use crate::store::StoreError;
 
@@ -104,10 +104,11 @@ pub(super) fn store_error(call: &'static str, error: redis::RedisError) -> Store
             reason: format!("Redis answers {code}: check the user and password in the URL, and the user's ACL"),
         },
         Some(code) => StoreError::Refused { call, reason: format!("Redis answers {code}") },
-        None if error.is_io_error() || error.is_timeout() || error.is_connection_dropped() => {
-            StoreError::Unavailable { call, source: Box::new(CodeOnly(error.category().to_owned())) }
+        // A reply of the wrong type is the only fault that another try can't mend.
+        None if matches!(error.kind(), ErrorKind::UnexpectedReturnType) => {
+            StoreError::Unreadable { call, what: error.category().to_owned() }
         }
-        None => StoreError::Refused { call, reason: format!("{} ({:?})", error.category(), error.kind()) },
+        None => StoreError::Unavailable { call, source: Box::new(CodeOnly(error.category().to_owned())) },
     }
 }
 

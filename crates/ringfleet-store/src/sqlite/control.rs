@@ -25,10 +25,6 @@ impl Tx<'_> {
             // Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
             self.exec("UPDATE sessions SET dead = NULL, why = NULL WHERE extension = ?1", [lane.extension()])?;
         }
-        if self.lanes[at].parked.is_none() {
-            // Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
-            self.exec("UPDATE sessions SET dead = NULL, why = NULL WHERE extension = ?1", [lane.extension()])?;
-        }
         self.touch(at);
         self.wake = true;
         Ok(())
@@ -38,15 +34,15 @@ impl Tx<'_> {
         self.wake = true;
         match gate {
             Gate::Open => {
-                self.exec("UPDATE store SET gate_stopped = 0, gate_until = NULL, gate_reason = ''", [])?;
+                // The kill switch only: a penalty of the provider goes on, whatever an operator wishes.
+                self.exec("UPDATE store SET gate_stopped = 0, gate_reason = ''", [])?;
             }
             Gate::Stopped { reason } => {
                 self.exec("UPDATE store SET gate_stopped = 1, gate_reason = ?1", [short(reason)])?;
             }
             Gate::Until { until, reason } => {
-                // A penalty never shortens a longer one and never opens the kill switch.
-                let sql = "UPDATE store SET gate_until = ?1, gate_reason = ?2 \
-                           WHERE gate_stopped = 0 AND coalesce(gate_until, 0) < ?1";
+                // A penalty never shortens a longer one and never opens the kill switch; under it, it is remembered.
+                let sql = "UPDATE store SET gate_until = ?1, gate_why = ?2 WHERE coalesce(gate_until, 0) < ?1";
                 self.exec(sql, params![until, short(reason)])?;
             }
         }

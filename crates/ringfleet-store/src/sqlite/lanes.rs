@@ -87,6 +87,11 @@ impl Lane {
         self.slots.set(token, free_at);
     }
 
+    pub(super) fn retime_slot(&mut self, token: i64, now: Millis, age: Millis) {
+        let free_at = (now + 1).saturating_sub(age).saturating_add(self.hold());
+        self.slots.keep_longer(token, free_at);
+    }
+
     pub(super) fn penalise(&mut self, until: Millis) {
         self.penalty = self.penalty.max(until);
     }

@@ -50,6 +50,8 @@ pub(super) struct Flight {
     pub(super) claim: i64,
     pub(super) used: i64,
     pub(super) lease_until: Millis,
+    /// When it was claimed or, once it is sending, begun.
+    pub(super) since: Millis,
 }
 
 const MESSAGE_BY_ID: &str = "SELECT n, id, lane, state, priority, attempt, recoveries, created, send_at, send_by, \
@@ -88,6 +90,7 @@ fn read_flight(row: &Row<'_>) -> rusqlite::Result<Option<Flight>> {
         claim: row.get(6)?,
         used: row.get(7)?,
         lease_until: row.get(8)?,
+        since: row.get(9)?,
     }))
 }
 
@@ -104,13 +107,13 @@ impl Tx<'_> {
     }
 
     pub(super) fn flight(&self, id: &MessageId) -> Step<Option<Flight>> {
-        let sql = "SELECT id, message, lane, send_by, state, token, claim, used, lease_until FROM flight WHERE id = ?1";
+        let sql = "SELECT id, message, lane, send_by, state, token, claim, used, lease_until, since FROM flight WHERE id = ?1";
         self.row(sql, [id.as_bytes()], read_flight)?.map(|flight| flight.ok_or(UNKNOWN)).transpose()
     }
 
     /// Flights whose lease ended, the longest ended first.
     pub(super) fn ended_flights(&self, limit: u32) -> Step<Vec<Flight>> {
-        let sql = "SELECT id, message, lane, send_by, state, token, claim, used, lease_until FROM flight \
+        let sql = "SELECT id, message, lane, send_by, state, token, claim, used, lease_until, since FROM flight \
                    WHERE lease_until <= ?1 ORDER BY lease_until, id LIMIT ?2";
         self.rows(sql, params![self.now, limit], read_flight)?.into_iter().map(|f| f.ok_or(UNKNOWN)).collect()
     }

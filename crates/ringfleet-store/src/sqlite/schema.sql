@@ -8,9 +8,10 @@ CREATE TABLE store (
     wake         INTEGER NOT NULL,  -- grows when work comes in; other processes watch it
     gate_stopped INTEGER NOT NULL,
     gate_until   INTEGER,
-    gate_reason  TEXT NOT NULL
+    gate_reason  TEXT NOT NULL,  -- of the stop
+    gate_why     TEXT NOT NULL DEFAULT ''  -- of the penalty
 ) STRICT;
-INSERT INTO store VALUES (1, 0, 0, 0, NULL, '');
+INSERT INTO store VALUES (1, 0, 0, 0, NULL, '', '');
 
 CREATE TABLE counters (state INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
 INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0);

@@ -46,6 +46,9 @@ impl Tx<'_> {
         }
         let at = self.lane_at_row(m.lane)?;
         self.touch(at);
+        // It may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
+        let age = millis(settlement.age).saturating_add(self.waited);
+        self.lanes[at].retime_slot(token, self.now, age);
         self.count(State::Held, -1);
         self.decide(at, m, settlement, None).map(Settled::LateEvidence)
     }
@@ -61,7 +64,9 @@ impl Tx<'_> {
             self.lanes[at].time_slot(flight.token, self.now, age);
             self.learn(at, flight, settlement.seen)?;
         }
-        if matches!(settlement.outcome, Outcome::Sent { .. } | Outcome::Rejected { .. }) {
+        // Only an answer to a request that began after the penalty speaks of the time after it.
+        let after_penalty = flight.state == State::Sending && flight.since >= self.lanes[at].penalty;
+        if after_penalty && matches!(settlement.outcome, Outcome::Sent { .. } | Outcome::Rejected { .. }) {
             self.lanes[at].probe = false;
         }
         Ok(())

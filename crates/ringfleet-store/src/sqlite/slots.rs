@@ -48,6 +48,12 @@ impl Slots {
         }
     }
 
+    /// As `set`, but never earlier than it was.
+    pub(super) fn keep_longer(&mut self, token: i64, free_at: Millis) {
+        let known = self.0.iter().find(|(known, _)| *known == token).map_or(0, |(_, at)| *at);
+        self.set(token, free_at.max(known));
+    }
+
     pub(super) fn drop(&mut self, token: i64) {
         self.0.retain(|(known, _)| *known != token);
     }

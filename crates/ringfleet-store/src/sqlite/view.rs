@@ -78,13 +78,13 @@ impl Tx<'_> {
     }
 
     pub(super) fn gate(&mut self) -> Step<Gate> {
-        let sql = "SELECT gate_stopped, gate_until, gate_reason FROM store";
-        let gate = self.row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-        let (stopped, until, reason): (bool, Option<Millis>, String) =
+        let sql = "SELECT gate_stopped, gate_until, gate_reason, gate_why FROM store";
+        let gate = self.row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+        let (stopped, until, reason, why): (bool, Option<Millis>, String, String) =
             gate.ok_or(Fault::Unreadable("the store's own row is missing"))?;
         Ok(match until.filter(|until| *until > self.now) {
             _ if stopped => Gate::Stopped { reason },
-            Some(until) => Gate::Until { until, reason },
+            Some(until) => Gate::Until { until, reason: why },
             None => Gate::Open,
         })
     }

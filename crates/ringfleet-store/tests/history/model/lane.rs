@@ -81,6 +81,15 @@ impl Lane {
         self.slots.push(Slot { of, free_at: Some(now + 1 - age + self.hold()), doubtful: false });
     }
 
+    /// A late report: its request may have arrived after the slot was timed for it.
+    pub(super) fn retime_slot(&mut self, of: Use, now: Millis, age: Millis) {
+        let late = now + 1 - age + self.hold();
+        match self.slots.iter_mut().find(|slot| slot.of == of) {
+            Some(slot) => slot.free_at = slot.free_at.max(Some(late)),
+            None => self.slots.push(Slot { of, free_at: Some(late), doubtful: false }),
+        }
+    }
+
     pub(crate) fn learn_plan(&mut self, now: Millis, seen: PlanSeen) {
         if let Some(limit) = seen.limit.filter(|limit| *limit > 0) {
             self.plan.limit = limit;

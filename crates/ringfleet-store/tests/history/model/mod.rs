@@ -21,6 +21,8 @@ pub(crate) struct Hand {
     /// Which slot of its lane it was, and how many were in use with it.
     nth: u64,
     used: u64,
+    /// When the intent was written.
+    begun: Millis,
 }
 
 pub(crate) struct Message {
@@ -48,7 +50,8 @@ pub(crate) struct Model {
     rules: LaneRules,
     pub(crate) lanes: BTreeMap<LaneId, Lane>,
     pub(crate) messages: BTreeMap<MessageId, Message>,
-    pub(crate) gate: Gate,
+    pub(crate) stopped: Option<String>,
+    pub(crate) penalty: Option<(Millis, String)>,
     pub(crate) accepted: u64,
     pub(crate) pruned: u64,
     /// Messages that were taken out of the middle of a queue.
@@ -72,7 +75,8 @@ impl Model {
             rules,
             lanes: lanes.iter().map(|id| (id.clone(), Lane::new(rules.plan(id.group())))).collect(),
             messages: BTreeMap::new(),
-            gate: Gate::Open,
+            stopped: None,
+            penalty: None,
             accepted: 0,
             pruned: 0,
             left_a_gap: BTreeSet::new(),
@@ -142,11 +146,8 @@ impl Model {
     }
 
     pub(crate) fn gate_opens(&self) -> Option<Millis> {
-        match self.gate {
-            Gate::Open => Some(self.now),
-            Gate::Stopped { .. } => None,
-            Gate::Until { until, .. } => Some(until.max(self.now)),
-        }
+        let penalty = self.penalty.as_ref().map_or(0, |(until, _)| *until);
+        self.stopped.is_none().then_some(penalty.max(self.now))
     }
 
     /// The first instant at which the lane may send, if nothing else happens.
@@ -186,7 +187,7 @@ impl Model {
         let (nth, used) = (lane.taken, lane.used(now) as u64);
         let m = self.message(&lease.id);
         m.state = State::Claimed;
-        m.hand = Some(Hand { token: lease.token, ends, nth, used });
+        m.hand = Some(Hand { token: lease.token, ends, nth, used, begun: 0 });
     }
 
     fn holds(&self, lease: &LeaseRef) -> bool {
@@ -213,10 +214,11 @@ impl Model {
             self.put_back(&lease.id);
             Begin::PutBack
         } else {
-            let ends = self.now + lease_ms;
+            let (begun, ends) = (self.now, self.now + lease_ms);
             let m = self.message(&lease.id);
             m.state = State::Sending;
-            m.hand.as_mut().expect("it is in a hand").ends = ends;
+            let hand = m.hand.as_mut().expect("it is in a hand");
+            (hand.begun, hand.ends) = (begun, ends);
             Begin::Go
         }
     }
@@ -279,11 +281,14 @@ impl Model {
             if begun {
                 lane.learn(&hand, now, s.seen);
             }
-            if matches!(s.outcome, Outcome::Sent { .. } | Outcome::Rejected { .. }) {
+            let after_penalty = begun && hand.begun >= lane.penalty;
+            if after_penalty && matches!(s.outcome, Outcome::Sent { .. } | Outcome::Rejected { .. }) {
                 lane.probing = false;
             }
             Settled::Done(self.decide(s, begun))
         } else if decided && m.state == State::Held && evidence {
+            let (now, age) = (self.now, s.age.as_millis() as Millis);
+            self.lane(&lane).retime_slot(Use::Message(s.lease.token), now, age);
             Settled::LateEvidence(self.decide(s, true))
         } else if decided {
             Settled::Again(m.state)
@@ -345,13 +350,22 @@ impl Model {
     }
 
     pub(crate) fn set_gate(&mut self, gate: &Gate) {
-        let keeps = match (&self.gate, gate) {
-            (Gate::Stopped { .. }, Gate::Until { .. }) => true,
-            (Gate::Until { until: known, .. }, Gate::Until { until, .. }) => known >= until,
-            _ => false,
-        };
-        if !keeps {
-            self.gate = gate.clone();
+        match gate {
+            Gate::Open => self.stopped = None,
+            Gate::Stopped { reason } => self.stopped = Some(reason.clone()),
+            Gate::Until { until, reason } => {
+                if self.penalty.as_ref().is_none_or(|(known, _)| known < until) {
+                    self.penalty = Some((*until, reason.clone()));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        match (&self.stopped, &self.penalty) {
+            (Some(reason), _) => Gate::Stopped { reason: reason.clone() },
+            (None, Some((until, reason))) if *until > self.now => Gate::Until { until: *until, reason: reason.clone() },
+            _ => Gate::Open,
         }
     }
 

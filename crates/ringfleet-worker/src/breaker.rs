@@ -1,0 +1,93 @@
+//! Keeps a provider in trouble from swallowing the backlog: every send that it answers with a time-out or a 5xx ends in
+//! `held`, and a person has to look at each. After a few in a row this worker stops, and then tries with one at a time.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Unknown fates in a row, over all lanes, before the breaker opens. Single ones are everyday life.
+const IN_A_ROW: u32 = 5;
+/// First pause; doubles up to the longest with each canary that fails.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Short, so that the first send after an outage is not far from its end.
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
+
+/// How many messages may be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hands {
+    All,
+    /// One, to see whether the provider is well again.
+    Canary,
+    None,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Breaker(Mutex<Fates>);
+
+#[derive(Debug, Default)]
+struct Fates {
+    unknown_in_a_row: u32,
+    open_until: Option<Instant>,
+    pause: Duration,
+}
+
+impl Breaker {
+    /// An answer that tells what became of the text, good or bad.
+    pub(crate) fn known(&self) {
+        let mut fates = self.lock();
+        if fates.open_until.is_some() {
+            tracing::info!("the provider answers again");
+        }
+        *fates = Fates::default();
+    }
+
+    pub(crate) fn unknown(&self) {
+        let mut fates = self.lock();
+        fates.unknown_in_a_row += 1;
+        // Those still under way when it opened say nothing new.
+        if fates.unknown_in_a_row < IN_A_ROW || fates.open_until.is_some_and(|until| until > Instant::now()) {
+            return;
+        }
+        fates.pause = (fates.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        fates.open_until = Some(Instant::now() + fates.pause);
+        tracing::warn!(pause = ?fates.pause, "the provider's answers tell nothing; this worker pauses, then tries with one");
+    }
+
+    pub(crate) fn hands(&self) -> Hands {
+        match self.lock().open_until {
+            None => Hands::All,
+            Some(until) if until > Instant::now() => Hands::None,
+            Some(_) => Hands::Canary,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Fates> {
+        // Whole at every step, so a panic elsewhere did not break it.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_opens_after_a_row_of_unknown_fates_and_closes_with_the_first_known_one() {
+        let breaker = Breaker::default();
+        for _ in 0..IN_A_ROW - 1 {
+            breaker.unknown();
+        }
+        assert_eq!(breaker.hands(), Hands::All);
+        breaker.known();
+        for _ in 0..IN_A_ROW {
+            assert_eq!(breaker.hands(), Hands::All);
+            breaker.unknown();
+        }
+        assert_eq!(breaker.hands(), Hands::None);
+        breaker.lock().open_until = Some(Instant::now());
+        assert_eq!(breaker.hands(), Hands::Canary);
+        breaker.known();
+        assert_eq!(breaker.hands(), Hands::All);
+    }
+}
