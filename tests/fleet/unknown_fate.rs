@@ -61,3 +61,25 @@ async fn a_429_parks_the_lane_for_its_time_and_costs_no_attempt() {
     // Those that were on the way when the penalty began can't be called back; nothing may follow them.
     assert!(report.http_429 + report.faulted <= 8 + 1, "requests went on inside the penalty: {report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_outage_of_the_provider_does_not_move_the_backlog_to_held() {
+    let mut rig = Rig::start(RigOptions::new(10, Duration::from_secs(2))).await;
+    let rule = serde_json::json!({"match": {}, "fault": {"kind": "error_before", "status": 502}});
+    for extension in 0..10 {
+        rig.enqueue(extension, 60, None).await;
+    }
+    rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+    rig.start_workers(1);
+    // As long as a breaker needs for its first canaries.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    rig.simulator.clear_faults();
+    let over = std::time::Instant::now();
+    ringfleet_testkit::eventually(Duration::from_secs(20), async || rig.simulator.report().accepted > 0).await;
+    assert!(over.elapsed() < Duration::from_secs(5), "the first send came {:?} after the outage", over.elapsed());
+    rig.until_ended(600, Duration::from_secs(60)).await;
+    let held = rig.stats().await.count(State::Held);
+    // Those in hand when it began, and a few canaries.
+    assert!((5..=64 + 8).contains(&held), "{held} of 600 are held");
+    rig.check_promises(600).await;
+}

@@ -87,6 +87,7 @@ behaviours! {
         a_released_message_gives_its_slot_back_at_once
         a_slot_of_a_message_that_was_begun_stays_taken_whatever_is_reported
         a_slot_of_a_lost_worker_frees_a_hold_after_its_lease
+        a_late_report_moves_its_slot_to_the_time_of_its_answer
         the_steady_rate_is_the_whole_plan
     }
     plans {
@@ -105,6 +106,7 @@ behaviours! {
         a_throttled_message_returns_to_the_head_untouched
         a_penalty_ends_by_its_deadline
         after_a_penalty_one_probe_goes_then_all
+        an_answer_from_before_the_penalty_does_not_end_the_probe
         a_penalty_is_never_shortened
         a_message_in_hand_goes_back_when_the_lane_is_in_a_penalty
         a_not_sent_message_returns_to_the_head_and_its_lane_waits
@@ -167,6 +169,7 @@ behaviours! {
         the_kill_switch_stops_claims_and_intents
         a_gate_until_opens_by_itself
         a_penalty_of_the_fleet_never_opens_the_kill_switch
+        opening_the_kill_switch_does_not_end_a_penalty_that_came_under_it
         a_penalty_of_the_fleet_is_never_shortened
         what_is_put_back_keeps_its_slot_free
     }

@@ -41,6 +41,15 @@ pub(crate) async fn after_a_penalty_one_probe_goes_then_all(s: &Subject) {
     assert_eq!(s.claim(20).await.len() as u32, CAP);
 }
 
+pub(crate) async fn an_answer_from_before_the_penalty_does_not_end_the_probe(s: &Subject) {
+    s.fill(&wide(1), 20).await;
+    let (a, b) = (s.claim_and_begin().await, s.claim_and_begin().await);
+    s.settle(a, throttled(1_000)).await;
+    s.settle(b, sent()).await;
+    s.at(1_000);
+    assert_eq!(s.claim(20).await.len(), 1);
+}
+
 pub(crate) async fn a_penalty_is_never_shortened(s: &Subject) {
     s.fill(&wide(1), 3).await;
     let (a, b) = (s.claim_and_begin().await, s.claim_and_begin().await);

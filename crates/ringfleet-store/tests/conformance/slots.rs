@@ -98,5 +98,8 @@ pub(crate) async fn no_slot_is_granted_while_the_gate_is_closed(s: &Subject) {
     s.store.set_gate(&Gate::Stopped { reason: "stop".into() }).await.unwrap();
     assert!(matches!(s.store.acquire(&auth(), HOLD).await.unwrap(), Acquired::Wait(_)));
     s.store.set_gate(&Gate::Open).await.unwrap();
+    // The operator's stop is over, the provider's penalty is not.
+    assert_eq!(s.store.acquire(&auth(), HOLD).await.unwrap(), Acquired::Wait(ms(3_000)));
+    s.at(3_000);
     granted(s, &auth()).await;
 }

@@ -101,6 +101,18 @@ pub(crate) async fn a_penalty_of_the_fleet_never_opens_the_kill_switch(s: &Subje
     assert_eq!(s.claim(5).await.len(), 1);
 }
 
+pub(crate) async fn opening_the_kill_switch_does_not_end_a_penalty_that_came_under_it(s: &Subject) {
+    s.fill(&wide(1), 1).await;
+    let penalty = Gate::Until { until: s.now() + 1_000, reason: "429".into() };
+    s.store.set_gate(&Gate::Stopped { reason: "wrong text".into() }).await.unwrap();
+    s.store.set_gate(&penalty).await.unwrap();
+    s.store.set_gate(&Gate::Open).await.unwrap();
+    assert_eq!(s.store.gate().await.unwrap(), penalty);
+    assert!(s.claim(5).await.is_empty());
+    s.at(1_000);
+    assert_eq!(s.claim(5).await.len(), 1);
+}
+
 pub(crate) async fn a_penalty_of_the_fleet_is_never_shortened(s: &Subject) {
     let long = Gate::Until { until: s.now() + 5_000, reason: "long".into() };
     s.store.set_gate(&long).await.unwrap();

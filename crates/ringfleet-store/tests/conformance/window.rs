@@ -107,6 +107,25 @@ pub(crate) async fn a_slot_of_a_lost_worker_frees_a_hold_after_its_lease(s: &Sub
     assert_eq!(s.claim(10).await.len(), 3);
 }
 
+pub(crate) async fn a_late_report_moves_its_slot_to_the_time_of_its_answer(s: &Subject) {
+    s.fill(&tight(1), 10).await;
+    let leases = s.claim(10).await;
+    for lease in &leases {
+        s.begin(lease.reference()).await;
+    }
+    let end = LEASE.as_millis() as i64;
+    s.at(end);
+    assert_eq!(s.reap().await.unknown, 3);
+    s.at(end + 400);
+    assert_eq!(s.settle(leases[0].reference(), sent()).await, Settled::LateEvidence(State::Sent));
+    s.at(end + TIGHT_HOLD);
+    assert_eq!(s.claim(10).await.len(), 2);
+    s.at(end + 400 + TIGHT_HOLD - 1);
+    assert!(s.claim(10).await.is_empty());
+    s.at(end + 400 + TIGHT_HOLD);
+    assert_eq!(s.claim(10).await.len(), 1);
+}
+
 pub(crate) async fn the_steady_rate_is_the_whole_plan(s: &Subject) {
     s.fill(&tight(1), 30).await;
     let mut bursts = Vec::new();

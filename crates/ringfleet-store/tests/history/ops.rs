@@ -58,6 +58,14 @@ pub(crate) enum Op {
     Cancel {
         which: prop::sample::Index,
     },
+    /// Cancels it and lets its record be forgotten at once, so that its key is free while its place may still stand.
+    Forget {
+        which: prop::sample::Index,
+    },
+    /// A worker claims and dies; its leases are reaped.
+    Die {
+        worker: usize,
+    },
     Step(Step),
     Acquire {
         lane: usize,
@@ -180,33 +188,40 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (prop_oneof![3 => Just(500), 1 => 1..=2u32], prop_oneof![Just(3_600_000), Just(500), Just(1)])
             .prop_map(|(limit, retention_ms)| Op::Reap { limit, retention_ms }),
         1 => worker().prop_map(|worker| Op::Crash { worker }),
-        1 => (0..LANES, any::<bool>()).prop_map(|(lane, on)| Op::Pause { lane, on }),
-        2 => (0..LANES, prop::bool::weighted(0.3)).prop_map(|(lane, on)| Op::Park { lane, on }),
+        1 => (lane(), any::<bool>()).prop_map(|(lane, on)| Op::Pause { lane, on }),
+        2 => (lane(), prop::bool::weighted(0.3)).prop_map(|(lane, on)| Op::Park { lane, on }),
         2 => gate().prop_map(Op::Gate),
         2 => any::<prop::sample::Index>().prop_map(|which| Op::Cancel { which }),
+        2 => any::<prop::sample::Index>().prop_map(|which| Op::Forget { which }),
+        3 => worker().prop_map(|worker| Op::Die { worker }),
         10 => step().prop_map(Op::Step),
-        2 => (0..LANES, 1..3_000i64).prop_map(|(lane, hold_ms)| Op::Acquire { lane, hold_ms }),
+        2 => (lane(), 1..3_000i64).prop_map(|(lane, hold_ms)| Op::Acquire { lane, hold_ms }),
         2 => (any::<prop::sample::Index>(), given(), 0..=1_000i64, seen())
             .prop_map(|(which, how, age_permille, seen)| Op::Release { which, how, age_permille, seen }),
     ]
 }
 
 fn new() -> impl Strategy<Value = New> {
-    let key = prop_oneof![2 => Just(None), 1 => (0..5u8).prop_map(Some)];
+    let key = prop_oneof![Just(None), (0..5u8).prop_map(Some)];
     let priority = prop_oneof![4 => Just(Priority::Normal), 1 => Just(Priority::High), 1 => Just(Priority::Low)];
-    let send_in = prop_oneof![4 => Just(None), 1 => (-500..3_000i64).prop_map(Some)];
-    let expires_in = prop_oneof![4 => Just(None), 1 => (0..3_000i64).prop_map(Some)];
-    (0..LANES, key, prop::bool::weighted(0.15), priority, send_in, expires_in).prop_map(
+    let send_in = prop_oneof![5 => Just(None), 1 => (-500..3_000i64).prop_map(Some)];
+    let expires_in = prop_oneof![6 => Just(None), 1 => (0..3_000i64).prop_map(Some)];
+    (lane(), key, prop::bool::weighted(0.15), priority, send_in, expires_in).prop_map(
         |(lane, key, other, priority, send_in, expires_in)| New {
             // A key mostly comes back with the same lane, as a producer would do it.
-            lane: key.filter(|_| !other).map_or(lane, |key| usize::from(key) % LANES),
+            lane: key.filter(|_| !other).map_or(lane, |key| usize::from(key) / 3),
             key,
             body: u8::from(other),
             priority,
-            send_in: if key.is_some() && !other { None } else { send_in },
-            expires_in: if key.is_some() && !other { None } else { expires_in },
+            send_in,
+            expires_in,
         },
     )
+}
+
+/// The first lane is busier, so that several messages of one lane are in flight together.
+fn lane() -> impl Strategy<Value = usize> {
+    prop_oneof![3 => Just(0), 2 => 0..LANES]
 }
 
 fn pick() -> impl Strategy<Value = Pick> {
@@ -240,9 +255,14 @@ fn ending() -> impl Strategy<Value = Ending> {
 }
 
 fn seen() -> impl Strategy<Value = PlanSeen> {
-    let some = (prop::option::of(1..=5u32), prop::option::of(100..=2_000u32), prop::option::of(0..=4u32));
-    let some = some.prop_map(|(limit, window_ms, remaining)| PlanSeen { limit, window_ms, remaining });
-    prop_oneof![5 => Just(PlanSeen::default()), 1 => some]
+    let any = (prop::option::of(1..=5u32), prop::option::of(100..=2_000u32), prop::option::of(0..=4u32));
+    let any = any.prop_map(|(limit, window_ms, remaining)| PlanSeen { limit, window_ms, remaining });
+    let others = (3..=5u32, 0..=2u32).prop_map(|(limit, remaining)| PlanSeen {
+        limit: Some(limit),
+        window_ms: None,
+        remaining: Some(remaining),
+    });
+    prop_oneof![6 => Just(PlanSeen::default()), 1 => any, 1 => others]
 }
 
 fn gate() -> impl Strategy<Value = GateTurn> {

@@ -109,11 +109,18 @@ impl Run<'_> {
                 };
                 self.set_gate(&gate).await
             }
-            Op::Cancel { .. } if self.ids.is_empty() => Ok(()),
-            Op::Cancel { which } => {
-                let id = *which.get(&self.ids);
-                let answer = self.subject.store.cancel(&id).await.unwrap();
-                same("cancel", answer, self.model.cancel(&id))
+            Op::Cancel { .. } | Op::Forget { .. } if self.ids.is_empty() => Ok(()),
+            Op::Cancel { which } => self.cancel(*which.get(&self.ids)).await,
+            Op::Forget { which } => {
+                self.cancel(*which.get(&self.ids)).await?;
+                self.move_clock(Step::By(1));
+                self.reap(500, 1).await
+            }
+            Op::Die { worker } => {
+                self.claim(*worker, 3, 50).await?;
+                self.hands[*worker].clear();
+                self.move_clock(Step::By(50));
+                self.reap(500, 3_600_000).await
             }
             Op::Step(step) => {
                 self.move_clock(*step);
@@ -125,6 +132,11 @@ impl Run<'_> {
                 self.release(which.index(self.slots.len()), *how, *age_permille, *seen).await
             }
         }
+    }
+
+    async fn cancel(&mut self, id: MessageId) -> Verdict {
+        let answer = self.subject.store.cancel(&id).await.unwrap();
+        same("cancel", answer, self.model.cancel(&id))
     }
 
     fn move_clock(&mut self, step: Step) {
