@@ -1,6 +1,11 @@
 //! An import of any size needs the same memory.
 
-use std::{io::Write, path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use crate::rig::{Rig, RigOptions, peak_memory_kib};
 
@@ -18,7 +23,7 @@ fn write_rows(rig: &Rig, name: &str, rows: u32) -> PathBuf {
 }
 
 /// Imports the file in a process of its own and gives its peak memory in KiB.
-async fn import(rig: &Rig, file: &PathBuf) -> u64 {
+async fn import(rig: &Rig, file: &Path) -> u64 {
     let mut child = rig
         .command(&["import", file.to_str().unwrap(), "--json"])
         .stdout(Stdio::null())

@@ -1,5 +1,7 @@
 //! The guards themselves, against real servers.
 
+#![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
+
 use std::time::Duration;
 
 use redis::{Client, Commands, Connection};

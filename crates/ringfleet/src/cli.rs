@@ -178,7 +178,7 @@ pub(crate) enum FleetCommand {
         #[arg(long, default_value = "stopped by operator")]
         reason: String,
     },
-    /// Opens the kill switch, and ends a fleet-wide penalty
+    /// Opens the kill switch. A penalty that the provider imposed goes on to its end
     Resume,
 }
 
