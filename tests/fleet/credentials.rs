@@ -65,3 +65,42 @@ async fn a_session_that_is_revoked_under_way_is_replaced_and_every_text_goes_out
     assert_eq!((report.accepted, rig.stats().await.count(State::Sent)), (100, 100));
     assert!(report.auth_requests <= 4, "{report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_that_are_refused_although_fresh_park_the_lane_instead_of_logging_in_for_ever() {
+    let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2))).await;
+    let id = rig.accounts[0].extension_id.clone();
+    let rule = serde_json::json!({
+        "match": {"extension": id}, "fault": {"kind": "error_before", "status": 401, "code": "OAU-213"}
+    });
+    rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+    rig.enqueue(0, 20, None).await;
+    rig.enqueue(1, 20, None).await;
+    rig.start_workers(1);
+    let lane = LaneId::try_new("main", &id, Group::Medium).unwrap();
+    eventually(Duration::from_secs(30), async || rig.store.lane(&lane).await.unwrap().parked.is_some()).await;
+    let view = rig.store.lane(&lane).await.unwrap();
+    assert!(view.parked.as_deref().unwrap().starts_with("credential refused-when-fresh"), "{view:?}");
+    rig.until_ended(20, Duration::from_secs(30)).await;
+    let report = rig.check_promises(40).await;
+    assert!(report.auth_requests <= 1 + 4, "{report:?}");
+    eventually(Duration::from_secs(20), async || rig.store.lane(&lane).await.unwrap().in_flight == 0).await;
+    assert_eq!(rig.store.lane(&lane).await.unwrap().waiting, 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_that_are_counted_per_app_share_one_budget_after_the_first_429() {
+    let mut options = RigOptions::new(12, Duration::from_secs(2));
+    options.simulator.auth_per_app = true;
+    let mut rig = Rig::start(options).await;
+    for extension in 0..12 {
+        rig.enqueue(extension, 5, None).await;
+    }
+    rig.start_workers(2);
+    rig.until_ended(60, Duration::from_secs(120)).await;
+    let (stats, report) = (rig.stats().await, rig.simulator.report());
+    assert_eq!((stats.count(State::Sent), report.accepted, report.duplicates), (60, 60, 0), "{report:?}");
+    // Those that were under way when the first came back, and no more.
+    assert!(report.auth_429 <= 12 - 5, "{report:?}");
+    eprintln!("logins {}, refused {}", report.auth_requests, report.auth_429);
+}
