@@ -1,7 +1,7 @@
 //! Whether store and model show the same, and whether a history comes to its end.
 
 use futures::future::join_all;
-use ringfleet_store::{Gate, LaneView, Private, Stats};
+use ringfleet_store::{Gate, LaneView, PlanSeen, Private, Stats};
 
 use crate::{
     harness::Backend,
@@ -71,7 +71,7 @@ impl Run<'_> {
         for _ in 0..END_WITHIN {
             self.reap(500, 365 * 86_400_000).await?;
             self.claim(0, 6, 60_000).await?;
-            self.send_all(0).await?;
+            self.send_all(0, PlanSeen::default()).await?;
             let open = self.model.messages.values().any(|m| m.waits() || m.hand.is_some());
             if !open {
                 self.totals_agree().await?;

@@ -30,9 +30,10 @@ pub(crate) enum Op {
         lease_ms: Millis,
     },
     Settle(Vec<Report>),
-    /// A worker begins and sends all it has.
+    /// A worker begins and sends all it has, and all answers tell the same of the plan.
     SendAll {
         worker: usize,
+        seen: PlanSeen,
     },
     Extend {
         which: Pick,
@@ -183,7 +184,7 @@ fn op() -> impl Strategy<Value = Op> {
         8 => (prop::collection::vec(pick(), 1..=3), lease_ms())
             .prop_map(|(which, lease_ms)| Op::Begin { which, lease_ms }),
         9 => prop::collection::vec(report(), 1..=3).prop_map(Op::Settle),
-        3 => worker().prop_map(|worker| Op::SendAll { worker }),
+        3 => (worker(), seen()).prop_map(|(worker, seen)| Op::SendAll { worker, seen }),
         2 => (pick(), lease_ms()).prop_map(|(which, lease_ms)| Op::Extend { which, lease_ms }),
         4 => (prop_oneof![3 => Just(500), 1 => 1..=2u32], prop_oneof![Just(3_600_000), Just(500), Just(1)])
             .prop_map(|(limit, retention_ms)| Op::Reap { limit, retention_ms }),

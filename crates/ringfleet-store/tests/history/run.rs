@@ -88,7 +88,7 @@ impl Run<'_> {
                 let batch: Vec<_> = reports.iter().filter_map(|report| self.settlement(report)).collect();
                 self.settle(batch).await
             }
-            Op::SendAll { worker } => self.send_all(*worker).await,
+            Op::SendAll { worker, seen } => self.send_all(*worker, *seen).await,
             Op::Extend { which, lease_ms } => {
                 let Some(lease) = self.pick(which) else { return Ok(()) };
                 let kept = self.subject.store.extend(&[lease], ms(*lease_ms)).await.unwrap();
@@ -269,14 +269,14 @@ impl Run<'_> {
         self.model.lane(lane).settle_doubt(now, used);
     }
 
-    pub(crate) async fn send_all(&mut self, worker: usize) -> Verdict {
+    pub(crate) async fn send_all(&mut self, worker: usize, seen: PlanSeen) -> Verdict {
         let hand = self.hands[worker].clone();
         self.begin(&hand, 60_000).await?;
         let report = |lease| Settlement {
             lease,
             outcome: Outcome::Sent { provider_id: format!("p{}", lease.token.0) },
             age: Duration::ZERO,
-            seen: PlanSeen::default(),
+            seen,
         };
         // Only what may be posted is posted and reported.
         let is_ours = |lease: &LeaseRef| {
