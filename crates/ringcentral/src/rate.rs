@@ -192,4 +192,14 @@ mod tests {
             prop_assert!(read.group.is_none_or(|group| group.len() <= 48));
         }
     }
+
+    #[test]
+    fn without_retry_after_the_window_is_waited_for_and_half_a_minute_at_least() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let quiet = |window, retry_after| RateHeaders { window, retry_after, ..RateHeaders::default() }.quiet_for();
+        assert_eq!(quiet(seconds(60), None), Duration::from_secs(60));
+        assert_eq!(quiet(seconds(2), None), Duration::from_secs(30));
+        assert_eq!(quiet(None, None), Duration::from_secs(30));
+        assert_eq!(quiet(seconds(60), seconds(5)), Duration::from_secs(5));
+    }
 }

@@ -162,8 +162,14 @@ mod tests {
         let bare = |word: &str| of(400, &format!(r#"{{"error":"{word}"}}"#), none());
         assert_eq!(bare("invalid_grant"), TokenOutcome::CredentialDead { code: None });
         assert_eq!(bare("invalid_client"), TokenOutcome::AppDead { code: None });
-        assert_eq!(of(401, "", none()), TokenOutcome::CredentialDead { code: None });
-        assert_eq!(of(404, "<html>", none()), TokenOutcome::AppDead { code: None });
+    }
+
+    #[test]
+    fn a_gateway_on_the_way_says_nothing_of_the_credential() {
+        for (http, body) in [(400, ""), (401, ""), (403, "<html>blocked</html>"), (404, "<html>")] {
+            let told = of(http, body, none());
+            assert!(matches!(told, TokenOutcome::Transient { reason: TransientReason::Status(_) }), "{http}: {told:?}");
+        }
     }
 
     #[test]

@@ -13,6 +13,9 @@ const AFTER_NO_CONNECTION: Duration = Duration::from_secs(2);
 /// The lane waits this long after a refusal that is not RingCentral's own.
 const AFTER_GATEWAY: Duration = Duration::from_secs(60);
 
+/// The longest window of a plan that is believed.
+const LONGEST_WINDOW: Duration = Duration::from_secs(3_600);
+
 /// What else has to happen beside settling the message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Consequence {
@@ -73,7 +76,8 @@ pub(crate) fn word(code: Option<&ErrorCode>) -> String {
 pub(crate) fn plan_seen(rate: &RateHeaders) -> PlanSeen {
     PlanSeen {
         limit: rate.limit,
-        window_ms: rate.window.and_then(|window| u32::try_from(window.as_millis()).ok()),
+        // Plans count by the minute; a header that says days would freeze the lane for as long.
+        window_ms: rate.window.filter(|window| *window <= LONGEST_WINDOW).map(|window| window.as_millis() as u32),
         remaining: rate.remaining,
     }
 }

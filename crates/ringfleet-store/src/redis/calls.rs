@@ -126,7 +126,10 @@ impl RedisStore {
             // What other shards gave is kept: the leases exist, and the worker must learn of them.
             let reply = match answer {
                 Err(error) if claim.leases.is_empty() => return Err(error),
-                Err(_) => break,
+                Err(_) => {
+                    claim.next_due = Some(Duration::ZERO);
+                    break;
+                }
                 Ok(reply) => reply,
             };
             let (due, rest) = reply.split_first().ok_or_else(|| unreadable("claim", "an empty answer"))?;

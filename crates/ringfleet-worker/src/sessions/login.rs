@@ -106,7 +106,9 @@ impl Sessions {
                 reason: format!("{} #{}", crate::outcome::word(code.as_ref()), fingerprint(&self.client, credential)),
             }),
             (TokenOutcome::Throttled { after, .. }, _) => Err(NoSession::Later { delay: after }),
-            (TokenOutcome::Granted | TokenOutcome::Transient { .. }, _) => {
+            (TokenOutcome::Granted, Err(_)) => Err(NoSession::Later { delay: Duration::from_secs(2) }),
+            (TokenOutcome::Transient { reason }, _) => {
+                tracing::warn!(extension.id = credential.extension.as_str(), %reason, "no login; it is tried again");
                 Err(NoSession::Later { delay: Duration::from_secs(2) })
             }
         }
