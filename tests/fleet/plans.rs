@@ -49,6 +49,10 @@ async fn somebody_else_spending_the_quota_slows_the_lane_down_but_loses_nothing(
     rig.until_ended(60, Duration::from_secs(60)).await;
     let (stats, report) = (rig.stats().await, rig.simulator.report());
     assert_eq!(stats.total(), 60);
-    assert_eq!((report.distinct, report.duplicates, report.in_penalty), (60, 0, 0), "{report:?}");
+    assert_eq!((report.distinct, report.duplicates), (60, 0), "{report:?}");
+    // The lane learns of the stranger from answers. What was on its way when the stranger took the last place can't be
+    // called back, so a 429 may come for each of them; nothing may follow until the penalty is over.
+    let in_flight = u64::from(rig.rules.in_flight_cap);
+    assert!(report.http_429 <= in_flight, "requests went on inside the penalty: {report:?}");
     rig.drain_workers(Duration::from_secs(20));
 }
