@@ -8,7 +8,7 @@ use ringfleet_testkit::eventually;
 use crate::rig::{Rig, RigOptions, http};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_revoked_jwt_parks_that_extension_only_and_loses_no_message() {
+async fn row_30_a_revoked_jwt_parks_that_extension_only_and_loses_no_message() {
     let mut rig = Rig::start(RigOptions::new(5, Duration::from_secs(2))).await;
     let admin = http();
     let revoked = rig.accounts[2].extension_id.clone();

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use crate::rig::{Rig, RigOptions};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ten_thousand_messages_due_at_one_instant_over_1_000_extensions_do_not_stall_anything() {
+async fn row_33_ten_thousand_messages_due_at_one_instant_over_1_000_extensions_do_not_stall_anything() {
     let mut rig = Rig::start(RigOptions::new(1_000, Duration::from_secs(10))).await;
     // Far enough ahead that all are enqueued and every session is open before.
     let due = jiff::Timestamp::try_from(SystemTime::now() + Duration::from_secs(20)).unwrap();

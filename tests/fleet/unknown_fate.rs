@@ -1,57 +1,197 @@
-//! P4: a send whose fate is unknown is never repeated blindly.
+//! P4: a send whose fate is unknown is never repeated blindly; the provider's message store says what became of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ringfleet_store::State;
+use ringfleet_store::{OnUnknown, State};
 
 use crate::rig::{Rig, RigOptions};
 
-async fn held_after(fault: serde_json::Value, arrived: u64) {
-    let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2))).await;
-    let rule = serde_json::json!({"match": {"extension": rig.accounts[0].extension_id}, "fault": fault, "times": 5});
+fn quick(extensions: u32) -> RigOptions {
+    RigOptions::new(extensions, Duration::from_secs(2)).quick()
+}
+
+/// Adds a fault to the simulator.
+fn fault(rig: &Rig, rule: serde_json::Value) {
     rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+}
+
+/// 40 texts of two extensions, of which the first meets `fault` five times. All must be sent once.
+async fn cleared_up_after(mut options: RigOptions, fault_kind: serde_json::Value, arrived: u64) -> Rig {
+    options.simulator.extensions = 2;
+    let mut rig = Rig::start(options).await;
+    let extension = rig.accounts[0].extension_id.clone();
+    fault(&rig, serde_json::json!({"match": {"extension": extension}, "fault": fault_kind, "times": 5}));
     rig.enqueue(0, 20, None).await;
     rig.enqueue(1, 20, None).await;
     rig.start_workers(2);
     rig.until_ended(40, Duration::from_secs(60)).await;
     let report = rig.check_promises(40).await;
     let stats = rig.stats().await;
-    assert_eq!((stats.count(State::Held), stats.count(State::Sent)), (5, 35), "{stats:?}");
-    assert_eq!(report.accepted, 35 + arrived, "{report:?}");
-    for view in rig.store.list(State::Held, 10).await.unwrap() {
-        assert!(!view.reason.is_empty() && !view.text.expose().is_empty(), "a person has nothing to look at: {view:?}");
+    assert_eq!((stats.count(State::Sent), stats.count(State::Held)), (40, 0), "{stats:?}");
+    assert_eq!((report.accepted, report.requests), (40, 45 - arrived), "{report:?}");
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_12_accepted_but_never_answered_is_found_and_not_sent_again() {
+    cleared_up_after(quick(2), serde_json::json!({"kind": "accept_then_hang"}), 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_26_an_answer_that_drips_in_is_found_and_not_sent_again() {
+    cleared_up_after(quick(2), serde_json::json!({"kind": "drip"}), 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_cut_after_the_request_is_found_and_one_cut_before_is_sent_again() {
+    cleared_up_after(quick(2), serde_json::json!({"kind": "accept_then_reset"}), 5).await;
+    cleared_up_after(quick(2), serde_json::json!({"kind": "reset_before"}), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_5xx_is_found_or_sent_again_as_the_provider_took_it_or_not() {
+    cleared_up_after(quick(2), serde_json::json!({"kind": "error_after_accept", "status": 502}), 5).await;
+    cleared_up_after(quick(2), serde_json::json!({"kind": "error_before", "status": 500}), 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_27_an_accepted_text_with_an_unreadable_answer_is_found() {
+    for kind in ["garbage", "truncated", "huge"] {
+        cleared_up_after(quick(2), serde_json::json!({"kind": kind}), 5).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn accepted_but_never_answered_is_held_and_not_sent_again() {
-    held_after(serde_json::json!({"kind": "accept_then_hang"}), 5).await;
+async fn numbers_without_plus_and_prefixed_texts_are_recognised() {
+    let mut options = quick(2);
+    options.simulator.store_numbers_without_plus = true;
+    options.simulator.text_prefix = Some("Test SMS using a RingCentral Developer account - ".to_owned());
+    cleared_up_after(options, serde_json::json!({"kind": "accept_then_hang"}), 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_cut_after_the_request_is_held_and_not_sent_again() {
-    held_after(serde_json::json!({"kind": "accept_then_reset"}), 5).await;
+async fn a_message_store_that_lags_less_than_the_settle_time_hides_nothing() {
+    let mut options = quick(2);
+    options.settle_time = Duration::from_secs(4);
+    options.simulator.store_lag = Duration::from_secs(3);
+    cleared_up_after(options, serde_json::json!({"kind": "accept_then_hang"}), 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_5xx_is_held_whether_or_not_the_text_went_out() {
-    held_after(serde_json::json!({"kind": "error_after_accept", "status": 502}), 5).await;
-    held_after(serde_json::json!({"kind": "error_before", "status": 500}), 0).await;
+async fn a_text_on_a_later_page_of_a_long_list_is_found() {
+    let mut options = quick(1);
+    options.simulator.limits.medium = 1_000;
+    let mut rig = Rig::start(options).await;
+    // The first text hangs; by the time it is looked up 1,200 others stand before it in the list.
+    fault(
+        &rig,
+        serde_json::json!({"match": {"to": "+15552009999"}, "fault": {"kind": "accept_then_hang"}, "times": 1}),
+    );
+    let extension = rig.accounts[0].extension_id.clone();
+    fault(
+        &rig,
+        serde_json::json!({"match": {"endpoint": "message-store", "extension": extension},
+            "fault": {"kind": "error_before", "status": 503}, "times": 2}),
+    );
+    rig.enqueue_to(0, "+15552009999", "the first").await;
+    rig.enqueue(0, 1_200, None).await;
+    rig.start_workers(1);
+    rig.until_ended(1_201, Duration::from_secs(90)).await;
+    let stats = rig.stats().await;
+    let report = rig.simulator.report();
+    assert_eq!(
+        (stats.count(State::Sent), report.accepted, report.duplicates),
+        (1_201, 1_201, 0),
+        "{stats:?} {report:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_answer_that_cannot_be_read_is_held() {
-    held_after(serde_json::json!({"kind": "garbage"}), 5).await;
+async fn identical_texts_to_one_number_are_counted_one_by_one() {
+    let mut rig = Rig::start(quick(1)).await;
+    fault(&rig, serde_json::json!({"match": {"every_nth": 2}, "fault": {"kind": "accept_then_hang"}, "times": 3}));
+    for _ in 0..6 {
+        rig.enqueue_to(0, "+15552000001", "the same text").await;
+    }
+    rig.start_workers(2);
+    rig.until_ended(6, Duration::from_secs(60)).await;
+    let (stats, report) = (rig.stats().await, rig.simulator.report());
+    assert_eq!((stats.count(State::Sent), report.accepted), (6, 6), "one text a message: {stats:?} {report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_429_parks_the_lane_for_its_time_and_costs_no_attempt() {
+async fn without_the_right_to_read_messages_it_is_held_and_says_why() {
+    let mut rig = Rig::start(quick(1)).await;
+    fault(&rig, serde_json::json!({"match": {}, "fault": {"kind": "accept_then_hang"}, "times": 2}));
+    fault(
+        &rig,
+        serde_json::json!({"match": {"endpoint": "message-store"},
+            "fault": {"kind": "error_before", "status": 403, "code": "CMN-408"}}),
+    );
+    rig.enqueue(0, 10, None).await;
+    rig.start_workers(1);
+    rig.until_ended(10, Duration::from_secs(60)).await;
+    let held = rig.store.list(State::Held, 10).await.unwrap();
+    assert_eq!(held.len(), 2);
+    assert!(held.iter().all(|view| view.reason == "unreadable CMN-408" && !view.text.expose().is_empty()), "{held:?}");
+    rig.check_promises(10).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_policy_an_unknown_fate_is_held_at_once_or_sent_again_at_once() {
+    for (policy, held, accepted) in [(OnUnknown::Hold, 5, 20), (OnUnknown::Resend, 0, 25)] {
+        let mut options = quick(1);
+        options.on_unknown = policy;
+        let mut rig = Rig::start(options).await;
+        fault(
+            &rig,
+            serde_json::json!({"match": {"every_nth": 2}, "fault": {"kind": "error_after_accept", "status": 500},
+            "times": 5}),
+        );
+        rig.enqueue(0, 20, None).await;
+        rig.start_workers(1);
+        rig.until_ended(20, Duration::from_secs(60)).await;
+        let (stats, report) = (rig.stats().await, rig.simulator.report());
+        assert_eq!((stats.count(State::Held), report.accepted), (held, accepted), "{policy:?} {stats:?} {report:?}");
+        for view in rig.store.list(State::Held, 10).await.unwrap() {
+            assert!(
+                view.intent_at.is_some() && !view.text.expose().is_empty(),
+                "a person has nothing to look at: {view:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_send_in_ten_timing_out_after_it_was_accepted_costs_neither_a_text_nor_the_quota() {
+    // Ten windows of 40, five extensions: 2,000 texts. A time-out takes a hundredth of a window of the real thing's share.
+    let mut options = RigOptions::new(5, Duration::from_secs(6)).quick();
+    options.request_timeout = Duration::from_millis(500);
+    let mut rig = Rig::start(options).await;
+    fault(&rig, serde_json::json!({"match": {"fraction": 0.1}, "fault": {"kind": "accept_then_hang"}}));
+    for extension in 0..5 {
+        rig.enqueue(extension, 400, None).await;
+    }
+    rig.start_workers(2);
+    rig.until_ended(2_000, Duration::from_secs(120)).await;
+    let report = rig.check_promises(2_000).await;
+    let stats = rig.stats().await;
+    assert_eq!((stats.count(State::Sent), stats.count(State::Held)), (2_000, 0), "{stats:?}");
+    assert_eq!((report.accepted, report.distinct), (2_000, 2_000), "{report:?}");
+    assert!(report.faulted + report.http_429 < 2_000);
+    // Told, not judged: a loaded machine is slow.
+    eprintln!("quota use: mean {:?}, worst {:?}", report.quota_use_mean, report.quota_use_worst);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_23_a_429_parks_the_lane_for_its_time_and_costs_no_attempt() {
     let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2))).await;
-    let rule = serde_json::json!({
-        "match": {"extension": rig.accounts[0].extension_id},
-        "fault": {"kind": "throttle", "retry_after": 3, "headers": true}, "times": 1
-    });
-    rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+    let extension = rig.accounts[0].extension_id.clone();
+    fault(
+        &rig,
+        serde_json::json!({"match": {"extension": extension},
+            "fault": {"kind": "throttle", "retry_after": 3, "headers": true}, "times": 1}),
+    );
     rig.enqueue(0, 20, None).await;
     rig.enqueue(1, 20, None).await;
     rig.start_workers(1);
@@ -63,23 +203,23 @@ async fn a_429_parks_the_lane_for_its_time_and_costs_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_the_provider_does_not_move_the_backlog_to_held() {
-    let mut rig = Rig::start(RigOptions::new(10, Duration::from_secs(2))).await;
-    let rule = serde_json::json!({"match": {}, "fault": {"kind": "error_before", "status": 502}});
+async fn row_25_a_5xx_storm_opens_the_breaker_and_leaves_the_backlog_alone() {
+    let mut rig = Rig::start(quick(10)).await;
     for extension in 0..10 {
         rig.enqueue(extension, 60, None).await;
     }
-    rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+    fault(&rig, serde_json::json!({"match": {}, "fault": {"kind": "error_before", "status": 502}}));
     rig.start_workers(1);
-    // As long as a breaker needs for its first canaries.
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let storm = rig.simulator.report();
+    // Those in hand when it began, and a canary for each pause of up to four seconds.
+    assert!(storm.requests <= 64 + 12, "the backlog was thrown into the storm: {storm:?}");
     rig.simulator.clear_faults();
-    let over = std::time::Instant::now();
+    let over = Instant::now();
     ringfleet_testkit::eventually(Duration::from_secs(20), async || rig.simulator.report().accepted > 0).await;
-    assert!(over.elapsed() < Duration::from_secs(5), "the first send came {:?} after the outage", over.elapsed());
+    assert!(over.elapsed() < Duration::from_secs(5), "the first send came {:?} after the storm", over.elapsed());
     rig.until_ended(600, Duration::from_secs(60)).await;
-    let held = rig.stats().await.count(State::Held);
-    // Those in hand when it began, and a few canaries.
-    assert!((5..=64 + 8).contains(&held), "{held} of 600 are held");
+    let stats = rig.stats().await;
+    assert_eq!(stats.count(State::Sent), 600, "{stats:?}");
     rig.check_promises(600).await;
 }

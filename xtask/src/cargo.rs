@@ -13,8 +13,14 @@ use crate::{
     tally::{Runner, Tally},
 };
 
-/// The test target whose tests start whole fleets: each wants the machine for itself.
+/// The test target whose tests start whole fleets.
 const FLEET: &str = "fleet";
+/// The one that is a program of its own: see `faults`.
+const FAULTS: &str = "faults";
+
+/// Parts of names of the fleet's tests that measure times, or keep both cores busy.
+const ALONE: [&str; 7] =
+    ["neighbours::", "due_at_once::", "plans::", "crash::", "streaming_import::", "one_send_in_ten", "row_36"];
 
 pub(crate) struct Workspace {
     pub root: PathBuf,
@@ -77,16 +83,30 @@ pub(crate) fn clippy() -> Result<()> {
 pub(crate) fn unit_tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let mut command = test();
     command.args(["--no-fail-fast", "--lib", "--bins", "--examples"]);
-    for name in workspace.tests.iter().filter(|name| *name != FLEET) {
+    for name in workspace.tests.iter().filter(|name| ![FLEET, FAULTS].contains(&name.as_str())) {
         command.args(["--test", name]);
     }
     child::counted(&mut command, Runner::Libtest, tally)?;
     child::counted(test().args(["--no-fail-fast", "--doc"]), Runner::Libtest, tally)
 }
 
-pub(crate) fn fleet_tests(tally: &mut Tally) -> Result<()> {
+/// The fault loop; its own arguments follow.
+pub(crate) fn faults() -> Command {
     let mut command = test();
-    child::counted(command.args(["--test", FLEET, "--", "--test-threads=1"]), Runner::Libtest, tally)
+    command.args(["--quiet", "--test", FAULTS, "--"]);
+    command
+}
+
+/// Those that want the machine for themselves run one at a time; the others wait most of their time, for leases and penalties
+/// to end, and do so together.
+pub(crate) fn fleet_tests(tally: &mut Tally) -> Result<()> {
+    let mut alone = test();
+    alone.args(["--test", FLEET, "--", "--test-threads=1"]).args(ALONE);
+    child::counted(&mut alone, Runner::Libtest, tally)?;
+    let mut together = test();
+    together.args(["--test", FLEET, "--", "--test-threads=4"]);
+    together.args(ALONE.iter().flat_map(|name| ["--skip", *name]));
+    child::counted(&mut together, Runner::Libtest, tally)
 }
 
 #[cfg(test)]

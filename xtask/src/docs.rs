@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 
-use crate::{cargo::cargo, child, files, metrics};
+use crate::{cargo::cargo, child, files, matrix, metrics};
 
 pub(crate) fn check(root: &Path) -> Result<()> {
     // Libraries only: the doc comments of the binary's command line are help texts, and `[set]` is no link there. A link
@@ -14,7 +14,8 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     child::run(doc.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private_intra_doc_links"))?;
     let broken = broken_links(root)?;
     ensure!(broken.is_empty(), "links that lead nowhere:\n  {}", broken.join("\n  "));
-    metrics::check(root)
+    metrics::check(root)?;
+    matrix::check(root)
 }
 
 /// Links from one file of the repository to another that is not there.

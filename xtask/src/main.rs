@@ -1,4 +1,4 @@
-//! Ringfleet's own tasks; `cargo xtask help` tells them. They stand on the standard library and four tools that `test`
+//! Ringfleet's own tasks; `cargo xtask help` tells them. They stand on the standard library and a few tools that `test`
 //! finds or installs, so that one command works on a fresh machine.
 
 #![allow(clippy::print_stdout, reason = "the results of a task are its output")]
@@ -11,7 +11,9 @@ mod demo;
 mod deploy;
 mod dockerfile;
 mod docs;
+mod faults;
 mod files;
+mod matrix;
 mod metrics;
 mod python;
 mod redis;
@@ -50,6 +52,8 @@ enum Command {
     Test(TestOptions),
     /// Formatting, lints and documentation only
     Check,
+    /// Lets everything go wrong at random, and fails on a broken promise with the seed that repeats it
+    Faults(faults::FaultOptions),
 }
 
 #[derive(Args)]
@@ -74,6 +78,13 @@ fn main() -> ExitCode {
             }
             step::run(&steps)
         }
+        Command::Faults(options) => match faults::run(&options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{error:#}");
+                ExitCode::FAILURE
+            }
+        },
         Command::Check => step::run(&[Step::Fmt, Step::Clippy, Step::Docs]),
     }
 }

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::{
     cargo::{self, Workspace},
-    contract, demo, deploy, docs,
+    contract, demo, deploy, docs, faults,
     tally::Tally,
     tools,
 };
@@ -29,6 +29,8 @@ pub(crate) enum Step {
     Unit,
     /// Whole fleets of real processes, one test at a time
     Fleet,
+    /// Thirty runs of the fault loop: kills, freezes, partitions, storms, rollbacks
+    Faults,
     /// RingCentral's own client libraries against the simulator
     Contract,
     /// The demo, over SQLite and over Redis with worker processes
@@ -39,13 +41,14 @@ pub(crate) enum Step {
 
 impl Step {
     /// In the order in which they run: what fails fast and often comes first.
-    pub(crate) const ALL: [Step; 9] = [
+    pub(crate) const ALL: [Step; 10] = [
         Step::Tools,
         Step::Fmt,
         Step::Clippy,
         Step::Docs,
         Step::Unit,
         Step::Fleet,
+        Step::Faults,
         Step::Contract,
         Step::Demo,
         Step::Deploy,
@@ -63,6 +66,7 @@ impl Step {
             Step::Docs => docs::check(&workspace.root),
             Step::Unit => cargo::unit_tests(workspace, tally),
             Step::Fleet => cargo::fleet_tests(tally),
+            Step::Faults => faults::short(tally),
             Step::Contract => contract::test(workspace, tally),
             Step::Demo => demo::run(workspace),
             Step::Deploy => deploy::check(workspace),

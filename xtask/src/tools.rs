@@ -1,6 +1,6 @@
 //! The programs beside Rust that the tests need: found, or installed on Debian and its relatives.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{env, fs, path::PathBuf, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -12,9 +12,11 @@ struct Tool {
     find: fn() -> Result<String>,
     packages: &'static [&'static str],
     remedy: &'static str,
+    /// Whether nothing goes without it. Without any other a few tests fail, and say why.
+    vital: bool,
 }
 
-const TOOLS: [Tool; 3] = [
+const TOOLS: [Tool; 5] = [
     Tool {
         name: "redis-server",
         find: || {
@@ -23,6 +25,7 @@ const TOOLS: [Tool; 3] = [
         },
         packages: &["redis-server"],
         remedy: "install Redis 6.2 or newer (macOS: brew install redis), or name the program with RINGFLEET_REDIS_SERVER",
+        vital: true,
     },
     Tool {
         name: "node with npm",
@@ -32,6 +35,7 @@ const TOOLS: [Tool; 3] = [
         },
         packages: &["nodejs", "npm"],
         remedy: "install Node.js 18 or newer with npm, so that both are on PATH",
+        vital: true,
     },
     Tool {
         name: "python3 with venv and pip",
@@ -44,6 +48,25 @@ const TOOLS: [Tool; 3] = [
         },
         packages: &["python3", "python3-venv", "python3-pip"],
         remedy: "install Python 3.10 or newer with venv and pip, so that python3 is on PATH",
+        vital: true,
+    },
+    Tool {
+        name: "openssl",
+        find: || version(child::command("openssl").arg("version"), (1, 1)),
+        packages: &["openssl"],
+        remedy: "install OpenSSL's command line tool, so that openssl is on PATH",
+        vital: false,
+    },
+    Tool {
+        name: "faketime",
+        find: || {
+            // Its library is what the tests take.
+            ensure!(libfaketime(), "libfaketime.so.1 is not in a directory named faketime of /usr/lib");
+            version(child::command("faketime").arg("--version"), (0, 9))
+        },
+        packages: &["faketime"],
+        remedy: "install the package faketime (Linux only)",
+        vital: false,
     },
 ];
 
@@ -65,8 +88,11 @@ pub(crate) fn provide() -> Result<()> {
         }
     }
     for tool in &TOOLS {
-        let version = (tool.find)().with_context(|| format!("{} is needed: {}", tool.name, tool.remedy))?;
-        println!("{} {version}", tool.name);
+        match (tool.find)().with_context(|| format!("{} is needed: {}", tool.name, tool.remedy)) {
+            Ok(version) => println!("{} {version}", tool.name),
+            Err(error) if tool.vital => return Err(error),
+            Err(error) => println!("some tests will fail: {error:#}"),
+        }
     }
     Ok(())
 }
@@ -108,6 +134,14 @@ pub(crate) fn redis_server() -> Result<PathBuf> {
     places.find(|file| file.is_file()).context("redis-server is not on PATH")
 }
 
+/// The same places as the tests' own guard.
+fn libfaketime() -> bool {
+    let roots = ["/usr/lib", "/usr/lib64", "/lib"].map(PathBuf::from);
+    let below = roots.iter().filter_map(|root| fs::read_dir(root).ok()).flatten().flatten().map(|entry| entry.path());
+    let mut dirs = below.chain(roots.clone());
+    dirs.any(|dir| dir.join("faketime/libfaketime.so.1").is_file())
+}
+
 fn version(command: &mut Command, least: (u32, u32)) -> Result<String> {
     let told = child::output(command)?;
     let (found, text) = parse_version(&told).with_context(|| format!("{:?} holds no version", told.trim()))?;
@@ -136,6 +170,8 @@ mod tests {
             ("v20.20.2\n", (20, 20)),
             ("Python 3.11.7", (3, 11)),
             ("10.8.2", (10, 8)),
+            ("OpenSSL 3.0.19 27 Jan 2026 (Library: OpenSSL 3.0.19 27 Jan 2026)", (3, 0)),
+            ("\nfaketime: Version 0.9.10\nFor usage information please use 'faketime --help'.\n", (0, 9)),
         ] {
             assert_eq!(parse_version(told).map(|(version, _)| version), Some(version), "{told}");
         }

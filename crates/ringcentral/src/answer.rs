@@ -23,7 +23,7 @@ pub struct Answer<T> {
 pub type Cause = Box<dyn Error + Send + Sync>;
 
 /// Why a call yielded no answer. The variant is the evidence for whether the server may have acted:
-/// `Connect` and `Guard` are certain that nothing was sent, `Lost` and `Unreadable` are not.
+/// `Connect`, `Guard` and `Withheld` are certain that nothing was sent, `Lost` and `Unreadable` are not.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     /// The request did not begin.
@@ -52,6 +52,9 @@ pub enum CallError {
         /// How long until the same call would pass.
         wait: Duration,
     },
+    /// The permit of [`send_sms_if`](crate::Client::send_sms_if) was refused when the connection stood; nothing was sent.
+    #[error("text withheld: its time was over when the connection stood")]
+    Withheld,
 }
 
 /// What kept a request from beginning.
@@ -107,7 +110,7 @@ impl CallError {
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Status { status, .. } | Self::Unreadable { status, .. } => Some(*status),
-            Self::Connect { .. } | Self::Lost { .. } | Self::Guard { .. } => None,
+            Self::Connect { .. } | Self::Lost { .. } | Self::Guard { .. } | Self::Withheld => None,
         }
     }
 
@@ -115,7 +118,7 @@ impl CallError {
     pub fn rate(&self) -> Option<&RateHeaders> {
         match self {
             Self::Status { rate, .. } | Self::Unreadable { rate, .. } => Some(rate),
-            Self::Connect { .. } | Self::Lost { .. } | Self::Guard { .. } => None,
+            Self::Connect { .. } | Self::Lost { .. } | Self::Guard { .. } | Self::Withheld => None,
         }
     }
 
@@ -123,7 +126,7 @@ impl CallError {
     pub fn request_id(&self) -> Option<&str> {
         match self {
             Self::Status { request_id, .. } | Self::Unreadable { request_id, .. } => request_id.as_deref(),
-            Self::Connect { .. } | Self::Lost { .. } | Self::Guard { .. } => None,
+            Self::Connect { .. } | Self::Lost { .. } | Self::Guard { .. } | Self::Withheld => None,
         }
     }
 
@@ -131,7 +134,11 @@ impl CallError {
     pub fn provider(&self) -> Option<&ProviderError> {
         match self {
             Self::Status { error, .. } => Some(error),
-            Self::Connect { .. } | Self::Lost { .. } | Self::Unreadable { .. } | Self::Guard { .. } => None,
+            Self::Connect { .. }
+            | Self::Lost { .. }
+            | Self::Unreadable { .. }
+            | Self::Guard { .. }
+            | Self::Withheld => None,
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::answer::{CallError, Cause};
 use crate::config::{ClientConfig, ProxyChoice};
 use crate::guard::{Guard, GuardKey, GuardMode, Wait};
 use crate::ids::ExtensionId;
+use crate::permit::{Always, Permit};
 use crate::plan::UsageGroup;
 use crate::secret::AccessToken;
 use crate::tls;
@@ -82,8 +83,23 @@ impl Client {
         request: RequestBuilder,
         cap: usize,
     ) -> Result<Reply, CallError> {
+        self.exchange_watched(key, request, cap, &Always).await
+    }
+
+    /// [`exchange`](Self::exchange); `permit` learns when the head of the answer is there.
+    pub(crate) async fn exchange_watched(
+        &self,
+        key: &GuardKey,
+        request: RequestBuilder,
+        cap: usize,
+        permit: &dyn Permit,
+    ) -> Result<Reply, CallError> {
         self.admit(key).await?;
-        let reply = transport::exchange(request, cap, |head| self.learn(key, head)).await;
+        let on_head = |head: &Head| {
+            permit.answered();
+            self.learn(key, head);
+        };
+        let reply = transport::exchange(request, cap, on_head).await;
         transport::trace(key, &reply);
         if matches!(reply, Err(CallError::Connect { .. })) {
             // The server counted nothing; a store with the exact window gives its slot back too, and must not be delayed.

@@ -21,6 +21,7 @@ mod calls;
 mod client;
 mod config;
 mod guard;
+mod permit;
 mod plan;
 mod tls;
 mod transport;
@@ -42,7 +43,10 @@ pub use explain::{Explanation, explain};
 pub use guard::{Guard, GuardKey, GuardMode, StateStore, Wait};
 pub use ids::{AccountId, ExtensionId, IdError, ProviderMessageId, ProviderMessageIdError};
 pub use label::Label;
-pub use outcome::{NotSentReason, Outcome, RejectScope, ThrottleScope, UnauthorisedKind, UnknownReason, classify};
+pub use outcome::{
+    NotSentReason, Outcome, RejectScope, ThrottleScope, UnauthorisedKind, UnknownReason, classify, classify_read,
+};
+pub use permit::{Always, Permit};
 pub use phone::{PhoneNumber, PhoneNumberError, WrittenNumber};
 pub use plan::{UsageGroup, UsagePlan, UsagePlans};
 pub use provider_error::{ErrorCode, ErrorShape, ProviderError};

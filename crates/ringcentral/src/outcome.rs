@@ -40,6 +40,9 @@ pub enum NotSentReason {
     /// The guard in this process refused; the same call passes after `wait`.
     #[error("guard refused for {wait:?}")]
     Guard { wait: Duration },
+    /// The sender's own time was over.
+    #[error("withheld")]
+    Withheld,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,11 +93,25 @@ pub fn classify(result: &Result<Answer<SmsSent>, CallError>) -> Outcome {
         Err(CallError::Connect { fault, .. }) => Outcome::NotSent { reason: NotSentReason::Connect(*fault) },
         // SEND-SAFETY: the guard is asked before the request is built.
         Err(CallError::Guard { wait }) => Outcome::NotSent { reason: NotSentReason::Guard { wait: *wait } },
+        // SEND-SAFETY: no byte of the text was given to the connection (see `permit`).
+        Err(CallError::Withheld) => Outcome::NotSent { reason: NotSentReason::Withheld },
         // SEND-SAFETY: the request began, so the provider may have queued the text before its answer was lost.
         Err(CallError::Lost { fault, .. }) => Outcome::Unknown { reason: UnknownReason::Lost(*fault) },
         // SEND-SAFETY: 2xx means queued; that its body can't be read does not unqueue it.
         Err(CallError::Unreadable { fault, .. }) => Outcome::Unknown { reason: UnknownReason::Unreadable(*fault) },
         Err(CallError::Status { status, error, rate, .. }) => by_status(*status, error, rate),
+    }
+}
+
+/// What kept a read from its answer, in the same words: only throttling, refused tokens and refusals matter to a reader.
+pub fn classify_read(error: &CallError) -> Outcome {
+    match error {
+        CallError::Status { status, error, rate, .. } => by_status(*status, error, rate),
+        CallError::Connect { fault, .. } => Outcome::NotSent { reason: NotSentReason::Connect(*fault) },
+        CallError::Guard { wait } => Outcome::NotSent { reason: NotSentReason::Guard { wait: *wait } },
+        CallError::Withheld => Outcome::NotSent { reason: NotSentReason::Withheld },
+        CallError::Lost { fault, .. } => Outcome::Unknown { reason: UnknownReason::Lost(*fault) },
+        CallError::Unreadable { fault, .. } => Outcome::Unknown { reason: UnknownReason::Unreadable(*fault) },
     }
 }
 

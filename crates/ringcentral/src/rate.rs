@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_clamped_and_dated() {
+    fn row_24_retry_after_is_clamped_and_dated() {
         let seconds = |value: &str| retry_after(value, now()).map(|wait| wait.as_secs());
         let cases = [
             ("60", Some(60)),
@@ -173,7 +173,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_retry_after_is_missing_or_within_bounds(value in "[ -~]{0,80}|[0-9]{1,30}", at in -9_999_999_999_i64..99_999_999_999) {
+        fn row_24_any_retry_after_is_missing_or_within_bounds(value in "[ -~]{0,80}|[0-9]{1,30}", at in -9_999_999_999_i64..99_999_999_999) {
             let now = Timestamp::from_second(at).expect("in range");
             if let Some(wait) = retry_after(value.trim(), now) {
                 prop_assert!((MIN_RETRY_AFTER..=MAX_RETRY_AFTER).contains(&wait));

@@ -49,6 +49,10 @@ pub fn classify_token(result: &Result<Answer<Token>, CallError>) -> TokenOutcome
     let transient = |reason| TokenOutcome::Transient { reason };
     match result {
         Ok(_) => TokenOutcome::Granted,
+        // Only a text has a permit.
+        Err(CallError::Withheld) => {
+            TokenOutcome::Transient { reason: TransientReason::Connect(ConnectFault::NotBuilt) }
+        }
         Err(CallError::Guard { wait }) => TokenOutcome::Throttled { after: *wait, scope: ThrottleScope::Lane },
         Err(CallError::Connect { fault, .. }) => transient(TransientReason::Connect(*fault)),
         Err(CallError::Lost { fault, .. }) => transient(TransientReason::Lost(*fault)),

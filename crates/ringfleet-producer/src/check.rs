@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringcentral::{ExtensionId, MessageText, MessageTextError, PhoneNumber, PhoneNumberError};
-use ringfleet_store::{IdempotencyKey, LaneId, NewMessage, Priority, Private};
+use ringfleet_store::{IdempotencyKey, LaneId, NewMessage, OnUnknown, Priority, Private};
 
 use crate::{
     directory::{Found, SenderDirectory},
@@ -13,8 +13,14 @@ use crate::{
 
 const MOST_KEY_BYTES: usize = 200;
 
-/// Judges a draft. A draft without a key stays without one here; `Producer` gives it one before the store sees it.
-pub(crate) fn check(directory: &SenderDirectory, draft: &Draft, now: Timestamp) -> Result<NewMessage, Vec<Refusal>> {
+/// Judges a draft; one that names no policy for an unknown fate gets `or_else`. A draft without a key stays without one
+/// here; `Producer` gives it one before the store sees it.
+pub(crate) fn check(
+    directory: &SenderDirectory,
+    or_else: OnUnknown,
+    draft: &Draft,
+    now: Timestamp,
+) -> Result<NewMessage, Vec<Refusal>> {
     let mut faults = Vec::new();
     let sender = sender(directory, &draft.from, &mut faults);
     let to = recipient(draft, sender.as_ref().map(|(number, _)| number), &mut faults);
@@ -24,19 +30,25 @@ pub(crate) fn check(directory: &SenderDirectory, draft: &Draft, now: Timestamp) 
     let send_by = keep(date(Field::SendBy, &draft.send_by), &mut faults).flatten();
     faults.extend(when::faults(send_at, send_by, now));
     let priority = keep(priority(draft.priority.as_deref()), &mut faults);
+    let on_unknown = keep(draft.on_unknown.as_deref().map_or(Ok(or_else), on_unknown), &mut faults);
     let key = keep(draft.key.as_deref().map(key).transpose(), &mut faults);
 
-    match (sender, to, text, priority, key) {
-        (Some((from, lane)), Some(to), Some(text), Some(priority), Some(key)) if faults.is_empty() => Ok(NewMessage {
-            lane,
-            key,
-            from: Private::new(from.expose()),
-            to: Private::new(to.expose()),
-            text: Private::new(text.expose()),
-            priority,
-            send_at,
-            send_by,
-        }),
+    match (sender, to, text, priority, on_unknown, key) {
+        (Some((from, lane)), Some(to), Some(text), Some(priority), Some(on_unknown), Some(key))
+            if faults.is_empty() =>
+        {
+            Ok(NewMessage {
+                lane,
+                key,
+                from: Private::new(from.expose()),
+                to: Private::new(to.expose()),
+                text: Private::new(text.expose()),
+                priority,
+                on_unknown,
+                send_at,
+                send_by,
+            })
+        }
         _ => Err(faults),
     }
 }
@@ -147,6 +159,17 @@ fn priority(raw: Option<&str>) -> Result<Priority, Refusal> {
             Code::BadPriority,
             "is not a priority",
             "write high, normal or low, or leave it out",
+        )
+    })
+}
+
+fn on_unknown(raw: &str) -> Result<OnUnknown, Refusal> {
+    OnUnknown::parse(&raw.to_ascii_lowercase()).ok_or_else(|| {
+        Refusal::new(
+            Field::OnUnknown,
+            Code::BadOnUnknown,
+            "is not a policy for a send of unknown fate",
+            "write reconcile, hold or resend, or leave it out",
         )
     })
 }

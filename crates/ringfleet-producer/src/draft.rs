@@ -30,6 +30,9 @@ pub struct Draft {
     /// `high`, `normal` or `low`.
     #[serde(default, deserialize_with = "optional_text")]
     pub priority: Option<String>,
+    /// What becomes of it when nobody knows whether it was sent: `reconcile`, `hold` or `resend`.
+    #[serde(default, deserialize_with = "optional_text")]
+    pub on_unknown: Option<String>,
     /// What the producer calls this message, 1 to 200 bytes: the same key with the same content is taken in once.
     #[serde(default, deserialize_with = "optional_text")]
     pub key: Option<String>,
@@ -42,6 +45,7 @@ impl fmt::Debug for Draft {
             .field("send_at", &self.send_at.is_some())
             .field("send_by", &self.send_by.is_some())
             .field("priority", &self.priority.is_some())
+            .field("on_unknown", &self.on_unknown.is_some())
             .field("key", &self.key.is_some())
             .finish_non_exhaustive()
     }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use ringfleet_store::{Enqueued, IdempotencyKey, MAX_BATCH, MessageId, NewMessage, SharedStore, StoreError};
+use ringfleet_store::{Enqueued, IdempotencyKey, MAX_BATCH, MessageId, NewMessage, OnUnknown, SharedStore, StoreError};
 
 use crate::{
     check,
@@ -23,6 +23,7 @@ pub struct Producer {
     store: SharedStore,
     directory: Arc<SenderDirectory>,
     patience: Patience,
+    on_unknown: OnUnknown,
 }
 
 /// The store has the message: from here on it ends in one final state or is visibly waiting.
@@ -76,7 +77,7 @@ enum Stop {
 
 impl Producer {
     pub fn new(store: SharedStore, directory: Arc<SenderDirectory>) -> Self {
-        Self { store, directory, patience: Patience::default() }
+        Self { store, directory, patience: Patience::default(), on_unknown: OnUnknown::default() }
     }
 
     /// How long to go on against a store that does not answer; 15 s unless set.
@@ -85,12 +86,18 @@ impl Producer {
         self
     }
 
+    /// What becomes of a send of unknown fate where the draft does not say; [`OnUnknown::Reconcile`] unless set.
+    pub fn with_on_unknown(mut self, on_unknown: OnUnknown) -> Self {
+        self.on_unknown = on_unknown;
+        self
+    }
+
     /// Judges a draft without touching the store: the message, or everything that is wrong with it.
     ///
     /// # Errors
     /// All faults of the draft, never an empty list.
     pub fn check(&self, draft: &Draft, now: Timestamp) -> Result<NewMessage, Vec<Refusal>> {
-        check::check(&self.directory, draft, now)
+        check::check(&self.directory, self.on_unknown, draft, now)
     }
 
     /// Takes in one message.

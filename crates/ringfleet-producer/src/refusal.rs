@@ -13,6 +13,7 @@ pub enum Field {
     SendAt,
     SendBy,
     Priority,
+    OnUnknown,
     Key,
     /// The message as a whole, or a row of a file.
     Message,
@@ -20,8 +21,16 @@ pub enum Field {
 
 impl Field {
     /// The fields that a message can have, in the order in which they are documented.
-    pub const NAMED: [Field; 7] =
-        [Field::From, Field::To, Field::Text, Field::SendAt, Field::SendBy, Field::Priority, Field::Key];
+    pub const NAMED: [Field; 8] = [
+        Field::From,
+        Field::To,
+        Field::Text,
+        Field::SendAt,
+        Field::SendBy,
+        Field::Priority,
+        Field::OnUnknown,
+        Field::Key,
+    ];
 
     pub fn as_str(self) -> &'static str {
         match self {
@@ -31,6 +40,7 @@ impl Field {
             Field::SendAt => "send_at",
             Field::SendBy => "send_by",
             Field::Priority => "priority",
+            Field::OnUnknown => "on_unknown",
             Field::Key => "key",
             Field::Message => "message",
         }
@@ -69,6 +79,7 @@ pub enum Code {
     SendByPast,
     SendByBeforeSendAt,
     BadPriority,
+    BadOnUnknown,
     BadKey,
     KeyTooLong,
     KeyConflict,
@@ -97,6 +108,7 @@ impl Code {
             Code::SendByPast => "send-by-past",
             Code::SendByBeforeSendAt => "send-by-before-send-at",
             Code::BadPriority => "bad-priority",
+            Code::BadOnUnknown => "bad-on-unknown",
             Code::BadKey => "bad-key",
             Code::KeyTooLong => "key-too-long",
             Code::KeyConflict => "key-conflict",

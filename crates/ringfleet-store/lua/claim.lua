@@ -1,17 +1,47 @@
 -- claim: leases due messages of lanes that may send now, and takes a slot of the window for each.
--- ARGV     3 worker, 4 how many at most (<= 128), 5 lease in ms
+-- ARGV     3 worker, 4 how many at most (<= 128), 5 lease in ms, 6 number of this claim, 7 number of the first one
+--          since whose answers were lost, or '0'
 -- returns  { ms until something may be due ('' = nothing known), then of each lease: id, token, blob }
--- bounded: 256 promotions; at most `n` lanes, and at most 32 dead entries (cancelled, expired) of each a pass.
+-- bounded: 256 promotions; at most `n` lanes, and at most 32 entries that can't go (cancelled, expired, its recipient is
+-- busy) of each a pass.
 
 local worker, want, lease_ms = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local out = { '' }
+local answered = T..':w:'..worker
+incarnation()
+
+if ARGV[7] ~= '0' then
+  -- The same again: what that claim leased and nobody knows of.
+  local number, ids = string.match(redis.call('GET', answered) or '', '^(%d+) (.*)$')
+  -- None of the claims since then can have been answered.
+  if number and tonumber(number) >= tonumber(ARGV[7]) then
+    for at = 1, #ids, 16 do
+      local id = string.sub(ids, at, at + 15)
+      local f, ends = read_flight(id), tonumber(redis.call('ZSCORE', LEASE, id))
+      if f and f.worker == worker and f.state == CLAIMED and ends and ends > now and (#out - 1) / 3 < want then
+        out[#out + 1] = id
+        out[#out + 1] = ms(f.token)
+        out[#out + 1] = redis.call('HGET', M, id)
+      end
+    end
+    if #out > 1 then
+      out[1] = '0'
+      save()
+      return out
+    end
+  end
+end
 
 -- Promote what has become due; in order of due time, then id.
 local due = redis.call('ZRANGEBYSCORE', SCHED, '-inf', now, 'LIMIT', 0, 256)
 for _, id in ipairs(due) do
   redis.call('ZREM', SCHED, id)
-  count(SCHEDULED, -1)
-  local m = read_message(id)
+  local m, junk = read_message(id)
+  if junk then
+    put_aside(id, junk, SCHEDULED)
+  else
+    count(SCHEDULED, -1)
+  end
   if m then
     local L = lane_of(m.lane)
     enqueue_back(L, m)
@@ -27,16 +57,37 @@ end
 local gate = gate_until()
 if gate then
   if gate < IN_USE then out[1] = ms(gate - now) end
+  save()
   return out
+end
+
+-- SEND-SAFETY: see pair_of. A message whose recipient is busy with another one of this sender comes back a second later, by
+-- deadline and not by a call, so that nothing can be forgotten. Those that wait keep their order.
+local function holds_pair(id)
+  if redis.call('HEXISTS', F, id) == 1 then return true end
+  local other = read_message(id)
+  return other and other.state == UNKNOWN
+end
+
+local put_off = 0
+local function busy(m)
+  local held = false
+  for _, id in ipairs(others_of_pair(m)) do held = held or holds_pair(id) end
+  if not held then return false end
+  put_off = put_off + 1
+  redis.call('ZADD', SCHED, now + 999 + put_off, m.id)
+  count(SCHEDULED, 1)
+  return true
 end
 
 -- Takes the lane's next living message, or nil.
 local function pop(L)
   for prio = 0, 2 do
     for _ = 1, 32 do
-      local entry = redis.call('LPOP', queue_of(L, prio))
-      if not entry then break end
-      local m = read_message(string.sub(entry, 1, 16))
+      local entry = redis.pcall('LPOP', queue_of(L, prio))
+      if type(entry) ~= 'string' then break end -- empty, or a key of another kind: see reindex
+      local m, junk = read_message(string.sub(entry, 1, 16))
+      if junk then put_aside(string.sub(entry, 1, 16), junk, READY) end
       -- An entry whose message was cancelled or expired meanwhile is only its shadow.
       -- SEND-SAFETY: a shadow outlives its message; when that comes back under the same key, two entries may name one
       -- message, so one that is in a worker's hand is never handed out again, nor one before its time, nor one that
@@ -46,7 +97,7 @@ local function pop(L)
         count(READY, -1)
         if m.send_by > 0 and now > m.send_by then
           close(m, EXPIRED, 'send-by-passed', '', 0)
-        else
+        elseif not busy(m) then
           return m
         end
       end
@@ -75,6 +126,7 @@ while got < want and #turn > 0 do
       in_flight(L, 1)
       write_flight(m.id, { state = CLAIMED, token = token, since = now, cnt = L.cnt, used = L.used, worker = worker })
       redis.call('ZADD', LEASE, now + lease_ms, m.id)
+      redis.call('HSET', PAIR, pair_of(m), m.id)
       count(CLAIMED, 1)
       out[#out + 1] = m.id
       out[#out + 1] = ms(token)
@@ -86,6 +138,11 @@ while got < want and #turn > 0 do
   turn = again
 end
 save()
+if got > 0 then
+  local ids = {}
+  for at = 2, #out, 3 do ids[#ids + 1] = out[at] end
+  redis.call('SET', answered, ARGV[6] .. ' ' .. table.concat(ids), 'PX', lease_ms)
+end
 
 if got >= want then
   out[1] = '0'

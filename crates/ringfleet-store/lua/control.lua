@@ -1,8 +1,8 @@
 -- control: an operator's hand on a lane, a message or the whole shard.
 -- ARGV     3 what, then
 --          pause lane 0|1 · park lane reason ('' lets it go on) · cancel id
---          gate open · gate stop reason · gate until ms reason
--- returns  pause, park, gate: 1;  cancel: { 1 done | 2 too late | 3 missing, state }
+--          gate open · gate stop reason · gate until ms reason · resolve id resend|sent|cancelled
+-- returns  pause, park, gate: 1;  cancel, resolve: { 1 done | 2 not possible | 3 missing, state }
 
 local what = ARGV[3]
 local answer = 1
@@ -46,11 +46,33 @@ elseif what == 'cancel' then
     if f then
       answer = { 2, f.state }
     else
-      local scheduled = redis.call('ZREM', SCHED, m.id) == 1
-      count(scheduled and SCHEDULED or READY, -1)
-      -- Its entry stays in the queue as a shadow until its turn; taking it out would cost a walk through the list.
+      stop_waiting(m)
       close(m, CANCELLED, 'cancelled', '', 0)
       answer = { 1, CANCELLED }
+    end
+  end
+elseif what == 'resolve' then
+  local m, how = read_message(ARGV[4]), ARGV[5]
+  if not m then
+    answer = { 3, 0 }
+  elseif (m.state ~= HELD and not (m.state == DEAD and how == 'resend')) or (how == 'resend' and m.text == '') then
+    answer = { 2, state_now(m) }
+  else
+    local L, was = lane_of(m.lane), note_of(m)
+    touch(L)
+    redis.call('ZREM', T..':in:'..m.state, m.id)
+    redis.call('ZREM', FIN, m.id)
+    count(m.state, -1)
+    if how == 'resend' then
+      -- SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
+      m.attempt = math.min(m.attempt + 1, 255)
+      m.recov = 0
+      wait_again(L, m, 'resent-by-operator', was.token)
+      answer = { 1, READY }
+    else
+      local state = how == 'sent' and SENT or CANCELLED
+      close(m, state, 'closed-by-operator', '', was.token, was)
+      answer = { 1, state }
     end
   end
 end

@@ -3,63 +3,109 @@
 -- KEYS[1]  the shard's tag, e.g. {rf:0}. Every key below is built from it, so that a script stays inside one
 --          Cluster slot although it finds its lanes only while it runs.
 -- ARGV[1]  '0', or the time in ms that tests set by hand
--- ARGV[2]  the caller's rules: limit,window_ms of heavy, medium, light, auth; then the in-flight cap of a lane
+-- ARGV[2]  the epoch that the caller knows, '|', then its rules: limit,window_ms of heavy, medium, light, auth; then
+--          the in-flight cap of a lane; then how long a worker is waited for after a restart of the store, in ms
 --
 -- Records
---   m     hash  id -> blob: state, priority, attempt, recoveries (1 byte each), created, send_at, send_by (8 each),
---               fingerprint (16), then lane, from, to, note as zero-ended strings, then the text.
+--   m     hash  id -> blob: state, priority, attempt, recoveries, what to do when its fate is unknown (1 byte each),
+--               created, send_at, send_by (8 each), fingerprint (16), then lane, from, to, note as zero-ended strings,
+--               then the text.
 --               A waiting message has state READY; standing in `sched` makes it scheduled, in `f` claimed or sending.
 --   f     hash  id -> in flight: state (1), token, since, claim number, slots in use then (8 each), worker
 --   lease zset  id -> end of its lease           sched zset  id -> time it becomes due
 --   exp   zset  id -> send_by, while waiting     fin   zset  id -> time it ended
 --   ready zset  lane -> first instant at which it may send (see reindex)
 --   due   zset  lane -> when its oldest waiting message became due
---   l:<lane>  hash  pen, pau, par, inf, prb, lim, win, cnt, seen       s:<lane>  zset  slot token -> time it is free
+--   l:<lane>  hash  pen, pau, par, inf, prb, lim, win, cnt, seen, unk, lck  s:<lane>  zset  slot token -> time it is free
 --   q:<lane>:<priority>  list of id (16 bytes) + due (8 bytes)         c  hash  state -> messages
--- A note is code|provider id|time|token.
+--   pair  hash  from NUL to -> id of the message between them that is in flight or of unknown fate; more than one id only
+--               where late evidence told of a second one
+--   unk   zset  lane -> when its unknown messages are looked at next   u:<lane>  zset  id -> since when its fate is unknown
+--   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown ones
+--   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
+--   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
+-- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
+-- message has a note only after its fate was found out: its token is the last whose story is closed.
 
 local T = KEYS[1]
 local SCHEDULED, READY, CLAIMED, SENDING, SENT = 1, 2, 3, 4, 5
-local REJECTED, EXPIRED, CANCELLED, DEAD, HELD = 6, 7, 8, 9, 10
+local REJECTED, EXPIRED, CANCELLED, DEAD, HELD, UNKNOWN = 6, 7, 8, 9, 10, 11
+local RECONCILE, HOLD, RESEND = 0, 1, 2
 local IN_USE = 9000000000000000 -- score of a slot whose request is under way
-local HEAD = '>BBBBI8I8I8c16'
+local HEAD = '>BBBBBI8I8I8c16'
+local MOST_SENDS = 5 -- of one message that is sent again because its policy says so
+local CREDIT_MS = 900000
 local FLIGHT = '>BI8I8I8I8'
 
 local function ms(n) return string.format('%.0f', n) end
 
 local M, F, LEASE, SCHED, EXP = T..':m', T..':f', T..':lease', T..':sched', T..':exp'
 local READYZ, DUE, FIN, COUNTS, SEQ, GATE = T..':ready', T..':due', T..':fin', T..':c', T..':seq', T..':gate'
+local PAIR, UNK, CLOCK = T..':pair', T..':unk', T..':clock'
 
-local now
+-- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.
+local known_epoch, rules_text = string.match(ARGV[2], '^([^|]*)|(.*)$')
+local epoch = redis.call('GET', T..':epoch')
+if epoch ~= known_epoch then
+  return redis.error_reply((epoch and 'EPOCH' or 'NOEPOCH') .. ' this is not the data that the caller began with')
+end
+
+-- The fleet's time never goes back and never stands still: when the server's clock steps back by more than a second,
+-- `off` makes up for it, and is then taken back at a tenth of the time that passes.
+local now, clock
 if ARGV[1] ~= '0' then
   now = tonumber(ARGV[1])
 else
   local t = redis.call('TIME')
-  now = t[1] * 1000 + math.floor(t[2] / 1000)
+  local c = redis.call('HMGET', CLOCK, 'hw', 'off')
+  local high, off = tonumber(c[1]) or 0, tonumber(c[2]) or 0
+  now = t[1] * 1000 + math.floor(t[2] / 1000) + off
+  if now < high - 1000 then
+    off = off + high - now
+    now = high
+    clock = { 'HSET', CLOCK, 'off', ms(off), 'steps', (tonumber(redis.call('HGET', CLOCK, 'steps')) or 0) + 1 }
+  elseif now > high + 1000 then
+    local back = high > 0 and math.min(off, math.floor((now - high) / 10)) or 0
+    now = now - back
+    clock = { 'HSET', CLOCK, 'hw', ms(now) }
+    if back > 0 then
+      clock[5] = 'off'
+      clock[6] = ms(off - back)
+    end
+  end
 end
 
 local rule = {}
-for n in string.gmatch(ARGV[2], '%d+') do rule[#rule + 1] = tonumber(n) end
+for n in string.gmatch(rules_text, '%d+') do rule[#rule + 1] = tonumber(n) end
 local DEFAULT = { heavy = 1, medium = 3, light = 5, auth = 7 }
 local CAP = rule[9]
 
 -- messages ---------------------------------------------------------------------------------------------------------
 
+local function parse(m, blob)
+  local at
+  m.state, m.prio, m.attempt, m.recov, m.policy, m.created, m.send_at, m.send_by, m.fp, at = struct.unpack(HEAD, blob)
+  m.lane, m.from, m.to, m.note, at = struct.unpack('ssss', blob, at)
+  m.text = string.sub(blob, at)
+end
+
+-- Nil for one that is not there; nil and the blob for one that is no message.
 local function read_message(id)
   local blob = redis.call('HGET', M, id)
   if not blob then return nil end
-  local m = { id = id }
-  local at
-  m.state, m.prio, m.attempt, m.recov, m.created, m.send_at, m.send_by, m.fp, at = struct.unpack(HEAD, blob)
-  m.lane, m.from, m.to, m.note, at = struct.unpack('ssss', blob, at)
-  m.text = string.sub(blob, at)
-  m.blob = blob
+  local m = { id = id, blob = blob }
+  if not pcall(parse, m, blob) then return nil, blob end
+  local group = string.match(m.lane, '^[%w_.~*-]+/[%w_.~*-]+/(%l+)$')
+  -- The time tells a record of another format: its fields lie elsewhere.
+  local sound = DEFAULT[group or ''] and m.state >= 1 and m.state <= UNKNOWN and m.prio <= 2 and m.policy <= RESEND
+    and m.created > 0 and m.created < 100000000000000
+  if not sound then return nil, blob end
   return m
 end
 
 local function write_message(m)
   redis.call('HSET', M, m.id,
-    struct.pack(HEAD, m.state, m.prio, m.attempt, m.recov, m.created, m.send_at, m.send_by, m.fp)
+    struct.pack(HEAD, m.state, m.prio, m.attempt, m.recov, m.policy, m.created, m.send_at, m.send_by, m.fp)
     .. struct.pack('ssss', m.lane, m.from, m.to, m.note) .. m.text)
 end
 
@@ -87,12 +133,14 @@ local lanes, touched = {}, {}
 local function lane_of(name)
   local L = lanes[name]
   if L then return L end
-  local v = redis.call('HMGET', T..':l:'..name, 'pen', 'pau', 'par', 'inf', 'prb', 'lim', 'win', 'cnt', 'seen')
+  local v = redis.call('HMGET', T..':l:'..name, 'pen', 'pau', 'par', 'inf', 'prb', 'lim', 'win', 'cnt', 'seen',
+    'unk', 'lck')
   local d = DEFAULT[string.match(name, '[^/]+$')]
   L = {
     name = name, pen = tonumber(v[1]) or 0, paused = v[2] == '1', parked = v[3], inf = tonumber(v[4]) or 0,
     probe = v[5] == '1', lim = tonumber(v[6]) or rule[d], win = tonumber(v[7]) or rule[d + 1],
-    cnt = tonumber(v[8]) or 0, seen = tonumber(v[9]) or 0, slots = T..':s:'..name, set = {},
+    cnt = tonumber(v[8]) or 0, seen = tonumber(v[9]) or 0, unk = tonumber(v[10]) or 0,
+    looked_at = tonumber(v[11]) or 0, slots = T..':s:'..name, set = {},
   }
   lanes[name] = L
   return L
@@ -128,10 +176,18 @@ end
 -- A penalty is followed by one probe alone; full speed comes back with its answer.
 local function cap_of(L) if L.probe then return 1 end return CAP end
 
+-- SEND-SAFETY: a token is made of the time as well as of the one before, so that a store which has lost its last second
+-- never gives a token out twice: a report of the lost second would pass for one of the new lease.
+local seq
+local function next_token()
+  seq = math.max((seq or tonumber(redis.call('GET', SEQ)) or 0) + 1, now * 2048)
+  return seq
+end
+
 -- Takes a slot. It counts as in use until the request is settled, however long that takes.
 local function take_slot(L)
-  local token = redis.call('INCR', SEQ)
-  redis.call('ZADD', L.slots, IN_USE, token)
+  local token = next_token()
+  redis.call('ZADD', L.slots, IN_USE, ms(token))
   -- SEND-SAFETY: (of the plan) an older deadline of the key must not take a slot away that is in use.
   redis.call('PEXPIRE', L.slots, hold_of(L) + 3600000)
   L.cnt = L.cnt + 1
@@ -142,17 +198,17 @@ end
 -- SEND-SAFETY: (of the plan) a slot is free one window after its response was read: the server saw the request no
 -- later than that, so the slot's next request can't be one too many. now + 1 because `now` was rounded down.
 local function time_slot(L, token, age)
-  redis.call('ZADD', L.slots, now + 1 - age + hold_of(L), token)
+  redis.call('ZADD', L.slots, now + 1 - age + hold_of(L), ms(token))
   redis.call('PEXPIRE', L.slots, hold_of(L) + 3600000)
 end
 
 -- A report that comes late may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
 local function retime_slot(L, token, age)
-  redis.call('ZADD', L.slots, 'GT', now + 1 - age + hold_of(L), token)
+  redis.call('ZADD', L.slots, 'GT', now + 1 - age + hold_of(L), ms(token))
 end
 
 -- A request that certainly was never made gives its slot back at once.
-local function drop_slot(L, token) redis.call('ZREM', L.slots, token) end
+local function drop_slot(L, token) redis.call('ZREM', L.slots, ms(token)) end
 
 -- The plan that an answer's headers tell; documented limits lie between 1 and 1,000.
 local function learn_plan(L, limit, window)
@@ -175,8 +231,14 @@ end
 local function reindex(L)
   local oldest
   for prio = 0, 2 do
-    local head = redis.call('LINDEX', queue_of(L, prio), 0)
-    if head then
+    local head = redis.pcall('LINDEX', queue_of(L, prio), 0)
+    -- A key of another kind where the queue should be stops this lane, and no other.
+    if type(head) == 'table' then
+      oldest = nil
+      redis.call('HSET', T..':l:'..L.name, 'par', 'unreadable-queue')
+      redis.call('HSET', T..':junk', 'queue of ' .. L.name, '')
+      break
+    elseif head then
       local due = struct.unpack('>I8', head, 17)
       if not oldest or due < oldest then oldest = due end
     end
@@ -214,6 +276,8 @@ local function save()
   for state, by in pairs(moved) do
     if by ~= 0 then redis.call('HINCRBY', COUNTS, state, by) end
   end
+  if seq then redis.call('SET', SEQ, ms(seq)) end
+  if clock then redis.call(unpack(clock)) end
 end
 
 -- moves ------------------------------------------------------------------------------------------------------------
@@ -230,32 +294,188 @@ local function enqueue_front(L, m)
   count(READY, 1)
 end
 
+-- SEND-SAFETY: of the messages between one sender and one recipient only one is in flight or of unknown fate, so that what
+-- the provider's message store shows can be told apart.
+local function pair_of(m) return m.from .. '\0' .. m.to end
+
+local function others_of_pair(m)
+  local ids, known = {}, redis.call('HGET', PAIR, pair_of(m)) or ''
+  for at = 1, #known, 16 do
+    local id = string.sub(known, at, at + 15)
+    if id ~= m.id then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+local function take_pair(m) redis.call('HSET', PAIR, pair_of(m), table.concat(others_of_pair(m)) .. m.id) end
+
+-- Late evidence may have found a second holder: that one keeps it.
+local function free_pair(m)
+  local others = others_of_pair(m)
+  if #others > 0 then
+    redis.call('HSET', PAIR, pair_of(m), table.concat(others))
+  else
+    redis.call('HDEL', PAIR, pair_of(m))
+  end
+end
+
+-- A record that is no message must not stop the others. It is kept aside for a person, and counts as dead.
+local function put_aside(id, blob, was)
+  redis.call('HSET', T..':junk', id, blob)
+  redis.call('HDEL', M, id)
+  count(was, -1)
+  count(DEAD, 1)
+end
+
 -- Takes a message out of its worker's hand.
 local function leave_flight(L, m, f)
+  free_pair(m)
   redis.call('HDEL', F, m.id)
   redis.call('ZREM', LEASE, m.id)
   count(f.state, -1)
   in_flight(L, -1)
 end
 
-local function close(m, state, code, provider_id, token)
+local function note_of(m)
+  local code, provider_id, at, token, intent, reads = string.match(m.note, '^([^|]*)|([^|]*)|(%d*)|(%d+)|?(%d*)|?(%d*)$')
+  return { code = code or '', provider_id = provider_id or '', token = tonumber(token), at = tonumber(at) or 0,
+    intent = tonumber(intent) or 0, reads = tonumber(reads) or 0 }
+end
+local function token_of(m) return note_of(m).token end
+
+local function write_note(m, code, provider_id, token, intent, reads, at)
+  m.note = code .. '|' .. provider_id .. '|' .. ms(at or now) .. '|' .. ms(token)
+  if intent and intent > 0 then m.note = m.note .. '|' .. ms(intent) .. '|' .. reads end
+end
+
+-- SEND-SAFETY: a text of the provider's message store proves the sending of one message only, so those that were counted
+-- for one are remembered for as long as another's fate may be unknown.
+local function credit(L, provider_id)
+  local key = T..':k:'..L.name
+  redis.call('ZADD', key, now, provider_id)
+  if L.unk == 0 then
+    if L.cnt % 16 == 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', now - CREDIT_MS) end
+    redis.call('PEXPIRE', key, CREDIT_MS)
+  end
+end
+
+-- Ends a message, or gives it to a person. `was` tells of a send whose fate is unknown; otherwise what the note tells stays.
+local function close(m, state, code, provider_id, token, was)
   m.state = state
-  m.note = code .. '|' .. provider_id .. '|' .. string.format('%.0f', now) .. '|' .. string.format('%.0f', token)
+  was = was or note_of(m)
+  write_note(m, code, provider_id, token, was.intent, was.reads)
   if state == SENT then m.text = '' end
   write_message(m)
   if m.send_by > 0 then redis.call('ZREM', EXP, m.id) end
   if state ~= HELD then redis.call('ZADD', FIN, now, m.id) end
   if state == HELD or state == DEAD then redis.call('ZADD', T..':in:'..state, now, m.id) end
   count(state, 1)
+  if state == SENT and provider_id ~= '' then credit(lane_of(m.lane), provider_id) end
 end
 
-local function token_of(note) return tonumber(string.match(note, '|(%d+)$')) end
+-- It waits again, at the head of its lane, and the story of `token` is closed.
+local function wait_again(L, m, code, token)
+  local was = note_of(m)
+  m.state = READY
+  -- The intent stays that of its first send: a text of that which shows up late is found as well.
+  write_note(m, code, '', token, was.intent, 0)
+  write_message(m)
+  if m.send_by > 0 then redis.call('ZADD', EXP, m.send_by, m.id) end
+  enqueue_front(L, m)
+end
+
+-- SEND-SAFETY: nobody knows whether the provider took it. Never back to a queue from here, unless its policy says so.
+-- `intent` is the time before which it certainly was not sent. Returns the state.
+local function fate_unknown(L, m, code, token, intent)
+  local first = note_of(m).intent
+  intent = math.max(first > 0 and math.min(first, intent) or intent, 1)
+  if m.policy == RESEND and m.attempt + 1 < MOST_SENDS then
+    m.attempt = m.attempt + 1
+    wait_again(L, m, 'resent', token)
+    return READY
+  elseif m.policy ~= RECONCILE then
+    close(m, HELD, code, '', token, { intent = intent, reads = 0 })
+    return HELD
+  end
+  m.state = UNKNOWN
+  write_note(m, code, '', token, intent, 0)
+  write_message(m)
+  if m.send_by > 0 then redis.call('ZREM', EXP, m.id) end
+  take_pair(m)
+  redis.call('ZADD', T..':u:'..L.name, now, m.id)
+  redis.call('ZADD', T..':in:'..UNKNOWN, now, m.id)
+  -- A moment later, so that one read serves those that come together; not while somebody reads for the others.
+  local look, soon = tonumber(redis.call('ZSCORE', UNK, L.name)), math.max(now + 500, L.looked_at)
+  if not look or look > soon then redis.call('ZADD', UNK, soon, L.name) end
+  redis.call('PERSIST', T..':k:'..L.name)
+  L.unk = L.unk + 1
+  put(L, 'unk', L.unk)
+  count(UNKNOWN, 1)
+  return UNKNOWN
+end
+
+-- Nobody reads for the lane any more.
+local function unlock(L)
+  L.looked_at = 0
+  put(L, 'lck', 0)
+end
+
+-- Its fate is known, or it is given to a person.
+local function leave_unknown(L, m)
+  free_pair(m)
+  redis.call('ZREM', T..':u:'..L.name, m.id)
+  redis.call('ZREM', T..':in:'..UNKNOWN, m.id)
+  L.unk = L.unk - 1
+  put(L, 'unk', L.unk)
+  count(UNKNOWN, -1)
+  if L.unk <= 0 then
+    unlock(L)
+    redis.call('ZREM', UNK, L.name)
+    redis.call('PEXPIRE', T..':k:'..L.name, CREDIT_MS)
+  end
+end
+
+-- Takes a waiting message out of the schedule, or leaves its entry in the queue as a shadow until its turn; taking that out
+-- would cost a walk through the list.
+local function stop_waiting(m)
+  local scheduled = redis.call('ZREM', SCHED, m.id) == 1
+  count(scheduled and SCHEDULED or READY, -1)
+end
+
+-- Where a message really is: waiting ones are told apart by where they stand.
+local function state_now(m)
+  if m.state ~= READY then return m.state end
+  local f = read_flight(m.id)
+  if f then return f.state end
+  return redis.call('ZSCORE', SCHED, m.id) and SCHEDULED or READY
+end
+
+-- Workers that are there: name -> when last seen, and the incarnation they have told their sends to.
+local WORKERS = T..':workers'
+
+-- Notices that another server, or the same one after a restart, holds the data: its last moments may be lost.
+-- SEND-SAFETY: in the same step the fleet's gate closes, until every worker that was there has told what it has sent (see
+-- watch), or has stayed away for the patience of rule[10]; nothing that a lost moment made ready again is given out before.
+-- Returns how often that has happened.
+local function incarnation()
+  local id = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+  local known = redis.call('HMGET', T..':inc', 'id', 'n')
+  local n = tonumber(known[2]) or 0
+  if known[1] ~= id then
+    -- A time, not a count: a store that has lost the last count would give it out again.
+    n = math.max(n + 1, now)
+    -- Beside a penalty of the provider's, which goes on behind it.
+    redis.call('HSET', GATE, 'lost', ms(now + rule[10]))
+    redis.call('HSET', T..':inc', 'id', id, 'n', n, 'at', ms(now))
+  end
+  return n
+end
 
 -- The gate: nil when open, else the time at which to ask again (IN_USE for a stop without an end).
 local function gate_until()
-  local g = redis.call('HMGET', GATE, 'stop', 'until')
+  local g = redis.call('HMGET', GATE, 'stop', 'until', 'lost')
   if g[1] then return IN_USE end
-  local until_ms = tonumber(g[2])
-  if until_ms and until_ms > now then return until_ms end
+  local until_ms = math.max(tonumber(g[2]) or 0, tonumber(g[3]) or 0)
+  if until_ms > now then return until_ms end
   return nil
 end

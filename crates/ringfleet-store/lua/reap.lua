@@ -1,9 +1,10 @@
 -- reap: looks after what nobody holds any more.
 -- ARGV     3 at most this many of each kind, 4 retention of final records in ms, 5 recoveries before a message is poison
--- returns  { requeued, unknown, poisoned, expired, pruned }
+-- returns  { requeued, unknown, poisoned, expired, pruned, things that can't be read }
 
 local limit, retention, max_recoveries = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local requeued, unknown, poisoned, expired, pruned = 0, 0, 0, 0, 0
+local again = false
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASE, '-inf', now, 'LIMIT', 0, limit)) do
   local m, f = read_message(id), read_flight(id)
@@ -15,9 +16,14 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASE, '-inf', now, 'LIMIT', 0, 
     touch(L)
     leave_flight(L, m, f)
     if f.state == SENDING then
-      -- SEND-SAFETY: its worker died after the intent; the POST may have arrived. Held, not queued.
+      -- SEND-SAFETY: its worker died after the intent; the POST may have arrived.
       time_slot(L, f.token, 0)
-      close(m, HELD, 'worker-lost', '', f.token)
+      local was = m.note ~= '' and note_of(m)
+      if was and was.code == 'sent-before' then
+        close(m, SENT, 'accepted', was.provider_id, was.token)
+      else
+        again = fate_unknown(L, m, 'worker-lost', f.token, f.since) == READY or again
+      end
       unknown = unknown + 1
     else
       -- SEND-SAFETY: no intent, hence no POST, and begin_send refuses the old token from now on.
@@ -43,8 +49,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXP, '-inf', '(' .. ms(now), 'LI
     -- In a worker's hand: begin_send judges it, or settle puts it back and it is looked at again.
     redis.call('ZADD', EXP, now + 1000, id)
   else
-    local scheduled = redis.call('ZREM', SCHED, id) == 1
-    count(scheduled and SCHEDULED or READY, -1)
+    stop_waiting(m)
     close(m, EXPIRED, 'send-by-passed', '', 0)
     expired = expired + 1
   end
@@ -61,5 +66,5 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', FIN, '-inf', now - retention, 'L
   end
 end
 save()
-if requeued > 0 then redis.call('PUBLISH', T..':wake', '') end
-return { requeued, unknown, poisoned, expired, pruned }
+if requeued > 0 or again then redis.call('PUBLISH', T..':wake', '') end
+return { requeued, unknown, poisoned, expired, pruned, redis.call('HLEN', T..':junk') }

@@ -1,7 +1,8 @@
 -- settle: what became of leased messages.
--- ARGV     from 3 on, ten each: id, token, kind, age in ms, text (provider id, code or reason), delay in ms,
---          max attempts, limit, window in ms, remaining (the last three '' when the answer had no such header)
--- returns  of each: what (1 done, 2 again, 3 late evidence, 4 stale, 5 missing), state
+-- ARGV     from 3 on, eleven each: id, token, kind, age in ms, text (provider id, code or reason), delay in ms,
+--          max attempts, limit, window in ms, remaining (the last three '' when the answer had no such header), lane ('' unless
+--          the message may be lost)
+-- returns  of each: what (1 done, 2 again, 3 late evidence, 4 stale, 5 missing, 6 sent twice), state
 -- invariant: idempotent by token.
 
 -- The plan that the answer's headers tell. Answers that arrive out of order are not listened to.
@@ -26,26 +27,99 @@ local function answer(what, state)
   answers[#answers + 1] = state
 end
 
-for i = 3, #ARGV, 10 do
+-- SEND-SAFETY: a message that was lost together with the moment in which it was sent may be handed in again, with the same
+-- key. The record says that it was sent, or held, and stands for any content.
+local function tombstone(id, lane, token, kind, word)
+  if lane == '' or (kind ~= 'sent' and kind ~= 'unknown') then return end
+  local m = {
+    id = id, prio = 1, attempt = 0, recov = 0, policy = HOLD, created = now, send_at = 0, send_by = 0,
+    fp = string.rep('\0', 16), lane = lane, from = '', to = '', note = '', text = '',
+  }
+  if kind == 'sent' then close(m, SENT, 'rolled-back', word, token) else close(m, HELD, 'rolled-back', '', token) end
+end
+
+-- Undoes the end, or the waiting, of a message that certainly was sent under another lease.
+local function take_out(L, m, f)
+  if f then
+    leave_flight(L, m, f)
+    if f.state == CLAIMED then drop_slot(L, f.token) else time_slot(L, f.token, 0) end
+  elseif m.state == READY then
+    stop_waiting(m)
+  elseif m.state == UNKNOWN then
+    leave_unknown(L, m)
+  else
+    redis.call('ZREM', T..':in:'..m.state, m.id)
+    redis.call('ZREM', FIN, m.id)
+    count(m.state, -1)
+  end
+end
+
+-- A report of a lease that ended, and whose story is not closed: the store has lost the moment in which it was, or has put
+-- the message back since. Returns what and state, or nil when it changes nothing.
+local function stale(L, m, f, was, token, kind, age, text)
+  local newer = f and f.state == SENDING and f.token > token
+  if kind == 'sent' then
+    local known = m.state == SENT and was.provider_id or ''
+    if m.state == SENT and (known == text or text == '') then return 2, SENT end
+    retime_slot(L, token, age)
+    if newer or known ~= '' then
+      -- SEND-SAFETY: two texts went out, or are about to. It can't be undone; it is told, never dropped. Whatever becomes of
+      -- the later send, the message is sent.
+      if text ~= '' then credit(L, text) end
+      if newer then
+        write_note(m, 'sent-before', text, token, was and was.intent, was and was.reads)
+        write_message(m)
+      end
+      return 6, newer and SENDING or SENT
+    end
+    -- SEND-SAFETY: it was sent, whatever was believed of it: it must not be sent again. A send of an older token is one that
+    -- was over, and that a store which lost its last moments believes to be under way.
+    take_out(L, m, f)
+    close(m, SENT, 'accepted', text, token)
+    return 3, SENT
+  elseif kind == 'unknown' and not newer and (m.state == READY or m.state == UNKNOWN)
+    and token > (was and was.token or 0) then
+    -- SEND-SAFETY: it may have been sent in a moment that the store has lost.
+    retime_slot(L, token, age)
+    take_out(L, m, f)
+    return 3, fate_unknown(L, m, text, token, now - age - 360000)
+  end
+  return nil
+end
+
+for i = 3, #ARGV, 11 do
   local id, token, kind, age = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3])
   local text, delay, max_attempts = ARGV[i + 4], tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6])
   local m = read_message(id)
   local f = m and read_flight(id)
   local L = m and lane_of(m.lane)
+  local was = m and m.note ~= '' and note_of(m)
   local live = f and f.token == token
-  local late = m and not f and m.state == HELD and token_of(m.note) == token
+  local closed_by_it = was and not f and was.token == token
+  local late = closed_by_it and (m.state == HELD or m.state == UNKNOWN)
+  -- SEND-SAFETY: neither is evidence. Who gives a message back after the intent doesn't say that nothing was sent.
+  local evidence = kind ~= 'unknown' and kind ~= 'released'
+  -- A message without its text can't be sent again, whatever is told of it.
+  if m and m.text == '' and kind ~= 'sent' and kind ~= 'rejected' then evidence = false end
   if not m then
+    tombstone(id, ARGV[i + 10], token, kind, text)
     answer(5, 0)
-  elseif not live and not late then
-    if not f and m.note ~= '' and token_of(m.note) == token then answer(2, m.state) else answer(4, m.state) end
-  elseif late and (kind == 'unknown' or kind == 'released') then
-    -- SEND-SAFETY: neither is evidence. Who gives a message back after the intent doesn't say that nothing was sent.
-    answer(2, HELD)
+  elseif not live and not (late and evidence) then
+    touch(L)
+    local what, state
+    if not closed_by_it or kind == 'sent' then
+      what, state = stale(L, m, f, was, token, kind, age, text)
+    end
+    if what then
+      answer(what, state)
+    else
+      answer(closed_by_it and 2 or 4, state_now(m))
+    end
   else
     touch(L)
     if live then
       leave_flight(L, m, f)
-      if f.state == CLAIMED then
+      if f.state == CLAIMED and (kind == 'not-sent' or kind == 'released' or kind == 'parked') then
         -- No intent, so no POST: the slot was never used.
         drop_slot(L, token)
       else
@@ -59,31 +133,40 @@ for i = 3, #ARGV, 10 do
       end
     else
       retime_slot(L, token, age)
-      redis.call('ZREM', T..':in:'..HELD, id)
-      count(HELD, -1)
+      if m.state == UNKNOWN then
+        leave_unknown(L, m)
+      else
+        redis.call('ZREM', T..':in:'..HELD, id)
+        count(HELD, -1)
+      end
     end
 
     local state
-    if kind == 'sent' then
+    local before = live and was and was.code == 'sent-before'
+    if before and kind ~= 'sent' then
+      close(m, SENT, 'accepted', was.provider_id, was.token)
+      state = SENT
+    elseif kind == 'sent' then
       close(m, SENT, 'accepted', text, token)
       state = SENT
     elseif kind == 'rejected' then
       close(m, REJECTED, text, '', token)
       state = REJECTED
     elseif kind == 'unknown' or (kind == 'released' and live and f.state == SENDING) then
-      -- SEND-SAFETY: the provider may have taken it. It never goes back to a queue from here.
-      close(m, HELD, text, '', token)
-      state = HELD
+      state = fate_unknown(L, m, text, token, f.since)
     elseif kind == 'retry' and m.attempt + 1 >= math.min(max_attempts, 255) then -- a record counts to 255
       m.attempt = m.attempt + 1
       close(m, DEAD, text, '', token)
       state = DEAD
     else
       -- Certainly not sent: it waits again.
-      m.state, m.note = READY, ''
       if kind == 'retry' then m.attempt = m.attempt + 1 end
+      if late then
+        m.state = READY
+        write_note(m, 'not-sent', '', token, was.intent, 0)
+        if m.send_by > 0 then redis.call('ZADD', EXP, m.send_by, id) end
+      end
       if late or kind == 'retry' then write_message(m) end
-      if late and m.send_by > 0 then redis.call('ZADD', EXP, m.send_by, id) end
       if kind == 'retry' and delay > 0 then
         redis.call('ZADD', SCHED, now + delay, id)
         count(SCHEDULED, 1)

@@ -13,7 +13,7 @@ if ARGV[3] == 'acquire' then
   end
   local token = take_slot(L)
   -- Nobody reaps these: the slot frees itself when the request must be over, and a window after that.
-  redis.call('ZADD', L.slots, now + tonumber(ARGV[5]) + hold_of(L), token)
+  redis.call('ZADD', L.slots, now + tonumber(ARGV[5]) + hold_of(L), ms(token))
   save()
   return { token, 0 }
 end

@@ -1,21 +1,17 @@
 -- view: reads, changes nothing.
--- ARGV     3 what, then: message id · list state limit · lane name · lanes limit · stats · gate
+-- ARGV     3 what, then: message id · list state limit · lane name · lanes limit · stats · gate · now
 -- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
 --          stats: { now, lanes ready, lanes waiting, oldest due ('' = none), state, count, ... };  gate: {} = open, or { stop, until, reason }
 
 local what = ARGV[3]
 
-local function state_now(m)
-  if m.state ~= READY then return m.state end
-  local f = read_flight(m.id)
-  if f then return f.state end
-  return redis.call('ZSCORE', SCHED, m.id) and SCHEDULED or READY
-end
-
 local function lane_row(name)
   local L = lane_of(name)
   local waiting = 0
-  for prio = 0, 2 do waiting = waiting + redis.call('LLEN', queue_of(L, prio)) end
+  for prio = 0, 2 do
+    local length = redis.pcall('LLEN', queue_of(L, prio))
+    if type(length) == 'number' then waiting = waiting + length end
+  end
   local used = redis.call('ZCOUNT', L.slots, '(' .. ms(now), '+inf')
   local due = redis.call('ZSCORE', DUE, name)
   return { name, waiting, L.inf, used, L.lim, L.win, L.paused and 1 or 0, L.parked or '',
@@ -42,10 +38,13 @@ elseif what == 'lanes' then
   local out = {}
   for _, name in ipairs(redis.call('ZRANGE', DUE, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
   return out
+elseif what == 'now' then
+  return ms(now)
 elseif what == 'gate' then
-  local g = redis.call('HMGET', GATE, 'stop', 'reason', 'until', 'why')
+  local g = redis.call('HMGET', GATE, 'stop', 'reason', 'until', 'why', 'lost')
   if g[1] then return { g[1], '', g[2] or '' } end
   if not gate_until() then return {} end
+  if (tonumber(g[5]) or 0) > (tonumber(g[3]) or 0) then return { '', g[5], 'store-restarted' } end
   return { '', g[3], g[4] or '' }
 end
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{Lease, LeaseRef, Millis, State},
+    message::{Lease, LeaseRef, Millis, Private, State},
     plan::{Plan, PlanSeen},
 };
 
@@ -56,7 +56,7 @@ pub enum Outcome {
     Sent { provider_id: String },
     /// The provider refused it for good.
     Rejected { code: String },
-    /// Fate unknown: it goes to `held`, never back to the queue.
+    /// Fate unknown: the message's policy says what follows; see [`crate::OnUnknown`].
     Unknown { reason: String },
     /// 429: the message goes back to the head of its lane, its attempt untouched, and the lane waits.
     Throttled { retry_after: Duration },
@@ -86,10 +86,12 @@ pub enum Settled {
     Done(State),
     /// Already settled with this token: the same call again.
     Again(State),
-    /// The lease had ended, but the message was held as unknown: the late report has decided it.
+    /// The lease had ended, or the store had lost it, and the late report has decided the message all the same.
     LateEvidence(State),
     /// The lease had ended and the message went on without it; nothing was changed.
     Stale,
+    /// It was sent under this lease, and under another one it was sent too or is being sent: a text went out twice.
+    SentTwice,
     /// No such message.
     Missing,
 }
@@ -98,7 +100,7 @@ pub enum Settled {
 pub struct Reaped {
     /// Claimed messages of dead workers that are ready again.
     pub requeued: u32,
-    /// Messages whose worker died after the intent: fate unknown, now held.
+    /// Messages whose worker died after the intent: fate unknown.
     pub unknown: u32,
     /// Messages that killed their worker too often, now dead.
     pub poisoned: u32,
@@ -106,6 +108,8 @@ pub struct Reaped {
     pub expired: u32,
     /// Final records older than the retention, removed.
     pub pruned: u32,
+    /// Things in the store that can't be read, all in all: put aside, so that they stop nothing else.
+    pub unreadable: u32,
 }
 
 /// Asks for one slot of a lane for a request that is no message: a login, a read of the message store.
@@ -151,6 +155,111 @@ pub enum Cancelled {
     /// Too late: it is in a worker's hand or ended already.
     TooLate(State),
     Missing,
+}
+
+/// What a worker knows of a send when the store may have lost it: the journal's entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Reassertion {
+    pub settlement: Settlement,
+    pub lane: LaneId,
+}
+
+/// How the store has fared since it was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Incarnation {
+    /// 0 at first; another, greater number each time that another server, or the same one after a restart, holds the data:
+    /// its last moments may be lost.
+    pub restarts: u64,
+    /// Steps back of the server's clock by more than a second; the fleet's time went on.
+    pub clock_steps: u64,
+}
+
+/// Unknown sends of one lane, for one reading of the provider's message store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnknownSends {
+    pub lane: LaneId,
+    pub sends: Vec<UnknownSend>,
+}
+
+/// A send whose fate is unknown, with all that the provider's records can be compared with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct UnknownSend {
+    pub lease: LeaseRef,
+    pub from: Private,
+    pub to: Private,
+    pub text: Private,
+    /// Before this time it had certainly not begun.
+    pub intent_at: Millis,
+    /// Since when its fate is unknown.
+    pub since: Millis,
+}
+
+/// What one complete reading of the provider's message store says of one unknown send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Evidence {
+    pub lease: LeaseRef,
+    pub found: Found,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// The provider's ids of all texts that may be this one; none is a finding too. The store leaves out those that were
+    /// counted for other messages.
+    /// The time, of the store, at which the reading began.
+    Candidates { ids: Vec<String>, read_at: Millis },
+    /// It can't be decided, e.g. because nobody may read the extension's messages: a person must look.
+    Undecidable { reason: String },
+}
+
+/// Texts that may be one message; so many can't be told apart.
+const MOST_CANDIDATES: usize = 500;
+
+impl Found {
+    /// What there is to judge by, or why it can't be judged.
+    pub(crate) fn judged(&self) -> Result<(&[String], Millis), &str> {
+        match self {
+            Found::Candidates { ids, .. } if ids.len() > MOST_CANDIDATES => Err("several-matches"),
+            Found::Candidates { ids, read_at } => Ok((ids, *read_at)),
+            Found::Undecidable { reason } if reason.trim().is_empty() => Err("undecidable"),
+            Found::Undecidable { reason } => Err(reason),
+        }
+    }
+}
+
+/// What the store made of the evidence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Decided {
+    Sent,
+    /// Not found, but too early to be sure.
+    NotYet,
+    /// Proven absent: it waits to be sent again.
+    Again,
+    Held,
+    /// Proven absent, and sent too often already.
+    Dead,
+    /// Decided meanwhile by somebody else.
+    Stale,
+}
+
+/// A person's word on a held message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Resolution {
+    /// It was not sent: it waits again, counted as an attempt. Also revives a dead message.
+    Resend,
+    /// It was sent.
+    Sent,
+    /// It shall not be sent, whether it was or not.
+    Cancelled,
+}
+
+impl Resolution {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Resolution::Resend => "resend",
+            Resolution::Sent => "sent",
+            Resolution::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// The totals that operators watch.

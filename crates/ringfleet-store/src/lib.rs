@@ -23,12 +23,13 @@ mod store;
 
 pub use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Gate, LaneView, Outcome, Reaped, Release, Settled,
-        Settlement, Stats, TokenLease, TokenRecord,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Found, Gate, Incarnation,
+        LaneView, Outcome, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease,
+        TokenRecord, UnknownSend, UnknownSends,
     },
     clock::Clock,
     ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},
-    message::{Lease, LeaseRef, MessageView, Millis, NewMessage, Priority, Private, State},
+    message::{Lease, LeaseRef, MessageView, Millis, NewMessage, OnUnknown, Priority, Private, State},
     plan::{LaneRules, Plan, PlanSeen},
     redis::RedisStore,
     sqlite::SqliteStore,

@@ -32,6 +32,38 @@ impl Priority {
     }
 }
 
+/// What becomes of a send whose fate is unknown: a time-out, a broken connection, a 5xx, a worker that died half way.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Default)]
+pub enum OnUnknown {
+    /// The provider's message store is asked; what it can't decide is held.
+    #[default]
+    Reconcile = 0,
+    /// Held at once, for a person.
+    Hold = 1,
+    /// Sent again at once, and counted. The recipient may get the text twice: a choice, never a default.
+    Resend = 2,
+}
+
+impl OnUnknown {
+    pub const ALL: [OnUnknown; 3] = [OnUnknown::Reconcile, OnUnknown::Hold, OnUnknown::Resend];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnUnknown::Reconcile => "reconcile",
+            OnUnknown::Hold => "hold",
+            OnUnknown::Resend => "resend",
+        }
+    }
+
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.as_str() == word)
+    }
+
+    pub(crate) fn from_code(code: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| *policy as u8 == code)
+    }
+}
+
 /// Where a message is in its life (DESIGN: scheduled → ready → claimed → sending → sent, or one of the other ends).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum State {
@@ -53,12 +85,14 @@ pub enum State {
     Cancelled = 8,
     /// Gave up after too many attempts or recoveries.
     Dead = 9,
-    /// Nobody knows whether it was sent: a person, or the reconciler, must look.
+    /// Nobody knows whether it was sent, and the provider can't tell: a person must look.
     Held = 10,
+    /// Nobody knows whether it was sent; the provider's message store is being asked.
+    Unknown = 11,
 }
 
 impl State {
-    pub const ALL: [State; 10] = [
+    pub const ALL: [State; 11] = [
         State::Scheduled,
         State::Ready,
         State::Claimed,
@@ -69,6 +103,7 @@ impl State {
         State::Cancelled,
         State::Dead,
         State::Held,
+        State::Unknown,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -83,6 +118,7 @@ impl State {
             State::Cancelled => "cancelled",
             State::Dead => "dead",
             State::Held => "held",
+            State::Unknown => "unknown",
         }
     }
 
@@ -125,6 +161,7 @@ pub struct NewMessage {
     pub to: Private,
     pub text: Private,
     pub priority: Priority,
+    pub on_unknown: OnUnknown,
     /// Not before this time; in the past or `None` means now.
     pub send_at: Option<Millis>,
     /// Not after this time: the message expires instead.
@@ -132,7 +169,7 @@ pub struct NewMessage {
 }
 
 impl NewMessage {
-    /// What makes two requests with one key the same request. Priority is left out: raising it is not another text.
+    /// What makes two requests with one key the same request. Priority and policy are left out: they make no other text.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(&[
             self.lane.as_str().as_bytes(),
@@ -193,10 +230,16 @@ pub struct MessageView {
     pub created_at: Millis,
     pub send_at: Option<Millis>,
     pub send_by: Option<Millis>,
-    /// Why it is in this state: a provider code or one of ours, such as `worker-lost`. Empty while waiting.
+    pub on_unknown: OnUnknown,
+    /// Why it is in this state: a provider code or one of ours, such as `worker-lost`. Of a waiting message: why it came
+    /// back, if a send's fate had to be found out.
     pub reason: String,
     /// The provider's id of the text, once accepted.
     pub provider_id: Option<String>,
-    /// When it reached a final state, or was held.
+    /// When it reached a final state, was held, or its fate became unknown.
     pub finished_at: Option<Millis>,
+    /// Before this time the send whose fate is or was unknown had certainly not begun.
+    pub intent_at: Option<Millis>,
+    /// How often the provider's message store was read for it without finding it.
+    pub reads: u32,
 }

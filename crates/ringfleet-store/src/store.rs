@@ -7,8 +7,8 @@ use futures::future::BoxFuture;
 
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Gate, LaneView, Reaped, Release, Settled,
-        Settlement, Stats, TokenLease,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
+        Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
     },
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, MessageView, Millis, NewMessage, State},
@@ -46,6 +46,33 @@ pub trait Store: Send + Sync + 'static {
     /// Looks after what nobody holds any more: ended leases, passed `send_by`, old records. At most `limit` of each.
     async fn reap(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError>;
 
+    /// Lanes whose unknown sends are to be looked up now, at most `lanes`; nobody else is given them for `lock`.
+    async fn reconcile_take(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError>;
+
+    /// Decides unknown sends by what the provider's message store shows: one match is `sent`; none in two readings, the
+    /// last of them begun `settle_time` after the fate became unknown, is sent again until `max_attempts`; several are held.
+    async fn decide(
+        &self,
+        evidence: &[Evidence],
+        settle_time: Duration,
+        max_attempts: u32,
+    ) -> Result<Vec<Decided>, StoreError>;
+
+    /// A person's word on a held (or, to send it again, a dead) message.
+    async fn resolve(&self, id: &MessageId, how: Resolution) -> Result<Cancelled, StoreError>;
+
+    /// Says that `worker` is there, and asks whether the store has lost its last moments. When it has, the fleet's gate is
+    /// closed until every worker that was there has told it what it has sent ([`reassert`](Store::reassert)): `told` is
+    /// the newest incarnation for which this one has.
+    async fn watch(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError>;
+
+    /// `worker` goes for good, with nothing left to tell.
+    async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError>;
+
+    /// Settles once more what a worker has sent, for a store that may have lost it. What it knows already is not changed;
+    /// a message that is gone altogether gets a record, so that its producer's repeat is recognised.
+    async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError>;
+
     /// A slot of `lane` for a request that is no message. `hold` bounds the request's whole time.
     async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError>;
 
@@ -74,7 +101,7 @@ pub trait Store: Send + Sync + 'static {
     async fn cancel(&self, id: &MessageId) -> Result<Cancelled, StoreError>;
     async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError>;
 
-    /// Up to `limit` messages in `Held` or `Dead`, newest first.
+    /// Up to `limit` messages in `Held`, `Dead` or `Unknown`, newest first.
     async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError>;
 
     async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError>;
@@ -122,6 +149,8 @@ pub trait Store: Send + Sync + 'static {
     async fn ping(&self) -> Result<(), StoreError>;
     /// `redis` or `sqlite`.
     fn kind(&self) -> &'static str;
+    /// Names these data: other data, or none, at the same address have another name.
+    fn epoch(&self) -> String;
 }
 
 pub type SharedStore = Arc<dyn Store>;
@@ -151,6 +180,12 @@ pub enum StoreError {
     Unreadable { call: &'static str, what: String },
     #[error("store can't be used: {reason}")]
     Unfit { reason: String },
+    /// Nothing may go on with it: what was sent is forgotten.
+    #[error(
+        "store was flushed or exchanged (seen during {call}): what it held is gone, and with it the knowledge of what was \
+         sent; stop the fleet, bring the data back or make sure that nothing is handed in again, then start the fleet anew"
+    )]
+    Replaced { call: &'static str },
 }
 
 impl StoreError {

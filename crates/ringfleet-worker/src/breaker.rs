@@ -1,5 +1,5 @@
-//! Keeps a provider in trouble from swallowing the backlog: every send that it answers with a time-out or a 5xx ends in
-//! `held`, and a person has to look at each. After a few in a row this worker stops, and then tries with one at a time.
+//! Keeps a provider in trouble from swallowing the backlog: the fate of every send that it answers with a time-out or a 5xx
+//! is unknown, and has to be found out. After a few in a row this worker stops, and then tries with one at a time.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
@@ -28,22 +28,30 @@ pub(crate) struct Breaker(Mutex<Fates>);
 #[derive(Debug, Default)]
 struct Fates {
     unknown_in_a_row: u32,
+    /// When the latest request began that the provider has answered.
+    answered_since: Option<Instant>,
     open_until: Option<Instant>,
     pause: Duration,
 }
 
 impl Breaker {
-    /// An answer that tells what became of the text, good or bad.
-    pub(crate) fn known(&self) {
+    /// An answer that tells what became of the text, good or bad, to a request that began at `began`.
+    pub(crate) fn known(&self, began: Instant) {
         let mut fates = self.lock();
+        let answered_since = fates.answered_since.max(Some(began));
         if fates.open_until.is_some() {
             tracing::info!("the provider answers again");
         }
-        *fates = Fates::default();
+        *fates = Fates { answered_since, ..Fates::default() };
     }
 
-    pub(crate) fn unknown(&self) {
+    pub(crate) fn unknown(&self, began: Instant) {
         let mut fates = self.lock();
+        // Time-outs come late, and all at once for requests that began together. While others that began after them were
+        // answered, the provider is well.
+        if fates.answered_since > Some(began) {
+            return;
+        }
         fates.unknown_in_a_row += 1;
         // Those still under way when it opened say nothing new.
         if fates.unknown_in_a_row < IN_A_ROW || fates.open_until.is_some_and(|until| until > Instant::now()) {
@@ -76,18 +84,22 @@ mod tests {
     fn it_opens_after_a_row_of_unknown_fates_and_closes_with_the_first_known_one() {
         let breaker = Breaker::default();
         for _ in 0..IN_A_ROW - 1 {
-            breaker.unknown();
+            breaker.unknown(Instant::now());
         }
         assert_eq!(breaker.hands(), Hands::All);
-        breaker.known();
+        let late = Instant::now();
+        breaker.known(Instant::now());
+        for _ in 0..2 * IN_A_ROW {
+            breaker.unknown(late);
+        }
         for _ in 0..IN_A_ROW {
             assert_eq!(breaker.hands(), Hands::All);
-            breaker.unknown();
+            breaker.unknown(Instant::now());
         }
         assert_eq!(breaker.hands(), Hands::None);
         breaker.lock().open_until = Some(Instant::now());
         assert_eq!(breaker.hands(), Hands::Canary);
-        breaker.known();
+        breaker.known(Instant::now());
         assert_eq!(breaker.hands(), Hands::All);
     }
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     backoff::Backoff,
     breaker::{Breaker, Hands},
+    failpoint,
     keeper::{Hold, InHand},
 };
 
@@ -68,7 +69,12 @@ impl Claimer {
             }
             let request = ClaimRequest { worker: &self.worker, free_slots, lease: self.lease };
             let claim = match self.store.claim(request).await {
-                Ok(claim) => claim,
+                Ok(claim) => {
+                    if !claim.leases.is_empty() {
+                        failpoint::hit("claim.after_script");
+                    }
+                    claim
+                }
                 Err(error) => {
                     crate::metrics::store_error("claim", &error);
                     let delay = backoff.next_delay();
@@ -81,6 +87,7 @@ impl Claimer {
                 }
             };
             backoff.reset();
+            let claimed = !claim.leases.is_empty();
             for lease in claim.leases {
                 // Claims are never larger than the hands that were free; `split` proves it once more.
                 let Some(hand) = hands.split(1) else { break };
@@ -88,6 +95,9 @@ impl Claimer {
                 if self.out.send(Work { lease, _hold: hold, _hand: hand }).await.is_err() {
                     return;
                 }
+            }
+            if claimed {
+                failpoint::hit("claim.after_reply");
             }
             let all_busy = hands.num_permits() == 0;
             drop(hands);

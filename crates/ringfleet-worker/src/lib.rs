@@ -8,6 +8,8 @@
 //!  keeper: keeps the leases in hand              sessions     batcher              settler
 //!  breaker: few hands while the provider's answers tell nothing
 //!  reaper: takes back what dead workers held
+//!  reconciler: finds out what became of sends whose fate is unknown
+//!  watcher, journal: tell a store that lost its last moments what was sent in them
 //!  caretaker: lets lanes go on whose credential has changed
 //! ```
 //!
@@ -19,18 +21,23 @@ mod batcher;
 mod breaker;
 mod caretaker;
 mod claimer;
+pub mod failpoint;
+mod journal;
 mod keeper;
+mod matching;
 mod metrics;
 mod options;
 mod outcome;
 mod queue;
 mod reaper;
+mod reconciler;
 mod run;
 mod sender;
 mod sessions;
 mod settler;
+mod watcher;
 
 pub use crate::{
-    options::{Credential, Credentials, WorkerOptions},
+    options::{Credential, Credentials, ReconcileOptions, WorkerOptions},
     run::{Drained, WorkerError, run},
 };

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
-use ringfleet_store::{Outcome, Reaped, Settled, StoreError};
+use ringfleet_store::{Decided, Outcome, Reaped, Settled, StoreError};
 
 pub(crate) fn store_error(call: &'static str, error: &StoreError) {
     let kind = match error {
@@ -12,6 +12,7 @@ pub(crate) fn store_error(call: &'static str, error: &StoreError) {
         StoreError::Refused { .. } => "refused",
         StoreError::Unreadable { .. } => "unreadable",
         StoreError::Unfit { .. } => "unfit",
+        StoreError::Replaced { .. } => "replaced",
     };
     counter!("ringfleet_store_errors_total", "call" => call, "kind" => kind).increment(1);
 }
@@ -37,6 +38,7 @@ pub(crate) fn settled(outcome: &Outcome, answer: Settled) {
         Settled::LateEvidence(_) => "late",
         Settled::Stale => "stale",
         Settled::Missing => "missing",
+        Settled::SentTwice => "sent_twice",
     };
     counter!("ringfleet_settled_total", "outcome" => outcome, "answer" => answer).increment(1);
 }
@@ -81,4 +83,33 @@ pub(crate) fn token(result: &'static str) {
 /// A claim whose POST was not permitted any more.
 pub(crate) fn not_begun(answer: &'static str) {
     counter!("ringfleet_begin_refused_total", "answer" => answer).increment(1);
+}
+
+/// What the provider's message store made of a send whose fate was unknown.
+pub(crate) fn reconciled(decided: Decided) {
+    let answer = match decided {
+        Decided::Sent => "sent",
+        Decided::NotYet => "not_yet",
+        Decided::Again => "again",
+        Decided::Held => "held",
+        Decided::Dead => "dead",
+        Decided::Stale => "stale",
+    };
+    counter!("ringfleet_reconciled_total", "answer" => answer).increment(1);
+}
+
+/// A request of the Light lane went out to read an extension's messages.
+pub(crate) fn looked_up() {
+    counter!("ringfleet_quota_used_total", "group" => "light").increment(1);
+}
+
+/// The store was restarted or exchanged, and this worker told it what it had sent.
+pub(crate) fn reasserted(sends: usize) {
+    counter!("ringfleet_store_restarts_total").increment(1);
+    counter!("ringfleet_reasserted_total").increment(sends as u64);
+}
+
+/// The store's clock stepped back; the fleet's time went on.
+pub(crate) fn clock_stepped(steps: u64) {
+    counter!("ringfleet_store_clock_steps_total").increment(steps);
 }

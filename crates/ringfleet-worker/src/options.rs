@@ -1,6 +1,6 @@
 //! What a worker is told: who may log in, and the times it lives by.
 
-use std::{collections::BTreeMap, fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
 
 use ringcentral::{ExtensionId, Jwt};
 
@@ -65,6 +65,34 @@ pub struct WorkerOptions {
     pub max_attempts: u32,
     /// Longest sleep without asking the store, should every wake-up be lost.
     pub poll: Duration,
+    pub reconcile: ReconcileOptions,
+    /// Where this worker keeps what it has sent last, for a store that loses its last moments. `None` keeps it in memory
+    /// only.
+    pub journal_dir: Option<PathBuf>,
+}
+
+/// How sends whose fate is unknown are looked up in the provider's message store.
+#[derive(Clone, Debug)]
+pub struct ReconcileOptions {
+    /// A text that is not on record this long after its fate became unknown will not come.
+    pub settle_time: Duration,
+    /// How far the provider's clock may be behind the store's.
+    pub clock_skew: Duration,
+    /// A send that could not be looked up for so long is held.
+    pub give_up: Duration,
+    /// How often this worker looks for sends to look up.
+    pub every: Duration,
+}
+
+impl Default for ReconcileOptions {
+    fn default() -> Self {
+        Self {
+            settle_time: Duration::from_secs(90),
+            clock_skew: Duration::from_secs(120),
+            give_up: Duration::from_secs(3_600),
+            every: Duration::from_millis(500),
+        }
+    }
 }
 
 impl Default for WorkerOptions {
@@ -79,6 +107,8 @@ impl Default for WorkerOptions {
             drain: Duration::from_secs(20),
             max_attempts: 5,
             poll: Duration::from_secs(1),
+            reconcile: ReconcileOptions::default(),
+            journal_dir: None,
         }
     }
 }

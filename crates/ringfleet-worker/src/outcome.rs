@@ -36,6 +36,7 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
             (Outcome::NotSent { delay: AFTER_NO_CONNECTION }, Nothing)
         }
         Meaning::NotSent { reason: NotSentReason::Guard { wait } } => (Outcome::NotSent { delay: wait }, Nothing),
+        Meaning::NotSent { reason: NotSentReason::Withheld } => (Outcome::NotSent { delay: Duration::ZERO }, Nothing),
         Meaning::Unauthorised { kind: UnauthorisedKind::Stale, .. } => {
             (Outcome::NotSent { delay: Duration::ZERO }, Consequence::ForgetSession)
         }

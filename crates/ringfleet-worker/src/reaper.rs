@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 const BATCH: u32 = 200;
 
 pub(crate) async fn reap(store: SharedStore, every: Duration, retention: Duration, stop: CancellationToken) {
+    let mut unreadable = 0;
     loop {
         // Jitter spreads the fleet's reapers.
         let pause = every.mul_f64(rand::random_range(0.7..=1.3));
@@ -25,6 +26,10 @@ pub(crate) async fn reap(store: SharedStore, every: Duration, retention: Duratio
                 }
             };
             crate::metrics::reaped(&reaped);
+            if reaped.unreadable > unreadable {
+                unreadable = reaped.unreadable;
+                tracing::error!(unreadable, "things in the store can't be read; they are put aside under its key junk");
+            }
             if reaped.requeued + reaped.unknown + reaped.poisoned > 0 {
                 tracing::warn!(
                     requeued = reaped.requeued,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ringcentral::Client;
-use ringfleet_store::{SharedStore, WorkerId};
+use ringfleet_store::{Incarnation, LaneId, LeaseRef, SharedStore, StoreError, WorkerId};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -12,12 +12,16 @@ use crate::{
     breaker::Breaker,
     caretaker,
     claimer::Claimer,
+    failpoint,
+    journal::{Journal, JournalError},
     keeper,
     options::{Credentials, WorkerOptions},
     queue, reaper,
+    reconciler::Reconciler,
     sender::Sender,
     sessions::Sessions,
     settler::settler,
+    watcher,
 };
 
 /// How a worker ended.
@@ -33,6 +37,10 @@ pub enum Drained {
 pub enum WorkerError {
     #[error("worker ended by itself: {reason}")]
     Ended { reason: String },
+    #[error("worker can't begin")]
+    Journal(#[from] JournalError),
+    #[error("worker stopped")]
+    Store(#[from] StoreError),
 }
 
 /// Runs one worker until `stop`, then drains it within the budget.
@@ -56,17 +64,37 @@ pub async fn run(
 
     let app = options.app.clone();
     let breaker = Arc::new(Breaker::default());
-    let (settler, settling) = settler(store.clone(), settled.clone());
+    let journal = Arc::new(match &options.journal_dir {
+        Some(dir) => Journal::open(dir, &store.epoch()).await?,
+        None => Journal::in_memory(),
+    });
+    // What a worker that died with the store has sent is told before anything is claimed.
+    let known = store.watch(&worker, Incarnation::default()).await?;
+    let left = journal.reassert(&store, options.retention).await?;
+    if left > 0 {
+        tracing::info!(sends = left, "the store has been told what dead workers sent last");
+    }
+    let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
     background.spawn(settling);
     let lease = options.lease;
-    let beginner = store.clone();
-    let (begin, beginning) = Batcher::new(move |leases: Vec<_>| {
+    let (beginner, diary) = (store.clone(), journal.clone());
+    let (begin, beginning) = Batcher::new(move |sends: Vec<(LeaseRef, LaneId)>| {
         let store = beginner.clone();
+        diary.begin(&sends);
+        let leases: Vec<LeaseRef> = sends.into_iter().map(|(lease, _)| lease).collect();
         async move { store.begin_send(&leases, lease).await }
     });
     background.spawn(beginning);
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
+    let mut watching = tokio::spawn(watcher::watch(
+        store.clone(),
+        journal.clone(),
+        options.retention,
+        worker.clone(),
+        known,
+        end.clone(),
+    ));
     background.spawn(caretaker::care(store.clone(), client.clone(), app.clone(), credentials.clone(), stop.clone()));
 
     let concurrency = options.concurrency.max(1) as usize;
@@ -86,20 +114,53 @@ pub async fn run(
     };
     background.spawn(claimer.run());
 
-    let sessions = Arc::new(Sessions::new(store.clone(), client.clone(), worker.clone(), app.clone(), credentials));
+    let leaver = store.clone();
+    let sessions =
+        Arc::new(Sessions::new(store.clone(), client.clone(), worker.clone(), app.clone(), credentials, lease));
     let max_attempts = options.max_attempts;
-    let sender =
-        Sender { store, client, sessions, begin, settler, lease, max_attempts, app, breaker, stop: stop.clone() };
+    let reconciler = Reconciler {
+        store: store.clone(),
+        client: client.clone(),
+        sessions: sessions.clone(),
+        app: app.clone(),
+        options: options.reconcile.clone(),
+        max_attempts,
+        lock: lease,
+        stop: stop.clone(),
+    };
+    background.spawn(reconciler.run());
+    let sender = Sender {
+        store,
+        client,
+        sessions,
+        begin,
+        settler,
+        journal,
+        lease,
+        max_attempts,
+        app,
+        breaker,
+        stop: stop.clone(),
+    };
     let processing = queue::process(worker.as_str(), work, concurrency, Arc::new(sender));
     tokio::pin!(processing);
     let ended = tokio::select! {
         ended = &mut processing => Some(ended),
+        lost = &mut watching => {
+            // SEND-SAFETY: what this store knows of sent texts is gone; nothing goes on with it.
+            end.cancel();
+            return Err(match lost {
+                Ok(Err(error)) => WorkerError::Store(error),
+                _ => WorkerError::Ended { reason: "its watch over the store ended".to_owned() },
+            });
+        }
         () = stop.cancelled() => None,
     };
     let drained = match ended {
         Some(ended) => Ok(ended),
         None => {
             tracing::info!(worker.id = %worker, budget = ?options.drain, "worker drains");
+            failpoint::hit_soon("drain.mid");
             tokio::time::timeout(options.drain, &mut processing).await
         }
     };
@@ -107,6 +168,10 @@ pub async fn run(
     background.close();
     match drained {
         Ok(Ok(())) if stop.is_cancelled() => {
+            // Nothing is left to tell, so nobody need wait for this one should the store be restarted.
+            if let Err(error) = leaver.leave(&worker).await {
+                crate::metrics::store_error("leave", &error);
+            }
             tracing::info!(worker.id = %worker, "worker drained");
             Ok(Drained::Clean)
         }

@@ -2,11 +2,11 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
-use ringcentral::{Caller, Client, ExtensionId, MessageText, PhoneNumber, SmsRequest, classify};
-use ringfleet_store::{Begin, Gate, Lease, LeaseRef, Outcome, PlanSeen, SharedStore};
+use ringcentral::{Caller, Client, ExtensionId, MessageText, Permit, PhoneNumber, SmsRequest, classify};
+use ringfleet_store::{Begin, Gate, LaneId, Lease, LeaseRef, Outcome, PlanSeen, SharedStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
     breaker::Breaker,
     caretaker::CREDENTIAL,
     claimer::Work,
+    failpoint,
+    journal::Journal,
     metrics,
     outcome::{Consequence, plan_seen, report},
     sessions::{NoSession, Session, Sessions},
@@ -24,8 +26,9 @@ pub(crate) struct Sender {
     pub(crate) store: SharedStore,
     pub(crate) client: Client,
     pub(crate) sessions: Arc<Sessions>,
-    pub(crate) begin: Batcher<LeaseRef, Begin>,
+    pub(crate) begin: Batcher<(LeaseRef, LaneId), Begin>,
     pub(crate) settler: Settler,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) lease: Duration,
     pub(crate) max_attempts: u32,
     pub(crate) app: String,
@@ -85,11 +88,13 @@ impl Sender {
     }
 
     async fn send(&self, lease: &Lease, request: &SmsRequest, extension: &ExtensionId, session: &Session) {
-        let asked = Instant::now();
-        match self.begin.ask(lease.reference()).await {
+        let asked = Asked::now(self.lease);
+        failpoint::hit("intent.before");
+        match self.begin.ask((lease.reference(), lease.lane.clone())).await {
             // SEND-SAFETY: the only way to a POST.
             Ok(Begin::Go) => {}
             Ok(refused) => {
+                self.journal.never_began(lease.reference(), &lease.lane);
                 metrics::not_begun(match refused {
                     Begin::LeaseLost => "lease_lost",
                     Begin::Expired => "expired",
@@ -104,15 +109,13 @@ impl Sender {
                 return self.not_sent(lease).await;
             }
         }
-        // SEND-SAFETY: a process that was frozen between the answer and here may have lost its lease meanwhile, and the
-        // message may be held by now. The intent was written after `asked`, so within one lease of it nobody else has.
-        if asked.elapsed() >= self.lease / 2 {
-            return self.not_sent(lease).await;
-        }
+        failpoint::hit("intent.after");
         let began = Instant::now();
         metrics::waited(since(lease.due_at));
-        let answer = self.client.send_sms(Caller { extension, token: &session.token }, request).await;
+        let caller = Caller { extension, token: &session.token };
+        let answer = self.client.send_sms_if(caller, request, Arc::new(asked)).await;
         let read_at = Instant::now();
+        failpoint::hit("post.body");
         let rate = match &answer {
             Ok(answer) => Some(&answer.rate),
             Err(error) => error.rate(),
@@ -131,9 +134,9 @@ impl Sender {
         }
         let (mut outcome, consequence) = report(classify(&answer), self.max_attempts);
         match &outcome {
-            Outcome::Unknown { .. } => self.breaker.unknown(),
+            Outcome::Unknown { .. } => self.breaker.unknown(began),
             Outcome::NotSent { .. } => {}
-            _ => self.breaker.known(),
+            _ => self.breaker.known(began),
         }
         if !matches!(outcome, Outcome::NotSent { .. } | Outcome::Unknown { .. } | Outcome::Parked { .. }) {
             self.sessions.proven(extension.as_str(), session);
@@ -186,7 +189,38 @@ impl Sender {
     }
 
     async fn settle(&self, lease: &Lease, outcome: Outcome, read_at: Instant, seen: PlanSeen) {
-        self.settler.report(lease.reference(), outcome, read_at, seen).await;
+        self.settler.report(lease, outcome, read_at, seen).await;
+    }
+}
+
+/// When the intent was asked for; it was written later than that.
+///
+/// SEND-SAFETY: a process that was frozen, or a connection that took long, may have lost its lease meanwhile, and the message
+/// may be in other hands by now. Within half a lease of asking nobody else can have it. Looked at when the connection takes
+/// the text. The machine's wall clock is asked as well, because the other one stands still while a machine is suspended.
+struct Asked {
+    at: Instant,
+    wall: SystemTime,
+    lease: Duration,
+}
+
+impl Asked {
+    fn now(lease: Duration) -> Self {
+        Self { at: Instant::now(), wall: SystemTime::now(), lease }
+    }
+}
+
+impl Permit for Asked {
+    fn granted(&self) -> bool {
+        failpoint::hit("post.connected");
+        let slept = self.wall.elapsed().unwrap_or_default();
+        let granted = self.at.elapsed().max(slept) < self.lease / 2;
+        failpoint::hit_soon("post.body_sent");
+        granted
+    }
+
+    fn answered(&self) {
+        failpoint::hit("post.headers");
     }
 }
 

@@ -6,10 +6,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringfleet_store::{LeaseRef, Outcome, PlanSeen, Settled, Settlement, SharedStore};
+use ringfleet_store::{LaneId, Lease, LeaseRef, Outcome, PlanSeen, Reassertion, Settled, Settlement, SharedStore};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::backoff::Backoff;
+use crate::{
+    backoff::Backoff,
+    failpoint,
+    journal::{Entry, Journal},
+};
 
 /// The most that goes into one call.
 const MOST: usize = 128;
@@ -18,6 +22,7 @@ const MOST_REFUSALS: u32 = 10;
 
 pub(crate) struct Report {
     pub(crate) lease: LeaseRef,
+    pub(crate) lane: LaneId,
     pub(crate) outcome: Outcome,
     /// When the response was read.
     pub(crate) at: Instant,
@@ -30,9 +35,10 @@ pub(crate) struct Settler(mpsc::Sender<Report>);
 
 impl Settler {
     /// Resolves when the store has the report. Not cancel-safe in the sense that the report is made all the same.
-    pub(crate) async fn report(&self, lease: LeaseRef, outcome: Outcome, at: Instant, seen: PlanSeen) {
+    pub(crate) async fn report(&self, lease: &Lease, outcome: Outcome, at: Instant, seen: PlanSeen) {
         let (done, settled) = oneshot::channel();
-        if self.0.send(Report { lease, outcome, at, seen, done }).await.is_ok() {
+        let report = Report { lease: lease.reference(), lane: lease.lane.clone(), outcome, at, seen, done };
+        if self.0.send(report).await.is_ok() {
             // An error means that the loop is gone with the process; the lease then tells the others.
             let _ = settled.await;
         }
@@ -40,18 +46,41 @@ impl Settler {
 }
 
 /// The settler and its loop. `settled` is told after each call, because it makes room in lanes.
-pub(crate) fn settler(store: SharedStore, settled: Arc<Notify>) -> (Settler, impl Future<Output = ()> + Send) {
+pub(crate) fn settler(
+    store: SharedStore,
+    journal: Arc<Journal>,
+    settled: Arc<Notify>,
+) -> (Settler, impl Future<Output = ()> + Send) {
     let (line, mut reports) = mpsc::channel::<Report>(4 * MOST);
-    let serve = async move {
+    // Bounded by the messages in hand.
+    let (written, mut to_settle) = mpsc::unbounded_channel::<Report>();
+    // A loop of its own: what is known must be in the journal although the store can't be reached.
+    let write = async move {
         let mut batch = Vec::with_capacity(MOST);
         while reports.recv_many(&mut batch, MOST).await > 0 {
+            journal.record(batch.iter().map(Report::entry).collect()).await;
+            for report in batch.drain(..) {
+                if written.send(report).is_err() {
+                    return;
+                }
+            }
+        }
+    };
+    let settle = async move {
+        let mut batch = Vec::with_capacity(MOST);
+        while to_settle.recv_many(&mut batch, MOST).await > 0 {
             let reports = std::mem::take(&mut batch);
+            failpoint::hit("settle.before");
             settle_until_taken(&store, &reports).await;
+            failpoint::hit("settle.after_script");
             settled.notify_one();
             for report in reports {
                 let _ = report.done.send(());
             }
         }
+    };
+    let serve = async move {
+        tokio::join!(write, settle);
     };
     (Settler(line), serve)
 }
@@ -65,9 +94,12 @@ async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
         // that was lost does no harm, and a report that was lost would.
         let error = match store.settle(&settlements).await {
             Ok(answers) => {
+                tell_again(store, reports, &answers).await;
                 for (report, answer) in reports.iter().zip(answers) {
                     crate::metrics::settled(&report.outcome, answer);
-                    if matches!(answer, Settled::Stale | Settled::Missing) {
+                    if answer == Settled::SentTwice {
+                        tracing::error!(message.id = %report.lease.id, "a text went out twice: under this lease and another");
+                    } else if matches!(answer, Settled::Stale | Settled::Missing) {
                         tracing::warn!(message.id = %report.lease.id, ?answer, "a report came too late to count");
                     }
                 }
@@ -86,7 +118,7 @@ async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
             }
             refusals += 1;
             if refusals >= MOST_REFUSALS {
-                // Its lease ends, and what was begun is held for a person; the reports behind it wait no longer.
+                // Its lease ends, and what was begun is looked up at the provider; the reports behind it wait no longer.
                 tracing::error!(error = &error as &dyn std::error::Error, "the store refuses a report");
                 return;
             }
@@ -95,8 +127,27 @@ async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
     }
 }
 
+/// SEND-SAFETY: a message that the store does not know was lost with the moment in which it was sent. Told with its lane it
+/// gets a record, so that its producer's repeat is not a second text.
+async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled]) {
+    let missing = reports.iter().zip(answers).filter(|(_, answer)| **answer == Settled::Missing);
+    let lost: Vec<Reassertion> =
+        missing.map(|(report, _)| Reassertion { settlement: report.settlement(), lane: report.lane.clone() }).collect();
+    if lost.is_empty() {
+        return;
+    }
+    if let Err(error) = store.reassert(&lost).await {
+        // The journal tells it once more when the store's restart is noticed.
+        crate::metrics::store_error("reassert", &error);
+    }
+}
+
 impl Report {
-    fn settlement(&self) -> Settlement {
+    fn entry(&self) -> Entry {
+        Entry::ended(self.lease, &self.lane, &self.outcome, self.at)
+    }
+
+    pub(crate) fn settlement(&self) -> Settlement {
         Settlement { lease: self.lease, outcome: self.outcome.clone(), age: self.at.elapsed(), seen: self.seen }
     }
 }

@@ -1,8 +1,9 @@
 //! Exit codes that mean something, and how errors are told.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
 use ringfleet_store::StoreError;
+use ringfleet_worker::WorkerError;
 
 use crate::config::Faults;
 
@@ -11,20 +12,63 @@ pub(crate) const FAILED: u8 = 1;
 pub(crate) const PARTLY: u8 = 3;
 /// `EX_CONFIG` would be 78; 64 is what supervisors of this field take for "don't restart, it can't help".
 pub(crate) const CONFIG: u8 = 64;
+/// `EX_DATAERR`: the store was flushed or exchanged. Nothing may go on before somebody has looked.
+pub(crate) const REPLACED: u8 = 65;
 /// `EX_UNAVAILABLE`.
 pub(crate) const STORE: u8 = 69;
 
 /// Prints the error with its causes, and says by the code whether a restart may help.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     eprintln!("ringfleet: {error:#}");
-    let code = if error.is::<Faults>() {
-        CONFIG
-    } else {
-        match error.downcast_ref::<StoreError>() {
-            Some(StoreError::Unfit { .. }) => CONFIG,
-            Some(_) => STORE,
-            None => FAILED,
+    ExitCode::from(code(error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<Faults>() || matches!(error.downcast_ref(), Some(WorkerError::Journal(_))) {
+        return CONFIG;
+    }
+    // A store's error may lie below an import's or a worker's.
+    let store = error.chain().find_map(|cause| {
+        cause.downcast_ref::<StoreError>().or_else(|| cause.downcast_ref::<Arc<StoreError>>().map(|e| &**e))
+    });
+    match store {
+        Some(StoreError::Unfit { .. }) => CONFIG,
+        Some(StoreError::Replaced { .. }) => REPLACED,
+        Some(_) => STORE,
+        None => FAILED,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+    use ringfleet_producer::EnqueueError;
+    use ringfleet_store::MessageId;
+
+    use super::*;
+
+    #[test]
+    fn exchanged_store_has_its_own_code_wherever_it_is_met() {
+        let replaced = || StoreError::Replaced { call: "stats" };
+        let import =
+            EnqueueError::Unsettled { id: MessageId::random(), generated_key: None, source: Arc::new(replaced()) };
+        let import: Result<(), _> = Err(Box::new(import));
+        let errors = [
+            anyhow::Error::new(replaced()),
+            anyhow::Error::new(WorkerError::Store(replaced())),
+            import.context("import of x.csv stopped").unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(code(&error), REPLACED, "{error:#}");
+            assert!(format!("{error:#}").contains("flushed or exchanged"), "{error:#}");
         }
-    };
-    ExitCode::from(code)
+    }
+
+    #[test]
+    fn only_a_store_that_is_away_is_worth_a_restart() {
+        let away = StoreError::Unavailable { call: "stats", source: "connection refused".into() };
+        assert_eq!(code(&anyhow::Error::new(away)), STORE);
+        assert_eq!(code(&anyhow::Error::new(StoreError::Unfit { reason: "it evicts".into() })), CONFIG);
+        assert_eq!(code(&anyhow::anyhow!("other")), FAILED);
+    }
 }

@@ -45,5 +45,6 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Lane { what } => commands::operate::lane(layers.settings()?, what).await,
         Command::Fleet { what } => commands::operate::fleet(layers.settings()?, what).await,
         Command::Message { what } => commands::operate::message(layers.settings()?, what).await,
+        Command::Held { what } => commands::held::run(layers.settings()?, what).await,
     }
 }

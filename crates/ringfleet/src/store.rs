@@ -11,7 +11,7 @@ use ringfleet_store::{
 use crate::config::StoreSettings;
 
 pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<SharedStore, StoreError> {
-    if settings.url.starts_with("redis") {
+    if settings.is_redis() {
         return Ok(Arc::new(RedisStore::connect(redis_options(settings, rules)).await?));
     }
     let synchronous = if settings.sqlite_full { Synchronous::Full } else { Synchronous::Normal };
@@ -27,6 +27,8 @@ pub(crate) fn redis_options(settings: &StoreSettings, rules: LaneRules) -> Redis
         shards: settings.shards,
         rules,
         allow_plaintext: settings.allow_plaintext,
+        allow_volatile: settings.allow_volatile,
+        restart_patience: settings.restart_patience,
         ..RedisOptions::new("")
     }
 }
@@ -40,9 +42,45 @@ fn sqlite_path(settings: &StoreSettings) -> PathBuf {
 
 /// How a person would name it; never shows a password.
 pub(crate) fn describe(settings: &StoreSettings) -> String {
-    if settings.url.starts_with("redis") {
+    if settings.is_redis() {
         crate::config::without_password(&settings.url)
     } else {
         format!("sqlite:{}", sqlite_path(settings).display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    /// Commands that a script names: `redis.call('HSET', …)`, or the head of a table that is handed to it.
+    fn called(script: &str) -> impl Iterator<Item = String> + '_ {
+        let quoted = script.split('\'').skip(1).step_by(2);
+        let before = script.split('\'').step_by(2);
+        let calls = before.zip(quoted).filter(|(before, _)| before.ends_with("call(") || before.ends_with("{ "));
+        calls
+            .map(|(_, word)| word)
+            .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+            .map(str::to_ascii_lowercase)
+    }
+
+    #[test]
+    fn user_of_the_sample_redis_conf_may_do_all_that_the_scripts_do() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let conf = fs::read_to_string(root.join("deploy/redis.conf")).unwrap();
+        let user = conf.lines().find(|line| line.starts_with("# user ringfleet ")).unwrap();
+        let rights: BTreeSet<&str> = user.split(' ').filter_map(|word| word.strip_prefix('+')).collect();
+        let mut found = BTreeSet::new();
+        for file in fs::read_dir(root.join("crates/ringfleet-store/lua")).unwrap() {
+            let script = fs::read_to_string(file.unwrap().path()).unwrap();
+            // An apostrophe of a comment would turn the quotes inside out.
+            let code: Vec<&str> = script.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+            found.extend(called(&code.join("\n")));
+        }
+        assert!(found.len() > 20, "the scripts are no longer read: {found:?}");
+        let missing: Vec<&String> = found.iter().filter(|command| !rights.contains(command.as_str())).collect();
+        assert!(missing.is_empty(), "deploy/redis.conf grants no {missing:?}");
+        // Redis reads its append-only file as this user, and leaves out what it may not do.
+        assert!(conf.contains("# user default off resetpass ~* &* +@all"));
     }
 }

@@ -1,5 +1,8 @@
 //! Sending one text.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -7,6 +10,7 @@ use crate::answer::{Answer, CallError, UnreadableFault};
 use crate::client::{Caller, Client};
 use crate::guard::GuardKey;
 use crate::ids::ProviderMessageId;
+use crate::permit::{Always, Guarded, Permit};
 use crate::phone::PhoneNumber;
 use crate::plan::UsageGroup;
 use crate::text::MessageText;
@@ -83,6 +87,19 @@ impl Client {
     /// # Errors
     /// [`CallError`]; hand the whole result to [`classify`](crate::classify).
     pub async fn send_sms(&self, caller: Caller<'_>, sms: &SmsRequest) -> Result<Answer<SmsSent>, CallError> {
+        self.send_sms_if(caller, sms, Arc::new(Always)).await
+    }
+
+    /// As [`send_sms`](Self::send_sms), if `permit` is granted in the moment in which the connection takes the text.
+    ///
+    /// # Errors
+    /// [`CallError`]; [`CallError::Withheld`] if the permit was refused: nothing was sent.
+    pub async fn send_sms_if(
+        &self,
+        caller: Caller<'_>,
+        sms: &SmsRequest,
+        permit: Arc<dyn Permit>,
+    ) -> Result<Answer<SmsSent>, CallError> {
         let body = Body {
             from: Party { phone_number: &sms.from },
             to: [Party { phone_number: &sms.to }],
@@ -93,10 +110,17 @@ impl Client {
             .post("/restapi/v1.0/account/~/extension/~/sms")
             .bearer_auth(caller.token.expose())
             .header(http::header::ACCEPT, "application/json")
-            .json(&body);
+            .header(http::header::CONTENT_TYPE, "application/json");
+        // Numbers and texts are all there is, so this can't fail.
+        let json = serde_json::to_vec(&body).unwrap_or_default();
+        let (body, withheld) = Guarded::new(json, permit.clone());
+        let request = request.body(reqwest::Body::wrap(body));
         let key = GuardKey::extension(caller.extension, UsageGroup::Medium);
-        let reply = self.exchange(&key, request, self.config().answer_cap_bytes).await?;
-        reply.answer(sent)
+        let reply = self.exchange_watched(&key, request, self.config().answer_cap_bytes, &*permit).await;
+        match reply {
+            Err(CallError::Lost { .. }) if withheld.load(Ordering::Acquire) => Err(CallError::Withheld),
+            reply => reply?.answer(sent),
+        }
     }
 }
 

@@ -67,6 +67,7 @@ fn set(draft: &mut Draft, field: Field, value: &str) {
         Field::SendAt => draft.send_at = optional,
         Field::SendBy => draft.send_by = optional,
         Field::Priority => draft.priority = optional,
+        Field::OnUnknown => draft.on_unknown = optional,
         Field::Key => draft.key = optional,
         // No column has this name.
         Field::Message => {}

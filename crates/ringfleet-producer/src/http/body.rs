@@ -140,6 +140,7 @@ fn set(draft: &mut Draft, field: Field, value: Option<String>) {
         Field::SendAt => draft.send_at = value,
         Field::SendBy => draft.send_by = value,
         Field::Priority => draft.priority = value,
+        Field::OnUnknown => draft.on_unknown = value,
         Field::Key => draft.key = value,
         // No field has this name.
         Field::Message => {}

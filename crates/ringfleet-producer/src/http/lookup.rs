@@ -20,6 +20,7 @@ pub(super) struct View {
     id: String,
     status: &'static str,
     priority: &'static str,
+    on_unknown: &'static str,
     extension: String,
     from: String,
     to: String,
@@ -32,6 +33,17 @@ pub(super) struct View {
     reason: Option<String>,
     provider_message_id: Option<String>,
     finished_at: Option<String>,
+    /// Only of a message that is unknown or held.
+    #[serde(flatten)]
+    evidence: Option<Evidence>,
+}
+
+#[derive(Serialize)]
+struct Evidence {
+    /// Before this time the send had certainly not begun.
+    intent_at: Option<String>,
+    /// How often the provider's message store was read without finding it.
+    reads: u32,
 }
 
 pub(super) async fn show(
@@ -69,14 +81,17 @@ fn failed(error: &StoreError) -> Problem {
         return Problem::store_away();
     }
     tracing::error!(?error, "the store refused a request of the API");
-    Problem::internal()
+    if matches!(error, StoreError::Replaced { .. }) { Problem::store_replaced() } else { Problem::internal() }
 }
 
 fn view(message: MessageView) -> View {
+    let undecided = matches!(message.state, MessageState::Unknown | MessageState::Held);
+    let evidence = undecided.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });
     View {
         id: message.id.to_string(),
         status: message.state.as_str(),
         priority: message.priority.as_str(),
+        on_unknown: message.on_unknown.as_str(),
         extension: message.lane.extension().to_owned(),
         from: redacted(&message.from),
         to: redacted(&message.to),
@@ -87,6 +102,7 @@ fn view(message: MessageView) -> View {
         reason: Some(message.reason).filter(|reason| !reason.is_empty()),
         provider_message_id: message.provider_id,
         finished_at: message.finished_at.and_then(rfc3339),
+        evidence,
     }
 }
 

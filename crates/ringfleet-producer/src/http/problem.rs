@@ -124,18 +124,32 @@ impl Problem {
         Self { retry_after: Some(AWAY_RETRY_AFTER), ..problem }
     }
 
+    /// What the store held is gone. No time to come back: somebody must act first.
+    pub(super) fn store_replaced() -> Self {
+        let detail = "the store was flushed or exchanged and is not used any more; nothing is taken or told until an \
+                      operator has started the fleet anew";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-replaced", "store was exchanged", detail)
+    }
+
     /// The store may have taken the message.
-    pub(super) fn unsettled(id: String, key: Option<String>) -> Self {
+    pub(super) fn unsettled() -> Self {
         let detail = "the store did not say whether it took the message: look it up by its id, or send it again with \
                       the same key (the one in this answer if you gave none); without it the customer may get two texts";
-        let problem = Self { id: Some(id), key, ..Self::store_away() };
-        Self { kind: "urn:ringfleet:problem:unsettled".into(), detail: detail.into(), ..problem }
+        Self { kind: "urn:ringfleet:problem:unsettled".into(), detail: detail.into(), ..Self::store_away() }
     }
 
     /// None of many messages was taken for certain.
-    pub(super) fn none_settled(results: Value) -> Self {
+    pub(super) fn none_settled() -> Self {
         let detail = "the store failed; results tells of each message whether it was taken, and how to repeat it";
-        Self { results: Some(results), detail: detail.into(), ..Self::store_away() }
+        Self { detail: detail.into(), ..Self::store_away() }
+    }
+
+    pub(super) fn of_message(self, id: String, key: Option<String>) -> Self {
+        Self { id: Some(id), key, ..self }
+    }
+
+    pub(super) fn with_results(self, results: Value) -> Self {
+        Self { results: Some(results), ..self }
     }
 
     pub(super) fn internal() -> Self {

@@ -8,6 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
+use ringfleet_store::StoreError;
 use serde::Serialize;
 use serde_json::json;
 use tokio::time::timeout;
@@ -105,9 +106,15 @@ async fn one(producer: &Producer, decoded: Decoded) -> Result<Response, Problem>
         Err(EnqueueError::NotTried) => Err(Problem::store_away()),
         Err(EnqueueError::Unsettled { id, generated_key, source }) => {
             tracing::warn!(message.id = %id, error = ?source, "an enqueue over the API stayed without an answer");
-            Err(Problem::unsettled(id.to_string(), generated_key.clone()))
+            let problem = if is_replaced(&result) { Problem::store_replaced() } else { Problem::unsettled() };
+            Err(problem.of_message(id.to_string(), generated_key.clone()))
         }
     }
+}
+
+fn is_replaced(result: &ItemResult) -> bool {
+    let Err(EnqueueError::Unsettled { source, .. }) = result else { return false };
+    matches!(**source, StoreError::Replaced { .. })
 }
 
 /// One line of `results`.
@@ -136,7 +143,12 @@ async fn many(producer: &Producer, items: Vec<Decoded>) -> Result<Response, Prob
         tracing::warn!(accepted, not_taken, unknown, "the store failed during a bulk call of the API");
         if accepted + duplicates == 0 {
             let full = unknown == 0 && results.iter().any(|result| matches!(result, Err(EnqueueError::Full)));
-            return Err(if full { Problem::store_full() } else { Problem::none_settled(json!(lines)) });
+            if full {
+                return Err(Problem::store_full());
+            }
+            let replaced = results.iter().any(is_replaced);
+            let problem = if replaced { Problem::store_replaced() } else { Problem::none_settled() };
+            return Err(problem.with_results(json!(lines)));
         }
     }
     let body = json!({

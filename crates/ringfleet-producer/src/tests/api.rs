@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
-use ringfleet_store::{ClaimRequest, SharedStore, WorkerId};
+use ringfleet_store::{Begin, ClaimRequest, Outcome, PlanSeen, Settlement, SharedStore, WorkerId};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
@@ -100,6 +100,66 @@ async fn message_in_a_workers_hand_can_not_be_cancelled() {
     assert_eq!(claim.leases.len(), 1);
     let path = format!("/v1/messages/{}", answer["id"].as_str().unwrap());
     assert_eq!(read(server.call(Method::DELETE, &path)).await.0, StatusCode::CONFLICT);
+}
+
+/// Claims the only message, writes its intent and reports that its fate is unknown.
+async fn lose_answer(store: &SharedStore) {
+    let worker = WorkerId::incarnation("test");
+    let lease = std::time::Duration::from_secs(30);
+    let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
+    let lease_of = claim.leases[0].reference();
+    assert_eq!(store.begin_send(&[lease_of], lease).await.unwrap(), [Begin::Go]);
+    let outcome = Outcome::Unknown { reason: "answer lost (deadline passed)".into() };
+    let age = std::time::Duration::ZERO;
+    store.settle(&[Settlement { lease: lease_of, outcome, age, seen: PlanSeen::default() }]).await.unwrap();
+}
+
+#[tokio::test]
+async fn policy_and_evidence_of_an_unknown_fate_are_shown() {
+    for (policy, state) in [("hold", "held"), ("reconcile", "unknown")] {
+        let (_folder, store) = sqlite().await;
+        let server = Server::start(store.clone()).await;
+        let mut body = message();
+        body["on_unknown"] = json!(policy);
+        let (_, answer) = read(server.post(&body)).await;
+        let path = format!("/v1/messages/{}", answer["id"].as_str().unwrap());
+        let (_, view) = read(server.call(Method::GET, &path)).await;
+        assert_eq!((&view["on_unknown"], view.get("intent_at"), view.get("reads")), (&json!(policy), None, None));
+
+        lose_answer(&store).await;
+        let (_, view) = read(server.call(Method::GET, &path)).await;
+        assert_eq!((&view["status"], &view["reads"]), (&json!(state), &json!(0)), "{view}");
+        assert_eq!(view["reason"], "answer lost (deadline passed)");
+        assert!(view["intent_at"].as_str().unwrap().ends_with('Z'), "{view}");
+    }
+}
+
+#[tokio::test]
+async fn unknown_policy_word_is_refused_alone_and_in_bulk() {
+    let server = Server::start(FakeStore::with_faults([])).await;
+    let mut bad = message();
+    bad["on_unknown"] = json!("maybe");
+    let (status, problem) = read(server.post(&bad)).await;
+    assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("bad-on-unknown")));
+    assert!(problem["errors"][0]["remedy"].as_str().unwrap().contains("reconcile, hold or resend"), "{problem}");
+    let mut good = message();
+    good["on_unknown"] = json!("resend");
+    let (status, answer) = read(server.post(&json!({"messages": [bad, good]}))).await;
+    assert_eq!((status, &answer["accepted"], &answer["refused"]), (StatusCode::OK, &json!(1), &json!(1)));
+    assert_eq!(answer["results"][0]["errors"][0]["field"], "on_unknown");
+}
+
+#[tokio::test]
+async fn exchanged_store_is_503_and_says_that_somebody_must_act() {
+    let server = Server::start(FakeStore::with_faults([Fault::Replaced, Fault::Replaced])).await;
+    for body in [message(), json!({"messages": [message(), message()]})] {
+        let response = server.post(&body).send().await.unwrap();
+        assert!(!response.headers().contains_key("retry-after"), "coming back does not help");
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        let problem: Value = response.json().await.unwrap();
+        assert_eq!(problem["type"], "urn:ringfleet:problem:store-replaced");
+        assert!(problem["id"].is_string() || problem["results"][1]["id"].is_string(), "{problem}");
+    }
 }
 
 #[tokio::test]

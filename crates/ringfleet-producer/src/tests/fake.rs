@@ -12,9 +12,10 @@ use std::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
-    Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Fingerprint, Gate, LaneId, LaneView, LeaseRef,
-    LeaseToken, MessageId, MessageView, Millis, NewMessage, PlanSeen, Private, Reaped, Release, Settled, Settlement,
-    State, Stats, Store, StoreError, TokenAsk, TokenLease, WorkerId,
+    Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Fingerprint, Gate, Incarnation,
+    LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, PlanSeen, Private, Reaped,
+    Reassertion, Release, Resolution, Settled, Settlement, State, Stats, Store, StoreError, TokenAsk, TokenLease,
+    UnknownSends, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -30,6 +31,8 @@ pub(super) enum Fault {
     /// Takes the first half, as one of two shards would.
     HalfFull,
     Refuse,
+    /// Flushed or exchanged.
+    Replaced,
 }
 
 #[derive(Default)]
@@ -110,6 +113,7 @@ impl Store for FakeStore {
             Some(Fault::Away) => Err(away("enqueue")),
             Some(Fault::Full) => Err(StoreError::Full { call: "enqueue" }),
             Some(Fault::Refuse) => Err(StoreError::Refused { call: "enqueue", reason: "NOPERM".into() }),
+            Some(Fault::Replaced) => Err(StoreError::Replaced { call: "enqueue" }),
             Some(Fault::LoseReply) => {
                 self.take(batch);
                 Err(away("enqueue"))
@@ -143,6 +147,9 @@ impl Store for FakeStore {
             reason: String::new(),
             provider_id: None,
             finished_at: None,
+            on_unknown: message.on_unknown,
+            intent_at: None,
+            reads: 0,
         }))
     }
 
@@ -160,6 +167,24 @@ impl Store for FakeStore {
     }
     async fn reap(&self, _: u32, _: Duration) -> Result<Reaped, StoreError> {
         absent("reap")
+    }
+    async fn reconcile_take(&self, _: u32, _: Duration) -> Result<Vec<UnknownSends>, StoreError> {
+        absent("reconcile_take")
+    }
+    async fn decide(&self, _: &[Evidence], _: Duration, _: u32) -> Result<Vec<Decided>, StoreError> {
+        absent("decide")
+    }
+    async fn resolve(&self, _: &MessageId, _: Resolution) -> Result<Cancelled, StoreError> {
+        absent("resolve")
+    }
+    async fn watch(&self, _: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
+        absent("watch")
+    }
+    async fn leave(&self, _: &WorkerId) -> Result<(), StoreError> {
+        absent("leave")
+    }
+    async fn reassert(&self, _: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
+        absent("reassert")
     }
     async fn acquire(&self, _: &LaneId, _: Duration) -> Result<Acquired, StoreError> {
         absent("acquire")
@@ -211,6 +236,9 @@ impl Store for FakeStore {
     }
     async fn ping(&self) -> Result<(), StoreError> {
         Ok(())
+    }
+    fn epoch(&self) -> String {
+        "fake".into()
     }
     fn kind(&self) -> &'static str {
         "fake"

@@ -10,6 +10,8 @@ use std::{
     time::Duration,
 };
 
+use ringfleet_store::{IdempotencyKey, MessageId, OnUnknown};
+
 use super::{
     FROM, TO,
     fake::{FakeStore, Fault},
@@ -26,7 +28,7 @@ fn lines(summary: &ImportSummary) -> Vec<(u64, &'static str, Code)> {
 }
 
 #[tokio::test]
-async fn the_sample_file_goes_in_whole_and_only_once() {
+async fn row_31_the_sample_file_goes_in_whole_and_only_once() {
     let sample = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/reminders.csv"));
     let (_folder, store) = sqlite().await;
     let producer = producer(store);
@@ -51,6 +53,25 @@ async fn same_row_under_another_scope_is_another_message() {
     let options = ImportOptions { key_scope: "spring".into(), ..ImportOptions::default() };
     let other = import_csv(&producer(store), Cursor::new(file), options, |_| {}).await.unwrap();
     assert_eq!(other.counts.accepted, 1);
+}
+
+#[tokio::test]
+async fn column_on_unknown_is_each_rows_policy_and_changes_no_key() {
+    let (_folder, store) = sqlite().await;
+    let producer = producer(store.clone()).with_on_unknown(OnUnknown::Hold);
+    let file =
+        format!("from,to,text,on_unknown,key\n{FROM},{TO},a,resend,k1\n{FROM},{TO},b,,k2\n{FROM},{TO},c,maybe,k3\n");
+    let summary = import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_| {}).await.unwrap();
+    assert_eq!(lines(&summary), [(4, "on_unknown", Code::BadOnUnknown)]);
+    for (key, policy) in [("k1", OnUnknown::Resend), ("k2", OnUnknown::Hold)] {
+        let id = MessageId::from_key(&IdempotencyKey::try_new(key).unwrap());
+        assert_eq!(store.get(&id).await.unwrap().unwrap().on_unknown, policy, "{key}");
+    }
+    let row = |policy: &str| Cursor::new(format!("from,to,text,on_unknown\n{FROM},{TO},hello,{policy}\n"));
+    for (policy, taken) in [("hold", 1), ("resend", 0)] {
+        let summary = import_csv(&producer, row(policy), ImportOptions::default(), |_| {}).await.unwrap();
+        assert_eq!(summary.counts.accepted, taken, "the same row with another policy is the same message");
+    }
 }
 
 #[tokio::test]

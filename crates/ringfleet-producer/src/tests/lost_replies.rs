@@ -24,7 +24,7 @@ fn words(results: &[Result<Receipt, EnqueueError>]) -> Vec<&'static str> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keyless_message_is_taken_once_when_the_reply_is_lost() {
+async fn row_31_keyless_message_is_taken_once_when_the_reply_is_lost() {
     for fault in [Fault::LoseReply, Fault::Hang] {
         let store = FakeStore::with_faults([fault, Fault::Away]);
         let receipt = producer(store.clone()).enqueue(draft()).await.unwrap();
@@ -43,7 +43,7 @@ async fn two_keyless_messages_of_one_content_are_two() {
 }
 
 #[tokio::test]
-async fn key_makes_a_repeat_a_duplicate_and_other_content_a_conflict() {
+async fn row_31_key_makes_a_repeat_a_duplicate_and_other_content_a_conflict() {
     let (_folder, store) = sqlite().await;
     let producer = producer(store);
     let keyed = Draft { key: Some("order-1".into()), ..draft() };

@@ -1,13 +1,17 @@
 //! Every rule of a message, and what no input may do.
 
 use proptest::prelude::*;
-use ringfleet_store::Priority;
+use ringfleet_store::{NewMessage, OnUnknown, Priority};
 
 use super::{FROM, TO, codes, directory, draft, fake::FakeStore, now, producer};
 use crate::{Code, Draft, Field, Refusal, check::check};
 
+fn judged(draft: &Draft) -> Result<NewMessage, Vec<Refusal>> {
+    check(&directory(), OnUnknown::Reconcile, draft, now())
+}
+
 fn faults(draft: &Draft) -> Vec<Refusal> {
-    check(&directory(), draft, now()).expect_err("a fault")
+    judged(draft).expect_err("a fault")
 }
 
 fn only_fault(draft: &Draft) -> Refusal {
@@ -18,7 +22,7 @@ fn only_fault(draft: &Draft) -> Refusal {
 
 #[test]
 fn good_draft_becomes_a_message_of_its_lane() {
-    let message = check(&directory(), &Draft { priority: Some("High".into()), ..draft() }, now()).unwrap();
+    let message = judged(&Draft { priority: Some("High".into()), ..draft() }).unwrap();
     assert_eq!(message.lane.as_str(), "main/101/medium");
     assert_eq!((message.from.expose(), message.to.expose(), message.priority), (FROM, TO, Priority::High));
     assert_eq!(message.key, None);
@@ -26,7 +30,7 @@ fn good_draft_becomes_a_message_of_its_lane() {
 
 #[test]
 fn extension_id_stands_for_its_only_number() {
-    let message = check(&directory(), &Draft { from: "102".into(), ..draft() }, now()).unwrap();
+    let message = judged(&Draft { from: "102".into(), ..draft() }).unwrap();
     assert_eq!(message.from.expose(), "+15550100002");
     let fault = only_fault(&Draft { from: "201".into(), ..draft() });
     assert_eq!(fault.code, Code::AmbiguousSender);
@@ -46,8 +50,8 @@ fn texts_out_of_bounds_are_refused() {
     assert!(control.problem.contains("U+001B as character 2"), "{control}");
     let both = faults(&Draft { text: format!("\0{}", "a".repeat(1000)), ..draft() });
     assert_eq!(codes(&both), [Code::TextTooLong, Code::ControlCharacter]);
-    assert!(check(&directory(), &Draft { text: "two\r\nlines\tand a tab".into(), ..draft() }, now()).is_ok());
-    assert!(check(&directory(), &Draft { text: "😀".repeat(500), ..draft() }, now()).is_ok());
+    assert!(judged(&Draft { text: "two\r\nlines\tand a tab".into(), ..draft() }).is_ok());
+    assert!(judged(&Draft { text: "😀".repeat(500), ..draft() }).is_ok());
 }
 
 #[test]
@@ -79,8 +83,25 @@ fn keys_and_priorities_out_of_bounds_are_refused() {
     let key = |key: &str| only_fault(&Draft { key: Some(key.into()), ..draft() }).code;
     assert_eq!(key(&"k".repeat(201)), Code::KeyTooLong);
     assert_eq!((key(""), key("a\nb")), (Code::BadKey, Code::BadKey));
-    assert!(check(&directory(), &Draft { key: Some("k".repeat(200)), ..draft() }, now()).is_ok());
+    assert!(judged(&Draft { key: Some("k".repeat(200)), ..draft() }).is_ok());
     assert_eq!(only_fault(&Draft { priority: Some("urgent".into()), ..draft() }).code, Code::BadPriority);
+}
+
+#[test]
+fn policy_for_an_unknown_fate_is_the_drafts_own_or_the_producers() {
+    let policy = |word: &str| judged(&Draft { on_unknown: Some(word.into()), ..draft() }).unwrap().on_unknown;
+    let policies = ["reconcile", "Hold", "resend"].map(policy);
+    assert_eq!(policies, [OnUnknown::Reconcile, OnUnknown::Hold, OnUnknown::Resend]);
+    assert_eq!(judged(&draft()).unwrap().on_unknown, OnUnknown::Reconcile);
+
+    let producer = producer(FakeStore::with_faults([])).with_on_unknown(OnUnknown::Hold);
+    assert_eq!(producer.check(&draft(), now()).unwrap().on_unknown, OnUnknown::Hold);
+    let own = Draft { on_unknown: Some("resend".into()), ..draft() };
+    assert_eq!(producer.check(&own, now()).unwrap().on_unknown, OnUnknown::Resend);
+
+    let fault = only_fault(&Draft { on_unknown: Some("twice".into()), ..draft() });
+    assert_eq!((fault.field, fault.code), (Field::OnUnknown, Code::BadOnUnknown));
+    assert!(fault.to_string().ends_with("write reconcile, hold or resend, or leave it out"), "{fault}");
 }
 
 #[test]
@@ -92,6 +113,7 @@ fn all_faults_of_a_draft_are_told_at_once() {
         send_at: Some("2026-02-01T09:00:00".into()),
         send_by: Some("2020-01-01T00:00:00Z".into()),
         priority: Some("now".into()),
+        on_unknown: Some("guess".into()),
         key: Some(String::new()),
     };
     let codes = codes(&faults(&bad));
@@ -102,6 +124,7 @@ fn all_faults_of_a_draft_are_told_at_once() {
         Code::DateWithoutOffset,
         Code::SendByPast,
         Code::BadPriority,
+        Code::BadOnUnknown,
         Code::BadKey,
     ];
     assert_eq!(codes, expected);
@@ -120,13 +143,14 @@ proptest! {
     fn no_input_panics(from in ".{0,40}", to in "\\+?[0-9 ;=a-z]{0,20}", text in any::<String>(), date in ".{0,40}",
                        other in any::<Option<String>>()) {
         let draft = Draft {
-            from, to, text, send_at: Some(date.clone()), send_by: Some(date), priority: other.clone(), key: other,
+            from, to, text, send_at: Some(date.clone()), send_by: Some(date), priority: other.clone(), on_unknown: other.clone(),
+            key: other,
         };
-        let _ = check(&directory(), &draft, now());
+        let _ = judged(&draft);
     }
 
     #[test]
-    fn nothing_private_is_printed(canary in "[0-9]{9,15}", place in 0..7_usize, plus in any::<bool>()) {
+    fn nothing_private_is_printed(canary in "[0-9]{9,15}", place in 0..8_usize, plus in any::<bool>()) {
         let raw = if plus { format!("+{canary}") } else { canary.clone() };
         let mut draft = Draft { text: "\u{7}".into(), ..draft() };
         let slots = [&mut draft.from, &mut draft.to, &mut draft.text];
@@ -137,9 +161,10 @@ proptest! {
             3 => draft.send_at = Some(raw),
             4 => draft.send_by = Some(raw),
             5 => draft.priority = Some(raw),
+            6 => draft.on_unknown = Some(raw),
             _ => draft.key = Some(format!("{raw}\u{7}")),
         }
-        let shown = match check(&directory(), &draft, now()) {
+        let shown = match judged(&draft) {
             Ok(message) => format!("{draft:?} {message:?}"),
             Err(faults) => {
                 let lines: Vec<String> = faults.iter().map(ToString::to_string).collect();

@@ -2,13 +2,14 @@
 
 use crate::{
     ids::{LaneId, LeaseToken, MessageId},
-    message::{Lease, MessageView, Millis, Priority, Private, State},
+    message::{Lease, MessageView, Millis, OnUnknown, Priority, Private, State},
 };
 
 pub(super) struct Blob {
     pub(super) priority: Priority,
     pub(super) attempt: u32,
     pub(super) recoveries: u32,
+    pub(super) on_unknown: OnUnknown,
     pub(super) created_at: Millis,
     pub(super) send_at: Option<Millis>,
     pub(super) send_by: Option<Millis>,
@@ -21,7 +22,7 @@ pub(super) struct Blob {
 
 impl Blob {
     pub(super) fn parse(raw: &[u8]) -> Option<Self> {
-        let (head, mut rest) = raw.split_at_checked(44)?;
+        let (head, mut rest) = raw.split_at_checked(45)?;
         let millis = |at: usize| -> Option<Millis> { Some(i64::from_be_bytes(head.get(at..at + 8)?.try_into().ok()?)) };
         let mut word = || -> Option<String> {
             let end = rest.iter().position(|byte| *byte == 0)?;
@@ -34,9 +35,10 @@ impl Blob {
             priority: Priority::from_code(head[1])?,
             attempt: head[2].into(),
             recoveries: head[3].into(),
-            created_at: millis(4)?,
-            send_at: millis(12)?.into_time(),
-            send_by: millis(20)?.into_time(),
+            on_unknown: OnUnknown::from_code(head[4])?,
+            created_at: millis(5)?,
+            send_at: millis(13)?.into_time(),
+            send_by: millis(21)?.into_time(),
             lane: lane.parse().ok()?,
             from: Private::new(from),
             to: Private::new(to),
@@ -61,12 +63,26 @@ impl Blob {
         }
     }
 
+    /// The intent of a send whose fate is or was unknown, and how often the provider was asked about it.
+    pub(super) fn intent(&self) -> (Option<Millis>, u32) {
+        let mut tail = self.note.split('|').skip(4);
+        let mut number = || tail.next().and_then(|word| word.parse::<i64>().ok());
+        (number(), number().unwrap_or(0) as u32)
+    }
+
+    /// When the note was written.
+    pub(super) fn noted_at(&self) -> Option<Millis> {
+        self.note.split('|').nth(2)?.parse().ok()
+    }
+
     /// `state` is the state now: a waiting blob does not tell scheduled, claimed and sending apart.
     pub(super) fn into_view(self, id: MessageId, state: State) -> MessageView {
         let mut note = self.note.split('|');
         let reason = note.next().unwrap_or_default().to_owned();
         let provider_id = note.next().filter(|id| !id.is_empty()).map(str::to_owned);
-        let finished_at = note.next().and_then(|at| at.parse().ok());
+        let waits = matches!(state, State::Scheduled | State::Ready | State::Claimed | State::Sending);
+        let finished_at = note.next().and_then(|at| at.parse().ok()).filter(|_| !waits);
+        let (intent_at, reads) = self.intent();
         MessageView {
             id,
             lane: self.lane,
@@ -80,9 +96,12 @@ impl Blob {
             created_at: self.created_at,
             send_at: self.send_at,
             send_by: self.send_by,
+            on_unknown: self.on_unknown,
             reason,
             provider_id,
             finished_at,
+            intent_at,
+            reads,
         }
     }
 }

@@ -1,6 +1,10 @@
 //! The transitions: one function a script, arguments in, closed enums out.
 
-use std::{collections::BTreeMap, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use redis::Value;
 
@@ -29,11 +33,11 @@ const REMEMBER_KEY: Duration = Duration::from_secs(60 * 86_400);
 /// A lease token outside of Redis carries its shard in the low bits, so that the calls after a claim find it.
 const SHARD_BITS: u32 = 6;
 
-fn public_token(raw: i64, shard: usize) -> LeaseToken {
+pub(super) fn public_token(raw: i64, shard: usize) -> LeaseToken {
     LeaseToken((raw as u64) << SHARD_BITS | shard as u64)
 }
 
-fn raw_token(token: LeaseToken) -> u64 {
+pub(super) fn raw_token(token: LeaseToken) -> u64 {
     token.0 >> SHARD_BITS
 }
 
@@ -65,7 +69,7 @@ impl RedisStore {
                 let mut call = self.prepare(&self.scripts.enqueue, tag);
                 for &at in places {
                     let m = &batch[at];
-                    call.arg(ids[at].as_bytes()).arg(m.priority as u8);
+                    call.arg(ids[at].as_bytes()).arg(m.priority as u8).arg(m.on_unknown as u8);
                     call.arg(m.send_at.unwrap_or(0).max(0)).arg(m.send_by.unwrap_or(0).max(0));
                     call.arg(m.fingerprint().as_bytes()).arg(m.lane.as_str());
                     call.arg(m.from.expose()).arg(m.to.expose()).arg(m.text.expose());
@@ -110,6 +114,19 @@ impl RedisStore {
         Ok(foreign)
     }
 
+    /// With several shards, lets the ids' homes know which lane they belong to.
+    pub(super) async fn reserve_ids(&self, ids: &[(MessageId, &LaneId)]) -> Result<(), StoreError> {
+        if self.tags.len() == 1 {
+            return Ok(());
+        }
+        for (id, lane) in ids {
+            let mut call = self.prepare(&self.scripts.reserve, self.tag_of_id(id));
+            call.arg(id.as_bytes()).arg(lane.as_str()).arg(millis(REMEMBER_KEY));
+            self.link.run::<Vec<i64>>("reassert", &call).await?;
+        }
+        Ok(())
+    }
+
     pub(super) async fn claim_from_shards(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
         let mut claim = Claim::default();
         let first = self.turn.fetch_add(1, Ordering::Relaxed);
@@ -120,9 +137,7 @@ impl RedisStore {
                 break;
             }
             let shard = (first + step) % self.tags.len();
-            let mut call = self.prepare(&self.scripts.claim, &self.tags[shard]);
-            call.arg(request.worker.as_str()).arg(free).arg(millis(request.lease));
-            let answer = self.link.run::<Vec<Value>>("claim", &call).await;
+            let answer = self.claim_from(shard, &request, free).await;
             // What other shards gave is kept: the leases exist, and the worker must learn of them.
             let reply = match answer {
                 Err(error) if claim.leases.is_empty() => return Err(error),
@@ -150,6 +165,29 @@ impl RedisStore {
             }
         }
         Ok(claim)
+    }
+
+    /// One claim of one shard. When its answer does not come, the leases exist all the same; the worker's next claim of that
+    /// shard names it and gets them.
+    async fn claim_from(&self, shard: usize, request: &ClaimRequest<'_>, free: u32) -> Result<Vec<Value>, StoreError> {
+        let number = self.claims.fetch_add(1, Ordering::Relaxed) + 1;
+        let place = (request.worker.as_str().to_owned(), shard);
+        let lost = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner).get(&place).copied();
+        let mut call = self.prepare(&self.scripts.claim, &self.tags[shard]);
+        call.arg(request.worker.as_str()).arg(free).arg(millis(request.lease)).arg(number).arg(lost.unwrap_or(0));
+        let answer = self.link.run::<Vec<Value>>("claim", &call).await;
+        let mut unanswered = self.unanswered.lock().unwrap_or_else(PoisonError::into_inner);
+        match &answer {
+            // An earlier one that is still unanswered comes first: while its answer was lost nothing else can have run.
+            Err(StoreError::Unavailable { .. }) => {
+                unanswered.entry(place).or_insert(number);
+            }
+            _ if lost.is_some() => {
+                unanswered.remove(&place);
+            }
+            _ => {}
+        }
+        answer
     }
 
     /// Runs a script over leases shard by shard and gives one answer to each, in order.
@@ -180,7 +218,7 @@ impl RedisStore {
         Ok(answers)
     }
 
-    fn by_shard(&self, tokens: impl Iterator<Item = LeaseToken>) -> BTreeMap<usize, Vec<usize>> {
+    pub(super) fn by_shard(&self, tokens: impl Iterator<Item = LeaseToken>) -> BTreeMap<usize, Vec<usize>> {
         let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, token) in tokens.enumerate() {
             places.entry(shard_of(token, self.tags.len())).or_default().push(at);
@@ -205,7 +243,8 @@ impl RedisStore {
         Ok(answers.into_iter().map(|code| code == 1).collect())
     }
 
-    pub(super) async fn settle_all(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+    /// `lanes` are given where messages may be lost, one for each settlement.
+    pub(super) async fn settle_all(&self, batch: &[Settlement], lanes: &[&LaneId]) -> Result<Vec<Settled>, StoreError> {
         let mut answers = vec![Settled::Missing; batch.len()];
         for (shard, places) in self.by_shard(batch.iter().map(|s| s.lease.token)) {
             for places in places.chunks(MAX_BATCH) {
@@ -229,6 +268,7 @@ impl RedisStore {
                     for header in seen {
                         call.arg(header.map(|n| n.to_string()).unwrap_or_default());
                     }
+                    call.arg(lanes.get(at).map_or("", |lane| lane.as_str()));
                 }
                 let reply: Vec<u8> =
                     self.link.run::<Vec<i64>>("settle", &call).await?.into_iter().map(|n| n as u8).collect();
@@ -242,6 +282,7 @@ impl RedisStore {
                         2 => Settled::Again(state()?),
                         3 => Settled::LateEvidence(state()?),
                         4 => Settled::Stale,
+                        6 => Settled::SentTwice,
                         _ => Settled::Missing,
                     };
                 }
@@ -256,13 +297,14 @@ impl RedisStore {
             let mut call = self.prepare(&self.scripts.reap, tag);
             call.arg(limit.min(MAX_BATCH as u32)).arg(millis(retention)).arg(MAX_RECOVERIES);
             let reply: Vec<u32> = self.link.run("reap", &call).await?;
-            let [requeued, unknown, poisoned, expired, pruned] =
+            let [requeued, unknown, poisoned, expired, pruned, unreadable] =
                 reply.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))?;
             sum.requeued += requeued;
             sum.unknown += unknown;
             sum.poisoned += poisoned;
             sum.expired += expired;
             sum.pruned += pruned;
+            sum.unreadable += unreadable;
         }
         Ok(sum)
     }

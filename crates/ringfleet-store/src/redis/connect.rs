@@ -7,7 +7,10 @@ use redis::{
     cluster::ClusterClient,
 };
 
-use super::scripts::{Connection, store_error};
+use super::{
+    link::{Connection, Single},
+    scripts::store_error,
+};
 use crate::{clock::Clock, plan::LaneRules, store::StoreError};
 
 /// Where Redis is and how the fleet uses it.
@@ -27,6 +30,11 @@ pub struct RedisOptions {
     pub response_timeout: Duration,
     /// Accept `redis://` to a host that is not this machine. Texts and tokens would cross the network in the clear.
     pub allow_plaintext: bool,
+    /// Accept a server that keeps no append-only file: for demos and tests, which lose nothing that matters.
+    pub allow_volatile: bool,
+    /// After a restart or failover the fleet waits for every worker that was there to tell what it has sent, but no longer
+    /// than this for one that stays away.
+    pub restart_patience: Duration,
 }
 
 impl RedisOptions {
@@ -41,6 +49,8 @@ impl RedisOptions {
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(5),
             allow_plaintext: false,
+            allow_volatile: false,
+            restart_patience: Duration::from_secs(30),
         }
     }
 
@@ -72,6 +82,9 @@ impl RedisOptions {
     }
 }
 
+/// How long a server that has just been started may take to read its data.
+const LOADING_PATIENCE: Duration = Duration::from_secs(60);
+
 fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
@@ -92,63 +105,120 @@ pub(super) async fn connect(options: &RedisOptions) -> Result<Connection, StoreE
         return Ok(Connection::Cluster(link));
     }
     let client = redis::Client::open(options.urls[0].trim()).map_err(refused)?;
+    // Reconnects by itself, with growing pauses and jitter.
     let config = ConnectionManagerConfig::new()
         .set_connection_timeout(Some(options.connect_timeout))
         .set_response_timeout(Some(options.response_timeout))
         .set_max_delay(Duration::from_secs(2));
     // The manager would try for a long time at first; a wrong address should be told at once.
-    let first = tokio::time::timeout(options.connect_timeout * 2, ConnectionManager::new_with_config(client, config));
+    let manager = ConnectionManager::new_with_config(client.clone(), config.clone());
+    let first = tokio::time::timeout(options.connect_timeout * 2, manager);
     let link = first
         .await
         .map_err(|_| StoreError::Unavailable { call: "connect", source: "no answer in time".into() })?
         .map_err(refused)?;
-    Ok(Connection::One(link))
+    Ok(Connection::One(Single::new(client, config, link)))
 }
 
 /// Refuses a server that would lose or drop what it is trusted with; in a Cluster each node that was named is asked.
 pub(super) async fn check_servers(options: &RedisOptions, link: &Connection) -> Result<(), StoreError> {
     if let Connection::One(_) = link {
-        return check_server(link).await;
+        return check_server(link, options).await;
     }
     for url in &options.urls {
         let node = RedisOptions { urls: vec![url.clone()], cluster: false, ..options.clone() };
-        check_server(&connect(&node).await?).await?;
+        check_server(&connect(&node).await?, options).await?;
     }
     Ok(())
 }
 
-async fn check_server(link: &Connection) -> Result<(), StoreError> {
-    let mut info = redis::cmd("INFO");
-    info.arg("server");
-    let text: String = link.query("INFO", &info).await?;
-    let version = text.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap_or("0").trim();
-    let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    let (major, minor) = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if (major, minor) < (6, 2) {
-        return Err(unfit(format!("Redis {version} is too old: 6.2 or newer is needed")));
+async fn check_server(link: &Connection, options: &RedisOptions) -> Result<(), StoreError> {
+    let mut info = Info::ask(link).await?;
+    let patience = tokio::time::Instant::now() + LOADING_PATIENCE;
+    while info.get("loading") == "1" {
+        if tokio::time::Instant::now() >= patience {
+            return Err(StoreError::Unavailable { call: "connect", source: "Redis is still loading its data".into() });
+        }
+        tracing::info!("Redis is loading its data; waiting");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        info = Info::ask(link).await?;
     }
-    if let Some(policy) = setting(link, "maxmemory-policy").await
-        && policy != "noeviction"
-    {
-        return Err(unfit(format!(
-            "Redis evicts keys when it is full (maxmemory-policy {policy}), so messages would vanish: set noeviction"
-        )));
-    }
-    if let Some(append_only) = setting(link, "appendonly").await
-        && append_only != "yes"
-    {
-        // SEND-SAFETY: a server that comes back with an old snapshot has forgotten what was sent since.
-        tracing::warn!(
-            "Redis keeps no append-only file (appendonly {append_only}): after its restart messages may be lost, and texts \
-             that went out may go out again; set appendonly yes"
-        );
-    }
-    Ok(())
+    info.judge(options.allow_volatile).map_err(unfit)
 }
 
-/// `None` for a user without the right to CONFIG: what can't be asked can't be refused.
-async fn setting(link: &Connection, name: &str) -> Option<String> {
-    let mut get = redis::cmd("CONFIG");
-    get.arg("GET").arg(name);
-    link.query::<Vec<String>>("CONFIG GET", &get).await.ok()?.into_iter().nth(1)
+/// What a server says of itself. INFO needs no special right, unlike CONFIG, which managed servers refuse.
+struct Info(String);
+
+impl Info {
+    async fn ask(link: &Connection) -> Result<Self, StoreError> {
+        link.query("INFO", &redis::cmd("INFO")).await.map(Self)
+    }
+
+    fn get(&self, name: &str) -> &str {
+        let named = |line: &str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(':'));
+        let line = self.0.lines().find(|line| named(line)).unwrap_or_default();
+        line.split_once(':').map_or("", |(_, value)| value.trim())
+    }
+
+    /// All that is wrong with it for a queue, at once.
+    fn judge(&self, allow_volatile: bool) -> Result<(), String> {
+        let mut faults = Vec::new();
+        let version = self.get("redis_version");
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+        if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (6, 2) {
+            faults.push(format!("version {version} is too old: 6.2 or newer is needed"));
+        }
+        if !matches!(self.get("role"), "master" | "") {
+            faults.push("it is a replica, which takes no writes: name the primary".to_owned());
+        }
+        let policy = self.get("maxmemory_policy");
+        if !matches!(policy, "noeviction" | "") {
+            faults.push(format!(
+                "it evicts keys when it is full, so messages would vanish: set maxmemory-policy noeviction, not {policy}"
+            ));
+        }
+        // SEND-SAFETY: a server that comes back with an old snapshot, or with nothing, has forgotten what was sent since.
+        if self.get("aof_enabled") == "0" {
+            if allow_volatile {
+                tracing::warn!("Redis keeps no append-only file, which is allowed here: what it holds ends with it");
+            } else {
+                faults.push(
+                    "it keeps no append-only file, so a restart loses messages and sends texts again: set appendonly yes, \
+                     or store.allow_volatile for a trial"
+                        .to_owned(),
+                );
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("Redis can't be trusted with a queue: {}", faults.join("; ")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(info: &str, allow_volatile: bool) -> Result<(), String> {
+        Info(info.replace(' ', "\r\n")).judge(allow_volatile)
+    }
+
+    #[test]
+    fn a_server_is_refused_with_all_its_faults_at_once() {
+        assert_eq!(judged("redis_version:7.0.15 role:master maxmemory_policy:noeviction aof_enabled:1", false), Ok(()));
+        let faults = judged("redis_version:6.0.9 role:slave maxmemory_policy:allkeys-lru aof_enabled:0", false);
+        let faults = faults.expect_err("four faults");
+        for word in ["6.0.9", "replica", "allkeys-lru", "appendonly yes"] {
+            assert!(faults.contains(word), "{faults}");
+        }
+    }
+
+    #[test]
+    fn a_volatile_server_is_taken_only_where_that_is_allowed() {
+        let volatile = "redis_version:7.0.15 role:master maxmemory_policy:noeviction aof_enabled:0";
+        assert!(judged(volatile, false).is_err());
+        assert_eq!(judged(volatile, true), Ok(()));
+    }
 }

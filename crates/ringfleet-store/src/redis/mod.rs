@@ -6,12 +6,18 @@
 mod blob;
 mod calls;
 mod connect;
+mod link;
+mod reconcile;
 mod scripts;
 mod views;
 mod wake;
 
 use std::{
-    sync::{Arc, atomic::AtomicUsize},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -21,18 +27,21 @@ use redis::ScriptInvocation;
 use tokio::sync::Notify;
 
 pub use self::connect::RedisOptions;
-use self::scripts::{Connection, Scripts};
+use self::{link::Connection, scripts::Scripts};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Gate, LaneView, Reaped, Release, Settled,
-        Settlement, Stats, TokenLease,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
+        Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
     },
     clock::Clock,
     ids::{Group, LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, MessageView, Millis, NewMessage, State},
-    plan::{LaneRules, PlanSeen},
+    plan::PlanSeen,
     store::{Store, StoreError, TokenAsk},
 };
+
+/// The format of the data; part of the epoch, so that a program which knows another one is refused by every script.
+const FORMAT: u32 = 2;
 
 /// Messages and lanes in Redis (6.2 or newer; one server or a Cluster).
 pub struct RedisStore {
@@ -41,7 +50,13 @@ pub struct RedisStore {
     /// Hash tags, one a shard.
     tags: Vec<String>,
     clock: Clock,
+    /// The epoch of the data, '|', the rules: what every script is told.
     rules: String,
+    /// Numbers this handle's claims, and remembers those whose answer was lost, by worker and shard.
+    claims: AtomicU64,
+    unanswered: Mutex<HashMap<(String, usize), u64>>,
+    /// Each shard's incarnation as last seen, and as the worker has told it.
+    seen: Mutex<(Vec<u64>, Vec<u64>)>,
     /// Where the next claim begins, so that no shard is always first.
     turn: AtomicUsize,
     heard: Arc<Notify>,
@@ -55,29 +70,73 @@ impl RedisStore {
         let link = connect::connect(&options).await?;
         connect::check_servers(&options, &link).await?;
         let heard = Arc::new(Notify::new());
-        let store = Self {
+        let mut store = Self {
             link,
             scripts: Scripts::load(),
             tags: (0..options.shards).map(|shard| format!("{{{}:{shard}}}", options.prefix)).collect(),
             clock: options.clock.clone(),
-            rules: rules_argument(&options.rules),
+            rules: String::new(),
+            claims: AtomicU64::new(0),
+            unanswered: Mutex::default(),
+            seen: Mutex::new((vec![0; options.shards.into()], vec![0; options.shards.into()])),
             turn: AtomicUsize::new(0),
             listener: wake::listen(&options, heard.clone()),
             heard,
         };
+        let epoch = store.open().await?;
+        store.rules = format!("{epoch}|{}", rules_argument(&options));
         store.agree_on_shards(options.shards).await?;
         Ok(store)
+    }
+
+    /// The epoch of the data: its format and a name. New data get one here; from then on every script asks for it.
+    async fn open(&self) -> Result<String, StoreError> {
+        let ask = async |tag: &str, new: &str| -> Result<Option<String>, StoreError> {
+            let mut call = self.scripts.open.key(tag);
+            call.arg(new);
+            self.link.run("open", &call).await
+        };
+        let new = format!("{FORMAT}:{}", ulid::Ulid::generate());
+        let was_here = ask(&self.tags[0], "").await?.is_some();
+        let epoch = ask(&self.tags[0], &new).await?.unwrap_or_default();
+        let format = epoch.split(':').next().and_then(|format| format.parse::<u32>().ok()).unwrap_or(0);
+        if format != FORMAT {
+            let advice = if format > FORMAT { "update this program" } else { "drain it with the older program" };
+            return Err(StoreError::Unfit {
+                reason: format!("its data have format {format}, this program knows {FORMAT}: {advice}"),
+            });
+        }
+        for tag in &self.tags[1..] {
+            let mut tries = 0;
+            loop {
+                // Whoever makes the first shard's epoch makes the others' a moment later; a shard that stays without one in
+                // data that have it elsewhere was flushed.
+                match ask(tag, if was_here && tries < 20 { "" } else { &epoch }).await? {
+                    Some(known) if known == epoch && tries < 20 => break,
+                    None if tries < 20 => {
+                        tries += 1;
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                    }
+                    _ => return Err(StoreError::Replaced { call: "open" }),
+                }
+            }
+        }
+        Ok(epoch)
     }
 
     /// The number of shards decides where a lane lives; a second opinion would send every message twice.
     async fn agree_on_shards(&self, shards: u16) -> Result<(), StoreError> {
         let key = format!("{}:shards", self.tags[0]);
-        let mut set = redis::cmd("SET");
-        set.arg(&key).arg(shards).arg("NX");
-        let _: redis::Value = self.link.query("SET", &set).await?;
         let mut get = redis::cmd("GET");
         get.arg(&key);
-        let known: Option<u16> = self.link.query("GET", &get).await?;
+        let mut known: Option<u16> = self.link.query("GET", &get).await?;
+        if known.is_none() {
+            // Written only where it is not yet: a full Redis refuses it, and its fleet must be able to start.
+            let mut set = redis::cmd("SET");
+            set.arg(&key).arg(shards).arg("NX");
+            let _: redis::Value = self.link.query("SET", &set).await?;
+            known = self.link.query("GET", &get).await?;
+        }
         match known {
             Some(known) if known != shards => Err(StoreError::Unfit {
                 reason: format!("this data was made with {known} shards, the configuration says {shards}: use {known}"),
@@ -103,13 +162,21 @@ impl RedisStore {
                 self.link.query::<i64>("UNLINK", &unlink).await?;
             }
             if next == 0 {
-                return Ok(());
+                break;
             }
             cursor = next;
         }
+        // This handle goes on with what it has emptied itself.
+        let (epoch, _) = self.rules.split_once('|').unwrap_or_default();
+        for tag in &self.tags {
+            let mut call = self.scripts.open.key(tag.as_str());
+            call.arg(epoch);
+            self.link.run::<redis::Value>("open", &call).await?;
+        }
+        self.agree_on_shards(self.tags.len() as u16).await
     }
 
-    fn tag_of_lane(&self, lane: &LaneId) -> &str {
+    pub(super) fn tag_of_lane(&self, lane: &LaneId) -> &str {
         self.tag_of(lane.extension())
     }
 
@@ -140,13 +207,14 @@ fn stable_hash(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-fn rules_argument(rules: &LaneRules) -> String {
+fn rules_argument(options: &RedisOptions) -> String {
+    let rules = &options.rules;
     let mut text = String::new();
     for group in Group::ALL {
         let plan = rules.plan(group);
         text.push_str(&format!("{},{},", plan.limit, plan.window_ms));
     }
-    text + &rules.in_flight_cap.max(1).to_string()
+    text + &format!("{},{}", rules.in_flight_cap.max(1), millis(options.restart_patience))
 }
 
 fn millis(duration: Duration) -> i64 {
@@ -165,13 +233,36 @@ impl Store for RedisStore {
         self.begin_all(leases, lease).await
     }
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        self.settle_all(batch).await
+        self.settle_all(batch, &[]).await
     }
     async fn extend(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<bool>, StoreError> {
         self.extend_all(leases, lease).await
     }
     async fn reap(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError> {
         self.reap_all(limit, retention).await
+    }
+    async fn reconcile_take(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
+        self.take_unknown(lanes, lock).await
+    }
+    async fn decide(
+        &self,
+        evidence: &[Evidence],
+        settle_time: Duration,
+        max_attempts: u32,
+    ) -> Result<Vec<Decided>, StoreError> {
+        self.decide_all(evidence, settle_time, max_attempts).await
+    }
+    async fn resolve(&self, id: &MessageId, how: Resolution) -> Result<Cancelled, StoreError> {
+        self.resolve_message(id, how).await
+    }
+    async fn watch(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError> {
+        self.watch_shards(worker, told, false).await
+    }
+    async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError> {
+        self.watch_shards(worker, Incarnation::default(), true).await.map(drop)
+    }
+    async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
+        self.reassert_all(journal).await
     }
     async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {
         self.acquire_slot(lane, hold).await
@@ -253,8 +344,11 @@ impl Store for RedisStore {
         if let Some(now) = self.clock.set_time() {
             return Ok(now);
         }
-        let (seconds, micros): (i64, i64) = self.link.query("TIME", &redis::cmd("TIME")).await?;
-        Ok(seconds * 1_000 + micros / 1_000)
+        // Not the server's own: the fleet's time does not step back with it.
+        let mut call = self.prepare(&self.scripts.view, &self.tags[0]);
+        call.arg("now");
+        let now: redis::Value = self.link.run("now", &call).await?;
+        scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time"))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
@@ -263,5 +357,9 @@ impl Store for RedisStore {
 
     fn kind(&self) -> &'static str {
         "redis"
+    }
+
+    fn epoch(&self) -> String {
+        self.rules.split_once('|').map(|(epoch, _)| epoch.to_owned()).unwrap_or_default()
     }
 }

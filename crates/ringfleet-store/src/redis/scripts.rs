@@ -1,6 +1,6 @@
 //! The Lua files, one function each in [`super`], and the one way to call them.
 
-use redis::{ErrorKind, FromRedisValue, Script, Value, aio::ConnectionLike};
+use redis::{ErrorKind, Script, Value};
 
 use crate::store::StoreError;
 
@@ -30,6 +30,10 @@ pub(super) struct Scripts {
     pub(super) control: Script,
     pub(super) token: Script,
     pub(super) view: Script,
+    pub(super) reconcile: Script,
+    pub(super) watch: Script,
+    /// Runs before the epoch is known.
+    pub(super) open: Script,
 }
 
 impl Scripts {
@@ -46,60 +50,23 @@ impl Scripts {
             control: script!(freeing "control.lua"),
             token: script!(freeing "token.lua"),
             view: script!("view.lua"),
+            reconcile: script!(freeing "reconcile.lua"),
+            watch: script!(freeing "watch.lua"),
+            open: Script::new(include_str!("../../lua/open.lua")),
         }
     }
-}
-
-/// Any of the connections that the store can live on.
-#[derive(Clone)]
-pub(super) enum Connection {
-    One(redis::aio::ConnectionManager),
-    Cluster(redis::cluster_async::ClusterConnection),
-}
-
-impl Connection {
-    pub(super) async fn run<T: FromRedisValue>(
-        &self,
-        call: &'static str,
-        invocation: &redis::ScriptInvocation<'_>,
-    ) -> Result<T, StoreError> {
-        match self.clone() {
-            Connection::One(mut link) => invoke(call, invocation, &mut link).await,
-            Connection::Cluster(mut link) => invoke(call, invocation, &mut link).await,
-        }
-    }
-
-    pub(super) async fn query<T: FromRedisValue>(
-        &self,
-        call: &'static str,
-        command: &redis::Cmd,
-    ) -> Result<T, StoreError> {
-        let answer = match self.clone() {
-            Connection::One(mut link) => command.query_async(&mut link).await,
-            Connection::Cluster(mut link) => command.query_async(&mut link).await,
-        };
-        answer.map_err(|error| store_error(call, error))
-    }
-}
-
-async fn invoke<T: FromRedisValue>(
-    call: &'static str,
-    invocation: &redis::ScriptInvocation<'_>,
-    link: &mut impl ConnectionLike,
-) -> Result<T, StoreError> {
-    // EVALSHA first; the script is sent again by itself when the server has forgotten it (restart, SCRIPT FLUSH).
-    invocation.invoke_async(link).await.map_err(|error| store_error(call, error))
 }
 
 /// Sorts the server's refusals by their code. Only codes are kept: a detail might quote what was sent.
 pub(super) fn store_error(call: &'static str, error: redis::RedisError) -> StoreError {
     match error.code() {
         Some("OOM") => StoreError::Full { call },
+        Some("EPOCH" | "NOEPOCH") => StoreError::Replaced { call },
         // The server will be back, or another one will take over.
-        Some(
-            "LOADING" | "MISCONF" | "READONLY" | "MASTERDOWN" | "CLUSTERDOWN" | "NOREPLICAS" | "TRYAGAIN" | "BUSY"
-            | "NOSCRIPT" | "MOVED" | "ASK" | "UNBLOCKED",
-        ) => StoreError::Unavailable { call, source: Box::new(CodeOnly(error.code().unwrap_or("").to_owned())) },
+        Some(code) if passing(code).is_some() => StoreError::Unavailable {
+            call,
+            source: Box::new(CodeOnly(format!("{code}, {}", passing(code).unwrap_or("")))),
+        },
         Some(code @ ("NOAUTH" | "WRONGPASS" | "NOPERM")) => StoreError::Unfit {
             reason: format!("Redis answers {code}: check the user and password in the URL, and the user's ACL"),
         },
@@ -110,6 +77,23 @@ pub(super) fn store_error(call: &'static str, error: redis::RedisError) -> Store
         }
         None => StoreError::Unavailable { call, source: Box::new(CodeOnly(error.category().to_owned())) },
     }
+}
+
+/// What a refusal that may pass means, and what to do if it does not.
+fn passing(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "LOADING" => "it is loading its data after a start",
+        "MISCONF" => "it can't write to its disk and takes no writes: look at its log and its disk",
+        "READONLY" => "it is a replica now: a failover happened, or the URL names a replica",
+        "MASTERDOWN" => "it is a replica that has lost its primary",
+        "CLUSTERDOWN" => "the Cluster has lost some of its slots",
+        "NOREPLICAS" => "too few replicas follow it (min-replicas-to-write)",
+        "NOSCRIPT" => "it has forgotten a script that it has just been sent",
+        "BUSY" => "a script holds it up",
+        "TRYAGAIN" | "MOVED" | "ASK" => "the Cluster is moving slots",
+        "UNBLOCKED" => "it was failed over while it answered",
+        _ => return None,
+    })
 }
 
 #[derive(Debug)]

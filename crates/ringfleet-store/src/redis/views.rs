@@ -11,7 +11,7 @@ use super::{
     scripts::{bytes, number, text, unreadable},
 };
 use crate::{
-    calls::{Cancelled, Gate, LaneView, Stats},
+    calls::{Cancelled, Gate, LaneView, Resolution, Stats},
     ids::{LaneId, MessageId},
     message::{MessageView, Millis, State},
     plan::Plan,
@@ -53,10 +53,18 @@ impl RedisStore {
     }
 
     pub(super) async fn cancel_message(&self, id: &MessageId) -> Result<Cancelled, StoreError> {
+        self.control_message("cancel", id, "").await
+    }
+
+    pub(super) async fn resolve_message(&self, id: &MessageId, how: Resolution) -> Result<Cancelled, StoreError> {
+        self.control_message("resolve", id, how.as_str()).await
+    }
+
+    async fn control_message(&self, what: &'static str, id: &MessageId, how: &str) -> Result<Cancelled, StoreError> {
         for tag in &self.tags {
             let mut call = self.prepare(&self.scripts.control, tag);
-            call.arg("cancel").arg(id.as_bytes());
-            let (what, state): (u8, u8) = self.link.run("cancel", &call).await?;
+            call.arg(what).arg(id.as_bytes()).arg(how);
+            let (what, state): (u8, u8) = self.link.run(what, &call).await?;
             match (what, State::from_code(state)) {
                 (1, _) => return Ok(Cancelled::Done),
                 (2, Some(state)) => return Ok(Cancelled::TooLate(state)),

@@ -1,6 +1,7 @@
 //! claim: leases due messages of lanes that may send now, and takes a slot of the window for each.
 //!
-//! Bounded: 256 promotions; at most `free_slots` lanes, and at most 32 expired entries of each queue a pass.
+//! Bounded: 256 promotions; at most `free_slots` lanes, and at most 32 entries that can't go (expired, its recipient is
+//! busy) of each queue a pass.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use crate::{
 /// A claim gives out no more than this at once, so that no transaction runs long.
 const MAX_CLAIM: u32 = 128;
 const MAX_PROMOTED: u32 = 256;
-const MAX_EXPIRED_ON_THE_WAY: u32 = 32;
+const MAX_PASSED_OVER: u32 = 32;
 
 impl Tx<'_> {
     pub(super) fn claim(&mut self, worker: &WorkerId, free_slots: u32, lease: Duration) -> Step<Claim> {
@@ -115,6 +116,7 @@ impl Tx<'_> {
                 worker.as_str(),
             ],
         )?;
+        self.take_pair(m.row)?;
         self.count(State::Claimed, 1);
         self.lease_of(at, m, token).map(Some)
     }
@@ -132,7 +134,7 @@ impl Tx<'_> {
             if found != priority {
                 (priority, passes) = (found, 0);
             }
-            if passes == MAX_EXPIRED_ON_THE_WAY {
+            if passes == MAX_PASSED_OVER {
                 from = priority + 1;
                 continue;
             }
@@ -144,12 +146,24 @@ impl Tx<'_> {
             self.lanes[at].waiting -= 1;
             self.count(State::Ready, -1);
             let m = self.message_at_row(message)?;
-            if !m.is_past(self.now) {
+            if m.is_past(self.now) {
+                self.close(&m, State::Expired, "send-by-passed", "", 0)?;
+            } else if !self.is_busy(&m)? {
                 return Ok(Some(m));
             }
-            self.close(&m, State::Expired, "send-by-passed", "", 0)?;
         }
         Ok(None)
+    }
+
+    /// SEND-SAFETY: see [`Tx::take_pair`]. A message whose recipient is busy with another one of this sender comes back a
+    /// second later, by deadline and not by a call, so that nothing can be forgotten. Those that wait keep their order.
+    fn is_busy(&mut self, m: &Message) -> Step<bool> {
+        if !self.pair_is_busy(m.row)? {
+            return Ok(false);
+        }
+        self.put_off += 1;
+        self.schedule(m, self.now + 999 + self.put_off)?;
+        Ok(true)
     }
 
     fn lease_of(&self, at: usize, m: Message, token: i64) -> Step<Lease> {

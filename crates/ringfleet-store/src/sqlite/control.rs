@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::{fault::Step, short, tx::Tx};
 use crate::{
-    calls::{Cancelled, Gate},
+    calls::{Cancelled, Gate, Resolution},
     ids::{LaneId, MessageId},
     message::State,
 };
@@ -47,6 +47,31 @@ impl Tx<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A person's word on a message that is held, or dead.
+    pub(super) fn resolve(&mut self, id: &MessageId, how: Resolution) -> Step<Cancelled> {
+        let Some(mut m) = self.message(id)? else { return Ok(Cancelled::Missing) };
+        let again = how == Resolution::Resend;
+        if (m.state != State::Held && !(m.state == State::Dead && again)) || (again && !self.has_text(m.row)?) {
+            return self.state_now(&m).map(Cancelled::TooLate);
+        }
+        let at = self.lane_at_row(m.lane)?;
+        self.touch(at);
+        self.count(m.state, -1);
+        let token = m.token;
+        match how {
+            Resolution::Resend => {
+                // SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
+                m.attempt = (m.attempt + 1).min(255);
+                m.recoveries = 0;
+                self.wait_once_more(at, &m, "resent-by-operator", token)?;
+                self.wake = true;
+            }
+            Resolution::Sent => self.close(&m, State::Sent, "closed-by-operator", "", token)?,
+            Resolution::Cancelled => self.close(&m, State::Cancelled, "closed-by-operator", "", token)?,
+        }
+        Ok(Cancelled::Done)
     }
 
     pub(super) fn cancel(&mut self, id: &MessageId) -> Step<Cancelled> {

@@ -15,6 +15,9 @@ use crate::{
     message::{NewMessage, State},
 };
 
+/// See [`Tx::reassert`].
+pub(super) const TOMBSTONE: Fingerprint = Fingerprint::from_bytes([0; 16]);
+
 impl Tx<'_> {
     pub(super) fn enqueue(&mut self, batch: &[NewMessage]) -> Step<Vec<Enqueued>> {
         // Redis can't hold it, so no store takes it.
@@ -30,7 +33,9 @@ impl Tx<'_> {
         // SEND-SAFETY: a repeated request must not become a second text; other content under one key is told apart.
         let known = self.row("SELECT fingerprint FROM messages WHERE id = ?1", [id.as_bytes()], |row| row.get(0))?;
         if let Some(known) = known.map(Fingerprint::from_bytes) {
-            return Ok(if known == fingerprint { Enqueued::Duplicate(id) } else { Enqueued::Conflict(id) });
+            // A tombstone stands for any content.
+            let same = known == fingerprint || known == TOMBSTONE;
+            return Ok(if same { Enqueued::Duplicate(id) } else { Enqueued::Conflict(id) });
         }
         let at = self.lane_named(&new.lane)?;
         let mut m = Message {
@@ -46,9 +51,12 @@ impl Tx<'_> {
             send_by: new.send_by.unwrap_or(0).max(0),
             token: 0,
             ended: None,
+            on_unknown: new.on_unknown,
+            intent: 0,
+            reads: 0,
         };
         let sql = "INSERT INTO messages (id, lane, state, priority, created, send_at, send_by, fingerprint, sender, \
-                   recipient, expire_at, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, nullif(?7, 0), ?11)";
+                   recipient, expire_at, text, on_unknown) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, nullif(?7, 0), ?11, ?12)";
         self.exec(
             sql,
             params![
@@ -63,6 +71,7 @@ impl Tx<'_> {
                 new.from.expose(),
                 new.to.expose(),
                 new.text.expose(),
+                new.on_unknown as u8,
             ],
         )?;
         m.row = self.inserted_row();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ids::MessageId,
-    message::{Millis, Priority, State},
+    message::{Millis, OnUnknown, Priority, State},
 };
 
 /// A message without its private parts, which most transitions have no business with.
@@ -24,9 +24,12 @@ pub(super) struct Message {
     pub(super) created: Millis,
     pub(super) send_at: Millis,
     pub(super) send_by: Millis,
-    /// Of the lease that ended it.
+    /// Of the lease that ended it, or the last whose story is closed.
     pub(super) token: i64,
     pub(super) ended: Option<Millis>,
+    pub(super) on_unknown: OnUnknown,
+    pub(super) intent: Millis,
+    pub(super) reads: u32,
 }
 
 impl Message {
@@ -55,13 +58,14 @@ pub(super) struct Flight {
 }
 
 const MESSAGE_BY_ID: &str = "SELECT n, id, lane, state, priority, attempt, recoveries, created, send_at, send_by, \
-                             token, ended FROM messages WHERE id = ?1";
+                             token, ended, on_unknown, intent, reads FROM messages WHERE id = ?1";
 const MESSAGE_BY_ROW: &str = "SELECT n, id, lane, state, priority, attempt, recoveries, created, send_at, send_by, \
-                              token, ended FROM messages WHERE n = ?1";
+                              token, ended, on_unknown, intent, reads FROM messages WHERE n = ?1";
 
 fn read_message(row: &Row<'_>) -> rusqlite::Result<Option<Message>> {
     let (state, priority) = (State::from_code(row.get(3)?), Priority::from_code(row.get(4)?));
-    let (Some(state), Some(priority)) = (state, priority) else { return Ok(None) };
+    let on_unknown = OnUnknown::from_code(row.get(12)?);
+    let (Some(state), Some(priority), Some(on_unknown)) = (state, priority, on_unknown) else { return Ok(None) };
     Ok(Some(Message {
         row: row.get(0)?,
         id: MessageId::from_bytes(row.get(1)?),
@@ -75,6 +79,9 @@ fn read_message(row: &Row<'_>) -> rusqlite::Result<Option<Message>> {
         send_by: row.get(9)?,
         token: row.get(10)?,
         ended: row.get(11)?,
+        on_unknown,
+        intent: row.get(13)?,
+        reads: row.get(14)?,
     }))
 }
 
@@ -120,6 +127,12 @@ impl Tx<'_> {
 
     pub(super) fn is_scheduled(&self, message: i64) -> Step<bool> {
         Ok(self.row("SELECT 1 FROM schedule WHERE message = ?1", [message], |_| Ok(()))?.is_some())
+    }
+
+    /// A text is gone once it was sent; a record made of what a worker knew never had one.
+    pub(super) fn has_text(&self, message: i64) -> Step<bool> {
+        let sql = "SELECT 1 FROM messages WHERE n = ?1 AND text <> ''";
+        Ok(self.row(sql, [message], |_| Ok(()))?.is_some())
     }
 
     /// Where a message really is: waiting ones are told apart by the table they stand in.
@@ -175,6 +188,7 @@ impl Tx<'_> {
     /// Takes a message out of its worker's hand.
     pub(super) fn leave_flight(&mut self, at: usize, flight: &Flight) -> Step<()> {
         self.exec("DELETE FROM flight WHERE id = ?1", [flight.id.as_bytes()])?;
+        self.free_pair(flight.message)?;
         self.lanes[at].in_flight -= 1;
         self.count(flight.state, -1);
         Ok(())
@@ -183,8 +197,10 @@ impl Tx<'_> {
     pub(super) fn close(&mut self, m: &Message, state: State, code: &str, provider_id: &str, token: i64) -> Step<()> {
         // A text is kept no longer than it is needed.
         let sql = "UPDATE messages SET state = ?2, code = ?3, provider_id = ?4, token = ?5, ended = ?6, attempt = ?7, \
-                   recoveries = ?8, expire_at = NULL, text = iif(?2 = 5, '', text) WHERE n = ?1";
-        let end = params![m.row, state as u8, code, provider_id, token, self.now, m.attempt, m.recoveries];
+                   recoveries = ?8, intent = ?9, reads = ?10, expire_at = NULL, text = iif(?2 = 5, '', text) \
+                   WHERE n = ?1";
+        let end =
+            params![m.row, state as u8, code, provider_id, token, self.now, m.attempt, m.recoveries, m.intent, m.reads];
         self.exec(sql, end)?;
         self.count(state, 1);
         Ok(())

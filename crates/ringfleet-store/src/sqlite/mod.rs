@@ -18,6 +18,7 @@ mod file;
 mod lanes;
 mod messages;
 mod reap;
+mod reconcile;
 mod settle;
 mod slot;
 mod slots;
@@ -52,8 +53,8 @@ use self::{
 };
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Enqueued, Gate, LaneView, Reaped, Release, Settled,
-        Settlement, Stats, TokenLease,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
+        Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
     },
     clock::Clock,
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
@@ -221,6 +222,38 @@ impl Store for SqliteStore {
         self.call("reap", move |tx| tx.reap(limit, retention)).await
     }
 
+    async fn reconcile_take(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
+        self.call("reconcile_take", move |tx| tx.reconcile_take(lanes, lock)).await
+    }
+
+    async fn decide(
+        &self,
+        evidence: &[Evidence],
+        settle_time: Duration,
+        max_attempts: u32,
+    ) -> Result<Vec<Decided>, StoreError> {
+        let decide = move |tx: &mut Tx<'_>, evidence: &[Evidence]| tx.decide(evidence, settle_time, max_attempts);
+        self.call_in_batches("decide", evidence, decide).await
+    }
+
+    async fn resolve(&self, id: &MessageId, how: Resolution) -> Result<Cancelled, StoreError> {
+        let id = *id;
+        self.call("resolve", move |tx| tx.resolve(&id, how)).await
+    }
+
+    async fn watch(&self, _: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
+        // A file has no moments to lose: what was answered is on the disk (see [`Synchronous::Full`]).
+        Ok(Incarnation::default())
+    }
+
+    async fn leave(&self, _: &WorkerId) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
+        self.call_in_batches("reassert", journal, |tx, journal| tx.reassert(journal)).await
+    }
+
     async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {
         let lane = lane.clone();
         self.call("acquire", move |tx| tx.acquire(&lane, hold)).await
@@ -348,6 +381,10 @@ impl Store for SqliteStore {
 
     fn kind(&self) -> &'static str {
         "sqlite"
+    }
+
+    fn epoch(&self) -> String {
+        "sqlite".to_owned()
     }
 }
 

@@ -7,9 +7,12 @@ use rusqlite::params;
 use super::{fault::Step, messages::Flight, millis, tx::Tx};
 use crate::{
     calls::Reaped,
-    message::State,
+    message::{Millis, State},
     store::{MAX_BATCH, MAX_RECOVERIES},
 };
+
+/// How long a text counts as another message's, beyond that one's record; without end while the lane has unknown sends.
+const CREDIT_MS: Millis = 900_000;
 
 impl Tx<'_> {
     pub(super) fn reap(&mut self, limit: u32, retention: Duration) -> Step<Reaped> {
@@ -30,9 +33,13 @@ impl Tx<'_> {
         self.touch(at);
         self.leave_flight(at, flight)?;
         if flight.state == State::Sending {
-            // SEND-SAFETY: its worker died after the intent; the POST may have arrived. Held, not queued.
+            // SEND-SAFETY: its worker died after the intent; the POST may have arrived.
             self.lanes[at].time_slot(flight.token, self.now, 0);
-            self.close(&m, State::Held, "worker-lost", "", flight.token)?;
+            if self.close_sent_before(&m)? {
+                sum.unknown += 1;
+                return Ok(());
+            }
+            self.wake |= self.fate_unknown(at, m, "worker-lost", flight.token, flight.since)? == State::Ready;
             sum.unknown += 1;
             return Ok(());
         }
@@ -73,11 +80,18 @@ impl Tx<'_> {
         let before = self.now.saturating_sub(millis(retention));
         let old: Vec<(i64, u8)> = self.rows(sql, params![before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (row, state) in &old {
+            // SEND-SAFETY: what its text proves must not prove another message's sending.
+            let sql = "INSERT OR IGNORE INTO spare_credits (provider_id, lane, at) \
+                       SELECT provider_id, lane, ended FROM messages WHERE n = ?1 AND provider_id <> ''";
+            self.exec(sql, [row])?;
             self.exec("DELETE FROM messages WHERE n = ?1", [row])?;
             if let Some(state) = State::from_code(*state) {
                 self.count(state, -1);
             }
         }
+        let sql = "DELETE FROM spare_credits WHERE at <= ?1 AND NOT EXISTS \
+                   (SELECT 1 FROM messages WHERE messages.lane = spare_credits.lane AND state = 11)";
+        self.exec(sql, [self.now - CREDIT_MS])?;
         Ok(old.len() as u32)
     }
 }

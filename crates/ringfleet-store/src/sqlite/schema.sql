@@ -14,7 +14,7 @@ CREATE TABLE store (
 INSERT INTO store VALUES (1, 0, 0, 0, NULL, '', '');
 
 CREATE TABLE counters (state INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
-INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0);
+INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0);
 
 CREATE TABLE lanes (
     n             INTEGER PRIMARY KEY,
@@ -30,11 +30,14 @@ CREATE TABLE lanes (
     learnt_window INTEGER,
     slots         BLOB NOT NULL DEFAULT x'',   -- see slots.rs
     waiting       INTEGER NOT NULL DEFAULT 0,  -- rows in queue
+    look_at       INTEGER,                     -- when its unknown sends are looked up next; NULL = it has none
+    looked_at     INTEGER NOT NULL DEFAULT 0,  -- until when somebody does that now
     oldest_due    INTEGER,                     -- NULL = nothing waits
     ready_at      INTEGER                      -- first instant at which it may send; NULL = not in the ready index
 ) STRICT;
 CREATE INDEX lanes_ready ON lanes (ready_at, name) WHERE ready_at IS NOT NULL;
 CREATE INDEX lanes_due ON lanes (oldest_due, name) WHERE oldest_due IS NOT NULL;
+CREATE INDEX lanes_look ON lanes (look_at, name) WHERE look_at IS NOT NULL;
 
 -- A waiting message has state 2 (ready); a row in schedule makes it scheduled, one in flight claimed or sending.
 CREATE TABLE messages (
@@ -53,14 +56,19 @@ CREATE TABLE messages (
     recipient   TEXT NOT NULL,
     code        TEXT NOT NULL DEFAULT '',
     provider_id TEXT NOT NULL DEFAULT '',
-    token       INTEGER NOT NULL DEFAULT 0,    -- of the lease that ended it
-    ended       INTEGER,                       -- NULL while it waits
+    token       INTEGER NOT NULL DEFAULT 0,    -- of the lease that ended it, or the last whose story is closed
+    ended       INTEGER,                       -- NULL while it waits; since when its fate is unknown
+    on_unknown  INTEGER NOT NULL,
+    intent      INTEGER NOT NULL DEFAULT 0,    -- of the send whose fate is or was unknown
+    reads       INTEGER NOT NULL DEFAULT 0,    -- of the provider's message store, without finding it
     expire_at   INTEGER,                       -- when reap looks at its send_by; NULL = never
     text        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX messages_expiry ON messages (expire_at, id) WHERE expire_at IS NOT NULL;
 CREATE INDEX messages_finished ON messages (ended, id) WHERE state BETWEEN 5 AND 9;
-CREATE INDEX messages_looked_at ON messages (state, ended, id) WHERE state IN (9, 10);
+CREATE INDEX messages_looked_at ON messages (state, ended, id) WHERE state IN (9, 10, 11);
+CREATE INDEX messages_unknown ON messages (lane, ended, id) WHERE state = 11;
+CREATE INDEX messages_credited ON messages (provider_id) WHERE provider_id <> '';
 
 -- New messages go to the end, those given back before the first: `place` grows at one end and shrinks at the other.
 CREATE TABLE queue (
@@ -94,6 +102,23 @@ CREATE TABLE flight (
     worker      TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX flight_lease ON flight (lease_until, id);
+
+-- Of the messages between one sender and one recipient only one is in flight or of unknown fate; more only where late
+-- evidence told of a second one.
+CREATE TABLE pairs (
+    sender    TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    message   INTEGER NOT NULL,
+    PRIMARY KEY (sender, recipient, message)
+) STRICT, WITHOUT ROWID;
+
+-- Texts of the provider that were sent beside the one that a message is credited with, and those of messages whose record
+-- is gone.
+CREATE TABLE spare_credits (
+    provider_id TEXT PRIMARY KEY,
+    lane        INTEGER NOT NULL,
+    at          INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (
     extension  TEXT PRIMARY KEY,

@@ -19,6 +19,9 @@ use crate::{
     plan::PlanSeen,
 };
 
+/// No send takes longer: its intent lies within this time before its report.
+const LONGEST_SEND: i64 = 360_000;
+
 impl Tx<'_> {
     pub(super) fn settle(&mut self, batch: &[Settlement]) -> Step<Vec<Settled>> {
         batch.iter().map(|settlement| self.settle_one(settlement)).collect()
@@ -27,36 +30,137 @@ impl Tx<'_> {
     fn settle_one(&mut self, settlement: &Settlement) -> Step<Settled> {
         let token = raw_token(settlement.lease.token);
         let Some(m) = self.message(&settlement.lease.id)? else { return Ok(Settled::Missing) };
-        let flight = self.flight(&m.id)?;
-        let ended_by_it = flight.is_none() && m.ended.is_some() && m.token == token;
-        if let Some(flight) = flight.filter(|f| f.token == token) {
-            let at = self.lane_at_row(m.lane)?;
-            self.touch(at);
-            self.land(at, &flight, settlement)?;
-            return self.decide(at, m, settlement, Some(&flight)).map(Settled::Done);
-        }
-        if !ended_by_it {
-            return Ok(Settled::Stale);
-        }
-        // SEND-SAFETY: "unknown" and "released" are no evidence. Who gives a message back after the intent doesn't say
-        // that nothing was sent.
-        let evidence = !matches!(settlement.outcome, Outcome::Unknown { .. } | Outcome::Released);
-        if m.state != State::Held || !evidence {
-            return Ok(Settled::Again(m.state));
-        }
         let at = self.lane_at_row(m.lane)?;
         self.touch(at);
-        // It may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
+        let flight = self.flight(&m.id)?;
+        if let Some(flight) = flight.as_ref().filter(|f| f.token == token) {
+            self.land(at, flight, settlement)?;
+            if !matches!(settlement.outcome, Outcome::Sent { .. }) && self.close_sent_before(&m)? {
+                return Ok(Settled::Done(State::Sent));
+            }
+            return self.decide_settled(at, m, settlement, Some(flight)).map(Settled::Done);
+        }
+        let closed_by_it = flight.is_none() && m.token == token;
+        let outcome = &settlement.outcome;
+        // SEND-SAFETY: "unknown" and "released" are no evidence. Who gives a message back after the intent doesn't say
+        // that nothing was sent.
+        let evidence = !matches!(outcome, Outcome::Unknown { .. } | Outcome::Released);
+        // A message without its text can't be sent again, whatever is told of it.
+        let closing = matches!(outcome, Outcome::Sent { .. } | Outcome::Rejected { .. });
+        let evidence = evidence && (closing || self.has_text(m.row)?);
+        if closed_by_it && matches!(m.state, State::Held | State::Unknown) && evidence {
+            // It may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
+            self.retime(at, settlement);
+            if m.state == State::Unknown {
+                self.leave_unknown(at, &m)?;
+            } else {
+                self.count(State::Held, -1);
+            }
+            return self.decide_settled(at, m, settlement, None).map(Settled::LateEvidence);
+        }
+        let now = self.state_now(&m)?;
+        if !closed_by_it || matches!(outcome, Outcome::Sent { .. }) {
+            if let Some(settled) = self.settle_stale(at, m, flight, settlement)? {
+                return Ok(settled);
+            }
+            return Ok(if closed_by_it { Settled::Again(now) } else { Settled::Stale });
+        }
+        Ok(Settled::Again(now))
+    }
+
+    /// A message of which an older send turned out to have arrived while a newer one was under way: it is sent, whatever
+    /// became of that one.
+    pub(super) fn close_sent_before(&mut self, m: &Message) -> Step<bool> {
+        let sql = "SELECT provider_id FROM messages WHERE n = ?1 AND code = 'sent-before'";
+        let Some(provider_id) = self.row(sql, [m.row], |row| row.get::<_, String>(0))? else { return Ok(false) };
+        self.close(m, State::Sent, "accepted", &provider_id, m.token)?;
+        Ok(true)
+    }
+
+    fn retime(&mut self, at: usize, settlement: &Settlement) {
         let age = millis(settlement.age).saturating_add(self.waited);
-        self.lanes[at].retime_slot(token, self.now, age);
-        self.count(State::Held, -1);
-        self.decide(at, m, settlement, None).map(Settled::LateEvidence)
+        self.lanes[at].retime_slot(raw_token(settlement.lease.token), self.now, age);
+    }
+
+    /// A report of a lease that ended, and whose story is not closed: the store has lost the moment in which it was, or has
+    /// put the message back since. `None` when it changes nothing.
+    fn settle_stale(
+        &mut self,
+        at: usize,
+        m: Message,
+        flight: Option<Flight>,
+        settlement: &Settlement,
+    ) -> Step<Option<Settled>> {
+        let token = raw_token(settlement.lease.token);
+        let newer = flight.as_ref().is_some_and(|f| f.state == State::Sending && f.token > token);
+        match &settlement.outcome {
+            Outcome::Sent { provider_id } => {
+                let provider_id = short(provider_id);
+                let known = "SELECT provider_id FROM messages WHERE n = ?1 AND state = 5";
+                let known: String = self.row(known, [m.row], |row| row.get(0))?.unwrap_or_default();
+                if m.state == State::Sent && (known == provider_id || provider_id.is_empty()) {
+                    return Ok(Some(Settled::Again(State::Sent)));
+                }
+                self.retime(at, settlement);
+                if newer || !known.is_empty() {
+                    // SEND-SAFETY: two texts went out, or are about to. It can't be undone; it is told, never dropped.
+                    // Whatever becomes of the later send, the message is sent.
+                    if !provider_id.is_empty() {
+                        let sql = "INSERT OR REPLACE INTO spare_credits (provider_id, lane, at) VALUES (?1, ?2, ?3)";
+                        self.exec(sql, params![provider_id, m.lane, self.now])?;
+                    }
+                    if newer {
+                        let sql = "UPDATE messages SET code = 'sent-before', provider_id = ?2, token = ?3 WHERE n = ?1";
+                        self.exec(sql, params![m.row, provider_id, token])?;
+                    }
+                    return Ok(Some(Settled::SentTwice));
+                }
+                // SEND-SAFETY: it was sent, whatever was believed of it: it must not be sent again. A send of an older token is
+                // one that was over, and that a store which lost its last moments believes to be under way.
+                self.take_out(at, &m, flight.as_ref())?;
+                self.close(&m, State::Sent, "accepted", &provider_id, token)?;
+                Ok(Some(Settled::LateEvidence(State::Sent)))
+            }
+            Outcome::Unknown { reason }
+                if !newer && matches!(m.state, State::Ready | State::Unknown) && token > m.token =>
+            {
+                // SEND-SAFETY: it may have been sent in a moment that the store has lost.
+                self.retime(at, settlement);
+                self.take_out(at, &m, flight.as_ref())?;
+                let age = millis(settlement.age).saturating_add(self.waited);
+                let intent = self.now - age - LONGEST_SEND;
+                self.fate_unknown(at, m, &short(reason), token, intent).map(|state| Some(Settled::LateEvidence(state)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Undoes the end, or the waiting, of a message that was, or may have been, sent under another lease.
+    fn take_out(&mut self, at: usize, m: &Message, flight: Option<&Flight>) -> Step<()> {
+        if let Some(flight) = flight {
+            self.leave_flight(at, flight)?;
+            if flight.state == State::Claimed {
+                self.lanes[at].slots.drop(flight.token);
+            } else {
+                self.lanes[at].time_slot(flight.token, self.now, 0);
+            }
+            return Ok(());
+        }
+        match m.state {
+            State::Ready => self.stop_waiting(m),
+            State::Unknown => self.leave_unknown(at, m),
+            ended => {
+                self.count(ended, -1);
+                Ok(())
+            }
+        }
     }
 
     /// Takes the message out of its worker's hand, and gives its slot the time that the answer allows.
     fn land(&mut self, at: usize, flight: &Flight, settlement: &Settlement) -> Step<()> {
         self.leave_flight(at, flight)?;
-        if flight.state == State::Claimed {
+        let unused = matches!(settlement.outcome, Outcome::NotSent { .. } | Outcome::Released | Outcome::Parked { .. });
+        if flight.state == State::Claimed && unused {
             // No intent, so no POST: the slot was never used.
             self.lanes[at].slots.drop(flight.token);
         } else {
@@ -95,7 +199,13 @@ impl Tx<'_> {
     }
 
     /// Where the message goes. `flight` is `None` for late evidence about one that was held.
-    fn decide(&mut self, at: usize, mut m: Message, settlement: &Settlement, flight: Option<&Flight>) -> Step<State> {
+    fn decide_settled(
+        &mut self,
+        at: usize,
+        mut m: Message,
+        settlement: &Settlement,
+        flight: Option<&Flight>,
+    ) -> Step<State> {
         let token = raw_token(settlement.lease.token);
         match &settlement.outcome {
             Outcome::Sent { provider_id } => {
@@ -107,14 +217,13 @@ impl Tx<'_> {
                 Ok(State::Rejected)
             }
             Outcome::Unknown { reason } => {
-                // SEND-SAFETY: the provider may have taken it. It never goes back to a queue from here.
-                self.close(&m, State::Held, &short(reason), "", token)?;
-                Ok(State::Held)
+                let intent = flight.map_or(m.intent, |flight| flight.since);
+                self.fate_unknown(at, m, &short(reason), token, intent)
             }
             Outcome::Released if flight.is_some_and(|f| f.state == State::Sending) => {
                 // SEND-SAFETY: an intent was written, so a POST may have left.
-                self.close(&m, State::Held, "released-after-intent", "", token)?;
-                Ok(State::Held)
+                let intent = flight.map_or(m.intent, |flight| flight.since);
+                self.fate_unknown(at, m, "released-after-intent", token, intent)
             }
             Outcome::Retry { code, max_attempts, .. } if m.attempt + 1 >= *max_attempts => {
                 m.attempt += 1;
@@ -153,8 +262,8 @@ impl Tx<'_> {
     /// Certainly not sent: it waits again, at the head of its lane or for its delay.
     fn wait_again(&mut self, at: usize, m: &Message, was_held: bool, delay: Duration) -> Step<State> {
         if was_held {
-            let sql = "UPDATE messages SET state = ?2, attempt = ?3, code = '', provider_id = '', token = 0, \
-                       ended = NULL, expire_at = nullif(send_by, 0) WHERE n = ?1";
+            let sql = "UPDATE messages SET state = ?2, attempt = ?3, code = 'not-sent', provider_id = '', ended = NULL, \
+                       reads = 0, expire_at = nullif(send_by, 0) WHERE n = ?1";
             self.exec(sql, params![m.row, State::Ready as u8, m.attempt])?;
         } else {
             self.exec("UPDATE messages SET attempt = ?2 WHERE n = ?1 AND attempt <> ?2", params![m.row, m.attempt])?;

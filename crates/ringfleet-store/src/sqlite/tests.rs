@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     calls::Outcome,
     ids::{Group, IdempotencyKey},
-    message::{Priority, Private},
+    message::{OnUnknown, Priority, Private},
 };
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -52,10 +52,11 @@ fn lane(extension: &str) -> LaneId {
 
 fn message(extension: &str, key: &str) -> NewMessage {
     NewMessage {
+        on_unknown: OnUnknown::Hold,
         lane: lane(extension),
         key: Some(IdempotencyKey::try_new(key).expect("a key")),
         from: Private::new("+15550100001"),
-        to: Private::new("+15550100002"),
+        to: Private::new(format!("+1555010{key}")),
         text: Private::new("canary-text"),
         priority: Priority::Normal,
         send_at: None,
@@ -276,7 +277,11 @@ async fn hot_questions_walk_no_table() {
         "SELECT id FROM flight WHERE lease_until <= 1 ORDER BY lease_until, id LIMIT 9",
         "SELECT n FROM messages WHERE expire_at < 1 ORDER BY expire_at, id LIMIT 9",
         "SELECT n FROM messages WHERE state BETWEEN 5 AND 9 AND ended <= 1 ORDER BY ended, id LIMIT 9",
-        "SELECT n FROM messages WHERE state IN (9, 10) AND state = 9 ORDER BY ended DESC, id DESC LIMIT 9",
+        "SELECT n FROM messages WHERE state IN (9, 10, 11) AND state = 9 ORDER BY ended DESC, id DESC LIMIT 9",
+        "SELECT id FROM messages WHERE lane = 1 AND state = 11 ORDER BY ended, id LIMIT 9",
+        "SELECT n FROM lanes WHERE look_at <= 1 ORDER BY look_at, name LIMIT 9",
+        "SELECT 1 FROM messages WHERE provider_id <> '' AND provider_id = 'x'",
+        "SELECT p.message FROM messages m JOIN pairs p ON p.sender = m.sender AND p.recipient = m.recipient WHERE m.n = 1",
     ];
     for question in questions {
         let mut statement = raw.prepare(&format!("EXPLAIN QUERY PLAN {question}")).expect("a plan");

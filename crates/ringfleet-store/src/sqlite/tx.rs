@@ -25,6 +25,8 @@ pub(super) struct Tx<'a> {
     pub(super) touched: Vec<usize>,
     moved: [i64; State::ALL.len()],
     token: Option<i64>,
+    /// Messages put off in this transition because their recipient is busy.
+    pub(super) put_off: Millis,
 }
 
 impl<'a> Tx<'a> {
@@ -41,6 +43,7 @@ impl<'a> Tx<'a> {
             touched: Vec::new(),
             moved: [0; State::ALL.len()],
             token: None,
+            put_off: 0,
         }
     }
 
@@ -84,8 +87,10 @@ impl<'a> Tx<'a> {
                 .row("SELECT token FROM store", [], |row| row.get(0))?
                 .ok_or(Fault::Unreadable("the store's own row is missing"))?,
         };
-        self.token = Some(last + 1);
-        Ok(last + 1)
+        // Made of the time too, so that a file brought back from an old copy gives none out twice.
+        let token = (last + 1).max(self.now.saturating_mul(2_048));
+        self.token = Some(token);
+        Ok(token)
     }
 
     /// Ends every transition: writes what changed of the lanes with their place in the indexes, the counts, the tokens.

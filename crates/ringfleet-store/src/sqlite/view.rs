@@ -21,7 +21,8 @@ impl Tx<'_> {
     }
 
     pub(super) fn list(&mut self, state: State, limit: u32) -> Step<Vec<MessageView>> {
-        let sql = "SELECT n FROM messages WHERE state IN (9, 10) AND state = ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
+        let sql =
+            "SELECT n FROM messages WHERE state IN (9, 10, 11) AND state = ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
         let found: Vec<i64> = self.rows(sql, params![state as u8, limit.min(MAX_BATCH as u32)], |row| row.get(0))?;
         found.into_iter().map(|row| self.message_at_row(row).and_then(|m| self.message_view(m))).collect()
     }
@@ -47,9 +48,12 @@ impl Tx<'_> {
             created_at: m.created,
             send_at: time(m.send_at),
             send_by: time(m.send_by),
+            on_unknown: m.on_unknown,
             reason,
             provider_id: Some(provider_id).filter(|id| !id.is_empty()),
             finished_at: m.ended,
+            intent_at: time(m.intent),
+            reads: m.reads,
         })
     }
 

@@ -5,11 +5,12 @@ use ringfleet_store::{Enqueued, MessageId, NewMessage, Priority, Private, State,
 use crate::talk::*;
 
 pub(crate) async fn what_goes_in_comes_out_unchanged(s: &Subject) {
-    let id = s.put(NewMessage { priority: Priority::High, ..message(&wide(1), "Grüße 👋\n|\t%s") }).await;
+    let new = NewMessage { priority: Priority::High, ..message(&wide(1), "Grüße 👋\n|\t%s") };
+    let id = s.put(new.clone()).await;
     s.step(40);
     let lease = s.claim_one().await;
     assert_eq!((lease.id, lease.lane.clone(), lease.priority), (id, wide(1), Priority::High));
-    assert_eq!((lease.from.expose(), lease.to.expose()), ("+16505550100", "+16505550199"));
+    assert_eq!((lease.from.expose(), lease.to.expose()), (new.from.expose(), new.to.expose()));
     assert_eq!(lease.text.expose(), "Grüße 👋\n|\t%s");
     assert_eq!((lease.attempt, lease.recoveries), (0, 0));
     assert_eq!((lease.created_at, lease.due_at), (s.now() - 40, s.now() - 40));
@@ -68,7 +69,9 @@ pub(crate) async fn raising_the_priority_of_a_known_message_changes_nothing(s: &
 pub(crate) async fn messages_without_a_key_are_never_duplicates(s: &Subject) {
     let (a, b) = (s.put(message(&wide(1), "same")).await, s.put(message(&wide(1), "same")).await);
     assert_ne!(a, b);
-    assert_eq!(texts(&s.claim(5).await), ["same", "same"]);
+    s.send(&s.claim_one().await).await;
+    s.send(&s.claim_one().await).await;
+    assert_eq!([s.state(a).await, s.state(b).await], [State::Sent; 2]);
 }
 
 pub(crate) async fn a_final_message_still_holds_its_key(s: &Subject) {

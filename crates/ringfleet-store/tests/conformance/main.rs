@@ -11,12 +11,17 @@ mod talk;
 
 mod cancelling;
 mod crashes;
+mod evidence;
 mod expiry;
 mod fairness;
 mod intake;
+mod pairs;
 mod penalties;
 mod plans;
 mod privacy;
+mod reasserting;
+mod reconciling;
+mod resolving;
 mod schedule;
 mod sessions;
 mod settling;
@@ -211,5 +216,84 @@ behaviours! {
     }
     privacy {
         nothing_private_is_printed
+    }
+    reconciling {
+        an_unknown_fate_is_asked_about
+        a_fate_becomes_unknown_in_three_ways
+        a_lane_goes_on_beside_its_unknown_sends
+        an_unknown_message_neither_expires_nor_is_cancelled_nor_forgotten
+        an_unknown_fate_that_does_not_matter_is_sent_again_at_once
+        a_lane_is_looked_at_half_a_second_after_its_first_unknown_send
+        what_is_taken_has_all_that_can_be_compared
+        a_lane_that_was_taken_is_not_given_again_before_its_lock_ends
+        a_lock_ends_with_the_last_unknown_send
+        no_more_lanes_are_taken_than_asked_for_and_each_by_one
+        a_hundred_of_a_lane_are_read_at_once_the_longest_unknown_first
+        one_match_proves_the_sending
+        several_matches_are_for_a_person
+        absence_is_proven_by_two_readings_the_last_after_the_settle_time
+        two_early_readings_prove_nothing
+        a_lane_that_was_read_is_looked_at_when_its_settle_time_is_over
+        what_never_arrives_is_dead_after_its_last_attempt
+        what_cannot_be_decided_is_for_a_person
+        what_was_decided_meanwhile_is_stale
+        evidence_of_many_is_decided_at_once_and_in_order
+        a_text_that_proved_another_sending_proves_nothing
+        within_one_decision_a_text_proves_one_sending_only
+        a_credit_outlives_the_record_of_its_message
+        the_intent_of_the_first_attempt_is_kept_through_all_of_them
+        nothing_is_decided_behind_a_closed_gate
+        unknown_sends_are_listed
+        what_is_sent_again_wakes_a_sleeper
+    }
+    pairs {
+        one_of_a_pair_goes_at_a_time_and_the_others_do_not_hold_up_their_lane
+        those_put_off_come_back_by_deadline_and_in_order
+        another_sender_or_another_recipient_is_another_pair
+        a_pair_is_busy_across_the_lanes_of_an_extension
+        the_end_of_its_holder_frees_the_pair_however_it_comes
+        a_holder_that_expires_or_is_held_frees_the_pair
+        a_hundred_to_a_busy_recipient_do_not_stall_their_lane
+        one_put_off_can_expire_and_be_cancelled
+        an_urgent_one_waits_for_its_pair_too
+        a_second_holder_found_late_keeps_the_pair_busy
+    }
+    evidence {
+        a_late_report_decides_an_unknown_send
+        a_late_report_without_evidence_decides_no_unknown_send
+        a_sending_told_late_counts_whatever_was_believed
+        a_sending_told_late_takes_the_message_from_who_holds_it
+        a_sending_told_while_another_is_under_way_is_told_as_twice
+        a_sending_told_of_a_sent_message_is_the_same_or_one_too_many
+        an_id_told_after_a_persons_word_is_kept
+        a_doubt_told_late_counts_by_the_messages_policy
+        a_doubt_of_a_story_that_is_closed_changes_nothing
+        what_was_proven_absent_and_was_sent_after_all_counts
+        a_report_of_a_send_whose_intent_the_store_lost_takes_effect
+        a_late_sending_takes_its_slot_again
+        a_newer_sending_counts_against_an_older_one_that_seems_under_way
+        a_message_that_was_sent_before_ends_as_sent
+        tokens_are_made_of_the_time_and_grow
+        no_token_is_given_out_twice_though_the_counter_is_lost
+    }
+    resolving {
+        a_held_message_can_be_sent_again
+        a_held_message_can_be_closed_as_sent_or_cancelled
+        a_dead_message_can_only_be_sent_again
+        what_is_neither_held_nor_dead_is_too_late
+        an_unheard_of_message_cannot_be_resolved
+        a_message_without_a_text_cannot_be_sent_again
+        a_message_sent_again_by_a_person_expires_as_before
+    }
+    reasserting {
+        what_the_store_knows_is_settled_once_more
+        a_lost_message_that_was_sent_is_on_record_again
+        a_lost_message_whose_fate_is_unknown_is_held
+        a_record_without_a_text_never_goes_to_a_queue
+        a_lost_message_that_was_not_sent_leaves_no_record
+        a_record_stands_for_any_content_of_its_key
+        a_record_is_forgotten_like_any_other
+        one_journal_may_tell_of_one_lost_message_twice
+        a_long_journal_is_told_in_one_call
     }
 }

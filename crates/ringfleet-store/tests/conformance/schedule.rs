@@ -52,7 +52,7 @@ pub(crate) async fn a_scheduled_message_waits_behind_those_already_ready(s: &Sub
 pub(crate) async fn ten_thousand_messages_due_at_one_instant_all_go_out_in_order(s: &Subject) {
     const MESSAGES: u32 = 10_000;
     const LANES: u32 = 40;
-    let all: Vec<_> = (0..MESSAGES).map(|n| later(s, n % LANES, "x", 60_000)).collect();
+    let all: Vec<_> = (0..MESSAGES).map(|n| later(s, n % LANES, &n.to_string(), 60_000)).collect();
     for batch in all.chunks(500) {
         s.store.enqueue(batch).await.unwrap();
     }

@@ -62,7 +62,6 @@ pub(crate) async fn a_retry_dies_at_its_last_attempt(s: &Subject) {
 }
 
 pub(crate) async fn a_settlement_repeated_says_so(s: &Subject) {
-    let rejected = || Outcome::Rejected { code: "MSG-304".into() };
     let ends = [
         (1, sent(), State::Sent),
         (2, rejected(), State::Rejected),
@@ -112,10 +111,9 @@ async fn lose_the_worker(s: &Subject) -> LeaseRef {
 }
 
 pub(crate) async fn a_late_report_decides_a_held_message(s: &Subject) {
-    let rejected = Outcome::Rejected { code: "MSG-304".into() };
     let cases = [
         (sent(), State::Sent),
-        (rejected, State::Rejected),
+        (rejected(), State::Rejected),
         (retry(1_000, 1), State::Dead),
         (not_sent(0), State::Ready),
         (retry(1_000, 5), State::Scheduled),
@@ -156,10 +154,12 @@ pub(crate) async fn a_report_of_a_lease_that_went_on_changes_nothing(s: &Subject
     let old = s.claim_one().await.reference();
     s.step(LEASE.as_millis() as i64);
     assert_eq!(s.reap().await.requeued, 1);
-    assert_eq!(s.settle(old, sent()).await, Settled::Stale);
+    for outcome in [rejected(), throttled(1_000), retry(0, 1), Outcome::Released] {
+        assert_eq!(s.settle(old, outcome).await, Settled::Stale);
+    }
     assert_eq!(s.state(id).await, State::Ready);
     let new = s.claim_one().await.reference();
-    for outcome in [sent(), unknown(), throttled(1_000), Outcome::Released] {
+    for outcome in [rejected(), not_sent(1_000), throttled(1_000), retry(0, 1), Outcome::Released] {
         assert_eq!(s.settle(old, outcome).await, Settled::Stale);
     }
     let view = s.view(&wide(1)).await;

@@ -10,10 +10,10 @@ pub(crate) async fn a_paused_lane_gives_nothing_and_goes_on_later(s: &Subject) {
     s.store.set_paused(&wide(1), true).await.unwrap();
     assert_eq!(s.claim(5).await.len(), 1);
     assert!(s.view(&wide(1)).await.paused);
-    s.fill(&wide(1), 1).await;
+    s.put(message(&wide(1), "3")).await;
     assert_eq!(s.claim_as("w", 5, LEASE).await.next_due, None);
     s.store.set_paused(&wide(1), false).await.unwrap();
-    assert_eq!(texts(&s.claim(5).await), ["1", "2", "1"]);
+    assert_eq!(texts(&s.claim(5).await), ["1", "2", "3"]);
 }
 
 pub(crate) async fn a_parked_lane_gives_nothing_and_goes_on_later(s: &Subject) {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use ringfleet_store::{
-    Begin, Claim, ClaimRequest, Enqueued, Group, IdempotencyKey, LaneId, LaneRules, LaneView, Lease, LeaseRef,
-    MessageId, NewMessage, Outcome, Plan, PlanSeen, Private, Reaped, Settled, Settlement, State, WorkerId,
-    plan::slot_hold_ms,
+    Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Found, Group, IdempotencyKey, LaneId,
+    LaneRules, LaneView, Lease, LeaseRef, MessageId, MessageView, NewMessage, OnUnknown, Outcome, Plan, PlanSeen,
+    Private, Reaped, Reassertion, Resolution, Settled, Settlement, State, UnknownSends, WorkerId, plan::slot_hold_ms,
 };
 
 pub(crate) use crate::harness::Subject;
@@ -18,6 +18,9 @@ pub(crate) const TIGHT_HOLD: i64 = 1_000 + 2 + 1;
 /// Messages of one lane in flight.
 pub(crate) const CAP: u32 = 8;
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
+/// After this time what was sent shows in the provider's message store.
+pub(crate) const SETTLE_MS: i64 = 30_000;
+pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(SETTLE_MS as u64);
 pub(crate) const DAY: Duration = Duration::from_secs(86_400);
 
 pub(crate) fn rules() -> LaneRules {
@@ -53,12 +56,31 @@ pub(crate) fn message(lane: &LaneId, text: &str) -> NewMessage {
         lane: lane.clone(),
         key: None,
         from: Private::new("+16505550100"),
-        to: Private::new("+16505550199"),
+        to: Private::new(recipient(lane, text)),
         text: Private::new(text),
         priority: Default::default(),
+        on_unknown: OnUnknown::Hold,
         send_at: None,
         send_by: None,
     }
+}
+
+/// A message whose unknown fate is asked about.
+pub(crate) fn asked(lane: &LaneId, text: &str) -> NewMessage {
+    NewMessage { on_unknown: OnUnknown::Reconcile, ..message(lane, text) }
+}
+
+/// A message whose unknown fate does not matter.
+pub(crate) fn resent(lane: &LaneId, text: &str) -> NewMessage {
+    NewMessage { on_unknown: OnUnknown::Resend, ..message(lane, text) }
+}
+
+/// Each text of each lane has a recipient of its own: of those between one pair of numbers only one is in flight.
+fn recipient(lane: &LaneId, text: &str) -> String {
+    let bytes = lane.as_str().bytes().chain([0]).chain(text.bytes());
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("+1{hash:020}")
 }
 
 pub(crate) fn ms(ms: i64) -> Duration {
@@ -71,6 +93,14 @@ pub(crate) fn texts(leases: &[Lease]) -> Vec<&str> {
 
 pub(crate) fn sent() -> Outcome {
     Outcome::Sent { provider_id: "provider-1".into() }
+}
+
+pub(crate) fn sent_as(provider_id: &str) -> Outcome {
+    Outcome::Sent { provider_id: provider_id.into() }
+}
+
+pub(crate) fn rejected() -> Outcome {
+    Outcome::Rejected { code: "MSG-304".into() }
 }
 
 pub(crate) fn throttled(after_ms: i64) -> Outcome {
@@ -165,7 +195,75 @@ impl Subject {
     }
 
     pub(crate) async fn state(&self, id: MessageId) -> State {
-        self.store.get(&id).await.unwrap().expect("the message is known").state
+        self.get(id).await.state
+    }
+
+    pub(crate) async fn get(&self, id: MessageId) -> MessageView {
+        self.store.get(&id).await.unwrap().expect("the message is known")
+    }
+
+    /// Sends a message and lets nobody know whether it arrived.
+    pub(crate) async fn send_into_the_dark(&self, message: NewMessage) -> LeaseRef {
+        self.put(message).await;
+        let lease = self.claim_and_begin().await;
+        assert_eq!(self.settle(lease, unknown()).await, Settled::Done(State::Unknown));
+        lease
+    }
+
+    /// A lease that ended before its intent, whose message waits again.
+    pub(crate) async fn lease_lost_before_its_intent(&self) -> LeaseRef {
+        let lease = self.claim_one().await.reference();
+        self.step(LEASE.as_millis() as i64);
+        assert_eq!(self.reap().await.requeued, 1);
+        lease
+    }
+
+    pub(crate) async fn take_unknown(&self, lanes: u32, lock: i64) -> Vec<UnknownSends> {
+        self.store.reconcile_take(lanes, ms(lock)).await.unwrap()
+    }
+
+    /// The provider's message store shows these texts to a reading that began `age` ago.
+    pub(crate) async fn found(&self, lease: LeaseRef, ids: &[&str], age: i64) -> Decided {
+        self.found_at_most(lease, ids, age, 5).await
+    }
+
+    pub(crate) async fn found_at_most(&self, lease: LeaseRef, ids: &[&str], age: i64, max_attempts: u32) -> Decided {
+        let ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        let evidence = Evidence { lease, found: Found::Candidates { ids, read_at: self.now() - age } };
+        self.store.decide(&[evidence], SETTLE_TIME, max_attempts).await.unwrap()[0]
+    }
+
+    pub(crate) async fn undecidable(&self, lease: LeaseRef, reason: &str) -> Decided {
+        let evidence = Evidence { lease, found: Found::Undecidable { reason: reason.into() } };
+        self.store.decide(&[evidence], SETTLE_TIME, 5).await.unwrap()[0]
+    }
+
+    /// Two readings that found nothing, the second after the settle time.
+    pub(crate) async fn prove_absent(&self, lease: LeaseRef) {
+        assert_eq!(self.found(lease, &[], 0).await, Decided::NotYet);
+        self.step(SETTLE_MS);
+        assert_eq!(self.found(lease, &[], 0).await, Decided::Again);
+    }
+
+    pub(crate) async fn reassert(&self, lane: &LaneId, lease: LeaseRef, outcome: Outcome) -> Settled {
+        let settlement = Settlement { lease, outcome, age: ms(0), seen: PlanSeen::default() };
+        self.store.reassert(&[Reassertion { settlement, lane: lane.clone() }]).await.unwrap()[0]
+    }
+
+    pub(crate) async fn resolve(&self, id: MessageId, how: Resolution) -> Cancelled {
+        self.store.resolve(&id, how).await.unwrap()
+    }
+
+    /// The totals are what the messages show one by one, and no lane counts one in flight that is not.
+    pub(crate) async fn adds_up(&self, lane: &LaneId, ids: &[MessageId]) {
+        let stats = self.store.stats().await.unwrap();
+        let mut by_state = [0; State::ALL.len()];
+        for id in ids {
+            by_state[self.state(*id).await as usize - 1] += 1;
+        }
+        assert_eq!(stats.by_state, by_state, "{:?}", State::ALL);
+        let in_flight = stats.count(State::Claimed) + stats.count(State::Sending);
+        assert_eq!(u64::from(self.view(lane).await.in_flight), in_flight);
     }
 
     pub(crate) async fn reap(&self) -> Reaped {

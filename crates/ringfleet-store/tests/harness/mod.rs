@@ -78,6 +78,26 @@ impl Subject {
         self.hand.store(at, Ordering::SeqCst);
     }
 
+    /// The store forgets which token it gave out last, as when the last moments before a crash were not on the disk.
+    #[allow(dead_code, reason = "histories have no use for it")]
+    pub(crate) fn lose_token_counter(&self) {
+        match &self.place {
+            Place::File(dir) => {
+                let file = rusqlite::Connection::open(dir.path().join("store.db")).expect("the file can be opened");
+                file.busy_timeout(Duration::from_secs(5)).expect("a number");
+                file.execute("UPDATE store SET token = 0", []).expect("the counter can be written");
+            }
+            Place::Prefix { urls, shards, prefix } => {
+                for (url, shard) in urls.iter().flat_map(|url| (0..*shards).map(move |shard| (url, shard))) {
+                    let mut link = redis::Client::open(url.as_str()).and_then(|client| client.get_connection());
+                    let link = link.as_mut().expect("the server answers");
+                    // In a Cluster only one of the nodes has it; the others say so.
+                    let _ = redis::cmd("DEL").arg(format!("{{{prefix}:{shard}}}:seq")).exec(link);
+                }
+            }
+        }
+    }
+
     async fn open(backend: Backend, place: Place, rules: LaneRules, clock: Clock, hand: Arc<AtomicI64>) -> Self {
         let store: SharedStore = match &place {
             Place::File(dir) => {
@@ -95,6 +115,7 @@ impl Subject {
                     rules,
                     clock: clock.clone(),
                     response_timeout: Duration::from_secs(20),
+                    allow_volatile: true,
                     ..RedisOptions::new(urls[0].clone())
                 };
                 Arc::new(RedisStore::connect(options).await.expect("the server answers"))

@@ -1,7 +1,7 @@
 //! Whether store and model show the same, and whether a history comes to its end.
 
 use futures::future::join_all;
-use ringfleet_store::{Gate, LaneView, PlanSeen, Private, Stats};
+use ringfleet_store::{Gate, LaneView, MessageId, PlanSeen, Private, State, Stats};
 
 use crate::{
     harness::Backend,
@@ -45,8 +45,7 @@ impl Run<'_> {
         let views = join_all(self.model.messages.keys().map(|id| self.subject.store.get(id))).await;
         for ((id, m), view) in self.model.messages.iter().zip(views) {
             let view = view.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
-            let sent = m.provider_id.is_some();
-            let text = if sent { Private::default() } else { m.new.text.clone() };
+            let text = if m.state == State::Sent { Private::default() } else { m.new.text.clone() };
             same("a message's state", (id, view.state, view.reason.as_str()), (id, m.state, m.reason.as_str()))?;
             same("its counts", (view.attempt, view.recoveries), (m.attempt, m.recoveries))?;
             same("its end", (view.finished_at, &view.provider_id), (m.finished_at, &m.provider_id))?;
@@ -56,7 +55,16 @@ impl Run<'_> {
                 (view.created_at, view.send_at, view.send_by),
                 (m.created, m.new.send_at, m.new.send_by),
             )?;
+            same("what is known of its sends", (view.intent_at, view.reads), (m.intent, m.reads))?;
+            same("its policy", view.on_unknown, m.new.on_unknown)?;
             same("its lane", (&view.lane, view.priority), (&m.new.lane, m.new.priority))?;
+        }
+        for state in [State::Unknown, State::Held, State::Dead] {
+            let listed = self.subject.store.list(state, 500).await.unwrap();
+            let mut listed: Vec<MessageId> = listed.into_iter().map(|view| view.id).collect();
+            listed.sort();
+            let in_state = self.model.messages.iter().filter(|(_, m)| m.state == state);
+            same("a list", (state, listed), (state, in_state.map(|(id, _)| *id).collect()))?;
         }
         Ok(())
     }
@@ -70,15 +78,18 @@ impl Run<'_> {
         }
         for _ in 0..END_WITHIN {
             self.reap(500, 365 * 86_400_000).await?;
+            self.find_all().await?;
             self.claim(0, 6, 60_000).await?;
             self.send_all(0, PlanSeen::default()).await?;
-            let open = self.model.messages.values().any(|m| m.waits() || m.hand.is_some());
+            let messages = self.model.messages.values();
+            let open = messages.into_iter().any(|m| m.waits() || m.hand.is_some() || m.state == State::Unknown);
             if !open {
                 self.totals_agree().await?;
                 return self.records_agree().await;
             }
             let ends = self.model.messages.values().filter_map(|m| m.hand.as_ref()).map(|hand| hand.ends);
-            let next = self.model.next_instant().into_iter().chain(ends).min();
+            let look = self.next_look().zip(self.model.gate_opens()).map(|(look, gate)| look.max(gate));
+            let next = self.model.next_instant().into_iter().chain(ends).chain(look).min();
             // The reaper looks within a second for a message that passed its time in a worker's hand.
             let past = self.model.messages.values().any(|m| m.waits() && m.is_past(self.model.now));
             let next = next.or(past.then_some(self.model.now + 1_000));

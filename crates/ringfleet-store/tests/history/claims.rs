@@ -1,9 +1,12 @@
 //! Whether a claim gave out the right messages. Which of several lanes goes first is the store's business; that none is
 //! passed over, and that each gives its own messages in order, is not.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use ringfleet_store::{Claim, ClaimRequest, LaneId, Lease, MessageId, Millis};
+use ringfleet_store::{Claim, ClaimRequest, LaneId, Lease, MessageId, Millis, State};
 
 use crate::run::{Run, Verdict, same};
 
@@ -45,6 +48,7 @@ impl Run<'_> {
             }
             self.in_order(lane, leases)?;
         }
+        let turns: Vec<_> = lanes.iter().map(|lane| self.turn(lane, &given[lane], claim.leases.len() < want)).collect();
 
         let possible = want.min(claimable.values().sum());
         let asks_again = claim.next_due == Some(Duration::ZERO);
@@ -62,23 +66,77 @@ impl Run<'_> {
 
         let ends = self.model.now + lease_ms;
         for lease in &claim.leases {
+            self.witness.given_out(&lease.id)?;
             self.as_enqueued(lease)?;
             self.model.take(lease, ends);
             self.leases.push((lease.lane.clone(), lease.reference()));
         }
         self.see_what_expired().await?;
+        self.see_what_was_put_off(turns, disturbed).await?;
         self.sleeps_no_longer_than_it_may(claim, want, disturbed)
+    }
+
+    /// A lane's messages in turn, and up to which of them the claim must have come.
+    fn turn(&self, lane: &LaneId, given: &[&Lease], wants_more: bool) -> (Vec<MessageId>, usize) {
+        let all = self.model.in_turn(lane);
+        let last = all.iter().rposition(|id| given.iter().any(|lease| lease.id == *id));
+        let may_send = self.model.may_send_at(lane) == Some(self.model.now);
+        let to_the_end = may_send && wants_more && self.model.room(lane) > given.len();
+        let met = if to_the_end { all.len() } else { last.map_or(0, |last| last + 1) };
+        (all, met)
+    }
+
+    /// Those that were met while their pair was busy are put off, and no others.
+    async fn see_what_was_put_off(&mut self, turns: Vec<(Vec<MessageId>, usize)>, disturbed: bool) -> Verdict {
+        let mut put_off = Vec::new();
+        for (all, met) in turns {
+            let mut of_lane = Vec::new();
+            for (n, id) in all.iter().enumerate() {
+                let m = &self.model.messages[id];
+                if m.state != State::Ready || !self.model.pair_is_busy(id) {
+                    continue;
+                }
+                let view = self.subject.store.get(id).await.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
+                if view.state == State::Scheduled {
+                    of_lane.push(*id);
+                } else if n < met && !disturbed && !m.may_jump {
+                    return Err(format!("{id} was met while its pair was busy, and is {:?}", view.state));
+                }
+            }
+            put_off.push(of_lane);
+        }
+        let total: usize = put_off.iter().map(Vec::len).sum();
+        for of_lane in put_off {
+            let in_order = !disturbed && !of_lane.iter().any(|id| self.model.messages[id].may_jump);
+            self.model.put_off(&of_lane, total - of_lane.len(), in_order);
+        }
+        Ok(())
     }
 
     /// The lane's messages come in turn. One whose older namesake left a gap may be put there.
     fn in_order(&self, lane: &LaneId, leases: &[&Lease]) -> Verdict {
-        let expected = self.model.in_turn(lane);
+        let waiting = self.model.in_turn(lane);
         let jumps = |id: &MessageId| self.model.messages.get(id).is_some_and(|m| m.may_jump);
-        if let Some(stranger) = leases.iter().find(|lease| !expected.contains(&lease.id)) {
+        if let Some(stranger) = leases.iter().find(|lease| !waiting.contains(&lease.id)) {
             return Err(format!("{lane} gave {}, which does not wait there", stranger.id));
         }
+        let pair = |id: &MessageId| self.model.messages[id].pair();
+        let mut pairs = BTreeSet::new();
+        if let Some(second) =
+            leases.iter().find(|lease| self.model.pair_is_busy(&lease.id) || !pairs.insert(pair(&lease.id)))
+        {
+            return Err(format!("{lane} gave {}, whose recipient is busy with another one", second.id));
+        }
+        let mut expected = waiting;
+        // Of a pair one goes; if it was one that may jump, it was that.
+        let jumped: Vec<_> = leases.iter().map(|lease| lease.id).filter(jumps).collect();
+        let mut met = BTreeSet::new();
+        expected.retain(|id| {
+            let taken_by_a_jump = jumped.iter().any(|jumper| pair(jumper) == pair(id));
+            !jumps(id) && !taken_by_a_jump && !self.model.pair_is_busy(id) && met.insert(pair(id))
+        });
         let given: Vec<_> = leases.iter().map(|lease| lease.id).filter(|id| !jumps(id)).collect();
-        let expected: Vec<_> = expected.into_iter().filter(|id| !jumps(id)).take(given.len()).collect();
+        expected.truncate(given.len());
         same("messages given out, in order", given, expected)
     }
 

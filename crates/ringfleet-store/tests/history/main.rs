@@ -3,7 +3,8 @@
 //!
 //! - [`model`]: what is promised, as simple as it can be told
 //! - [`ops`]: what may happen
-//! - [`run`]: does it to a store and to the model; [`claims`] judges what a claim gives, [`agree`] compares the rest
+//! - [`run`]: does it to a store and to the model; [`claims`] judges what a claim gives, [`doubts`] is about unknown
+//!   fates, [`agree`] compares the rest
 //! - [`witness`]: the provider's side, which knows nothing of the model
 //!
 //! `RINGFLEET_HISTORIES` says how many (1,000), `RINGFLEET_SEED` which. A failure prints its seed and the shortest history.
@@ -12,6 +13,7 @@
 
 mod agree;
 mod claims;
+mod doubts;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod model;
@@ -46,6 +48,7 @@ fn play_histories(backend: Backend) {
         cases: number("RINGFLEET_HISTORIES").unwrap_or(HISTORIES),
         failure_persistence: None,
         max_shrink_iters: 4_000,
+        max_shrink_time: 60_000,
         ..Config::default()
     };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use proptest::prelude::*;
-use ringfleet_store::{LaneRules, Millis, PlanSeen, Priority};
+use ringfleet_store::{LaneRules, Millis, OnUnknown, PlanSeen, Priority, Resolution};
 
 pub(crate) const LANES: usize = 4;
 pub(crate) const WORKERS: usize = 2;
@@ -67,6 +67,23 @@ pub(crate) enum Op {
     Die {
         worker: usize,
     },
+    /// Looks up unknown sends as reconcilers do.
+    Take {
+        lanes: u32,
+        lock_ms: Millis,
+    },
+    /// What readings show of unknown sends, or of any other.
+    Decide {
+        readings: Vec<Reading>,
+        settle_ms: Millis,
+        max_attempts: u32,
+    },
+    Resolve {
+        which: prop::sample::Index,
+        how: Resolution,
+    },
+    /// Workers tell what they know once more.
+    Reassert(Vec<Report>),
     Step(Step),
     Acquire {
         lane: usize,
@@ -87,6 +104,9 @@ pub(crate) struct New {
     /// Two requests with one key are the same only if this is.
     pub(crate) body: u8,
     pub(crate) priority: Priority,
+    pub(crate) on_unknown: OnUnknown,
+    /// Some of a lane's messages go to the same few.
+    pub(crate) recipient: Option<u8>,
     pub(crate) send_in: Option<Millis>,
     pub(crate) expires_in: Option<Millis>,
 }
@@ -109,15 +129,43 @@ pub(crate) struct Report {
     pub(crate) seen: PlanSeen,
 }
 
+#[derive(Clone, Debug)]
+pub(crate) struct Reading {
+    /// One of those whose fate is unknown, or a lease of any other message.
+    pub(crate) which: Which,
+    pub(crate) shows: Shows,
+    /// How long ago it began.
+    pub(crate) age: Millis,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Which {
+    Unknown(prop::sample::Index),
+    Ever(prop::sample::Index),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Shows {
+    /// So many texts that nobody has seen before, and so many that were counted for other messages.
+    Texts { new: usize, counted: Vec<prop::sample::Index> },
+    /// Nobody can say.
+    Nothing,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ending {
     Sent,
+    /// Under another id than it is told of otherwise: a text too many.
+    SentOther,
     Rejected,
     Unknown,
     Throttled(Millis),
     NotSent(Millis),
     Parked,
-    Retry { delay_ms: Millis, max_attempts: u32 },
+    Retry {
+        delay_ms: Millis,
+        max_attempts: u32,
+    },
     Released,
 }
 
@@ -143,6 +191,8 @@ pub(crate) enum Step {
     ToNext(Millis),
     /// To the end of the next lease, or just beside it.
     ToLeaseEnd(Millis),
+    /// To the time at which the next lane's unknown sends are looked up, or just beside it.
+    ToLook(Millis),
 }
 
 impl fmt::Display for History {
@@ -195,6 +245,11 @@ fn op() -> impl Strategy<Value = Op> {
         2 => any::<prop::sample::Index>().prop_map(|which| Op::Cancel { which }),
         2 => any::<prop::sample::Index>().prop_map(|which| Op::Forget { which }),
         3 => worker().prop_map(|worker| Op::Die { worker }),
+        3 => (1..=3u32, prop_oneof![Just(0), 1..1_500i64]).prop_map(|(lanes, lock_ms)| Op::Take { lanes, lock_ms }),
+        6 => (prop::collection::vec(reading(), 1..=3), prop_oneof![Just(0), 1..1_500i64], 1..=4u32)
+            .prop_map(|(readings, settle_ms, max_attempts)| Op::Decide { readings, settle_ms, max_attempts }),
+        3 => (any::<prop::sample::Index>(), resolution()).prop_map(|(which, how)| Op::Resolve { which, how }),
+        3 => prop::collection::vec(report_of_old(), 1..=3).prop_map(Op::Reassert),
         10 => step().prop_map(Op::Step),
         2 => (lane(), 1..3_000i64).prop_map(|(lane, hold_ms)| Op::Acquire { lane, hold_ms }),
         2 => (any::<prop::sample::Index>(), given(), 0..=1_000i64, seen())
@@ -207,13 +262,18 @@ fn new() -> impl Strategy<Value = New> {
     let priority = prop_oneof![4 => Just(Priority::Normal), 1 => Just(Priority::High), 1 => Just(Priority::Low)];
     let send_in = prop_oneof![5 => Just(None), 1 => (-500..3_000i64).prop_map(Some)];
     let expires_in = prop_oneof![6 => Just(None), 1 => (0..3_000i64).prop_map(Some)];
-    (lane(), key, prop::bool::weighted(0.15), priority, send_in, expires_in).prop_map(
-        |(lane, key, other, priority, send_in, expires_in)| New {
+    let on_unknown =
+        prop_oneof![3 => Just(OnUnknown::Reconcile), 1 => Just(OnUnknown::Hold), 1 => Just(OnUnknown::Resend)];
+    let recipient = prop_oneof![2 => Just(None), 1 => (0..2u8).prop_map(Some)];
+    (lane(), key, prop::bool::weighted(0.15), priority, send_in, expires_in, on_unknown, recipient).prop_map(
+        |(lane, key, other, priority, send_in, expires_in, on_unknown, recipient)| New {
             // A key mostly comes back with the same lane, as a producer would do it.
             lane: key.filter(|_| !other).map_or(lane, |key| usize::from(key) / 3),
             key,
             body: u8::from(other),
             priority,
+            on_unknown,
+            recipient,
             send_in,
             expires_in,
         },
@@ -241,12 +301,39 @@ fn report() -> impl Strategy<Value = Report> {
     })
 }
 
+/// Mostly of leases that are history.
+fn report_of_old() -> impl Strategy<Value = Report> {
+    (report(), any::<prop::sample::Index>(), prop::bool::weighted(0.7))
+        .prop_map(|(report, index, old)| Report { which: if old { Pick::Ever(index) } else { report.which }, ..report })
+}
+
+fn reading() -> impl Strategy<Value = Reading> {
+    let index = any::<prop::sample::Index>;
+    let which = prop_oneof![6 => index().prop_map(Which::Unknown), 1 => index().prop_map(Which::Ever)];
+    let counted = prop::collection::vec(index(), 0..=2);
+    let texts = (prop_oneof![6 => Just(0usize), 3 => Just(1), 1 => Just(2)], counted);
+    let shows = prop_oneof![
+        8 => texts.prop_map(|(new, counted)| Shows::Texts { new, counted }),
+        1 => Just(Shows::Nothing),
+    ];
+    (which, shows, prop_oneof![3 => Just(0), 1 => 0..800i64]).prop_map(|(which, shows, age)| Reading {
+        which,
+        shows,
+        age,
+    })
+}
+
+fn resolution() -> impl Strategy<Value = Resolution> {
+    prop_oneof![2 => Just(Resolution::Resend), 1 => Just(Resolution::Sent), 1 => Just(Resolution::Cancelled)]
+}
+
 fn ending() -> impl Strategy<Value = Ending> {
     let delay = || prop_oneof![Just(0), 1..2_000i64];
     prop_oneof![
         6 => Just(Ending::Sent),
+        1 => Just(Ending::SentOther),
         1 => Just(Ending::Rejected),
-        1 => Just(Ending::Unknown),
+        4 => Just(Ending::Unknown),
         2 => (1..3_000i64).prop_map(Ending::Throttled),
         2 => delay().prop_map(Ending::NotSent),
         1 => Just(Ending::Parked),
@@ -285,5 +372,6 @@ fn step() -> impl Strategy<Value = Step> {
         1 => prop_oneof![Just(60_000), Just(600_000), Just(3_600_000)].prop_map(Step::By),
         4 => (-1..=1i64).prop_map(Step::ToNext),
         3 => (-1..=1i64).prop_map(Step::ToLeaseEnd),
+        3 => (-1..=1i64).prop_map(Step::ToLook),
     ]
 }

@@ -3,8 +3,8 @@
 use std::{fmt::Debug, time::Duration};
 
 use ringfleet_store::{
-    Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, MessageId, Millis, NewMessage, Outcome, PlanSeen,
-    Private, Reaped, Settled, Settlement, State, WorkerId,
+    Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, Outcome,
+    PlanSeen, Private, Reaped, Settled, Settlement, State, WorkerId,
 };
 
 use crate::{
@@ -36,8 +36,10 @@ pub(crate) struct Run<'a> {
     pub(crate) hands: Vec<Vec<LeaseRef>>,
     /// Every lease ever given out.
     pub(crate) leases: Vec<(LaneId, LeaseRef)>,
-    ids: Vec<MessageId>,
+    pub(crate) ids: Vec<MessageId>,
     pub(crate) slots: Vec<GivenSlot>,
+    /// Names given so far to recipients and texts that nobody has met before.
+    pub(crate) strangers: u64,
 }
 
 pub(crate) async fn play(backend: Backend, history: &History) -> Verdict {
@@ -59,6 +61,7 @@ pub(crate) async fn play(backend: Backend, history: &History) -> Verdict {
         leases: Vec::new(),
         ids: Vec::new(),
         slots: Vec::new(),
+        strangers: 0,
     };
     for lane in &run.lanes {
         run.witness.plan(lane, history.rules().plan(lane.group()));
@@ -122,6 +125,16 @@ impl Run<'_> {
                 self.move_clock(Step::By(50));
                 self.reap(500, 3_600_000).await
             }
+            Op::Take { lanes, lock_ms } => self.take_unknown(*lanes, *lock_ms).await.map(drop),
+            Op::Decide { readings, settle_ms, max_attempts } => {
+                let evidence: Vec<_> = readings.iter().filter_map(|reading| self.evidence(reading)).collect();
+                self.decide(evidence, *settle_ms, *max_attempts).await
+            }
+            Op::Resolve { which, how } => self.resolve(which, *how).await,
+            Op::Reassert(reports) => {
+                let batch: Vec<_> = reports.iter().filter_map(|report| self.settlement(report)).collect();
+                self.reassert(batch).await
+            }
             Op::Step(step) => {
                 self.move_clock(*step);
                 Ok(())
@@ -146,14 +159,26 @@ impl Run<'_> {
             Step::By(ms) => Some(now + ms),
             Step::ToNext(beside) => self.model.next_instant().map(|at| at + beside),
             Step::ToLeaseEnd(beside) => ends.filter(|at| *at > now).min().map(|at| at + beside),
+            Step::ToLook(beside) => self.next_look().map(|at| at + beside),
         };
         self.move_to(to.unwrap_or(now));
     }
 
     pub(crate) fn move_to(&mut self, at: Millis) {
-        let by = (at - self.model.now).max(0);
+        let mut to = at.max(self.model.now);
+        // Not to where only the store knows which messages are due.
+        let unsure = |to, m: &crate::model::Message| m.state == State::Scheduled && m.due_from <= to && to < m.due;
+        while let Some(m) = self.model.messages.values().find(|m| unsure(to, m)) {
+            to = m.due;
+        }
+        let by = to - self.model.now;
         self.subject.step(by);
         self.model.now += by;
+    }
+
+    /// When the next lane's unknown sends are looked up.
+    pub(crate) fn next_look(&self) -> Option<Millis> {
+        self.model.lanes.values().filter_map(|lane| lane.look).min()
     }
 
     fn pick(&self, pick: &Pick) -> Option<LeaseRef> {
@@ -166,17 +191,27 @@ impl Run<'_> {
         }
     }
 
-    fn lane_of(&self, lease: &LeaseRef) -> LaneId {
+    pub(crate) fn lane_of(&self, lease: &LeaseRef) -> LaneId {
         self.leases.iter().find(|(_, known)| known == lease).map(|(lane, _)| lane.clone()).expect("a lease of ours")
     }
 
     async fn enqueue(&mut self, batch: &[New]) -> Verdict {
         let now = self.model.now;
+        let strangers = &mut self.strangers;
         let message = |new: &New| NewMessage {
             lane: self.lanes[new.lane].clone(),
             key: new.key.map(|key| IdempotencyKey::try_new(format!("key {key}")).unwrap()),
-            from: Private::new("+16505550100"),
-            to: Private::new("+16505550199"),
+            // Each lane has its own numbers to send from.
+            from: Private::new(format!("+1650{}", new.lane)),
+            to: Private::new(match (new.key, new.recipient) {
+                (Some(key), _) => format!("+1651{}", key % 3),
+                (None, Some(recipient)) => format!("+1651{recipient}"),
+                (None, None) => {
+                    *strangers += 1;
+                    format!("+1652{strangers}")
+                }
+            }),
+            on_unknown: new.on_unknown,
             text: Private::new(format!("text {}", new.body)),
             priority: new.priority,
             send_at: new.send_in.map(|after| now + after),
@@ -193,7 +228,9 @@ impl Run<'_> {
             };
             let expected = match self.model.messages.get(&id) {
                 None => Enqueued::Accepted(id),
-                Some(known) if known.new.fingerprint() == new.fingerprint() => Enqueued::Duplicate(id),
+                Some(known) if known.tombstone || known.new.fingerprint() == new.fingerprint() => {
+                    Enqueued::Duplicate(id)
+                }
                 Some(_) => Enqueued::Conflict(id),
             };
             same("enqueue", answer, expected)?;
@@ -223,6 +260,7 @@ impl Run<'_> {
         let age = begun.map_or(0, |begun| (self.model.now - begun) * report.age_permille / 1_000);
         let outcome = match report.ending {
             Ending::Sent => Outcome::Sent { provider_id: format!("p{}", lease.token.0) },
+            Ending::SentOther => Outcome::Sent { provider_id: format!("q{}", lease.token.0) },
             Ending::Rejected => Outcome::Rejected { code: "MSG-304".into() },
             Ending::Unknown => Outcome::Unknown { reason: "timeout".into() },
             Ending::Throttled(after) => Outcome::Throttled { retry_after: ms(after) },
@@ -240,26 +278,35 @@ impl Run<'_> {
         let answers = self.subject.store.settle(&batch).await.unwrap();
         same("answers to settle", answers.len(), batch.len())?;
         for (settlement, answer) in batch.iter().zip(answers) {
-            let lease = settlement.lease;
             same("settle", answer, self.model.settle(settlement))?;
-            let lane = self.lane_of(&lease);
-            if matches!(answer, Settled::Done(_)) {
-                let read = self.model.now - settlement.age.as_millis() as Millis;
-                self.witness.ends(&lane, Name::Message(lease.token), read);
-            }
-            if let Settled::Done(state) | Settled::LateEvidence(state) = answer
-                && matches!(state, State::Ready | State::Scheduled)
-            {
-                self.witness.not_sent(&lease.id);
-            }
-            self.witness.plan(&lane, self.model.lanes[&lane].plan);
-            self.hands.iter_mut().for_each(|hand| hand.retain(|held| *held != lease));
+            self.see_settled(settlement, answer);
         }
         for settlement in &batch {
             let lane = self.lane_of(&settlement.lease);
             self.settle_doubts(&lane).await;
         }
         Ok(())
+    }
+
+    pub(crate) fn see_settled(&mut self, settlement: &Settlement, answer: Settled) {
+        let lease = settlement.lease;
+        let lane = self.lane_of(&lease);
+        if matches!(answer, Settled::Done(_)) {
+            let read = self.model.now - settlement.age.as_millis() as Millis;
+            self.witness.ends(&lane, Name::Message(lease.token), read);
+        }
+        match answer {
+            Settled::Done(State::Ready | State::Scheduled) | Settled::LateEvidence(State::Ready | State::Scheduled) => {
+                self.witness.not_sent(&lease.id);
+            }
+            Settled::Done(State::Sent)
+            | Settled::Again(State::Sent)
+            | Settled::LateEvidence(State::Sent)
+            | Settled::SentTwice => self.witness.is_sent(&lease.id),
+            _ => {}
+        }
+        self.witness.plan(&lane, self.model.lanes[&lane].plan);
+        self.hands.iter_mut().for_each(|hand| hand.retain(|held| *held != lease));
     }
 
     /// After a window may have grown.
@@ -291,12 +338,18 @@ impl Run<'_> {
     pub(crate) async fn reap(&mut self, limit: u32, retention_ms: Millis) -> Verdict {
         let now = self.model.now;
         let reaped = self.subject.store.reap(limit, ms(retention_ms)).await.unwrap();
-        let in_hand = |state| move |m: &&crate::model::Message| m.state == state;
-        let sending: Vec<_> = self.model.messages.values().filter(in_hand(State::Sending)).collect();
-        let lost: Vec<_> = sending.iter().filter_map(|m| Some((m.new.lane.clone(), m.hand.as_ref()?))).collect();
-        let lost: Vec<_> = lost.into_iter().map(|(lane, hand)| (lane, hand.token, hand.ends)).collect();
+        let in_hand = |state| move |m: &crate::model::Message| m.state == state;
+        let sending = self.model.messages.iter().filter(|(_, m)| in_hand(State::Sending)(m));
+        let lost: Vec<_> = sending.filter_map(|(id, m)| Some((*id, m.new.lane.clone(), m.hand.as_ref()?))).collect();
+        let lost: Vec<_> = lost.into_iter().map(|(id, lane, hand)| (id, lane, hand.token, hand.ends)).collect();
         let expected = self.model.reap_leases(limit as usize);
-        for (lane, token, ends) in lost {
+        for (id, lane, token, ends) in lost {
+            match self.model.messages[&id].state {
+                // Its policy says so.
+                State::Ready => self.witness.not_sent(&id),
+                State::Sent => self.witness.is_sent(&id),
+                _ => {}
+            }
             let still = self.model.messages.values().filter_map(|m| m.hand.as_ref()).any(|hand| hand.token == token);
             if !still {
                 // Nobody knows when its request ended; the design says: not after its lease.
@@ -314,7 +367,7 @@ impl Run<'_> {
             return Err(format!("the reaper overlooked a message past its time in {}", m.new.lane));
         }
         let gone = self.model.prune(limit as usize, retention_ms);
-        gone.iter().for_each(|id| self.witness.not_sent(id));
+        gone.iter().for_each(|id| self.witness.forgotten(id));
         let expected = Reaped { expired, pruned: gone.len() as u32, ..expected };
         same("reap", reaped, expected)
     }
@@ -328,7 +381,7 @@ impl Run<'_> {
         for id in past {
             let view = self.subject.store.get(&id).await.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
             if view.state == State::Expired {
-                self.model.close(&id, State::Expired, "send-by-passed", None);
+                self.model.close(&id, State::Expired, "send-by-passed", LeaseToken(0), None);
                 expired += 1;
             }
         }

@@ -1,7 +1,7 @@
 //! What a bystander sees of the provider's side. It knows nothing of the model, only what was begun and answered, and
 //! holds the two promises that matter: never over plan, nothing twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ringfleet_store::{LaneId, LeaseRef, LeaseToken, MessageId, Millis, Plan};
 
@@ -32,6 +32,8 @@ pub(crate) struct Witness {
     lanes: BTreeMap<LaneId, Seen>,
     /// Messages that may have been sent.
     maybe_sent: BTreeMap<MessageId, LeaseToken>,
+    /// Messages that are known to be sent, or were closed by a person as such.
+    sent: BTreeSet<MessageId>,
 }
 
 impl Witness {
@@ -86,7 +88,25 @@ impl Witness {
         }
     }
 
-    /// It is certain that the message was not sent, or its life is over and a new one begins under its id.
+    /// It was told that the message was sent: from here on nobody gets it in hand.
+    pub(crate) fn is_sent(&mut self, id: &MessageId) {
+        self.sent.insert(*id);
+    }
+
+    pub(crate) fn given_out(&self, id: &MessageId) -> Verdict {
+        if self.sent.contains(id) {
+            return Err(format!("TWICE: {id} is given out although it was told that it was sent"));
+        }
+        Ok(())
+    }
+
+    /// Its record is forgotten: a new life may begin under its id.
+    pub(crate) fn forgotten(&mut self, id: &MessageId) {
+        self.maybe_sent.remove(id);
+        self.sent.remove(id);
+    }
+
+    /// It is certain that the message was not sent, or somebody wants it to be sent once more all the same.
     pub(crate) fn not_sent(&mut self, id: &MessageId) {
         self.maybe_sent.remove(id);
     }

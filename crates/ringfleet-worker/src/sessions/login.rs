@@ -30,9 +30,11 @@ impl Sessions {
         };
         match renewed {
             Ok(token) => {
+                crate::failpoint::hit("refresh.after_response");
                 let kept = Kept {
                     access: token.access_token.expose().to_owned(),
                     refresh: token.refresh_token.as_ref().map(|refresh| refresh.expose().to_owned()),
+                    life: token.expires_in.as_millis() as u64,
                 };
                 let sealed = serde_json::to_vec(&kept).unwrap_or_default();
                 let stored = self.keep(extension, generation, &sealed, token.expires_in).await?;
@@ -41,9 +43,7 @@ impl Sessions {
                     // Too slow: somebody else renewed meanwhile, and theirs is the fleet's session.
                     return Err(NoSession::Later { delay: Duration::from_millis(50) });
                 }
-                // A token that lives shorter than a send and its margin is used for half of its life at least.
-                let left = token.expires_in.max(self.needed + token.expires_in / 2);
-                Ok(self.session(token.access_token, generation + 1, left))
+                Ok(self.session(token.access_token, generation + 1, token.expires_in))
             }
             Err(NoSession::Dead { reason }) => {
                 crate::metrics::token("dead");

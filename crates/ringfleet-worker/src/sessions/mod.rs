@@ -51,6 +51,9 @@ pub(crate) enum NoSession {
 struct Kept {
     access: String,
     refresh: Option<String>,
+    /// How long it lived when it was new, in ms.
+    #[serde(default)]
+    life: u64,
 }
 
 pub(crate) struct Sessions {
@@ -61,6 +64,8 @@ pub(crate) struct Sessions {
     credentials: Credentials,
     /// How long a token must live yet to be worth using: a whole send and some more.
     needed: Duration,
+    /// How long the right to renew lasts without being asked for again: as with a message, a dead worker's passes on.
+    lock: Duration,
     known: Mutex<HashMap<String, Session>>,
     trials: Mutex<HashMap<String, Trial>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
@@ -85,6 +90,7 @@ impl Sessions {
         worker: WorkerId,
         app: String,
         credentials: Credentials,
+        lock: Duration,
     ) -> Self {
         let needed = client.config().total_timeout + Duration::from_secs(5);
         Self {
@@ -94,6 +100,7 @@ impl Sessions {
             app,
             credentials,
             needed,
+            lock,
             known: Mutex::default(),
             trials: Mutex::default(),
             turns: Mutex::default(),
@@ -171,8 +178,7 @@ impl Sessions {
         let mut known_bad = lock(&self.trials).get(extension).map(|trial| trial.refused);
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let lock = self.login_deadline() + Duration::from_secs(5);
-            let ask = TokenAsk { needed: self.needed, known_bad, credential: &print, lock };
+            let ask = TokenAsk { needed: self.needed, known_bad, credential: &print, lock: self.lock };
             let lease = self.store.token_lease(extension, &self.worker, ask).await.map_err(NoSession::Store)?;
             match lease {
                 TokenLease::Valid(record) => {
@@ -189,8 +195,45 @@ impl Sessions {
                 // The other worker's answer usually comes long before its lock ends.
                 TokenLease::Busy(wait) => tokio::time::sleep(wait.min(Duration::from_millis(50))).await,
                 TokenLease::Renew { generation, old } => {
-                    return self.renew(credential, &print, generation, old).await;
+                    if let Some(session) = self.still_good(extension, &print, known_bad, old.as_ref()).await? {
+                        return Ok(session);
+                    }
+                    let keep_the_right = self.keep_the_right(extension, ask);
+                    return tokio::select! {
+                        renewed = self.renew(credential, &print, generation, old) => renewed,
+                        () = keep_the_right => Err(NoSession::Later { delay: Duration::from_secs(1) }),
+                    };
                 }
+            }
+        }
+    }
+
+    /// A token that never lived as long as is asked for is good for half of its life: renewed earlier, by each worker in turn,
+    /// every renewal would end the token that the others send with. Gives the right to renew back then.
+    async fn still_good(
+        &self,
+        extension: &str,
+        print: &str,
+        known_bad: Option<u64>,
+        old: Option<&TokenRecord>,
+    ) -> Result<Option<Session>, NoSession> {
+        let Some(record) = old.filter(|record| known_bad.is_none_or(|bad| record.generation > bad)) else { return Ok(None) };
+        let Ok(kept) = serde_json::from_slice::<Kept>(&record.sealed) else { return Ok(None) };
+        let now = self.store.now().await.map_err(NoSession::Store)?;
+        let left = Duration::from_millis((record.expires_at - now).max(0) as u64);
+        if kept.life == 0 || left < self.needed.min(Duration::from_millis(kept.life / 2)) {
+            return Ok(None);
+        }
+        self.store.token_failed(extension, &self.worker, print, None).await.map_err(NoSession::Store)?;
+        self.open(record).await
+    }
+
+    /// Asks for the right to renew again and again, as long as the login takes. Never ends.
+    async fn keep_the_right(&self, extension: &str, ask: TokenAsk<'_>) {
+        loop {
+            tokio::time::sleep(self.lock / 3).await;
+            if let Err(error) = self.store.token_lease(extension, &self.worker, ask).await {
+                crate::metrics::store_error("token_lease", &error);
             }
         }
     }
@@ -205,8 +248,9 @@ impl Sessions {
     }
 
     fn session(&self, token: AccessToken, generation: u64, left: Duration) -> Session {
-        let since = Instant::now();
-        Session { token, generation, until: since + left.saturating_sub(self.needed) }
+        // One that lives shorter than two sends and their margin is used for half of what is left.
+        let margin = self.needed.min(left / 2);
+        Session { token, generation, until: Instant::now() + left.saturating_sub(margin) }
     }
 }
 

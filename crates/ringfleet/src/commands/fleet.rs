@@ -67,7 +67,7 @@ impl Role {
         } else {
             ApiKeys::try_new(settings.api.keys.iter().cloned().map(SecretString::from))?
         };
-        let producer = Producer::new(self.store.clone(), directory);
+        let producer = Producer::new(self.store.clone(), directory).with_on_unknown(settings.on_unknown);
         let router = ringfleet_producer::http::router(Api { producer, store: self.store.clone(), keys });
         serve::http("api", settings.api.listen, router, self.stop.clone()).await?;
         Ok(())

@@ -21,7 +21,8 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     } else {
         store::open(&settings.store, settings.rules).await?
     };
-    let producer = Producer::new(store, directory);
+    let on_unknown = options.on_unknown.unwrap_or(settings.on_unknown);
+    let producer = Producer::new(store, directory).with_on_unknown(on_unknown);
 
     let (reader, size): (Box<dyn Read + Send>, u64) = if options.file.as_os_str() == "-" {
         (Box::new(std::io::stdin()), 0)

@@ -2,8 +2,11 @@
 
 pub(crate) mod config;
 pub(crate) mod demo;
+mod evidence;
 pub(crate) mod fleet;
+pub(crate) mod held;
 pub(crate) mod import;
 pub(crate) mod operate;
+mod reason;
 pub(crate) mod simulator;
 pub(crate) mod status;

@@ -59,7 +59,7 @@ fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Ga
     for state in State::ALL {
         let n = stats.count(state);
         if n > 0 {
-            println!("{n:>9}  {}", state.as_str());
+            println!("{n:>9}  {}", with_hint(state));
         }
     }
     if stats.total() == 0 {
@@ -78,6 +78,16 @@ fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Ga
         let name = view.lane.as_ref().map(ToString::to_string).unwrap_or_default();
         let window = view.plan.map(|plan| format!("{}/{}", view.slots_in_use, plan.limit)).unwrap_or_default();
         println!("{name:<34} {:>8} {:>9} {window:>9}  {}", view.waiting, view.in_flight, why(view, stats.now));
+    }
+}
+
+/// A state, and what is or must be done about messages in it.
+fn with_hint(state: State) -> String {
+    match state {
+        State::Unknown => "unknown    being looked up in the provider's message store".to_owned(),
+        State::Held => "held       a person must decide: `ringfleet held list`".to_owned(),
+        State::Dead => "dead       given up: `ringfleet message dead`".to_owned(),
+        state => state.as_str().to_owned(),
     }
 }
 

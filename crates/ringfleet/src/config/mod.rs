@@ -1,6 +1,7 @@
 //! Configuration: layers in, one checked value or *all* faults out.
 
 mod reader;
+mod reconcile;
 mod settings;
 
 use std::path::{Path, PathBuf};
@@ -65,6 +66,9 @@ impl Layers {
 
 #[cfg(test)]
 mod tests {
+    use ringfleet_store::OnUnknown;
+    use ringfleet_worker::ReconcileOptions;
+
     use super::*;
 
     fn layers(text: &str) -> Layers {
@@ -91,6 +95,50 @@ mod tests {
         {
             assert!(faults.contains(part), "{part} is missing in:\n{faults}");
         }
+    }
+
+    #[test]
+    fn wrong_values_of_the_new_settings_are_told_with_what_to_write() {
+        let bad = layers(
+            "[reconcile]\non_unknown = \"guess\"\nsettle_time = \"10ms\"\nclock_skew = \"2h\"\ngive_up = \"8d\"\n\
+             every = \"2m\"\n[store]\nallow_volatile = \"maybe\"\n",
+        );
+        let faults = bad.settings().unwrap_err().to_string();
+        for part in [
+            "reconcile.on_unknown: is \"guess\", must be \"reconcile\", \"hold\" or \"resend\"",
+            "reconcile.settle_time: is \"10ms\"",
+            "reconcile.clock_skew: is \"2h\"",
+            "reconcile.give_up: is \"8d\"",
+            "reconcile.every: is \"2m\"",
+            "store.allow_volatile: is \"maybe\", must be true or false",
+        ] {
+            assert!(faults.contains(part), "{part} is missing in:\n{faults}");
+        }
+        let hasty =
+            layers("[reconcile]\nsettle_time = \"1m\"\ngive_up = \"30s\"\n").settings().unwrap_err().to_string();
+        assert!(
+            hasty.contains("reconcile.give_up: is 30s, must be longer than reconcile.settle_time (60s)"),
+            "{hasty}"
+        );
+    }
+
+    #[test]
+    fn settings_of_reconciling_reach_the_worker_as_written() {
+        let defaults = layers("").settings().unwrap();
+        assert_eq!(defaults.on_unknown, OnUnknown::Reconcile);
+        assert_eq!(format!("{:?}", defaults.worker.reconcile), format!("{:?}", ReconcileOptions::default()));
+        let own = layers("[reconcile]\non_unknown = \"hold\"\nsettle_time = \"30s\"\n").settings().unwrap();
+        assert_eq!((own.on_unknown, own.worker.reconcile.settle_time.as_secs()), (OnUnknown::Hold, 30));
+    }
+
+    #[test]
+    fn journal_lies_beside_the_data_with_redis_and_is_not_needed_with_sqlite() {
+        let journal = |text: &str| layers(text).settings().unwrap().worker.journal_dir;
+        let redis = "[store]\nurl = \"redis://127.0.0.1\"\ndata_dir = \"/data\"\n[worker]\n";
+        assert_eq!(journal(redis), Some(PathBuf::from("/data/journal")));
+        assert_eq!(journal(&format!("{redis}journal_dir = \"off\"\n")), None);
+        assert_eq!(journal(&format!("{redis}journal_dir = \"/j\"\n")), Some(PathBuf::from("/j")));
+        assert_eq!(journal(""), None);
     }
 
     #[test]

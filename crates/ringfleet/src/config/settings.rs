@@ -3,10 +3,13 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ringcentral::{ClientId, ClientSecret, ServerUrl};
-use ringfleet_store::{Group, LaneRules, Plan};
+use ringfleet_store::{Group, LaneRules, OnUnknown, Plan};
 use ringfleet_worker::WorkerOptions;
 
-use super::reader::Reader;
+use super::{
+    reader::Reader,
+    reconcile::{journal_dir, read_policy, read_reconcile},
+};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,6 +21,8 @@ pub(crate) struct Settings {
     pub provider: ProviderSettings,
     pub rules: LaneRules,
     pub worker: WorkerOptions,
+    /// Of messages that do not say themselves.
+    pub on_unknown: OnUnknown,
     pub api: ApiSettings,
     pub metrics_listen: Option<SocketAddr>,
     pub log_level: String,
@@ -32,7 +37,15 @@ pub(crate) struct StoreSettings {
     pub prefix: String,
     pub shards: u16,
     pub allow_plaintext: bool,
+    pub allow_volatile: bool,
+    pub restart_patience: Duration,
     pub sqlite_full: bool,
+}
+
+impl StoreSettings {
+    pub(crate) fn is_redis(&self) -> bool {
+        self.url.starts_with("redis")
+    }
 }
 
 impl std::fmt::Debug for StoreSettings {
@@ -78,6 +91,9 @@ impl Settings {
         let provider = read_provider(r);
         let rules = read_rules(r);
         let worker = read_worker(r);
+        let journal = r.text("worker.journal_dir");
+        let on_unknown = read_policy(r);
+        let reconcile = read_reconcile(r);
         let api = read_api(r);
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
         let metrics_listen = metrics.and_then(|_| r.address("metrics.listen"));
@@ -89,7 +105,10 @@ impl Settings {
         });
         let mut worker = worker?;
         let provider = provider?;
+        let store = store?;
         worker.app = provider.app.clone();
+        worker.reconcile = reconcile?;
+        worker.journal_dir = journal_dir(&journal?, &store);
         // The POST's deadline must end before the process gives up on it, or every drain leaves unknown sends behind.
         if worker.drain < provider.request_timeout {
             r.fault(
@@ -101,10 +120,11 @@ impl Settings {
             );
         }
         Some(Self {
-            store: store?,
+            store,
             provider,
             rules: rules?,
             worker,
+            on_unknown: on_unknown?,
             api: api?,
             metrics_listen,
             log_level: log_level?,
@@ -124,6 +144,8 @@ fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
     let prefix = r.text("store.prefix");
     let shards = r.number("store.shards", 1, 64);
     let allow_plaintext = r.flag("store.allow_plaintext");
+    let allow_volatile = r.flag("store.allow_volatile");
+    let restart_patience = r.duration("store.restart_patience", SECOND, 3_600 * SECOND);
     let sqlite_full = r.parsed("store.sqlite_synchronous", |text| match text {
         "full" => Ok(true),
         "normal" => Ok(false),
@@ -136,6 +158,8 @@ fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
         prefix: prefix?,
         shards: shards? as u16,
         allow_plaintext: allow_plaintext?,
+        allow_volatile: allow_volatile?,
+        restart_patience: restart_patience?,
         sqlite_full: sqlite_full?,
     })
 }
@@ -220,6 +244,7 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
         drain: drain?,
         max_attempts: max_attempts? as u32,
         poll: poll?,
+        ..WorkerOptions::default()
     })
 }
 

@@ -1,5 +1,7 @@
 //! A lane: its plan, its window, its queue.
 
+use std::collections::BTreeMap;
+
 use ringfleet_store::{LeaseToken, MessageId, Millis, Plan, PlanSeen, plan::slot_hold_ms};
 
 use super::Hand;
@@ -33,6 +35,11 @@ pub(crate) struct Lane {
     heard: u64,
     /// Waiting messages of all priorities, in the order in which they came.
     pub(crate) queue: Vec<MessageId>,
+    /// When its unknown sends are looked up next, and until when somebody does that.
+    pub(crate) look: Option<Millis>,
+    pub(super) locked: Millis,
+    /// The provider's texts that were counted for messages of the lane, and when.
+    pub(crate) credits: BTreeMap<String, Millis>,
 }
 
 impl Lane {
@@ -47,6 +54,9 @@ impl Lane {
             taken: 0,
             heard: 0,
             queue: Vec::new(),
+            look: None,
+            locked: 0,
+            credits: BTreeMap::new(),
         }
     }
 

@@ -2,15 +2,19 @@
 //!
 //! The model is told what only the store can know (new ids and tokens, and which of two allowed things it did) and says
 //! whether that was right. It has no ready index: whether a lane may send is worked out anew whenever somebody asks.
+//!
+//! - [`fate`]: what reports and readings make of a message
+//! - [`lane`]: a lane, its plan and its window
+//! - [`upkeep`]: what the reaper does
 
+mod fate;
 mod lane;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringfleet_store::{
-    Begin, Cancelled, Gate, LaneId, LaneRules, Lease, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, Outcome,
-    Settled, Settlement, State,
+    Begin, Cancelled, Gate, LaneId, LaneRules, Lease, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, State,
 };
 
 pub(crate) use self::lane::{Lane, Use};
@@ -21,23 +25,32 @@ pub(crate) struct Hand {
     /// Which slot of its lane it was, and how many were in use with it.
     nth: u64,
     used: u64,
-    /// When the intent was written.
-    begun: Millis,
+    /// When it was claimed or, once it is sending, when the intent was written.
+    since: Millis,
 }
 
 pub(crate) struct Message {
     pub(crate) new: NewMessage,
     pub(crate) created: Millis,
     pub(crate) state: State,
-    /// While scheduled.
+    /// While scheduled: when it becomes due at the latest, and at the earliest. The two differ only where it was put off and
+    /// nobody but the store knows after how many others.
     pub(crate) due: Millis,
+    pub(crate) due_from: Millis,
+    /// Its place among those with the same due time, if that is known better than by its id.
+    rank: usize,
     pub(crate) attempt: u32,
     pub(crate) recoveries: u32,
     pub(crate) reason: String,
     pub(crate) provider_id: Option<String>,
     pub(crate) finished_at: Option<Millis>,
-    /// The lease whose report, or whose end, decided it.
-    pub(crate) decided_by: Option<LeaseToken>,
+    /// The last lease whose story is closed: an older one says nothing new. 0 = none.
+    pub(crate) closed: LeaseToken,
+    /// The earliest time at which any of its sends of unknown fate may have begun.
+    pub(crate) intent: Option<Millis>,
+    pub(crate) reads: u32,
+    /// Made of what a worker knew; it stands for any content, and has none.
+    pub(crate) tombstone: bool,
     pub(crate) hand: Option<Hand>,
     /// The reaper met it in a worker's hand after its `send_by`, and need not look again at once.
     pub(crate) expiry_put_off: bool,
@@ -61,6 +74,15 @@ pub(crate) struct Model {
 impl Message {
     pub(crate) fn waits(&self) -> bool {
         matches!(self.state, State::Ready | State::Scheduled)
+    }
+
+    pub(crate) fn pair(&self) -> (&str, &str) {
+        (self.new.from.expose(), self.new.to.expose())
+    }
+
+    /// Another one between the same two numbers has to wait for it.
+    fn holds_its_pair(&self) -> bool {
+        self.hand.is_some() || self.state == State::Unknown
     }
 
     pub(crate) fn is_past(&self, now: Millis) -> bool {
@@ -98,29 +120,45 @@ impl Model {
             self.lane(&new.lane).queue.push(id);
         }
         let message = Message {
-            new,
-            created: self.now,
             state: if later.is_some() { State::Scheduled } else { State::Ready },
             due: later.unwrap_or(0),
+            due_from: later.unwrap_or(0),
+            may_jump: self.left_a_gap.contains(&id),
+            ..self.blank(new)
+        };
+        self.messages.insert(id, message);
+    }
+
+    fn blank(&self, new: NewMessage) -> Message {
+        Message {
+            new,
+            created: self.now,
+            state: State::Ready,
+            due: 0,
+            due_from: 0,
+            rank: 0,
             attempt: 0,
             recoveries: 0,
             reason: String::new(),
             provider_id: None,
             finished_at: None,
-            decided_by: None,
+            closed: LeaseToken(0),
+            intent: None,
+            reads: 0,
+            tombstone: false,
             hand: None,
             expiry_put_off: false,
-            may_jump: self.left_a_gap.contains(&id),
-        };
-        self.messages.insert(id, message);
+            may_jump: false,
+        }
     }
 
     /// What has become due goes behind those that are ready.
     pub(crate) fn promote(&mut self) {
         let is_due = |m: &&Message| m.state == State::Scheduled && m.due <= self.now;
-        let mut due: Vec<_> = self.messages.iter().filter(|(_, m)| is_due(m)).map(|(id, m)| (m.due, *id)).collect();
+        let mut due: Vec<_> =
+            self.messages.iter().filter(|(_, m)| is_due(m)).map(|(id, m)| (m.due, m.rank, *id)).collect();
         due.sort_unstable();
-        for (_, id) in due {
+        for (.., id) in due {
             self.message(&id).state = State::Ready;
             let lane = self.messages[&id].new.lane.clone();
             self.lane(&lane).queue.push(id);
@@ -137,6 +175,38 @@ impl Model {
         let mut living: Vec<_> = queue.copied().collect();
         living.sort_by_key(|id| self.messages[id].new.priority);
         living
+    }
+
+    /// Whether another message between its two numbers is under way or of unknown fate.
+    pub(crate) fn pair_is_busy(&self, id: &MessageId) -> bool {
+        let pair = self.messages[id].pair();
+        self.messages.iter().any(|(other, m)| other != id && m.holds_its_pair() && m.pair() == pair)
+    }
+
+    /// Of those in turn the first of each pair that is free.
+    pub(crate) fn takeable(&self, lane: &LaneId) -> Vec<MessageId> {
+        let mut pairs = BTreeSet::new();
+        let mut free = self.in_turn(lane);
+        free.retain(|id| !self.pair_is_busy(id) && pairs.insert(self.messages[id].pair()));
+        free
+    }
+
+    /// A claim met them while their pairs were busy: they come back in this order, each a millisecond after the one before.
+    /// `others` of other lanes came in between, nobody knows where.
+    pub(crate) fn put_off(&mut self, ids: &[MessageId], others: usize, in_order: bool) {
+        let now = self.now;
+        for (id, n) in ids.iter().zip(1..) {
+            let lane = self.messages[id].new.lane.clone();
+            self.lane(&lane).queue.retain(|waiting| waiting != id);
+            let exact = others == 0 && in_order;
+            let last = (ids.len() + others) as Millis;
+            let m = self.message(id);
+            m.state = State::Scheduled;
+            m.due_from = now + if exact { 999 + n as Millis } else { 1_000 };
+            m.due = if exact { m.due_from } else { now + 999 + last };
+            m.rank = if exact { 0 } else { n };
+            m.may_jump |= !exact;
+        }
     }
 
     /// How many more may be in flight, whatever the window says.
@@ -164,8 +234,13 @@ impl Model {
         if self.may_send_at(lane) != Some(self.now) {
             return 0;
         }
-        let room = self.lanes[lane].plan.limit as usize - self.lanes[lane].used(self.now);
-        room.min(self.hands_free(lane)).min(self.in_turn(lane).len())
+        self.room(lane).min(self.takeable(lane).len())
+    }
+
+    /// How many more the lane's window and its cap allow.
+    pub(crate) fn room(&self, lane: &LaneId) -> usize {
+        let free = (self.lanes[lane].plan.limit as usize).saturating_sub(self.lanes[lane].used(self.now));
+        free.min(self.hands_free(lane))
     }
 
     /// The first instant at which a claim could give out anything, if nothing else happens.
@@ -187,7 +262,7 @@ impl Model {
         let (nth, used) = (lane.taken, lane.used(now) as u64);
         let m = self.message(&lease.id);
         m.state = State::Claimed;
-        m.hand = Some(Hand { token: lease.token, ends, nth, used, begun: 0 });
+        m.hand = Some(Hand { token: lease.token, ends, nth, used, since: now });
     }
 
     fn holds(&self, lease: &LeaseRef) -> bool {
@@ -207,7 +282,7 @@ impl Model {
         let stopped = lane.paused || lane.parked.is_some() || lane.penalty > self.now;
         if m.is_past(self.now) {
             self.let_go(&lease.id, None);
-            self.close(&lease.id, State::Expired, "send-by-passed", Some(lease.token));
+            self.close(&lease.id, State::Expired, "send-by-passed", lease.token, None);
             Begin::Expired
         } else if stopped || self.gate_opens() != Some(self.now) {
             self.let_go(&lease.id, None);
@@ -218,7 +293,7 @@ impl Model {
             let m = self.message(&lease.id);
             m.state = State::Sending;
             let hand = m.hand.as_mut().expect("it is in a hand");
-            (hand.begun, hand.ends) = (begun, ends);
+            (hand.since, hand.ends) = (begun, ends);
             Begin::Go
         }
     }
@@ -252,90 +327,37 @@ impl Model {
         self.lane(&lane).queue.insert(0, *id);
     }
 
-    pub(crate) fn close(&mut self, id: &MessageId, state: State, reason: &str, by: Option<LeaseToken>) {
-        let now = self.now;
-        let m = self.message(id);
-        (m.state, m.decided_by, m.finished_at) = (state, by, Some(now));
-        m.reason = reason.to_owned();
-        let lane = m.new.lane.clone();
+    /// Its place in a queue may stay behind (Redis), and it may go there when it waits again.
+    pub(super) fn leave_queue(&mut self, id: &MessageId) {
+        let lane = self.messages[id].new.lane.clone();
         let queue = &mut self.lane(&lane).queue;
         let before = queue.len();
         queue.retain(|waiting| waiting != id);
         if queue.len() < before {
             self.left_a_gap.insert(*id);
+            self.message(id).may_jump = true;
         }
     }
 
-    pub(crate) fn settle(&mut self, s: &Settlement) -> Settled {
-        let Some(m) = self.messages.get(&s.lease.id) else { return Settled::Missing };
+    /// `closed` is the lease whose story ends with it.
+    pub(crate) fn close(
+        &mut self,
+        id: &MessageId,
+        state: State,
+        reason: &str,
+        closed: LeaseToken,
+        provider_id: Option<String>,
+    ) {
+        self.leave_queue(id);
+        let now = self.now;
+        let m = self.message(id);
+        (m.state, m.closed, m.finished_at) = (state, closed, Some(now));
+        m.reason = reason.to_owned();
         let lane = m.new.lane.clone();
-        let live = m.hand.as_ref().is_some_and(|hand| hand.token == s.lease.token);
-        let decided = m.hand.is_none() && m.decided_by == Some(s.lease.token);
-        let begun = m.state == State::Sending;
-        // Neither says what became of a request that was begun.
-        let evidence = !matches!(s.outcome, Outcome::Unknown { .. } | Outcome::Released);
-        if live {
-            let hand = self.let_go(&s.lease.id, begun.then_some(s.age.as_millis() as Millis));
-            let now = self.now;
-            let lane = self.lane(&lane);
-            if begun {
-                lane.learn(&hand, now, s.seen);
-            }
-            let after_penalty = begun && hand.begun >= lane.penalty;
-            if after_penalty && matches!(s.outcome, Outcome::Sent { .. } | Outcome::Rejected { .. }) {
-                lane.probing = false;
-            }
-            Settled::Done(self.decide(s, begun))
-        } else if decided && m.state == State::Held && evidence {
-            let (now, age) = (self.now, s.age.as_millis() as Millis);
-            self.lane(&lane).retime_slot(Use::Message(s.lease.token), now, age);
-            Settled::LateEvidence(self.decide(s, true))
-        } else if decided {
-            Settled::Again(m.state)
-        } else {
-            Settled::Stale
+        m.provider_id = provider_id.clone();
+        if let Some(provider_id) = provider_id {
+            self.credit(&lane, provider_id);
         }
-    }
-
-    fn decide(&mut self, s: &Settlement, begun: bool) -> State {
-        let (id, by, now) = (s.lease.id, Some(s.lease.token), self.now);
-        let m = self.message(&id);
-        (m.reason, m.finished_at, m.decided_by) = (String::new(), None, None);
-        let lane = m.new.lane.clone();
-        match &s.outcome {
-            Outcome::Sent { provider_id } => {
-                m.provider_id = Some(provider_id.clone());
-                self.close(&id, State::Sent, "accepted", by);
-            }
-            Outcome::Rejected { code } => self.close(&id, State::Rejected, code, by),
-            Outcome::Unknown { reason } => self.close(&id, State::Held, reason, by),
-            Outcome::Released if begun => self.close(&id, State::Held, "released-after-intent", by),
-            Outcome::Released => self.put_back(&id),
-            Outcome::Throttled { retry_after: wait } | Outcome::NotSent { delay: wait } => {
-                let wait = wait.as_millis() as Millis;
-                if wait > 0 || matches!(s.outcome, Outcome::Throttled { .. }) {
-                    let lane = self.lane(&lane);
-                    lane.penalty = lane.penalty.max(now + wait);
-                    lane.probing = true;
-                }
-                self.put_back(&id);
-            }
-            Outcome::Parked { reason } => {
-                self.lane(&lane).parked = Some(reason.clone());
-                self.put_back(&id);
-            }
-            Outcome::Retry { code, delay, max_attempts } => {
-                m.attempt += 1;
-                if m.attempt >= *max_attempts {
-                    self.close(&id, State::Dead, code, by);
-                } else if delay.is_zero() {
-                    self.put_back(&id);
-                } else {
-                    (m.state, m.due) = (State::Scheduled, now + delay.as_millis() as Millis);
-                }
-            }
-        }
-        self.messages[&id].state
     }
 
     pub(crate) fn cancel(&mut self, id: &MessageId) -> Cancelled {
@@ -343,7 +365,7 @@ impl Model {
             None => Cancelled::Missing,
             Some(m) if !m.waits() => Cancelled::TooLate(m.state),
             Some(_) => {
-                self.close(id, State::Cancelled, "cancelled", None);
+                self.close(id, State::Cancelled, "cancelled", LeaseToken(0), None);
                 Cancelled::Done
             }
         }

@@ -13,8 +13,10 @@ impl Model {
         let mut reaped = Reaped::default();
         for (_, id) in all.into_iter().take(limit) {
             if self.messages[&id].state == State::Sending {
-                let token = self.let_go(&id, Some(0)).token;
-                self.close(&id, State::Held, "worker-lost", Some(token));
+                let hand = self.let_go(&id, Some(0));
+                if !self.close_sent_before(&id) {
+                    self.fate_unknown(&id, "worker-lost", hand.token, hand.since);
+                }
                 reaped.unknown += 1;
                 continue;
             }
@@ -22,7 +24,7 @@ impl Model {
             let m = self.message(&id);
             m.recoveries += 1;
             if m.recoveries > MAX_RECOVERIES {
-                self.close(&id, State::Dead, "poison", Some(token));
+                self.close(&id, State::Dead, "poison", token, None);
                 reaped.poisoned += 1;
             } else {
                 self.put_back(&id);

@@ -104,6 +104,7 @@ fn processes(
             .env("RINGFLEET__STORE__URL", &settings.url)
             .env("RINGFLEET__STORE__DATA_DIR", &settings.data_dir)
             .env("RINGFLEET__STORE__PREFIX", &settings.prefix)
+            .env("RINGFLEET__STORE__ALLOW_VOLATILE", settings.allow_volatile.to_string())
             .env("RINGFLEET__RINGCENTRAL__SERVER", simulator.base_url())
             .env("RINGFLEET__RINGCENTRAL__CLIENT_ID", simulator.client_id())
             .env("RINGFLEET__RINGCENTRAL__CLIENT_SECRET", simulator.client_secret())

@@ -55,6 +55,9 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<ExitCode> {
         prefix: format!("rf-demo-{}", std::process::id()),
         shards: 1,
         allow_plaintext: false,
+        // Nothing of a demo is missed.
+        allow_volatile: true,
+        restart_patience: Duration::from_secs(30),
         sqlite_full: true,
     };
     let store = store::open(&settings, rules).await?;
@@ -69,7 +72,7 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<ExitCode> {
     let stats = ended?;
 
     let verdict = Verdict::of(&stats, &simulator.report(), enqueued, elapsed, &options, store.kind());
-    if settings.url.starts_with("redis") {
+    if settings.is_redis() {
         drop(store);
         RedisStore::connect(store::redis_options(&settings, rules)).await?.erase().await?;
     }

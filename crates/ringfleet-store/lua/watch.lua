@@ -1,0 +1,46 @@
+-- watch: a worker is there. Asks whether the store has lost a moment, and says up to which loss it has told its sends.
+-- ARGV     3 worker, 4 incarnation it has told its sends to, 5 '1' when it goes for good
+-- returns  { incarnation, steps back of the server's clock }
+
+local n = incarnation()
+if ARGV[5] == '1' then
+  redis.call('HDEL', WORKERS, ARGV[3])
+else
+  redis.call('HSET', WORKERS, ARGV[3], ms(now) .. ' ' .. ARGV[4])
+end
+
+-- SEND-SAFETY: the gate that a restart closed opens when nobody is left who might know of a send that the store has lost; not
+-- before every living worker must have been heard, because this store may have lost the moment in which it was heard first.
+local closed_at = tonumber(redis.call('HGET', T..':inc', 'at')) or 0
+if (tonumber(redis.call('HGET', GATE, 'lost')) or 0) > now and now >= closed_at + math.min(4000, rule[10]) then
+  local missing = false
+  local all = redis.call('HGETALL', WORKERS)
+  local newest = 0 -- the last moment before the restart in which anybody was there
+  for i = 2, #all, 2 do
+    local seen = tonumber(string.match(all[i], '^%d+'))
+    if seen < closed_at and seen > newest then newest = seen end
+  end
+  for i = 2, #all, 2 do
+    local seen, told = string.match(all[i], '^(%d+) (%d+)$')
+    if tonumber(told) < n then
+      -- One that was gone long before the others says nothing any more.
+      if tonumber(seen) < closed_at and tonumber(seen) < newest - rule[10] then
+        redis.call('HDEL', WORKERS, all[i - 1])
+      else
+        missing = true
+      end
+    end
+  end
+  if not missing then
+    redis.call('HDEL', GATE, 'lost')
+    redis.call('PUBLISH', T..':wake', '')
+  end
+elseif math.random(64) == 1 then
+  -- The dead are forgotten after a day.
+  local all = redis.call('HGETALL', WORKERS)
+  for i = 2, #all, 2 do
+    if tonumber(string.match(all[i], '^%d+')) < now - 86400000 then redis.call('HDEL', WORKERS, all[i - 1]) end
+  end
+end
+save()
+return { n, tonumber(redis.call('HGET', CLOCK, 'steps')) or 0 }

@@ -1,0 +1,151 @@
+//! Unknown sends, and what workers know of a moment that the store has lost.
+
+use std::{sync::PoisonError, time::Duration};
+
+use redis::Value;
+
+use super::{
+    RedisStore,
+    blob::Blob,
+    calls::{public_token, raw_token, short},
+    millis,
+    scripts::{bytes, number, text, unreadable},
+};
+use crate::{
+    calls::{Decided, Evidence, Incarnation, Outcome, Reassertion, Settled, Settlement, UnknownSend, UnknownSends},
+    ids::{LaneId, MessageId, WorkerId},
+    message::LeaseRef,
+    store::StoreError,
+};
+
+/// Evidence in one call; each may name several candidates.
+const MOST_DECIDED: usize = 50;
+
+impl RedisStore {
+    pub(super) async fn take_unknown(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
+        let mut taken = Vec::new();
+        for (shard, tag) in self.tags.iter().enumerate() {
+            let left = lanes.saturating_sub(taken.len() as u32);
+            if left == 0 {
+                break;
+            }
+            let mut call = self.prepare(&self.scripts.reconcile, tag);
+            call.arg("take").arg(left).arg(millis(lock));
+            let reply: Vec<Value> = self.link.run("reconcile_take", &call).await?;
+            let mut rest = reply.as_slice();
+            while let [name, count, tail @ ..] = rest {
+                let bad = || unreadable("reconcile_take", "a wrong shape");
+                let lane = text(name).and_then(|name| name.parse().ok()).ok_or_else(bad)?;
+                let count = number(count).ok_or_else(bad)? as usize * 3;
+                let (sends, next) = tail.split_at_checked(count).ok_or_else(bad)?;
+                // A junk record must not take the others with it; fsck finds it.
+                let sends = sends.chunks_exact(3).filter_map(|send| unknown_send(send, shard)).collect();
+                taken.push(UnknownSends { lane, sends });
+                rest = next;
+            }
+        }
+        Ok(taken)
+    }
+
+    pub(super) async fn decide_all(
+        &self,
+        evidence: &[Evidence],
+        settle_time: Duration,
+        max_attempts: u32,
+    ) -> Result<Vec<Decided>, StoreError> {
+        let mut answers = vec![Decided::Stale; evidence.len()];
+        for (shard, places) in self.by_shard(evidence.iter().map(|one| one.lease.token)) {
+            for places in places.chunks(MOST_DECIDED) {
+                let mut call = self.prepare(&self.scripts.reconcile, &self.tags[shard]);
+                call.arg("decide").arg(millis(settle_time)).arg(max_attempts);
+                for &at in places {
+                    let one = &evidence[at];
+                    call.arg(one.lease.id.as_bytes()).arg(raw_token(one.lease.token));
+                    match one.found.judged() {
+                        Ok((ids, read_at)) => {
+                            call.arg(read_at).arg("").arg(ids.len());
+                            ids.iter().for_each(|id| {
+                                call.arg(short(id));
+                            });
+                        }
+                        Err(reason) => {
+                            call.arg(0).arg(short(reason)).arg(0);
+                        }
+                    }
+                }
+                let reply: Vec<u8> =
+                    self.link.run::<Vec<i64>>("decide", &call).await?.iter().map(|n| *n as u8).collect();
+                if reply.len() != places.len() {
+                    return Err(unreadable("decide", "a wrong number of answers"));
+                }
+                for (&at, code) in places.iter().zip(reply) {
+                    answers[at] = match code {
+                        1 => Decided::Sent,
+                        2 => Decided::NotYet,
+                        3 => Decided::Again,
+                        4 => Decided::Held,
+                        5 => Decided::Dead,
+                        _ => Decided::Stale,
+                    };
+                }
+            }
+        }
+        Ok(answers)
+    }
+
+    /// One handle serves one worker: what it has told is remembered by shard.
+    pub(super) async fn watch_shards(
+        &self,
+        worker: &WorkerId,
+        told: Incarnation,
+        leaves: bool,
+    ) -> Result<Incarnation, StoreError> {
+        let done = {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if seen.0.iter().sum::<u64>() == told.restarts {
+                seen.1 = seen.0.clone();
+            }
+            seen.1.clone()
+        };
+        let mut sum = Incarnation::default();
+        let mut now = Vec::with_capacity(self.tags.len());
+        for (tag, done) in self.tags.iter().zip(done) {
+            let mut call = self.prepare(&self.scripts.watch, tag);
+            call.arg(worker.as_str()).arg(done).arg(u8::from(leaves));
+            let (restarts, steps): (u64, u64) = self.link.run("watch", &call).await?;
+            sum.restarts += restarts;
+            sum.clock_steps += steps;
+            now.push(restarts);
+        }
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).0 = now;
+        Ok(sum)
+    }
+
+    pub(super) async fn reassert_all(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
+        let settlements: Vec<Settlement> = journal.iter().map(|entry| entry.settlement.clone()).collect();
+        let lanes: Vec<&LaneId> = journal.iter().map(|entry| &entry.lane).collect();
+        let answers = self.settle_all(&settlements, &lanes).await?;
+        let lost = journal.iter().zip(&answers).filter(|(_, answer)| **answer == Settled::Missing);
+        let kept = lost
+            .filter(|(entry, _)| matches!(entry.settlement.outcome, Outcome::Sent { .. } | Outcome::Unknown { .. }));
+        let kept: Vec<_> = kept.map(|(entry, _)| (entry.settlement.lease.id, &entry.lane)).collect();
+        self.reserve_ids(&kept).await?;
+        Ok(answers)
+    }
+}
+
+fn unknown_send(send: &[Value], shard: usize) -> Option<UnknownSend> {
+    let [id, token, blob] = send else { return None };
+    let id = MessageId::from_bytes(bytes(id)?.try_into().ok()?);
+    let blob = Blob::parse(bytes(blob)?)?;
+    let (intent_at, _) = blob.intent();
+    let since = blob.noted_at()?;
+    Some(UnknownSend {
+        lease: LeaseRef { id, token: public_token(number(token)?, shard) },
+        intent_at: intent_at.unwrap_or(since),
+        since,
+        from: blob.from,
+        to: blob.to,
+        text: blob.text,
+    })
+}

@@ -1,0 +1,156 @@
+//! What workers tell a store that may have lost a moment.
+
+use ringfleet_store::{
+    Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MessageId, NewMessage, Outcome, PlanSeen, Reassertion,
+    Resolution, Settled, Settlement, State,
+};
+
+use crate::talk::*;
+
+/// A lease of a message that the store has lost. Its token lies on the lane's shard, as a claim of it would give one.
+async fn lost_lease(s: &Subject, lane: u32, name: &str) -> LeaseRef {
+    s.put(message(&wide(lane), &format!("beside {name}"))).await;
+    let token = s.claim_one().await.token;
+    let key = key(name).unwrap();
+    LeaseRef { id: MessageId::from_key(&key), token: LeaseToken(token.0) }
+}
+
+fn keyed(name: &str, lane: u32, text: &str) -> NewMessage {
+    NewMessage { key: key(name), ..message(&wide(lane), text) }
+}
+
+pub(crate) async fn what_the_store_knows_is_settled_once_more(s: &Subject) {
+    let ids = s.fill(&wide(1), 3).await;
+    let (a, b, c) = (s.claim_and_begin().await, s.claim_one().await.reference(), s.claim_and_begin().await);
+    assert_eq!(s.reassert(&wide(1), a, sent()).await, Settled::Done(State::Sent));
+    assert_eq!(s.reassert(&wide(1), a, sent()).await, Settled::Again(State::Sent));
+    assert_eq!(s.reassert(&wide(1), b, sent_as("b")).await, Settled::Done(State::Sent), "its intent was lost");
+    s.settle(c, unknown()).await;
+    assert_eq!(s.reassert(&wide(1), c, unknown()).await, Settled::Again(State::Held));
+    assert_eq!(s.reassert(&wide(1), c, sent_as("c")).await, Settled::LateEvidence(State::Sent));
+    assert_eq!(s.store.reassert(&[]).await.unwrap(), []);
+    s.adds_up(&wide(1), &ids).await;
+}
+
+pub(crate) async fn a_lost_message_that_was_sent_is_on_record_again(s: &Subject) {
+    let lease = lost_lease(s, 1, "k").await;
+    s.step(70);
+    assert_eq!(s.reassert(&wide(1), lease, sent_as("p-1")).await, Settled::Missing);
+    let view = s.get(lease.id).await;
+    assert_eq!((view.state, view.reason.as_str(), view.lane.clone()), (State::Sent, "rolled-back", wide(1)));
+    assert_eq!((view.provider_id.as_deref(), view.text.expose()), (Some("p-1"), ""));
+    assert_eq!((view.created_at, view.finished_at), (s.now(), Some(s.now())));
+    assert_eq!(s.store.stats().await.unwrap().count(State::Sent), 1);
+    assert_eq!(s.reassert(&wide(1), lease, sent_as("p-1")).await, Settled::Again(State::Sent));
+    // Its text is counted.
+    let unknown = s.send_into_the_dark(asked(&wide(1), "y")).await;
+    assert_eq!(s.found(unknown, &["p-1"], 0).await, Decided::NotYet);
+}
+
+pub(crate) async fn a_lost_message_whose_fate_is_unknown_is_held(s: &Subject) {
+    let lease = lost_lease(s, 1, "k").await;
+    assert_eq!(s.reassert(&wide(1), lease, unknown()).await, Settled::Missing);
+    let view = s.get(lease.id).await;
+    assert_eq!((view.state, view.reason.as_str(), view.text.expose()), (State::Held, "rolled-back", ""));
+    let listed = s.store.list(State::Held, 5).await.unwrap();
+    assert_eq!(listed, [view]);
+    assert_eq!(s.reassert(&wide(1), lease, unknown()).await, Settled::Again(State::Held));
+    s.step(3_600_000);
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 0);
+    assert_eq!(s.settle(lease, sent_as("p")).await, Settled::LateEvidence(State::Sent));
+    assert_eq!(s.store.list(State::Held, 5).await.unwrap(), []);
+}
+
+pub(crate) async fn a_record_without_a_text_never_goes_to_a_queue(s: &Subject) {
+    let lease = lost_lease(s, 1, "k").await;
+    s.reassert(&wide(1), lease, unknown()).await;
+    for outcome in [not_sent(0), throttled(100), retry(0, 5), Outcome::Parked { reason: "x".into() }, Outcome::Released]
+    {
+        assert_eq!(s.settle(lease, outcome).await, Settled::Again(State::Held));
+    }
+    let view = s.view(&wide(1)).await;
+    assert_eq!((view.penalty_until, view.parked, view.waiting), (None, None, 0));
+    assert!(s.claim(5).await.is_empty());
+    assert_eq!(s.settle(lease, rejected()).await, Settled::LateEvidence(State::Rejected));
+    assert_eq!(s.resolve(lease.id, Resolution::Resend).await, Cancelled::TooLate(State::Rejected));
+}
+
+pub(crate) async fn a_lost_message_that_was_not_sent_leaves_no_record(s: &Subject) {
+    let lease = lost_lease(s, 1, "k").await;
+    let total = s.store.stats().await.unwrap().total();
+    for outcome in [rejected(), throttled(100), not_sent(0), retry(0, 5), Outcome::Released] {
+        assert_eq!(s.reassert(&wide(1), lease, outcome).await, Settled::Missing);
+    }
+    assert_eq!(s.store.get(&lease.id).await.unwrap(), None);
+    assert_eq!(s.store.stats().await.unwrap().total(), total);
+    // Its producer may hand it in again.
+    assert_eq!(s.put(keyed("k", 1, "x")).await, lease.id);
+}
+
+pub(crate) async fn a_record_stands_for_any_content_of_its_key(s: &Subject) {
+    for (name, outcome) in [("sent", sent()), ("unknown", unknown())] {
+        let lease = lost_lease(s, 1, name).await;
+        s.reassert(&wide(1), lease, outcome).await;
+        // Many lanes, so that several shards are met. Elsewhere it is refused by one word or the other.
+        for lane in 2..20 {
+            let answer = s.store.enqueue(&[keyed(name, lane, "one")]).await.unwrap()[0];
+            assert!(!matches!(answer, Enqueued::Accepted(_)), "{lane}: {answer:?}");
+        }
+        let batch = [keyed(name, 1, "one"), keyed(name, 1, "two"), keyed(name, 1, "one")];
+        assert_eq!(s.store.enqueue(&batch).await.unwrap(), [Enqueued::Duplicate(lease.id); 3]);
+    }
+    assert!(s.claim(5).await.is_empty());
+}
+
+pub(crate) async fn a_record_is_forgotten_like_any_other(s: &Subject) {
+    let lease = lost_lease(s, 1, "k").await;
+    s.reassert(&wide(1), lease, sent()).await;
+    s.step(1_000);
+    assert_eq!(s.store.reap(500, ms(1_000)).await.unwrap().pruned, 1);
+    assert_eq!(s.store.get(&lease.id).await.unwrap(), None);
+    assert_eq!(s.store.stats().await.unwrap().count(State::Sent), 0);
+}
+
+pub(crate) async fn one_journal_may_tell_of_one_lost_message_twice(s: &Subject) {
+    let old = lost_lease(s, 1, "k").await;
+    let new = LeaseRef { token: lost_lease(s, 1, "other").await.token, ..old };
+    let told = |lease, outcome| Reassertion {
+        settlement: Settlement { lease, outcome, age: ms(0), seen: PlanSeen::default() },
+        lane: wide(1),
+    };
+    let journal = [told(old, sent_as("p-1")), told(old, sent_as("p-1")), told(new, sent_as("p-2"))];
+    let expected = [Settled::Missing, Settled::Again(State::Sent), Settled::SentTwice];
+    assert_eq!(s.store.reassert(&journal).await.unwrap(), expected);
+    let unknown_of = |name| async move {
+        let old = lost_lease(s, 2, name).await;
+        (old, LeaseRef { token: lost_lease(s, 2, &format!("{name} too")).await.token, ..old })
+    };
+    let (old, new) = unknown_of("unknown").await;
+    let journal = [told(old, unknown()), told(new, sent_as("p-3"))].map(|entry| Reassertion { lane: wide(2), ..entry });
+    assert_eq!(s.store.reassert(&journal).await.unwrap(), [Settled::Missing, Settled::LateEvidence(State::Sent)]);
+    assert_eq!(s.get(old.id).await.provider_id.as_deref(), Some("p-3"));
+}
+
+pub(crate) async fn a_long_journal_is_told_in_one_call(s: &Subject) {
+    let mut journal = Vec::new();
+    for lane in 0..10 {
+        let token = lost_lease(s, lane, &format!("lane {lane}")).await.token;
+        for n in 0..70 {
+            let id = MessageId::from_key(&key(&format!("lost {lane} {n}")).unwrap());
+            let settlement = Settlement {
+                lease: LeaseRef { id, token },
+                outcome: if n % 2 == 0 { sent_as(&format!("p {lane} {n}")) } else { unknown() },
+                age: ms(5),
+                seen: PlanSeen::default(),
+            };
+            journal.push(Reassertion { settlement, lane: wide(lane) });
+        }
+    }
+    assert_eq!(s.store.reassert(&journal).await.unwrap(), [Settled::Missing; 700]);
+    let again = s.store.reassert(&journal).await.unwrap();
+    for (n, answer) in again.into_iter().enumerate() {
+        assert_eq!(answer, Settled::Again(if n % 2 == 0 { State::Sent } else { State::Held }));
+    }
+    let stats = s.store.stats().await.unwrap();
+    assert_eq!((stats.count(State::Sent), stats.count(State::Held)), (350, 350));
+}

@@ -1,0 +1,141 @@
+//! A person's word on what nothing else can decide.
+
+use ringfleet_store::{Cancelled, LeaseRef, MAX_RECOVERIES, MessageId, NewMessage, Resolution, Settled, State};
+
+use crate::talk::*;
+
+const ALL: [Resolution; 3] = [Resolution::Resend, Resolution::Sent, Resolution::Cancelled];
+
+async fn held(s: &Subject, lane: u32) -> LeaseRef {
+    s.put(message(&wide(lane), "x")).await;
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, unknown()).await, Settled::Done(State::Held));
+    lease
+}
+
+pub(crate) async fn a_held_message_can_be_sent_again(s: &Subject) {
+    let id = s.put(message(&wide(1), "x")).await;
+    s.lease_lost_before_its_intent().await;
+    assert_eq!(s.get(id).await.recoveries, 1);
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, unknown()).await;
+    s.put(message(&wide(1), "behind")).await;
+    assert_eq!(s.resolve(id, Resolution::Resend).await, Cancelled::Done);
+    let view = s.get(id).await;
+    assert_eq!((view.state, view.reason.as_str()), (State::Ready, "resent-by-operator"));
+    assert_eq!((view.attempt, view.recoveries, view.finished_at), (1, 0, None));
+    assert_eq!(s.settle(lease, unknown()).await, Settled::Again(State::Ready), "that story is closed");
+    let leases = s.claim(5).await;
+    assert_eq!(texts(&leases), ["x", "behind"]);
+    s.send(&leases[0]).await;
+    assert_eq!(s.store.list(State::Held, 5).await.unwrap(), []);
+    s.adds_up(&wide(1), &[id, leases[1].id]).await;
+}
+
+pub(crate) async fn a_held_message_can_be_closed_as_sent_or_cancelled(s: &Subject) {
+    let ends = [(Resolution::Sent, State::Sent, ""), (Resolution::Cancelled, State::Cancelled, "x")];
+    let mut ids = Vec::new();
+    for (lane, (how, state, text)) in (1..).zip(ends) {
+        let lease = held(s, lane).await;
+        ids.push(lease.id);
+        s.step(50);
+        assert_eq!(s.resolve(lease.id, how).await, Cancelled::Done);
+        let view = s.get(lease.id).await;
+        assert_eq!((view.state, view.reason.as_str(), view.text.expose()), (state, "closed-by-operator", text));
+        assert_eq!((view.provider_id, view.finished_at), (None, Some(s.now())));
+        assert_eq!(s.resolve(lease.id, how).await, Cancelled::TooLate(state), "once");
+        s.adds_up(&wide(lane), &ids).await;
+    }
+    assert!(s.claim(5).await.is_empty());
+    assert_eq!(s.store.list(State::Held, 5).await.unwrap(), []);
+    s.step(1_000);
+    assert_eq!(s.store.reap(500, ms(1_000)).await.unwrap().pruned, 2);
+}
+
+pub(crate) async fn a_dead_message_can_only_be_sent_again(s: &Subject) {
+    let id = s.put(message(&wide(1), "x")).await;
+    for _ in 0..=MAX_RECOVERIES {
+        s.claim_one().await;
+        s.step(LEASE.as_millis() as i64);
+        s.reap().await;
+    }
+    assert_eq!(s.state(id).await, State::Dead);
+    for how in [Resolution::Sent, Resolution::Cancelled] {
+        assert_eq!(s.resolve(id, how).await, Cancelled::TooLate(State::Dead));
+    }
+    assert_eq!(s.resolve(id, Resolution::Resend).await, Cancelled::Done);
+    assert_eq!(s.store.list(State::Dead, 5).await.unwrap(), []);
+    let view = s.get(id).await;
+    assert_eq!((view.state, view.attempt, view.recoveries), (State::Ready, 1, 0));
+    // Its record is not forgotten as one that ended long ago.
+    s.step(3_600_000);
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 0);
+    s.lease_lost_before_its_intent().await;
+    s.send(&s.claim_one().await).await;
+    s.adds_up(&wide(1), &[id]).await;
+}
+
+pub(crate) async fn what_is_neither_held_nor_dead_is_too_late(s: &Subject) {
+    let mut refused = Vec::new();
+    let ready = s.put(message(&wide(1), "x")).await;
+    refused.push((ready, State::Ready));
+    s.store.set_paused(&wide(1), true).await.unwrap();
+    refused.push((
+        s.put(NewMessage { send_at: Some(s.now() + 60_000), ..message(&wide(2), "x") }).await,
+        State::Scheduled,
+    ));
+    let expires = s.put(NewMessage { send_by: Some(s.now()), ..message(&wide(1), "expires") }).await;
+    s.step(1);
+    s.reap().await;
+    refused.push((expires, State::Expired));
+    s.put(message(&wide(3), "x")).await;
+    refused.push((s.claim_one().await.id, State::Claimed));
+    s.put(message(&wide(3), "y")).await;
+    refused.push((s.claim_and_begin().await.id, State::Sending));
+    refused.push((s.send_into_the_dark(asked(&wide(3), "z")).await.id, State::Unknown));
+    for (text, outcome, state) in [("sent", sent(), State::Sent), ("rejected", rejected(), State::Rejected)] {
+        s.put(message(&wide(4), text)).await;
+        let lease = s.claim_and_begin().await;
+        s.settle(lease, outcome).await;
+        refused.push((lease.id, state));
+    }
+    let cancelled = s.put(message(&wide(4), "cancelled")).await;
+    s.store.cancel(&cancelled).await.unwrap();
+    refused.push((cancelled, State::Cancelled));
+    for (id, state) in &refused {
+        let before = s.get(*id).await;
+        for how in ALL {
+            assert_eq!(s.resolve(*id, how).await, Cancelled::TooLate(*state));
+        }
+        assert_eq!(s.get(*id).await, before);
+    }
+    assert_eq!(s.store.stats().await.unwrap().total(), refused.len() as u64);
+}
+
+pub(crate) async fn an_unheard_of_message_cannot_be_resolved(s: &Subject) {
+    for how in ALL {
+        assert_eq!(s.resolve(MessageId::random(), how).await, Cancelled::Missing);
+    }
+}
+
+pub(crate) async fn a_message_without_a_text_cannot_be_sent_again(s: &Subject) {
+    for (lane, how) in (1..).zip([Resolution::Sent, Resolution::Cancelled]) {
+        let lease = LeaseRef { id: MessageId::random(), token: ringfleet_store::LeaseToken(1 << 60) };
+        assert_eq!(s.reassert(&wide(lane), lease, unknown()).await, Settled::Missing);
+        assert_eq!(s.resolve(lease.id, Resolution::Resend).await, Cancelled::TooLate(State::Held));
+        assert_eq!(s.state(lease.id).await, State::Held);
+        assert_eq!(s.resolve(lease.id, how).await, Cancelled::Done);
+    }
+    assert!(s.claim(5).await.is_empty());
+}
+
+pub(crate) async fn a_message_sent_again_by_a_person_expires_as_before(s: &Subject) {
+    let id = s.put(NewMessage { send_by: Some(s.now() + 1_000), ..message(&wide(1), "x") }).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, unknown()).await;
+    s.step(2_000);
+    assert_eq!(s.reap().await.expired, 0, "what is held waits for a person");
+    s.resolve(id, Resolution::Resend).await;
+    assert_eq!(s.reap().await.expired, 1);
+    assert_eq!(s.state(id).await, State::Expired);
+}

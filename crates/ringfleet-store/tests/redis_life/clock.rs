@@ -1,0 +1,80 @@
+//! The server's clock is corrected while the fleet works.
+
+use ringfleet_store::{Begin, LeaseToken, State};
+use ringfleet_testkit::{RedisServer, eventually};
+
+use super::*;
+
+const HOUR: i64 = 3_600;
+
+/// Its window has one place, which frees 300 ms after an answer.
+fn narrow() -> LaneId {
+    LaneId::try_new("app", "1", Group::Heavy).unwrap()
+}
+
+/// Sends the lane's next message as soon as there is a place.
+async fn send_next(store: &RedisStore, worker: &WorkerId) -> LeaseToken {
+    let mut given = Vec::new();
+    eventually(PATIENCE, async || {
+        given = claim_refs(store, worker, 5).await;
+        !given.is_empty()
+    })
+    .await;
+    assert_eq!(given.len(), 1);
+    assert_eq!(store.begin_send(&given, LEASE).await.unwrap(), [Begin::Go]);
+    assert_eq!(settle(store, given[0]).await, Settled::Done(State::Sent));
+    given[0].token
+}
+
+#[tokio::test]
+async fn a_step_back_of_an_hour_stalls_no_lane() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &narrow(), &["1", "2", "3"]).await;
+    let first = send_next(&store, &worker).await;
+    let before = store.now().await.unwrap();
+    assert_eq!(watch(&store, &worker).await.clock_steps, 0);
+
+    server.step_clock(-HOUR);
+    let second = send_next(&store, &worker).await;
+    let third = send_next(&store, &worker).await;
+    assert!(first < second && second < third);
+    let after = store.now().await.unwrap();
+    assert!(after > before && after < before + 600_000, "the fleet's time went on: {before}, {after}");
+    assert_eq!(watch(&store, &worker).await.clock_steps, 1);
+    assert_eq!(store.stats().await.unwrap().count(State::Sent), 3);
+
+    // A second time is counted too, and a step forward is none.
+    server.step_clock(-2 * HOUR);
+    put(&store, &narrow(), &["4"]).await;
+    send_next(&store, &worker).await;
+    assert_eq!(watch(&store, &worker).await.clock_steps, 2);
+    server.step_clock(-HOUR);
+    store.reap(10, LEASE).await.unwrap();
+    assert!(store.now().await.unwrap() >= after);
+    assert_eq!(watch(&store, &worker).await.clock_steps, 2);
+}
+
+#[tokio::test]
+async fn a_gate_that_opens_by_itself_opens_though_the_clock_went_back_and_only_claims_come() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &lane(), &["1"]).await;
+    let until = store.now().await.unwrap() + 1_500;
+    store.set_gate(&ringfleet_store::Gate::Until { until, reason: "429".into() }).await.unwrap();
+    assert_eq!(claim(&store, &worker, 1).await.unwrap().leases, []);
+    server.step_clock(-HOUR);
+    eventually(PATIENCE, async || !claim_refs(&store, &worker, 1).await.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_small_step_back_is_waited_out() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    server.step_clock(2);
+    // A call that writes lets the store remember where its time stands.
+    put(&store, &lane(), &["1"]).await;
+    server.step_clock(1);
+    put(&store, &lane(), &["2"]).await;
+    assert_eq!(watch(&store, &worker).await.clock_steps, 0);
+}

@@ -1,0 +1,100 @@
+//! What happens to a Redis server in its life: it is flushed, killed, started again, its answers get lost, its clock is
+//! corrected, and a newer program has written its data. On real servers, and on their own clocks.
+//!
+//! - [`flushed`]: data that are gone, or not ours, are never gone on with
+//! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
+//! - [`unheard`]: a call whose answer was lost is repeated, and happens once
+//! - [`clock`]: the fleet's time goes on whatever the server's clock does
+
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod clock;
+mod flushed;
+mod restarted;
+mod unheard;
+
+use std::time::Duration;
+
+use ringfleet_store::{
+    Claim, ClaimRequest, Enqueued, Group, IdempotencyKey, Incarnation, LaneId, LaneRules, LeaseRef, MessageId,
+    NewMessage, OnUnknown, Outcome, Plan, PlanSeen, Private, RedisStore, Settled, Settlement, Store, StoreError,
+    WorkerId, redis::RedisOptions,
+};
+
+const LEASE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
+const PREFIX: &str = "life";
+/// How long a server that is back waits for those who may know of a lost moment.
+const GRACE: Duration = Duration::from_secs(3);
+
+fn options(url: String) -> RedisOptions {
+    let mut rules = LaneRules::documented();
+    rules.set_plan(Group::Heavy, Plan { limit: 1, window_ms: 300 });
+    rules.set_plan(Group::Medium, Plan { limit: 1_000, window_ms: 1_000 });
+    let prefix = PREFIX.to_owned();
+    RedisOptions { prefix, rules, allow_volatile: true, restart_patience: GRACE, ..RedisOptions::new(url) }
+}
+
+async fn connect(url: String) -> RedisStore {
+    RedisStore::connect(options(url)).await.expect("the server answers")
+}
+
+/// A lane whose plan does not bite.
+fn lane() -> LaneId {
+    LaneId::try_new("app", "1", Group::Medium).unwrap()
+}
+
+fn message(lane: &LaneId, text: &str) -> NewMessage {
+    NewMessage {
+        lane: lane.clone(),
+        key: Some(IdempotencyKey::try_new(format!("key {text}")).unwrap()),
+        from: Private::new("+16505550100"),
+        to: Private::new(format!("to {text}")),
+        text: Private::new(text),
+        priority: Default::default(),
+        on_unknown: OnUnknown::Reconcile,
+        send_at: None,
+        send_by: None,
+    }
+}
+
+async fn put(store: &RedisStore, lane: &LaneId, texts: &[&str]) -> Vec<MessageId> {
+    let batch: Vec<_> = texts.iter().map(|text| message(lane, text)).collect();
+    let accepted = store.enqueue(&batch).await.unwrap().into_iter().map(|answer| match answer {
+        Enqueued::Accepted(id) => id,
+        other => panic!("not accepted: {other:?}"),
+    });
+    accepted.collect()
+}
+
+async fn claim(store: &RedisStore, worker: &WorkerId, free_slots: u32) -> Result<Claim, StoreError> {
+    store.claim(ClaimRequest { worker, free_slots, lease: LEASE }).await
+}
+
+async fn claim_refs(store: &RedisStore, worker: &WorkerId, free_slots: u32) -> Vec<LeaseRef> {
+    claim(store, worker, free_slots).await.unwrap().leases.iter().map(|lease| lease.reference()).collect()
+}
+
+fn report(lease: LeaseRef) -> Settlement {
+    let outcome = Outcome::Sent { provider_id: format!("p{}", lease.token.0) };
+    Settlement { lease, outcome, age: Duration::ZERO, seen: PlanSeen::default() }
+}
+
+async fn settle(store: &RedisStore, lease: LeaseRef) -> Settled {
+    store.settle(&[report(lease)]).await.unwrap()[0]
+}
+
+/// What a worker learns that has nothing to tell.
+async fn watch(store: &RedisStore, worker: &WorkerId) -> Incarnation {
+    store.watch(worker, Incarnation::default()).await.unwrap()
+}
+
+/// One command past the store.
+fn ask<T: redis::FromRedisValue>(url: &str, command: &[&str]) -> T {
+    let mut link = redis::Client::open(url).and_then(|client| client.get_connection()).expect("the server answers");
+    let mut cmd = redis::Cmd::new();
+    command.iter().for_each(|part| {
+        cmd.arg(*part);
+    });
+    cmd.query(&mut link).unwrap()
+}

@@ -1,0 +1,78 @@
+//! Places at which a test ends, stops or drains this process: `RINGFLEET_FAILPOINT=intent.after=kill@3` sends SIGKILL at the
+//! third passing of the place. Compiled in with the feature `failpoints` only; otherwise nothing is left of it.
+
+/// Every place there is; each is passed in the life of a send, of a session or of a drain.
+#[cfg(feature = "failpoints")]
+pub const PLACES: [&str; 12] = [
+    "claim.after_script",
+    "claim.after_reply",
+    "intent.before",
+    "intent.after",
+    "post.connected",
+    "post.body_sent",
+    "post.headers",
+    "post.body",
+    "settle.before",
+    "settle.after_script",
+    "refresh.after_response",
+    "drain.mid",
+];
+
+#[cfg(not(feature = "failpoints"))]
+pub(crate) const fn hit(_place: &str) {}
+
+#[cfg(not(feature = "failpoints"))]
+pub(crate) const fn hit_soon(_place: &'static str) {}
+
+#[cfg(feature = "failpoints")]
+pub(crate) use armed::{hit, hit_soon};
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::{
+        process::Command,
+        sync::{
+            LazyLock,
+            atomic::{AtomicU32, Ordering},
+        },
+        time::Duration,
+    };
+
+    struct Armed {
+        place: String,
+        signal: &'static str,
+        passing: u32,
+        passed: AtomicU32,
+    }
+
+    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
+        let text = std::env::var("RINGFLEET_FAILPOINT").ok()?;
+        let (place, rest) = text.split_once('=')?;
+        let (action, passing) = rest.split_once('@').unwrap_or((rest, "1"));
+        let signal = match action {
+            "kill" => "-KILL",
+            "term" => "-TERM",
+            "stop" => "-STOP",
+            _ => return None,
+        };
+        Some(Armed { place: place.to_owned(), signal, passing: passing.parse().ok()?, passed: AtomicU32::new(0) })
+    });
+
+    pub(crate) fn hit(place: &str) {
+        let Some(armed) = ARMED.as_ref().filter(|armed| armed.place == place) else { return };
+        if armed.passed.fetch_add(1, Ordering::SeqCst) + 1 == armed.passing {
+            // The safe way to a signal. The call returns after SIGTERM, and after a SIGSTOP that was followed by SIGCONT.
+            let _ = Command::new("kill").arg(armed.signal).arg(std::process::id().to_string()).status();
+        }
+    }
+
+    /// The same a moment later, while the code goes on: for a place that lies in another library.
+    pub(crate) fn hit_soon(place: &'static str) {
+        if ARMED.as_ref().is_some_and(|armed| armed.place == place) {
+            std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(50));
+                hit(place);
+            });
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! One send, and how it lies in the ring file: 256 bytes, so that a torn write spoils one of them only.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use ringfleet_store::{LaneId, LeaseRef, LeaseToken, MessageId, Outcome, PlanSeen, Reassertion, Settlement};
+use sha2::{Digest, Sha256};
+
+pub(super) const SIZE: usize = 256;
+const WORD: std::ops::Range<usize> = 50..114;
+const LANE: std::ops::Range<usize> = 115..SIZE;
+
+/// Holds ids and codes only, no number and no text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    pub(super) lease: LeaseRef,
+    pub(super) lane: LaneId,
+    pub(super) story: Story,
+    /// When it was about to begin, or when the response was read.
+    pub(super) at: SystemTime,
+}
+
+/// What is remembered of a send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Story {
+    Begun,
+    Sent {
+        provider_id: String,
+    },
+    Unknown {
+        reason: String,
+    },
+    Rejected {
+        code: String,
+    },
+    /// For certain: the send that was about to begin did not.
+    NotSent,
+}
+
+impl Entry {
+    pub(super) fn begun(lease: LeaseRef, lane: &LaneId) -> Self {
+        Self { lease, lane: lane.clone(), story: Story::Begun, at: SystemTime::now() }
+    }
+
+    /// `read_at` is when the response was read.
+    pub(crate) fn ended(lease: LeaseRef, lane: &LaneId, outcome: &Outcome, read_at: Instant) -> Self {
+        let story = match outcome {
+            Outcome::Sent { provider_id } => Story::Sent { provider_id: provider_id.clone() },
+            Outcome::Unknown { reason } => Story::Unknown { reason: reason.clone() },
+            Outcome::Rejected { code } => Story::Rejected { code: code.clone() },
+            _ => Story::NotSent,
+        };
+        let at = SystemTime::now().checked_sub(read_at.elapsed()).unwrap_or(UNIX_EPOCH);
+        Self { lease, lane: lane.clone(), story, at }
+    }
+
+    pub(super) fn is_begin(&self) -> bool {
+        self.story == Story::Begun
+    }
+
+    /// What the store is told; nothing of a send that certainly was none.
+    pub(super) fn reassertion(&self) -> Option<Reassertion> {
+        let outcome = match &self.story {
+            Story::Begun => Outcome::Unknown { reason: "store-restarted".to_owned() },
+            Story::Sent { provider_id } => Outcome::Sent { provider_id: provider_id.clone() },
+            Story::Unknown { reason } => Outcome::Unknown { reason: reason.clone() },
+            Story::Rejected { code } => Outcome::Rejected { code: code.clone() },
+            Story::NotSent => return None,
+        };
+        let age = self.at.elapsed().unwrap_or_default();
+        let settlement = Settlement { lease: self.lease, outcome, age, seen: PlanSeen::default() };
+        Some(Reassertion { settlement, lane: self.lane.clone() })
+    }
+
+    /// checksum (8), number (8), id (16), token (8), time in ms (8), kind (1), word (1 + 64), lane (1 + 140).
+    pub(super) fn to_bytes(&self, number: u64) -> [u8; SIZE] {
+        let (kind, word) = match &self.story {
+            Story::Sent { provider_id } => (1, provider_id.as_str()),
+            Story::Unknown { reason } => (2, reason.as_str()),
+            Story::Rejected { code } => (3, code.as_str()),
+            Story::Begun => (4, ""),
+            Story::NotSent => (5, ""),
+        };
+        let mut raw = [0; SIZE];
+        raw[8..16].copy_from_slice(&number.to_be_bytes());
+        raw[16..32].copy_from_slice(self.lease.id.as_bytes());
+        raw[32..40].copy_from_slice(&self.lease.token.0.to_be_bytes());
+        let at = self.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        raw[40..48].copy_from_slice(&at.to_be_bytes());
+        raw[48] = kind;
+        put(&mut raw, 49, WORD, word);
+        put(&mut raw, 114, LANE, self.lane.as_str());
+        let sum = checksum(&raw);
+        raw[..8].copy_from_slice(&sum);
+        raw
+    }
+
+    /// `None` for a place that was never written, or was torn.
+    pub(super) fn from_bytes(raw: &[u8; SIZE]) -> Option<(u64, Self)> {
+        if raw[..8] != checksum(raw) {
+            return None;
+        }
+        let number = |from: usize| raw[from..from + 8].try_into().map(u64::from_be_bytes).ok();
+        let word = get(raw, 49, WORD)?.to_owned();
+        let story = match raw[48] {
+            1 => Story::Sent { provider_id: word },
+            2 => Story::Unknown { reason: word },
+            3 => Story::Rejected { code: word },
+            4 => Story::Begun,
+            5 => Story::NotSent,
+            _ => return None,
+        };
+        let lease =
+            LeaseRef { id: MessageId::from_bytes(raw[16..32].try_into().ok()?), token: LeaseToken(number(32)?) };
+        let at = UNIX_EPOCH.checked_add(Duration::from_millis(number(40)?))?;
+        Some((number(8)?, Self { lease, lane: get(raw, 114, LANE)?.parse().ok()?, story, at }))
+    }
+}
+
+fn put(raw: &mut [u8; SIZE], length_at: usize, place: std::ops::Range<usize>, word: &str) {
+    let mut end = word.len().min(place.len());
+    while !word.is_char_boundary(end) {
+        end -= 1;
+    }
+    raw[length_at] = end as u8;
+    raw[place.start..place.start + end].copy_from_slice(&word.as_bytes()[..end]);
+}
+
+fn get(raw: &[u8; SIZE], length_at: usize, place: std::ops::Range<usize>) -> Option<&str> {
+    std::str::from_utf8(raw[place].get(..raw[length_at].into())?).ok()
+}
+
+fn checksum(raw: &[u8; SIZE]) -> [u8; 8] {
+    let digest = Sha256::digest(&raw[8..]);
+    let mut sum = [0; 8];
+    sum.copy_from_slice(&digest[..8]);
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use ringfleet_store::Group;
+
+    use super::*;
+
+    #[test]
+    fn an_entry_survives_being_written_and_a_torn_one_is_left_out() {
+        let entry = Entry {
+            lease: LeaseRef { id: MessageId::random(), token: LeaseToken(77) },
+            lane: LaneId::try_new(&"a".repeat(64), &"b".repeat(64), Group::Medium).unwrap_or_else(|_| unreachable!()),
+            story: Story::Sent { provider_id: "9000000000001".to_owned() },
+            at: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
+        };
+        let mut raw = entry.to_bytes(5);
+        assert_eq!(Entry::from_bytes(&raw), Some((5, entry)));
+        raw[20] ^= 1;
+        assert_eq!(Entry::from_bytes(&raw), None);
+        assert_eq!(Entry::from_bytes(&[0; SIZE]), None);
+    }
+}

@@ -1,0 +1,125 @@
+//! What this worker has sent last, for a store that loses its last moments: a Redis after a power cut or a failover. In
+//! memory for the case that the store alone dies; in a ring file for the case that both do.
+//!
+//! A send is in it before its intent is asked for, and its outcome as soon as it is known, whether the store can be reached
+//! or not.
+
+mod entry;
+mod ring;
+
+use std::{
+    collections::{HashSet, VecDeque},
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant, SystemTime},
+};
+
+use ringfleet_store::{LaneId, LeaseRef, Outcome, Reassertion, SharedStore, StoreError};
+
+pub(crate) use self::entry::Entry;
+pub(crate) use self::ring::JournalError;
+use self::ring::Ring;
+
+/// Sends that are remembered: at 100 a second, the last 40 seconds; a store loses a few.
+const MOST: usize = 4_096;
+/// Told to the store in one call.
+const BATCH: usize = 200;
+
+pub(crate) struct Journal {
+    recent: Mutex<VecDeque<Entry>>,
+    ring: Option<Arc<Ring>>,
+}
+
+impl Journal {
+    pub(crate) fn in_memory() -> Self {
+        Self { recent: Mutex::default(), ring: None }
+    }
+
+    /// Opens a ring file of `dir` that no living worker uses, with what is left in those of dead ones. Refused when they
+    /// speak of another store than the one with this `epoch`.
+    pub(crate) async fn open(dir: &Path, epoch: &str) -> Result<Self, JournalError> {
+        let (dir, epoch) = (dir.to_owned(), epoch.to_owned());
+        let opened = tokio::task::spawn_blocking(move || Ring::open(&dir, &epoch)).await;
+        let (ring, left) = opened.map_err(|_| JournalError::Broken)??;
+        let mut recent = VecDeque::from(left);
+        while recent.len() > MOST {
+            recent.pop_front();
+        }
+        Ok(Self { recent: Mutex::new(recent), ring: Some(Arc::new(ring)) })
+    }
+
+    /// Remembers sends that are about to begin. Written, not forced to the disk: only a worker and a store that lose their
+    /// power in the same moment forget it.
+    pub(crate) fn begin(&self, sends: &[(LeaseRef, LaneId)]) {
+        let entries: Vec<Entry> = sends.iter().map(|(lease, lane)| Entry::begun(*lease, lane)).collect();
+        self.remember(&entries);
+        if let Some(ring) = &self.ring
+            && ring.write(&entries).is_err()
+        {
+            failed();
+        }
+    }
+
+    /// The store refused the intent.
+    pub(crate) fn never_began(&self, lease: LeaseRef, lane: &LaneId) {
+        let entry = Entry::ended(lease, lane, &Outcome::Released, Instant::now());
+        self.remember(std::slice::from_ref(&entry));
+        if let Some(ring) = &self.ring
+            && ring.write(&[entry]).is_err()
+        {
+            failed();
+        }
+    }
+
+    /// Remembers outcomes; they are on the disk when this returns.
+    pub(crate) async fn record(&self, entries: Vec<Entry>) {
+        self.remember(&entries);
+        let Some(ring) = self.ring.clone() else { return };
+        let written = tokio::task::spawn_blocking(move || ring.write(&entries).and_then(|()| ring.sync())).await;
+        if !matches!(written, Ok(Ok(()))) {
+            failed();
+        }
+    }
+
+    fn remember(&self, entries: &[Entry]) {
+        let mut recent = self.lock();
+        recent.extend(entries.iter().cloned());
+        let surplus = recent.len().saturating_sub(MOST);
+        recent.drain(..surplus);
+    }
+
+    /// Tells the store what this worker has sent, as far as it is not older than `retention`, after which the store itself
+    /// forgets. Returns how many sends that were.
+    pub(crate) async fn reassert(&self, store: &SharedStore, retention: Duration) -> Result<usize, StoreError> {
+        let oldest = SystemTime::now().checked_sub(retention);
+        let entries: Vec<Reassertion> = {
+            let recent = self.lock();
+            let ended: HashSet<LeaseRef> = recent.iter().filter(|e| !e.is_begin()).map(|e| e.lease).collect();
+            let told = |entry: &&Entry| {
+                oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
+            };
+            // SEND-SAFETY: a send that has begun and has no outcome yet may be on its way: its fate is unknown to a store that
+            // has lost it. Its own report decides it later.
+            recent.iter().filter(told).filter_map(Entry::reassertion).collect()
+        };
+        for some in entries.chunks(BATCH) {
+            // SEND-SAFETY: a message that the store believes unsent would be sent again.
+            let answers = store.reassert(some).await?;
+            for (entry, answer) in some.iter().zip(answers) {
+                crate::metrics::settled(&entry.settlement.outcome, answer);
+            }
+        }
+        Ok(entries.len())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+        // Whole at every step, so a panic elsewhere did not break it.
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed() {
+    // The send goes on all the same: the file is the second net, not the first.
+    metrics::counter!("ringfleet_journal_errors_total").increment(1);
+    tracing::warn!("the journal can't be written; is the disk full?");
+}

@@ -1,0 +1,64 @@
+//! Notices that the store was restarted or exchanged, and tells it what this worker has sent.
+//!
+//! SEND-SAFETY: the store closes the fleet's gate when it sees that, until every worker that was there has told what it has
+//! sent; one that stays away is waited for no longer than the store's patience.
+
+use std::{sync::Arc, time::Duration};
+
+use ringfleet_store::{Incarnation, SharedStore, StoreError, WorkerId};
+use tokio_util::sync::CancellationToken;
+
+use crate::journal::Journal;
+
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Ends on `stop`, or when the store turns out to be another one: nothing may go on then.
+pub(crate) async fn watch(
+    store: SharedStore,
+    journal: Arc<Journal>,
+    retention: Duration,
+    worker: WorkerId,
+    mut told: Incarnation,
+    stop: CancellationToken,
+) -> Result<(), StoreError> {
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            () = tokio::time::sleep(EVERY) => {}
+        }
+        let seen = match store.watch(&worker, told).await {
+            Ok(seen) => seen,
+            Err(error @ StoreError::Replaced { .. }) => return Err(error),
+            Err(error) => {
+                crate::metrics::store_error("watch", &error);
+                continue;
+            }
+        };
+        if seen.clock_steps > told.clock_steps {
+            crate::metrics::clock_stepped(seen.clock_steps - told.clock_steps);
+            tracing::error!(
+                "the store's clock stepped back; the fleet's time goes on, and is ahead of the clock for a while"
+            );
+            told.clock_steps = seen.clock_steps;
+        }
+        if seen.restarts == told.restarts {
+            continue;
+        }
+        match journal.reassert(&store, retention).await {
+            Ok(sends) => {
+                crate::metrics::reasserted(sends);
+                tracing::warn!(
+                    sends,
+                    "the store was restarted or exchanged; it has been told what this worker sent last"
+                );
+                told.restarts = seen.restarts;
+                // Told at once, so that the gate opens as soon as it may.
+                if let Err(error) = store.watch(&worker, told).await {
+                    crate::metrics::store_error("watch", &error);
+                }
+            }
+            // Not done, so it is tried again.
+            Err(error) => crate::metrics::store_error("reassert", &error),
+        }
+    }
+}

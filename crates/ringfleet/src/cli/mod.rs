@@ -1,0 +1,141 @@
+//! What can be typed.
+
+mod operate;
+mod trial;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use ringfleet_store::OnUnknown;
+
+pub(crate) use self::{
+    operate::{CloseAs, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
+    trial::{DemoOptions, SimulatorOptions},
+};
+
+/// Sends bulk SMS through RingCentral from each employee's own number: at the full speed of the usage plans, never over
+/// them, without losing a message and without texting anybody twice.
+///
+/// Try `ringfleet demo`: it needs neither an account nor a server.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    /// Settings file; default is ringfleet.toml, if there is one. `ringfleet config show` lists all settings.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done · 1 failed, or a promise was broken · 2 wrong arguments · 3 some rows or messages were refused ·
+64 the configuration is at fault · 65 the store was flushed or exchanged · 69 the store can't be reached";
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Shows the whole thing at work: a simulated RingCentral, a fleet of workers, 1,500 reminders, and the judge's table
+    Demo(DemoOptions),
+    /// Runs a stand-in for the RingCentral API, with its limits, its faults and a ledger of all it was asked
+    Simulator(SimulatorOptions),
+    /// Runs a worker: claims messages and sends them, until SIGTERM
+    Worker,
+    /// Runs the HTTP API that takes messages in
+    Api,
+    /// Runs API and worker in one process, over one store: the smallest complete set-up
+    Up,
+    /// Enqueues the rows of a CSV file: from,to,text[,send_at,send_by,priority,on_unknown,key]
+    Import(ImportOptions),
+    /// Tells what waits, what was sent, and which lanes stand still and why
+    Status(StatusOptions),
+    /// Shows or checks the settings
+    Config {
+        #[command(subcommand)]
+        what: ConfigCommand,
+    },
+    /// Stops one extension, or lets it go on
+    Lane {
+        #[command(subcommand)]
+        what: LaneCommand,
+    },
+    /// Stops the whole fleet (kill switch), or lets it go on
+    Fleet {
+        #[command(subcommand)]
+        what: FleetCommand,
+    },
+    /// Looks at one message, or takes it back
+    Message {
+        #[command(subcommand)]
+        what: MessageCommand,
+    },
+    /// Messages of which nobody knows whether they were sent: a person looks, and decides
+    Held {
+        #[command(subcommand)]
+        what: HeldCommand,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ImportOptions {
+    /// The CSV file, or "-" for standard input
+    pub file: PathBuf,
+    /// Messages of another scope are never duplicates of this file's: use one for each campaign
+    #[arg(long, default_value = "")]
+    pub scope: String,
+    /// What becomes of a row's send when nobody knows its fate, where the row does not say: reconcile, hold or resend;
+    /// default is the setting reconcile.on_unknown
+    #[arg(long, value_name = "WORD", value_parser = on_unknown)]
+    pub on_unknown: Option<OnUnknown>,
+    /// Only check the rows; enqueue nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print the summary as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Prints the settings as they are after all layers; secrets as [set] or [unset]
+    Show,
+    /// Checks the settings and reports all faults at once
+    Check,
+    /// Prints the defaults with their explanations: the reference, and a start for a ringfleet.toml
+    Reference,
+}
+
+fn on_unknown(word: &str) -> Result<OnUnknown, String> {
+    OnUnknown::parse(word).ok_or_else(|| "write reconcile, hold or resend".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    const ID: &str = "msg_00000000000000000000000000";
+
+    fn parsed(line: &str) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(format!("ringfleet {line}").split(' '))
+    }
+
+    #[test]
+    fn all_arguments_fit_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn wrong_words_are_refused_before_anything_is_touched() {
+        let two = format!("held close {ID} {ID} --as sent");
+        for good in ["import x.csv --on-unknown resend", "held list --limit 3 --json", two.as_str()] {
+            assert!(parsed(good).is_ok(), "{good}");
+        }
+        let no_end = format!("held close {ID}");
+        let wrong_end = format!("held close {ID} --as dead");
+        let wrong =
+            ["import x.csv --on-unknown guess", "held resend", "held show 12", "message held", &no_end, &wrong_end];
+        for wrong in wrong {
+            assert_eq!(parsed(wrong).err().map(|error| error.exit_code()), Some(2), "{wrong}");
+        }
+    }
+}

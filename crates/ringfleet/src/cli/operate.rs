@@ -1,0 +1,96 @@
+//! What an operator types: a look at the fleet, and a hand on lanes and messages.
+
+use clap::{Args, Subcommand, ValueEnum};
+use ringfleet_store::MessageId;
+
+#[derive(Args)]
+pub(crate) struct StatusOptions {
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How many lanes to list, the longest waiting first
+    #[arg(long, default_value_t = 20)]
+    pub lanes: u32,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum LaneCommand {
+    /// Holds an extension's messages back until `resume`
+    Pause { extension: String },
+    /// Lets a paused or parked extension go on
+    Resume { extension: String },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum FleetCommand {
+    /// The kill switch: nothing is claimed or begun any more, by any worker, until `resume`
+    Stop {
+        /// Shown to everybody who asks why nothing moves
+        #[arg(long, default_value = "stopped by operator")]
+        reason: String,
+    },
+    /// Opens the kill switch. A penalty that the provider imposed goes on to its end
+    Resume,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum MessageCommand {
+    /// Shows a message; numbers are shortened and the text is left out
+    Show { id: String },
+    /// Takes a message back, if no worker has it in hand yet
+    Cancel { id: String },
+    /// Lists messages that were given up; `held resend` sends one again
+    Dead {
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum HeldCommand {
+    /// Lists held messages, the last first
+    List {
+        /// How many to list
+        #[arg(long, default_value_t = 50)]
+        limit: u32,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows all that is known of a message, and what to look for at the provider
+    Show {
+        id: MessageId,
+        /// Show the numbers in full, and the text
+        #[arg(long)]
+        show_private: bool,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sends held messages again, counted as an attempt: for those that were not sent. Also revives dead ones
+    ///
+    /// Look at the extension's sent messages first: whoever got one already gets it twice.
+    Resend {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<MessageId>,
+        /// Don't ask before
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Closes held messages: nothing is sent
+    Close {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<MessageId>,
+        /// What became of them
+        #[arg(long = "as", value_enum, value_name = "END")]
+        end: CloseAs,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CloseAs {
+    /// It was sent: the provider's message store, or the recipient, says so
+    Sent,
+    /// It shall not be sent, whether it was or not
+    Cancelled,
+}

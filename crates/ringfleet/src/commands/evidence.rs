@@ -1,0 +1,188 @@
+//! Everything that is known of one message, for a person. Numbers are shortened and the text is left out unless asked for.
+
+use jiff::Timestamp;
+use ringcentral::PhoneNumber;
+use ringfleet_store::{MessageView, Millis, Private, State};
+use serde_json::{Value, json};
+
+use super::reason::sense;
+
+/// Nobody knows whether it was sent, so the evidence of its send is shown.
+fn undecided(view: &MessageView) -> bool {
+    matches!(view.state, State::Unknown | State::Held)
+}
+
+/// The store lost it together with the moment in which it was sent: only its key is left.
+pub(super) fn content_is_gone(view: &MessageView) -> bool {
+    view.to.expose().is_empty()
+}
+
+/// Where at the provider a text must stand if it was sent: between these times, to a number with these last digits.
+pub(super) struct LookFor {
+    pub from: Option<String>,
+    pub to: Option<String>,
+    pub ends_in: Option<String>,
+}
+
+impl LookFor {
+    /// The times reach as far as the two clocks may differ.
+    pub(super) fn of(view: &MessageView, clock_skew: Millis) -> Option<Self> {
+        let digits = PhoneNumber::try_new(view.to.expose()).ok();
+        undecided(view).then(|| Self {
+            from: view.intent_at.and_then(|at| rfc3339(at.saturating_sub(clock_skew))),
+            to: view.finished_at.and_then(|at| rfc3339(at.saturating_add(clock_skew))),
+            ends_in: digits.map(|number| number.expose().chars().skip(number.expose().len() - 4).collect()),
+        })
+    }
+
+    pub(super) fn sentence(&self, extension: &str) -> String {
+        let ends =
+            self.ends_in.as_ref().map(|digits| format!(" to a number that ends in {digits}")).unwrap_or_default();
+        let from = self.from.as_ref().map(|from| format!(" from {from}")).unwrap_or_default();
+        let to = self.to.as_ref().map(|to| format!(" until {to}")).unwrap_or_default();
+        format!("look among the texts that extension {extension} sent{from}{to}{ends}")
+    }
+}
+
+pub(super) fn lines(view: &MessageView, private: bool) -> Vec<String> {
+    let mut lines = vec![
+        format!("id          {}", view.id),
+        format!("state       {}", view.state.as_str()),
+        format!("extension   {}", view.lane.extension()),
+        format!("from        {}", number(&view.from, private)),
+        format!("to          {}", number(&view.to, private)),
+        format!("priority    {}", view.priority.as_str()),
+        format!("if unknown  {}", view.on_unknown.as_str()),
+        format!("attempts    {} failed, {} lost with a worker", view.attempt, view.recoveries),
+        format!("created     {}", time(Some(view.created_at))),
+    ];
+    if private && !view.text.expose().is_empty() {
+        // Quoted, so that no control character of a text reaches the terminal.
+        lines.push(format!("text        {:?}", view.text.expose()));
+    }
+    let ended = if undecided(view) { "since" } else { "finished" };
+    let began = view.intent_at.filter(|_| undecided(view));
+    let times =
+        [("send at", view.send_at), ("send by", view.send_by), ("begun after", began), (ended, view.finished_at)];
+    lines.extend(times.iter().filter(|(_, at)| at.is_some()).map(|(what, at)| format!("{what:<11} {}", time(*at))));
+    if undecided(view) {
+        lines.push(match view.reads {
+            0 => "looked up   never in the provider's message store".to_owned(),
+            reads => format!("looked up   {reads} times in the provider's message store, not found"),
+        });
+    }
+    if !view.reason.is_empty() {
+        lines.push(format!("reason      {}", view.reason));
+        if let Some(sense) = sense(&view.reason) {
+            let remedy = sense.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
+            lines.push(format!("            {}{remedy}", sense.meaning));
+        }
+    }
+    lines.extend(view.provider_id.iter().map(|id| format!("provider id {id}")));
+    lines
+}
+
+pub(super) fn as_json(view: &MessageView, private: bool, clock_skew: Millis) -> Value {
+    let sense = sense(&view.reason);
+    let mut whole = json!({
+        "id": view.id.to_string(),
+        "state": view.state.as_str(),
+        "extension": view.lane.extension(),
+        "from": number(&view.from, private),
+        "to": number(&view.to, private),
+        "priority": view.priority.as_str(),
+        "on_unknown": view.on_unknown.as_str(),
+        "attempts": view.attempt,
+        "recoveries": view.recoveries,
+        "created_at": rfc3339(view.created_at),
+        "send_at": view.send_at.and_then(rfc3339),
+        "send_by": view.send_by.and_then(rfc3339),
+        "finished_at": view.finished_at.and_then(rfc3339),
+        "intent_at": view.intent_at.and_then(rfc3339),
+        "reads": view.reads,
+        "reason": Some(&view.reason).filter(|reason| !reason.is_empty()),
+        "meaning": sense.map(|sense| sense.meaning),
+        "remedy": sense.and_then(|sense| sense.remedy),
+        "provider_message_id": view.provider_id,
+        "look_for": LookFor::of(view, clock_skew).map(|look| json!({
+            "extension": view.lane.extension(), "from": look.from, "to": look.to, "recipient_ends_in": look.ends_in,
+        })),
+    });
+    if private {
+        whole["text"] = json!(view.text.expose());
+    }
+    whole
+}
+
+fn number(number: &Private, private: bool) -> String {
+    match PhoneNumber::try_new(number.expose()) {
+        Ok(number) if private => number.expose().to_owned(),
+        Ok(number) => number.to_string(),
+        Err(_) if number.expose().is_empty() => "[lost]".to_owned(),
+        Err(_) => "[unreadable]".to_owned(),
+    }
+}
+
+pub(super) fn time(at: Option<Millis>) -> String {
+    at.and_then(rfc3339).unwrap_or_else(|| "-".to_owned())
+}
+
+fn rfc3339(at: Millis) -> Option<String> {
+    Timestamp::from_millisecond(at).ok().map(|at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use ringfleet_store::{MessageId, OnUnknown, Priority};
+
+    use super::*;
+
+    fn held() -> MessageView {
+        MessageView {
+            id: MessageId::random(),
+            lane: "main/101/medium".parse().unwrap(),
+            state: State::Held,
+            from: Private::new("+15550100001"),
+            to: Private::new("+15550207788"),
+            text: Private::new("canary\u{1b}"),
+            priority: Priority::Normal,
+            attempt: 1,
+            recoveries: 0,
+            created_at: 1_000,
+            send_at: None,
+            send_by: None,
+            on_unknown: OnUnknown::Reconcile,
+            reason: "several-matches".into(),
+            provider_id: None,
+            finished_at: Some(200_000),
+            intent_at: Some(150_000),
+            reads: 2,
+        }
+    }
+
+    #[test]
+    fn nothing_private_is_shown_unless_asked_for() {
+        let view = held();
+        let quiet = lines(&view, false).join("\n") + &as_json(&view, false, 0).to_string();
+        assert!(!quiet.contains("canary") && !quiet.contains("555020"), "{quiet}");
+        let told = lines(&view, true).join("\n");
+        assert!(told.contains("+15550207788") && told.contains(r#""canary\u{1b}""#), "{told}");
+        assert_eq!(as_json(&view, true, 0)["text"], "canary\u{1b}");
+    }
+
+    #[test]
+    fn a_person_is_told_where_and_when_to_look() {
+        let look = LookFor::of(&held(), 30_000).unwrap().sentence("101");
+        let expected = "look among the texts that extension 101 sent from 1970-01-01T00:02:00Z until 1970-01-01T00:03:50Z to \
+                        a number that ends in 7788";
+        assert_eq!(look, expected);
+        let shown = lines(&held(), false).join("\n");
+        for part in
+            ["if unknown  reconcile", "looked up   2 times", "begun after 1970-01-01T00:02:30Z", "several texts"]
+        {
+            assert!(shown.contains(part), "{part} is missing in:\n{shown}");
+        }
+        let sent = MessageView { state: State::Sent, ..held() };
+        assert!(LookFor::of(&sent, 0).is_none() && !lines(&sent, false).join("\n").contains("looked up"));
+    }
+}

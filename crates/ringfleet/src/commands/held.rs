@@ -1,0 +1,178 @@
+//! `held`: what a person must decide, and the decision.
+
+use std::{
+    collections::HashSet,
+    io::{IsTerminal, Write},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use ringfleet_store::{Cancelled, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store};
+use serde_json::json;
+
+use super::{
+    evidence::{self, LookFor, content_is_gone, time},
+    reason::sense,
+};
+use crate::{
+    cli::{CloseAs, HeldCommand},
+    config::Settings,
+    exit, store,
+};
+
+pub(crate) async fn run(settings: Settings, what: HeldCommand) -> anyhow::Result<ExitCode> {
+    let store = store::open(&settings.store, settings.rules).await?;
+    let skew = settings.worker.reconcile.clock_skew.as_millis() as Millis;
+    match what {
+        HeldCommand::List { limit, json } => list(&store, limit.max(1), json).await,
+        HeldCommand::Show { id, show_private, json } => show(&*store, id, show_private, json, skew).await,
+        HeldCommand::Resend { ids, yes } => {
+            if !yes && !confirmed(&*store, &ids).await? {
+                return Ok(ExitCode::from(exit::FAILED));
+            }
+            resolve(&*store, &ids, Resolution::Resend).await
+        }
+        HeldCommand::Close { ids, end: CloseAs::Sent } => resolve(&*store, &ids, Resolution::Sent).await,
+        HeldCommand::Close { ids, end: CloseAs::Cancelled } => resolve(&*store, &ids, Resolution::Cancelled).await,
+    }
+}
+
+#[allow(clippy::print_stdout, reason = "the result of the command")]
+async fn list(store: &SharedStore, limit: u32, as_json: bool) -> anyhow::Result<ExitCode> {
+    let views = store.list(State::Held, limit).await?;
+    let all = store.stats().await?.count(State::Held);
+    if as_json {
+        let row = |view: &MessageView| {
+            json!({
+                "id": view.id.to_string(),
+                "extension": view.lane.extension(),
+                "since": time(view.finished_at),
+                "attempts": view.attempt,
+                "reason": view.reason,
+                "meaning": sense(&view.reason).map(|sense| sense.meaning),
+            })
+        };
+        let rows: Vec<_> = views.iter().map(row).collect();
+        println!("{}", serde_json::to_string_pretty(&json!({"held": all, "messages": rows}))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if views.is_empty() {
+        println!("no message is held");
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("{:<30}  {:<12}  {:<24}  {:>8}  reason", "id", "extension", "since", "attempts");
+    for view in &views {
+        let (extension, since) = (view.lane.extension(), time(view.finished_at));
+        println!("{}  {extension:<12}  {since:<24}  {:>8}  {}", view.id, view.attempt, view.reason);
+    }
+    if all > views.len() as u64 {
+        println!("… {} of {all}; --limit shows more", views.len());
+    }
+    println!(
+        "\nNobody knows whether these were sent, and nothing sends them again by itself. `ringfleet held show ID` tells what \
+         to look for;\nthen `held close ID --as sent`, `held resend ID`, or `held close ID --as cancelled`."
+    );
+    Ok(ExitCode::SUCCESS)
+}
+
+#[allow(clippy::print_stdout, reason = "the result of the command")]
+async fn show(store: &dyn Store, id: MessageId, private: bool, json: bool, skew: Millis) -> anyhow::Result<ExitCode> {
+    let view = store.get(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&evidence::as_json(&view, private, skew))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    for line in evidence::lines(&view, private).into_iter().chain(advice(&view, skew)) {
+        println!("{line}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What a person can do about a message in its state.
+fn advice(view: &MessageView, skew: Millis) -> Vec<String> {
+    let (id, extension) = (view.id, view.lane.extension());
+    let look = LookFor::of(view, skew).map(|look| format!("{}:", look.sentence(extension)));
+    let mut lines = vec![String::new()];
+    match view.state {
+        State::Held => {
+            lines.extend(look);
+            lines.push(format!("  it is there      ringfleet held close {id} --as sent"));
+            lines.push(if content_is_gone(view) {
+                "  it is not there  its content is gone: hand it in anew with a new key, and close this one as cancelled"
+                    .to_owned()
+            } else {
+                format!("  it is not there  ringfleet held resend {id}")
+            });
+            lines.push(format!("  not wanted       ringfleet held close {id} --as cancelled"));
+        }
+        State::Unknown => lines.push("workers look it up by themselves; if they can't tell, it is held".to_owned()),
+        State::Dead => lines.push(format!("given up; `ringfleet held resend {id}` sends it again")),
+        state => lines.push(format!("it is {}: there is nothing to decide", state.as_str())),
+    }
+    lines
+}
+
+/// Shows what is about to be sent again, and asks.
+#[allow(clippy::print_stdout, reason = "a question to the person at the terminal")]
+async fn confirmed(store: &dyn Store, ids: &[MessageId]) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("nobody is there to be asked, nothing was done; add --yes to send them again");
+    }
+    for id in ids {
+        match store.get(id).await? {
+            Some(view) => {
+                println!("{id}  extension {}  {}  {}", view.lane.extension(), view.state.as_str(), view.reason)
+            }
+            None => println!("{id}  there is no such message"),
+        }
+    }
+    print!("Whoever got one of them already gets it twice. Send {} again? [y/N] ", ids.len());
+    std::io::stdout().flush()?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    let yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    if !yes {
+        println!("nothing was done");
+    }
+    Ok(yes)
+}
+
+/// One answer a message; the code says whether all, some or none were possible.
+#[allow(clippy::print_stdout, reason = "the result of the command")]
+async fn resolve(store: &dyn Store, ids: &[MessageId], how: Resolution) -> anyhow::Result<ExitCode> {
+    let mut seen = HashSet::new();
+    let (mut done, mut refused) = (0, 0);
+    for id in ids.iter().filter(|id| seen.insert(**id)) {
+        let answer = store.resolve(id, how).await?;
+        if answer == Cancelled::Done {
+            done += 1;
+        } else {
+            refused += 1;
+        }
+        println!("{id}  {}", told(answer, how));
+    }
+    Ok(match (done, refused) {
+        (_, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(exit::FAILED),
+        _ => ExitCode::from(exit::PARTLY),
+    })
+}
+
+fn told(answer: Cancelled, how: Resolution) -> String {
+    match (answer, how) {
+        (Cancelled::Done, Resolution::Resend) => "waits to be sent again".to_owned(),
+        (Cancelled::Done, Resolution::Sent) => "closed as sent".to_owned(),
+        (Cancelled::Done, Resolution::Cancelled) => "closed as cancelled".to_owned(),
+        (Cancelled::Missing, _) => "refused: there is no such message; was it pruned?".to_owned(),
+        (Cancelled::TooLate(State::Unknown), _) => {
+            "refused: it is being looked up; if that can't tell, it will be held".to_owned()
+        }
+        (Cancelled::TooLate(State::Held | State::Dead), Resolution::Resend) => {
+            "refused: its content is gone; hand it in anew with a new key, and close this one".to_owned()
+        }
+        (Cancelled::TooLate(state), _) => format!("refused: it is {}, not held", state.as_str()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,96 @@
+//! What a reason means that stands with a message: one of our own words, or a provider's code.
+
+use ringcentral::{Label, explain};
+
+/// A sentence on what happened; where there is one, what to do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sense {
+    pub meaning: &'static str,
+    pub remedy: Option<&'static str>,
+}
+
+/// Our own words; a word that ends with a blank stands for all that begin so.
+const OWN: [(&str, &str); 25] = [
+    ("accepted", "the provider accepted it"),
+    ("answer lost (connection cut)", "the connection broke after the request had begun, before an answer came"),
+    (
+        "answer lost (deadline passed)",
+        "no answer came within ringcentral.request_timeout; the request may have arrived",
+    ),
+    ("answer lost ", "the request began and its answer was lost"),
+    ("answer unusable ", "the provider took it, but its answer can't be read, so its id is not known"),
+    ("cancelled", "its producer took it back"),
+    ("closed-by-operator", "a person said what became of it"),
+    ("malformed-record", "its record in the store can't be sent as it is"),
+    (
+        "never-arrived",
+        "the provider's message store was read and does not hold it, and it was sent as often as allowed",
+    ),
+    ("no-code", "the provider refused it without saying why"),
+    ("not-sent", "its fate was unknown; the provider's message store shows that it did not arrive, so it waits again"),
+    ("poison", "every worker that held it died, before anything was sent"),
+    ("reconciled", "its fate was unknown; it was found in the provider's message store"),
+    ("released-after-intent", "a worker gave it back after it had noted that it was about to send it"),
+    ("resent", "its fate was unknown, and its policy is to send it again at once"),
+    ("resent-by-operator", "a person let it be sent again"),
+    (
+        "rolled-back",
+        "the store lost the moment in which it was sent; a worker's journal told of it, its content is gone",
+    ),
+    ("send-by-passed", "its send_by passed before it could be sent"),
+    ("sent-before", "an earlier send of it turned out to have arrived while a later one was under way"),
+    ("server answered ", "the provider answered with a failure that leaves open whether it had taken the text before"),
+    ("several-matches", "the provider's message store holds several texts that may be this one"),
+    ("unauthorised ", "the provider refused the login"),
+    (
+        "unreadable for too long",
+        "the provider's message store could not be read for as long as reconcile.give_up allows",
+    ),
+    ("unreadable ", "the provider does not let this app read the extension's messages, so its fate can't be looked up"),
+    ("worker-lost", "its worker died after it had noted that it was about to send it"),
+];
+
+pub(super) fn sense(reason: &str) -> Option<Sense> {
+    let told = reason.split([' ', '(', ')']).find_map(|word| explain(&Label::try_new(word)?));
+    let own = OWN.into_iter().find(|(word, _)| reason == *word || (word.ends_with(' ') && reason.starts_with(word)));
+    match (own, told) {
+        (Some((_, meaning)), told) => Some(Sense { meaning, remedy: told.map(|told| told.remedy) }),
+        (None, Some(told)) => Some(Sense { meaning: told.meaning, remedy: Some(told.remedy) }),
+        (None, None) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringcentral::{LostFault, UnknownReason, UnreadableFault};
+
+    use super::*;
+
+    #[test]
+    fn every_reason_of_an_unknown_fate_has_a_sentence() {
+        let kinds = [
+            UnknownReason::Lost(LostFault::Timeout),
+            UnknownReason::Lost(LostFault::Cut),
+            UnknownReason::Unreadable(UnreadableFault::NoId),
+            UnknownReason::Status("504".parse().unwrap()),
+        ];
+        for kind in kinds {
+            assert!(sense(&kind.to_string()).is_some(), "{kind}");
+        }
+        for own in ["worker-lost", "released-after-intent", "several-matches", "never-arrived", "rolled-back"] {
+            assert!(sense(own).is_some(), "{own}");
+        }
+        assert_ne!(sense("answer lost (deadline passed)"), sense("answer lost (connection cut)"));
+        assert_ne!(sense("unreadable for too long"), sense("unreadable CMN-401"));
+    }
+
+    #[test]
+    fn codes_of_the_provider_are_explained_wherever_they_stand() {
+        let code = sense("MSG-304").unwrap();
+        assert!(code.meaning.contains("sender's number") && code.remedy.is_some_and(|told| told.contains("SmsSender")));
+        let read = sense("unreadable CMN-401").unwrap();
+        assert!(read.meaning.contains("read the extension's messages"), "{read:?}");
+        assert!(read.remedy.is_some_and(|told| told.contains("ReadMessages")), "{read:?}");
+        assert_eq!(sense("never heard of"), None);
+    }
+}

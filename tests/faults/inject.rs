@@ -1,0 +1,169 @@
+//! How each fault is made.
+
+use std::time::Duration;
+
+use rand::{RngExt, rngs::StdRng};
+use serde_json::json;
+
+use crate::rig::{Rig, http};
+
+/// What waits for another process must not keep the simulators and proxies of other runs from working.
+fn blocking<T>(wait: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(wait)
+}
+
+pub(crate) struct Injector<'a> {
+    pub(crate) faults: &'a [&'static str],
+    pub(crate) chance: &'a mut StdRng,
+}
+
+impl Injector<'_> {
+    /// The provider's faults lie in wait from the start.
+    pub(crate) fn before(&mut self, rig: &Rig) {
+        for fault in self.faults {
+            let often = self.chance.random_range(1..=8_u32);
+            let rule = match *fault {
+                "error_after_accept" => json!({"kind": "error_after_accept", "status": self.one_of(&[500, 502, 504])}),
+                "error_before" => json!({"kind": "error_before", "status": self.one_of(&[500, 502, 503])}),
+                "delay" => json!({"kind": "delay", "ms": 600}),
+                "storm_429" => json!({"kind": "throttle", "retry_after": 1, "headers": true}),
+                "accept_then_hang" | "accept_then_reset" | "hang_before_read" | "reset_before" | "garbage"
+                | "truncated" | "drip" => json!({ "kind": fault }),
+                _ => continue,
+            };
+            let every_nth = self.chance.random_range(1..=6_u32);
+            let rule = json!({"match": {"every_nth": every_nth}, "fault": rule, "times": often});
+            rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+        }
+    }
+
+    /// For the first worker: where it ends.
+    pub(crate) fn failpoint(&mut self) -> Option<String> {
+        let place = self.faults.iter().find(|fault| fault.contains('@') && !fault.ends_with("any_time"))?;
+        let (action, place) = place.split_once('@').unwrap();
+        let passing =
+            if place.starts_with("claim") || place.starts_with("drain") { 1 } else { self.chance.random_range(1..=4) };
+        Some(format!("{place}={action}@{passing}"))
+    }
+
+    /// What happens while the fleet works, one after the other.
+    pub(crate) async fn during(&mut self, rig: &mut Rig) {
+        for fault in self.faults {
+            let begin = self.chance.random_range(2..=20_u64);
+            // Some load may never get that far by itself: then it begins anyhow.
+            let _ = tokio::time::timeout(Duration::from_secs(3), async {
+                while rig.simulator.report().accepted < begin {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            })
+            .await;
+            self.strike(fault, rig).await;
+        }
+    }
+
+    async fn strike(&mut self, fault: &str, rig: &mut Rig) {
+        match fault {
+            "kill@any_time" => rig.kill_worker(0),
+            "kill@drain.mid" => rig.signal_worker(0, "TERM"),
+            "freeze_and_thaw" => {
+                rig.signal_worker(0, "STOP");
+                self.pause(2_500, 4_000).await;
+                rig.signal_worker(0, "CONT");
+            }
+            "storm_5xx" => {
+                let storm = json!({"id": "storm", "fault": {"kind": "error_before", "status": 503}});
+                rig.simulator.add_fault(serde_json::from_value(storm).unwrap());
+                self.pause(500, 2_500).await;
+                rig.simulator.clear_faults();
+            }
+            "revoked_session" => self.each_extension(rig, "revoke-session").await,
+            "revoked_jwt" => {
+                self.each_extension(rig, "revoke-jwt").await;
+                self.each_extension(rig, "revoke-session").await;
+                self.pause(500, 2_000).await;
+                self.each_extension(rig, "restore-jwt").await;
+            }
+            "redis_restart" => blocking(|| rig.redis.as_mut().unwrap().restart()),
+            "redis_tail_lost" | "redis_and_worker_die" => {
+                let lost = self.chance.random_range(1..=8);
+                blocking(|| {
+                    rig.redis.as_mut().unwrap().forget_last_commands(lost);
+                    if fault == "redis_and_worker_die" {
+                        rig.kill_worker(0);
+                    }
+                    rig.redis.as_mut().unwrap().restart();
+                });
+            }
+            "redis_freeze" => {
+                rig.redis.as_mut().unwrap().freeze();
+                self.pause(500, 3_000).await;
+                rig.redis.as_mut().unwrap().thaw();
+            }
+            "redis_full_stop_and_go" => {
+                rig.redis.as_mut().unwrap().kill();
+                self.pause(500, 3_000).await;
+                blocking(|| rig.redis.as_mut().unwrap().restart());
+            }
+            "clock_back" => rig.redis.as_ref().unwrap().step_clock(-3_600),
+            "partition" => {
+                rig.proxy.as_ref().unwrap().blackhole(true);
+                self.pause(500, 4_000).await;
+                rig.proxy.as_ref().unwrap().heal();
+            }
+            "latency" => {
+                let proxy = rig.proxy.as_ref().unwrap();
+                proxy.latency(Duration::from_millis(120), Duration::from_millis(80));
+                self.pause(1_000, 3_000).await;
+            }
+            "lost_replies" => {
+                for _ in 0..self.chance.random_range(1..=4) {
+                    rig.proxy.as_ref().unwrap().drop_next_reply();
+                    self.pause(50, 400).await;
+                }
+            }
+            "half_open" => rig.proxy.as_ref().unwrap().half_open(),
+            "resets" => {
+                for _ in 0..self.chance.random_range(1..=5) {
+                    rig.proxy.as_ref().unwrap().reset_all();
+                    self.pause(20, 300).await;
+                }
+            }
+            // The provider's lie in wait, and a failpoint strikes by itself.
+            _ => {}
+        }
+    }
+
+    /// Everything is made good again, as an operator would: whoever died is replaced, lanes go on.
+    pub(crate) async fn after(&mut self, rig: &mut Rig) {
+        if let Some(proxy) = &rig.proxy {
+            proxy.heal();
+        }
+        rig.start_worker(None);
+        if self.faults.contains(&"revoked_jwt") {
+            // What is still on its way with the old credential may park a lane after this; so once more, later.
+            for _ in 0..2 {
+                for account in &rig.accounts {
+                    let output = blocking(|| rig.run(&["lane", "resume", &account.extension_id]));
+                    assert!(output.status.success(), "{output:?}");
+                }
+                self.pause(1_500, 1_600).await;
+            }
+        }
+    }
+
+    async fn each_extension(&mut self, rig: &Rig, what: &str) {
+        for account in rig.accounts.iter().take(2) {
+            let url = format!("{}/simulator/extensions/{}/{what}", rig.simulator.base_url(), account.extension_id);
+            let answer = http().post(url).send().await.unwrap();
+            assert!(answer.status().is_success(), "{what}: {}", answer.status());
+        }
+    }
+
+    async fn pause(&mut self, from_ms: u64, to_ms: u64) {
+        tokio::time::sleep(Duration::from_millis(self.chance.random_range(from_ms..=to_ms))).await;
+    }
+
+    fn one_of(&mut self, numbers: &[u16]) -> u16 {
+        numbers[self.chance.random_range(0..numbers.len())]
+    }
+}

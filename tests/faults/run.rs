@@ -1,0 +1,128 @@
+//! One run: what is planned from its seed, how it is carried out, and what is asked in the end.
+
+use std::time::{Duration, Instant};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use ringfleet_simulator::Latency;
+use ringfleet_store::State;
+
+use crate::{
+    inject::Injector,
+    kinds::{self, Store},
+    rig::{Rig, RigOptions},
+};
+
+const EXTENSIONS: u32 = 4;
+const EACH: u64 = 12;
+const TOTAL: u64 = EXTENSIONS as u64 * EACH;
+/// Everything must have ended by then.
+const PATIENCE: Duration = Duration::from_secs(75);
+
+pub(crate) struct Run {
+    pub(crate) store: Store,
+    pub(crate) faults: Vec<&'static str>,
+    chance: StdRng,
+}
+
+/// What the ledgers say in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Judged {
+    pub(crate) lost: u64,
+    pub(crate) twice: u64,
+    pub(crate) held: u64,
+    /// Of those held, the ones of which nobody could know.
+    pub(crate) undecidable: u64,
+    /// Given up, or refused by a plan: whatever else must not be.
+    pub(crate) broken: Option<String>,
+    /// From the end of the last fault until everything had ended.
+    pub(crate) recovery: Duration,
+}
+
+impl Run {
+    pub(crate) fn plan(seed: u64, store: Store, only: Option<&str>) -> Self {
+        let mut chance = StdRng::seed_from_u64(seed);
+        let of = |group: &'static [&'static str]| group.to_vec();
+        let mut groups = vec![of(&kinds::WORKER), of(&kinds::PROVIDER)];
+        if store == Store::Redis {
+            groups.push(of(&kinds::REDIS));
+        }
+        let first = chance.random_range(0..groups.len());
+        let mut faults = vec![*groups[first].choose(&mut chance).unwrap()];
+        // A second one of another kind, every other time.
+        if chance.random_bool(0.5) {
+            let second = (first + chance.random_range(1..groups.len())) % groups.len();
+            faults.push(groups[second].choose(&mut chance).unwrap());
+        }
+        if let Some(only) = only {
+            faults = kinds::names().into_iter().filter(|name| *name == only).collect();
+        }
+        let store = if kinds::REDIS.contains(&faults[0]) { Store::Redis } else { store };
+        Self { store, faults, chance }
+    }
+
+    pub(crate) async fn execute(mut self) -> Judged {
+        let options = self.options();
+        let mut rig = Rig::start(options).await;
+        for extension in 0..EXTENSIONS as usize {
+            rig.enqueue(extension, EACH as usize, None).await;
+        }
+        let mut injector = Injector { faults: &self.faults, chance: &mut self.chance };
+        injector.before(&rig);
+        let failpoint = injector.failpoint();
+        rig.start_worker(failpoint.as_deref());
+        rig.start_worker(None);
+        injector.during(&mut rig).await;
+        injector.after(&mut rig).await;
+        let healed = Instant::now();
+        rig.until_ended(TOTAL, PATIENCE).await;
+        let recovery = healed.elapsed();
+        Judged { recovery, ..self.judge(&rig).await }
+    }
+
+    fn options(&mut self) -> RigOptions {
+        let mut options = RigOptions::new(EXTENSIONS, Duration::from_secs(1)).quick();
+        options.redis = self.store == Store::Redis;
+        options.proxy = self.faults.iter().any(|fault| kinds::needs_proxy(fault));
+        options.clock_file = self.faults.contains(&"clock_back");
+        options.simulator.sms_latency = Latency::Uniform(Duration::from_millis(5), Duration::from_millis(60));
+        options.simulator.seed = self.chance.random();
+        if self.faults.contains(&"freeze_and_thaw") {
+            // The settle time outlasts the freeze: see docs/delivery-semantics.md on the gap that nothing can close.
+            options.settle_time = Duration::from_secs(5);
+        }
+        options
+    }
+
+    async fn judge(&self, rig: &Rig) -> Judged {
+        let (stats, report) = (rig.stats().await, rig.simulator.report());
+        let sent = stats.count(State::Sent);
+        let held = rig.store.list(State::Held, 100).await.unwrap();
+        let nobody_could_know =
+            |reason: &str| ["several-matches", "rolled-back"].contains(&reason) || reason.starts_with("unreadable");
+        let undecidable = held.iter().filter(|view| nobody_could_know(&view.reason)).count() as u64;
+        let mut judged = Judged {
+            lost: TOTAL.saturating_sub(stats.total()) + sent.saturating_sub(report.distinct),
+            twice: report.duplicates,
+            held: held.len() as u64,
+            undecidable,
+            ..Judged::default()
+        };
+        let throttled = self.faults.iter().any(|fault| kinds::throttles(fault));
+        judged.broken = if stats.count(State::Dead) > 0 {
+            Some(format!("given up: {stats:?}"))
+        } else if stats.total() > TOTAL {
+            Some(format!("messages made up: {stats:?}"))
+        } else if judged.held > undecidable {
+            Some(format!("held although it could be known: {held:?}"))
+        } else if !throttled && (report.over_plan > 0 || report.http_429 > 0 || report.auth_429 > 0) {
+            Some(format!("a plan was exceeded: {report:?}"))
+        } else {
+            None
+        };
+        if judged.lost == 0 && judged.twice == 0 && judged.broken.is_none() {
+            rig.check_books(&stats, &report);
+            rig.check_store_is_tidy().await;
+        }
+        judged
+    }
+}

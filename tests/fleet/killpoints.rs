@@ -1,0 +1,148 @@
+//! Rows 9 to 16: a worker that is killed, told to end, or frozen at each place of a send's life.
+
+use std::time::{Duration, Instant};
+
+use ringfleet_store::State;
+
+use crate::rig::{Rig, RigOptions};
+
+const MESSAGES: u64 = 60;
+/// The promise is 15 s; for what was begun, the settle time more.
+const LIMIT: Duration = Duration::from_secs(15);
+
+struct Fate {
+    redis: bool,
+    failpoint: String,
+    thaw_after: Option<Duration>,
+    settle_time: Duration,
+}
+
+impl Fate {
+    fn of(place: &str, action: &str) -> Self {
+        let thaw_after = (action == "stop").then_some(Duration::from_secs(6));
+        // Claims are few.
+        let passing = if place.starts_with("claim") { 1 } else { 3 };
+        let failpoint = format!("{place}={action}@{passing}");
+        Self { redis: true, failpoint, thaw_after, settle_time: Duration::from_secs(1) }
+    }
+}
+
+/// One worker meets its fate at `failpoint`; another one is there all the time. Everything must be sent once.
+async fn survives(fate: Fate) -> Rig {
+    let Fate { redis, failpoint, thaw_after, settle_time } = fate;
+    let mut options = RigOptions::new(6, Duration::from_secs(2)).quick();
+    options.redis = redis;
+    options.settle_time = settle_time;
+    options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(100));
+    let mut rig = Rig::start(options).await;
+    for extension in 0..6 {
+        rig.enqueue(extension, MESSAGES as usize / 6, None).await;
+    }
+    let began = Instant::now();
+    rig.start_worker(Some(&failpoint));
+    // The doomed one gets a start, so that it is it who meets the place.
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    rig.start_worker(None);
+    if let Some(pause) = thaw_after {
+        tokio::time::sleep(pause).await;
+        rig.signal_worker(0, "CONT");
+    }
+    rig.until_ended(MESSAGES, Duration::from_secs(60)).await;
+    let limit = LIMIT + thaw_after.unwrap_or_default() + settle_time;
+    assert!(began.elapsed() < limit, "{failpoint}: took {:?}", began.elapsed());
+    if thaw_after.is_some() {
+        // Whatever a thawed worker would still send, it would send now.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    let report = rig.check_promises(MESSAGES).await;
+    let stats = rig.stats().await;
+    assert_eq!((stats.count(State::Sent), report.accepted), (MESSAGES, MESSAGES), "{failpoint}: {stats:?} {report:?}");
+    rig.check_store_is_tidy().await;
+    rig
+}
+
+async fn killed(failpoint: &str) {
+    for redis in [true, false] {
+        let mut rig = survives(Fate { redis, ..Fate::of(failpoint, "kill") }).await;
+        assert!(rig.worker_has_ended(0), "the worker never came to {failpoint}");
+    }
+}
+
+macro_rules! killed_at {
+    ($($name:ident: $place:literal,)*) => {
+        $(#[tokio::test(flavor = "multi_thread")]
+        async fn $name() {
+            killed($place).await;
+        })*
+    };
+}
+
+killed_at! {
+    row_09_killed_when_the_claim_ran_and_nobody_read_it: "claim.after_script",
+    row_09_killed_with_claims_in_hand: "claim.after_reply",
+    row_10_killed_before_the_intent: "intent.before",
+    row_11_killed_after_the_intent: "intent.after",
+    row_11_killed_when_the_connection_stands: "post.connected",
+    row_12_killed_when_the_text_has_left: "post.body_sent",
+    row_12_killed_when_the_answer_begins: "post.headers",
+    row_13_killed_when_the_answer_was_read: "post.body",
+    row_13_killed_before_the_settle: "settle.before",
+    row_14_killed_when_the_settle_ran: "settle.after_script",
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_29_killed_between_a_login_and_its_keeping() {
+    for redis in [true, false] {
+        let rig = survives(Fate { redis, ..Fate::of("refresh.after_response", "kill") }).await;
+        assert!(rig.simulator.report().auth_429 == 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_15_told_to_end_at_any_place_leaves_nothing_unknown() {
+    for place in
+        ["claim.after_reply", "intent.before", "intent.after", "post.connected", "post.headers", "settle.before"]
+    {
+        let mut rig = survives(Fate::of(place, "term")).await;
+        assert!(rig.worker_has_ended(0), "the worker did not end at {place}");
+        assert!(!rig.logs().contains("worker stopped answering"), "somebody had to take over at {place}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_15_killed_in_the_middle_of_a_drain() {
+    let mut options = RigOptions::new(4, Duration::from_secs(2)).quick();
+    options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(300));
+    let mut rig = Rig::start(options).await;
+    for extension in 0..4 {
+        rig.enqueue(extension, 15, None).await;
+    }
+    rig.start_worker(Some("drain.mid=kill@1"));
+    while rig.stats().await.count(State::Sending) < 8 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    rig.signal_worker(0, "TERM");
+    rig.start_worker(None);
+    rig.until_ended(60, LIMIT).await;
+    let report = rig.check_promises(60).await;
+    assert_eq!(report.accepted, 60, "{report:?}");
+    assert!(rig.worker_has_ended(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_16_frozen_past_its_lease_sends_nothing_on_it_when_it_thaws() {
+    // A lease is two seconds; the other worker takes over while this one stands still, and looks up what was begun.
+    // The settle time outlasts the freeze: a process that is stopped between its last look at the clock and the moment in
+    // which its bytes leave it sends them when it thaws, and nothing in it can prevent that. They are found then, not sent again.
+    for place in [
+        "claim.after_reply",
+        "intent.before",
+        "intent.after",
+        "post.connected",
+        "post.headers",
+        "post.body",
+        "settle.before",
+    ] {
+        survives(Fate { settle_time: Duration::from_secs(7), ..Fate::of(place, "stop") }).await;
+    }
+}

@@ -1,0 +1,139 @@
+//! Rows 21, 24 and 28: the way to the provider, its throttling, and sessions that live shortly.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use ringfleet_producer::Draft;
+use ringfleet_store::{Group, LaneId, State};
+use ringfleet_testkit::{FaultProxy, eventually};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+
+use crate::{
+    rig::{Rig, RigOptions, address_of},
+    store_faults::{all_sent_once, loaded, quick, until_sent},
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_21_a_provider_that_refuses_connections_costs_time_and_no_attempt() {
+    let mut options = quick().behind_api_proxy();
+    options.simulator.extensions = 3;
+    let mut rig = loaded(options, 2).await;
+    rig.start_workers(2);
+    // Sessions are open, so that what is refused below are sends.
+    rig.until_ended(6, Duration::from_secs(10)).await;
+    let api = rig.api.take().unwrap();
+    let (port, address) = (api.port(), api.address());
+    drop(api);
+    eventually(Duration::from_secs(5), async || TcpStream::connect(&address).await.is_err()).await;
+    let mut ids = Vec::new();
+    for n in 0..30 {
+        let from = rig.accounts[n % 3].numbers[0].clone();
+        let to = format!("+15552001{n:03}");
+        let draft = Draft { from, to, text: format!("{n} of extension"), ..Draft::default() };
+        ids.push(rig.producer.enqueue(draft).await.unwrap().id);
+    }
+    eventually(Duration::from_secs(15), async || rig.logs().matches("send failed").count() >= 12).await;
+    let stats = rig.stats().await;
+    assert_eq!((rig.simulator.report().requests, stats.count(State::Unknown)), (6, 0), "{stats:?}");
+
+    rig.api = Some(FaultProxy::start_at(port, address_of(&rig.simulator)));
+    rig.until_ended(36, Duration::from_secs(20)).await;
+    let report = rig.check_promises(36).await;
+    assert_eq!((report.requests, report.accepted), (36, 36), "{report:?}");
+    for id in &ids {
+        let view = rig.store.get(id).await.unwrap().unwrap();
+        assert_eq!((view.state, view.attempt, view.recoveries), (State::Sent, 0, 0), "{view:?}");
+    }
+    rig.check_store_is_tidy().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_21_a_provider_behind_a_blackhole_gets_every_text_once_when_the_way_is_free_again() {
+    let mut rig = loaded(quick().behind_api_proxy(), 30).await;
+    rig.start_workers(2);
+    until_sent(&rig, 40).await;
+    rig.api.as_ref().unwrap().blackhole(true);
+    // Every send of this time runs into its time-out, and so does every look at the provider's message store.
+    eventually(Duration::from_secs(10), async || rig.stats().await.count(State::Unknown) > 0).await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    rig.api.as_ref().unwrap().heal();
+    all_sent_once(&rig, 180).await;
+    rig.check_store_is_tidy().await;
+}
+
+fn http_date(from_now: i64) -> String {
+    let at = jiff::Timestamp::try_from(SystemTime::now()).unwrap() + jiff::SignedDuration::from_secs(from_now);
+    jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_24_any_retry_after_is_waited_for_within_reason_by_its_own_lane() {
+    let mut rig = Rig::start(RigOptions::new(6, Duration::from_secs(2)).quick()).await;
+    // Seconds that the lane rests: at least, at most. What can't be meant counts as missing, hence as half a minute.
+    let cases: [(Value, i64, i64); 5] = [
+        (json!("1"), 0, 1),
+        (json!(http_date(4)), 0, 4),
+        (json!("99999999999999999999"), 3_500, 3_600),
+        (json!(http_date(-3_600)), 20, 30),
+        (Value::Null, 20, 30),
+    ];
+    for (n, (retry_after, ..)) in cases.iter().enumerate() {
+        let rule = json!({
+            "match": {"extension": rig.accounts[n].extension_id}, "times": 1,
+            "fault": {"kind": "throttle", "retry_after": retry_after, "headers": true}
+        });
+        rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+    }
+    for extension in 0..6 {
+        rig.enqueue(extension, 20, None).await;
+    }
+    rig.start_workers(1);
+    let faulted = async || rig.simulator.report().faulted == 5;
+    eventually(Duration::from_secs(10), faulted).await;
+    let lane = |n: usize| LaneId::try_new("main", &rig.accounts[n].extension_id, Group::Medium).unwrap();
+    // The 429s are settled a moment after they were given.
+    let resting = async || rig.store.lane(&lane(4)).await.unwrap().penalty_until.is_some();
+    eventually(Duration::from_secs(5), resting).await;
+    // The two that rest shortly, and the one that is not throttled, end.
+    for n in [0, 1, 5] {
+        let ended = async || {
+            let view = rig.store.lane(&lane(n)).await.unwrap();
+            (view.waiting, view.in_flight) == (0, 0)
+        };
+        eventually(Duration::from_secs(12), ended).await;
+    }
+    let now = rig.store.now().await.unwrap();
+    for (n, (retry_after, least, most)) in cases.iter().enumerate() {
+        let view = rig.store.lane(&lane(n)).await.unwrap();
+        let rests = view.penalty_until.map_or(0, |until| (until - now) / 1_000);
+        assert!((*least..=*most).contains(&rests), "{retry_after}: rests {rests} s: {view:?}");
+        assert_eq!(n >= 2, view.waiting > 0, "{retry_after}: {view:?}");
+    }
+    let report = rig.check_promises(120).await;
+    assert_eq!((report.sms_429, report.faulted), (0, 5), "{report:?}");
+    assert!(rig.logs().matches("panicked").count() == 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_28_sessions_of_three_seconds_carry_ten_seconds_of_load() {
+    let mut options = quick();
+    options.simulator.extensions = 3;
+    options.simulator.access_token_ttl = Duration::from_secs(3);
+    let mut rig = loaded(options, 170).await;
+    rig.start_workers(2);
+    let began = Instant::now();
+    while rig.ended().await < 510 {
+        let lanes = rig.store.lanes(3).await.unwrap();
+        let parked = lanes.iter().find(|lane| lane.parked.is_some());
+        assert!(parked.is_none(), "a good credential's lane is parked: {parked:?} {:?}", rig.simulator.report());
+        assert!(began.elapsed() < Duration::from_secs(25), "{lanes:?} {:?}", rig.simulator.report());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let took = began.elapsed();
+    let report = rig.check_promises(510).await;
+    let sent = rig.stats().await.count(State::Sent);
+    assert_eq!((sent, report.accepted, report.http_429, report.auth_429), (510, 510, 0, 0), "{report:?}");
+    let logins = report.auth_requests / 3;
+    eprintln!("{logins} logins an extension in {took:?}, {} sends refused for their token", report.unauthorized);
+    assert!(logins >= 2, "no session ended: {report:?}");
+}
