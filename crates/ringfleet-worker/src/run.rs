@@ -70,6 +70,7 @@ pub async fn run(
     });
     // What a worker that died with the store has sent is told before anything is claimed.
     let known = store.watch(&worker, Incarnation::default()).await?;
+    journal.adopt().await;
     let left = journal.reassert(&store, options.retention).await?;
     if left > 0 {
         tracing::info!(sends = left, "the store has been told what dead workers sent last");

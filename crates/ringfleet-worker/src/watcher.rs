@@ -41,10 +41,15 @@ pub(crate) async fn watch(
             );
             told.clock_steps = seen.clock_steps;
         }
-        if seen.restarts == told.restarts {
+        // A worker of this machine that died after the restart may not have told; its file tells.
+        let inherited = journal.adopt().await;
+        if seen.restarts == told.restarts && !inherited {
             continue;
         }
         match journal.reassert(&store, retention).await {
+            Ok(sends) if seen.restarts == told.restarts => {
+                tracing::info!(sends, "the store has been told what dead workers sent last");
+            }
             Ok(sends) => {
                 crate::metrics::reasserted(sends);
                 tracing::warn!(

@@ -60,7 +60,7 @@ impl Entry {
     /// What the store is told; nothing of a send that certainly was none.
     pub(super) fn reassertion(&self) -> Option<Reassertion> {
         let outcome = match &self.story {
-            Story::Begun => Outcome::Unknown { reason: "store-restarted".to_owned() },
+            Story::Begun => Outcome::Unknown { reason: "begun-and-not-reported".to_owned() },
             Story::Sent { provider_id } => Outcome::Sent { provider_id: provider_id.clone() },
             Story::Unknown { reason } => Outcome::Unknown { reason: reason.clone() },
             Story::Rejected { code } => Outcome::Rejected { code: code.clone() },

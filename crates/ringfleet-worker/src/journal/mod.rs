@@ -9,7 +9,7 @@ mod ring;
 
 use std::{
     collections::{HashSet, VecDeque},
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
@@ -18,7 +18,7 @@ use ringfleet_store::{LaneId, LeaseRef, Outcome, Reassertion, SharedStore, Store
 
 pub(crate) use self::entry::Entry;
 pub(crate) use self::ring::JournalError;
-use self::ring::Ring;
+use self::ring::{Locked, Ring};
 
 /// Sends that are remembered: at 100 a second, the last 40 seconds; a store loses a few.
 const MOST: usize = 4_096;
@@ -28,24 +28,50 @@ const BATCH: usize = 200;
 pub(crate) struct Journal {
     recent: Mutex<VecDeque<Entry>>,
     ring: Option<Arc<Ring>>,
+    /// Where the files lie, and the store that they tell of.
+    place: Option<(PathBuf, String)>,
+    adopted: Mutex<Adopted>,
+}
+
+/// What dead workers of this machine have left.
+#[derive(Default)]
+struct Adopted {
+    entries: Vec<Entry>,
+    /// Locked until they are told; then they are removed.
+    files: Vec<Locked>,
 }
 
 impl Journal {
     pub(crate) fn in_memory() -> Self {
-        Self { recent: Mutex::default(), ring: None }
+        Self { recent: Mutex::default(), ring: None, place: None, adopted: Mutex::default() }
     }
 
     /// Opens a ring file of `dir` that no living worker uses, with what is left in those of dead ones. Refused when they
     /// speak of another store than the one with this `epoch`.
     pub(crate) async fn open(dir: &Path, epoch: &str) -> Result<Self, JournalError> {
         let (dir, epoch) = (dir.to_owned(), epoch.to_owned());
+        let place = Some((dir.clone(), epoch.clone()));
         let opened = tokio::task::spawn_blocking(move || Ring::open(&dir, &epoch)).await;
         let (ring, left) = opened.map_err(|_| JournalError::Broken)??;
         let mut recent = VecDeque::from(left);
         while recent.len() > MOST {
             recent.pop_front();
         }
-        Ok(Self { recent: Mutex::new(recent), ring: Some(Arc::new(ring)) })
+        Ok(Self { recent: Mutex::new(recent), ring: Some(Arc::new(ring)), place, adopted: Mutex::default() })
+    }
+
+    /// Takes over the files of workers on this machine that have died. `true` when there is something new to tell.
+    pub(crate) async fn adopt(&self) -> bool {
+        let Some((dir, epoch)) = self.place.clone() else { return false };
+        let found = tokio::task::spawn_blocking(move || Ring::adopt(&dir, &epoch)).await;
+        let Ok(Ok((files, entries))) = found else { return false };
+        let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
+        let some = !entries.is_empty();
+        adopted.entries.extend(entries);
+        let surplus = adopted.entries.len().saturating_sub(MOST);
+        adopted.entries.drain(..surplus);
+        adopted.files.extend(files);
+        some
     }
 
     /// Remembers sends that are about to begin. Written, not forced to the disk: only a worker and a store that lose their
@@ -93,7 +119,8 @@ impl Journal {
     pub(crate) async fn reassert(&self, store: &SharedStore, retention: Duration) -> Result<usize, StoreError> {
         let oldest = SystemTime::now().checked_sub(retention);
         let entries: Vec<Reassertion> = {
-            let recent = self.lock();
+            let mut recent: Vec<Entry> = self.adopted.lock().unwrap_or_else(PoisonError::into_inner).entries.clone();
+            recent.extend(self.lock().iter().cloned());
             let ended: HashSet<LeaseRef> = recent.iter().filter(|e| !e.is_begin()).map(|e| e.lease).collect();
             let told = |entry: &&Entry| {
                 oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
@@ -108,6 +135,11 @@ impl Journal {
             for (entry, answer) in some.iter().zip(answers) {
                 crate::metrics::settled(&entry.settlement.outcome, answer);
             }
+        }
+        let told = std::mem::take(&mut self.adopted.lock().unwrap_or_else(PoisonError::into_inner).files);
+        for (path, _locked) in &told {
+            // What it told is in this process' memory from now on; a file that stays is told once more, which does no harm.
+            let _ = std::fs::remove_file(path);
         }
         Ok(entries.len())
     }

@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -39,6 +39,9 @@ pub enum JournalError {
     Broken,
 }
 
+/// A dead worker's file, which nobody else reads as long as it is open here.
+pub(super) type Locked = (PathBuf, File);
+
 pub(super) struct Ring {
     file: File,
     next: Mutex<u64>,
@@ -54,16 +57,14 @@ impl Ring {
         fs::create_dir_all(dir).map_err(at(dir))?;
         let mut left = Vec::new();
         let mut own: Option<(File, u64)> = None;
+        // Those of other dead workers are left to `adopt`.
         for n in 0..MOST_FILES {
             let path = dir.join(format!("worker-{n}.journal"));
-            let known = path.exists();
-            if !known && own.is_some() {
-                break;
-            }
             let mut options = File::options();
             options.read(true).write(true).create(true).truncate(false).mode(0o600);
             let mut file = options.open(&path).map_err(at(&path))?;
-            if file.try_lock().is_err() {
+            // One that was adopted and removed in this moment is nobody's any more.
+            if file.try_lock().is_err() || !is_at(&file, &path) {
                 continue;
             }
             let (entries, last) = read(&mut file, epoch, &path).map_err(|error| match error {
@@ -71,12 +72,9 @@ impl Ring {
                 None => JournalError::OtherStore { path: path.clone() },
             })?;
             left.extend(entries);
-            // Files of dead workers beyond the first stay as they are: telling their sends twice does no harm.
-            if own.is_none() {
-                own = Some((file, last + 1));
-            }
+            own = Some((file, last + 1));
+            break;
         }
-        left.sort_by_key(|entry| entry.at);
         let (file, next) = own.ok_or_else(|| JournalError::Full { path: dir.to_owned() })?;
         let mut header = [0; HEADER];
         header[..8].copy_from_slice(MAGIC);
@@ -87,6 +85,27 @@ impl Ring {
         file.write_all_at(&header, 0).and_then(|()| file.sync_all()).map_err(at(dir))?;
         fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))?;
         Ok((Self { file, next: Mutex::new(next) }, left))
+    }
+
+    /// Takes over the files of workers that have died: what they tell, and the files, locked so that nobody else does it too.
+    pub(super) fn adopt(dir: &Path, epoch: &str) -> io::Result<(Vec<Locked>, Vec<Entry>)> {
+        let (mut files, mut left) = (Vec::new(), Vec::new());
+        for n in 0..MOST_FILES {
+            let path = dir.join(format!("worker-{n}.journal"));
+            let mut file = match File::options().read(true).write(true).open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(error),
+            };
+            if file.try_lock().is_err() {
+                continue;
+            }
+            if let Ok((entries, _)) = read(&mut file, epoch, &path) {
+                left.extend(entries);
+                files.push((path, file));
+            }
+        }
+        Ok((files, left))
     }
 
     /// Into the system's cache: they survive this process.
@@ -104,6 +123,11 @@ impl Ring {
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let (here, there) = (file.metadata(), fs::metadata(path));
+    matches!((here, there), (Ok(here), Ok(there)) if here.ino() == there.ino() && here.dev() == there.dev())
 }
 
 /// The entries of a file, the oldest first, and the number of the newest. The error is `None` for another store's file.
@@ -156,8 +180,11 @@ mod tests {
         assert_eq!(left, [entry(1), entry(2)]);
         third.write(&(10..10 + MOST as u64).map(entry).collect::<Vec<_>>())?;
         drop((second, third));
-        let (_, left) = Ring::open(dir.path(), "2:a")?;
-        assert_eq!(left.len(), MOST + 1, "the ring turned once; the second file is read too");
+        let (_own, left) = Ring::open(dir.path(), "2:a")?;
+        assert_eq!(left.len(), MOST, "the ring turned once");
+        let (files, left) = Ring::adopt(dir.path(), "2:a")?;
+        assert_eq!((files.len(), left.as_slice()), (1, [entry(3)].as_slice()), "the other dead one's");
+        assert!(Ring::adopt(dir.path(), "2:a")?.1.is_empty(), "adopted once");
         Ok(())
     }
 

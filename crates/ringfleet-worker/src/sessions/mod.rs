@@ -217,7 +217,9 @@ impl Sessions {
         known_bad: Option<u64>,
         old: Option<&TokenRecord>,
     ) -> Result<Option<Session>, NoSession> {
-        let Some(record) = old.filter(|record| known_bad.is_none_or(|bad| record.generation > bad)) else { return Ok(None) };
+        let Some(record) = old.filter(|record| known_bad.is_none_or(|bad| record.generation > bad)) else {
+            return Ok(None);
+        };
         let Ok(kept) = serde_json::from_slice::<Kept>(&record.sealed) else { return Ok(None) };
         let now = self.store.now().await.map_err(NoSession::Store)?;
         let left = Duration::from_millis((record.expires_at - now).max(0) as u64);
