@@ -32,11 +32,14 @@ impl Run<'_> {
 
     async fn judge(&mut self, claim: &Claim, want: usize, lease_ms: Millis) -> Verdict {
         self.model.promote();
-        // Entries that are no longer alive may use up a turn; then the store must say `ask again`.
-        let waiting = self.model.messages.values().filter(|m| m.waits());
-        let disturbed = !self.model.left_a_gap.is_empty() || waiting.clone().any(|m| m.is_past(self.model.now));
-
         let lanes: Vec<LaneId> = self.model.lanes.keys().cloned().collect();
+        // Entries that are no longer alive, or whose recipient is busy, may use up a turn; then the store must say `ask again`.
+        let waiting = self.model.messages.values().filter(|m| m.waits());
+        let busy = |lane: &LaneId| self.model.in_turn(lane).len() != self.model.takeable(lane).len();
+        let disturbed = !self.model.left_a_gap.is_empty()
+            || waiting.clone().any(|m| m.is_past(self.model.now))
+            || lanes.iter().any(busy);
+
         let mut given: BTreeMap<&LaneId, Vec<&Lease>> = lanes.iter().map(|lane| (lane, Vec::new())).collect();
         for lease in &claim.leases {
             given.get_mut(&lease.lane).ok_or_else(|| format!("{} is no lane of ours", lease.lane))?.push(lease);
