@@ -37,7 +37,9 @@ impl Run<'_> {
             Which::Unknown(index) if !unknown.is_empty() => *index.get(&unknown),
             Which::Unknown(index) | Which::Ever(index) => any(index)?,
         };
-        let (lane, now) = (self.lane_of(&lease), self.model.now);
+        // Where the message is now: one that was forgotten may be back in another lane, whose extension has other texts.
+        let known = self.model.messages.get(&lease.id).map(|m| m.new.lane.clone());
+        let (lane, now) = (known.unwrap_or_else(|| self.lane_of(&lease)), self.model.now);
         let found = match &reading.shows {
             Shows::Nothing => Found::Undecidable { reason: "no permission".into() },
             Shows::Texts { new, counted } => {
