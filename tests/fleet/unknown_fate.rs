@@ -210,10 +210,10 @@ async fn row_25_a_5xx_storm_opens_the_breaker_and_leaves_the_backlog_alone() {
     }
     fault(&rig, serde_json::json!({"match": {}, "fault": {"kind": "error_before", "status": 502}}));
     rig.start_workers(1);
-    tokio::time::sleep(Duration::from_secs(10)).await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
     let storm = rig.simulator.report();
-    // Those in hand when it began, and a canary for each pause of up to four seconds.
-    assert!(storm.requests <= 64 + 12, "the backlog was thrown into the storm: {storm:?}");
+    // Those in hand when it began, and a canary for each pause of one to four seconds.
+    assert!(storm.requests <= 64 + 30, "the backlog was thrown into the storm: {storm:?}");
     rig.simulator.clear_faults();
     let over = Instant::now();
     ringfleet_testkit::eventually(Duration::from_secs(20), async || rig.simulator.report().accepted > 0).await;
