@@ -15,7 +15,8 @@ use crate::server::ServerUrl;
 pub struct ClientConfig {
     pub server: ServerUrl,
     pub client_id: ClientId,
-    pub client_secret: ClientSecret,
+    /// `None` for a public client, which has none to keep: its id travels in the body of token calls instead (documented).
+    pub client_secret: Option<ClientSecret>,
     /// Name resolution, TCP and TLS together: 3 s.
     pub connect_timeout: Duration,
     /// One call from its start to the last byte of its answer: 15 s. Waiting for the guard is not in it.
@@ -36,11 +37,17 @@ pub struct ClientConfig {
 }
 
 impl ClientConfig {
+    /// An app that keeps a secret.
     pub fn new(server: ServerUrl, client_id: ClientId, client_secret: ClientSecret) -> Self {
+        Self { client_secret: Some(client_secret), ..Self::public(server, client_id) }
+    }
+
+    /// An app without a secret; its users sign in by authorization code with [`Pkce`](crate::Pkce).
+    pub fn public(server: ServerUrl, client_id: ClientId) -> Self {
         Self {
             server,
             client_id,
-            client_secret,
+            client_secret: None,
             connect_timeout: Duration::from_secs(3),
             total_timeout: Duration::from_secs(15),
             answer_cap_bytes: 64 * 1024,

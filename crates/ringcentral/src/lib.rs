@@ -4,9 +4,11 @@
 mod ids;
 mod label;
 mod phone;
+mod pkce;
 mod secret;
 mod serde_text;
 mod server;
+mod short_number;
 mod text;
 mod words;
 
@@ -31,7 +33,9 @@ mod outcome;
 mod token_outcome;
 
 pub use answer::{Answer, CallError, Cause, ConnectFault, LostFault, UnreadableFault};
+pub use calls::authorize::{AuthorizeRequest, RedirectUri, RedirectUriError};
 pub use calls::directory::{AccountInfo, AccountRef, ExtensionInfo};
+pub use calls::grants::{CodeGrant, PasswordGrant};
 pub use calls::messages::{MessageQuery, MessageRecord, Party};
 pub use calls::numbers::ExtensionNumber;
 pub use calls::page::{NextPage, Page};
@@ -48,11 +52,16 @@ pub use outcome::{
 };
 pub use permit::{Always, Permit};
 pub use phone::{PhoneNumber, PhoneNumberError, WrittenNumber};
+pub use pkce::{CodeChallenge, NoRandomness, Pkce};
 pub use plan::{UsageGroup, UsagePlan, UsagePlans};
 pub use provider_error::{ErrorCode, ErrorShape, ProviderError};
 pub use rate::{DEFAULT_RETRY_AFTER, MAX_RETRY_AFTER, MIN_RETRY_AFTER, RateHeaders};
-pub use secret::{AccessToken, ClientId, ClientSecret, Jwt, RefreshToken, SecretError};
+pub use secret::{
+    AccessToken, AuthorizationCode, ClientId, ClientSecret, CodeVerifier, Jwt, LoginState, Password, RefreshToken,
+    SecretError, Username,
+};
 pub use server::{ServerUrl, ServerUrlError};
+pub use short_number::{ShortNumber, ShortNumberError};
 pub use text::{MAX_TEXT_UTF16, MessageText, MessageTextError, StoredText};
 pub use tls::install_crypto;
 pub use token_outcome::{TokenOutcome, TransientReason, classify_token};

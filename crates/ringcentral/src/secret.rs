@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Deserializer};
 
@@ -18,6 +20,8 @@ pub enum SecretError {
     Empty { kind: &'static str },
     #[error("{kind} has a blank or a non-ASCII character inside; was it pasted with a line break?")]
     Character { kind: &'static str },
+    #[error("{kind} has a control character inside; was more than one line pasted?")]
+    ControlCharacter { kind: &'static str },
     #[error("{kind} is longer than 16 KiB; is it the right file?")]
     TooLong { kind: &'static str },
 }
@@ -37,19 +41,35 @@ fn check(kind: &'static str, value: &str) -> Result<SecretString, SecretError> {
     Ok(SecretString::from(value))
 }
 
+/// A password is taken as it is, blanks and letters of any language included; only the line end of a file is dropped.
+fn check_password(kind: &'static str, value: &str) -> Result<SecretString, SecretError> {
+    let value = value.trim_end_matches(['\r', '\n']);
+    if value.is_empty() {
+        return Err(SecretError::Empty { kind });
+    }
+    if value.len() > MAX_SECRET_BYTES {
+        return Err(SecretError::TooLong { kind });
+    }
+    if value.chars().any(char::is_control) {
+        return Err(SecretError::ControlCharacter { kind });
+    }
+    Ok(SecretString::from(value))
+}
+
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident, $kind:literal) => {
+        secret!($(#[$doc])* #[doc = ""] #[doc = "Visible ASCII; blanks around it are dropped."] $name, $kind, check);
+    };
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $check:ident) => {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name(SecretString);
 
         impl $name {
-            /// Takes visible ASCII; blanks around it are dropped.
-            ///
             /// # Errors
             /// [`SecretError`] says what is wrong, without the value.
             pub fn try_new(value: &str) -> Result<Self, SecretError> {
-                check($kind, value).map(Self)
+                $check($kind, value).map(Self)
             }
 
             /// The value itself. For the wire and for sealing; never for a log or an error.
@@ -100,6 +120,46 @@ secret!(
     ClientSecret,
     "client secret"
 );
+secret!(
+    /// What the login page hands back for one token call; it lives about a minute (seen in a documented sample redirect).
+    AuthorizationCode,
+    "authorization code"
+);
+secret!(
+    /// The half of [`Pkce`](crate::Pkce) that stays here until the code is exchanged (RFC 7636).
+    CodeVerifier,
+    "code verifier"
+);
+secret!(
+    /// Ties the browser's return to the login that began here, so that nobody can slip in a login of their own (RFC 6749
+    /// §10.12). [`LoginState::generate`] makes one.
+    LoginState,
+    "login state"
+);
+secret!(
+    /// Who logs in by password: a phone number, with `*` and the extension number behind it, or an e-mail address
+    /// (documented). Hidden like a secret, because it is somebody's number or address.
+    Username,
+    "user name"
+);
+secret!(
+    /// A user's password, for servers that still take one.
+    Password,
+    "password",
+    check_password
+);
+
+impl CodeVerifier {
+    pub(crate) fn of_bytes(random: &[u8; 32]) -> Self {
+        Self(SecretString::from(URL_SAFE_NO_PAD.encode(random)))
+    }
+}
+
+impl LoginState {
+    pub(crate) fn of_bytes(random: &[u8; 32]) -> Self {
+        Self(SecretString::from(URL_SAFE_NO_PAD.encode(random)))
+    }
+}
 
 /// The app's client id. Not secret.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -155,5 +215,15 @@ mod tests {
             assert!(!format!("{error} {error:?}").contains("canary"));
         }
         assert!(ClientId::try_new("a:b").is_err());
+    }
+
+    #[test]
+    fn password_keeps_its_blanks_and_letters() {
+        assert_eq!(Password::try_new(" pass wörd \r\n").expect("valid").expose(), " pass wörd ");
+        assert_eq!(format!("{:?}", Password::try_new("canary").expect("valid")), "Password([redacted])");
+        for refused in ["", "\n", "canary\ncanary"] {
+            let error = Password::try_new(refused).expect_err("empty or two lines");
+            assert!(!format!("{error} {error:?}").contains("canary"));
+        }
     }
 }

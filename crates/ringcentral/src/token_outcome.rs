@@ -89,7 +89,9 @@ fn dead(error: &ProviderError) -> TokenOutcome {
 fn is_the_apps_fault(error: &ProviderError) -> bool {
     match error.code_str() {
         // OAU-473 looks like the app's, but says that this one JWT is restricted to another app.
-        "OAU-101" | "OAU-111" | "OAU-112" | "OAU-113" | "OAU-116" | "OAU-117" | "OAU-120" | "OAU-121" => true,
+        "OAU-101" | "OAU-109" | "OAU-111" | "OAU-112" | "OAU-113" | "OAU-116" | "OAU-117" | "OAU-120" | "OAU-121" => {
+            true
+        }
         "OAU-123" | "OAU-125" | "OAU-127" | "OAU-134" | "OAU-146" | "OAU-150" | "OAU-151" | "OAU-152" => true,
         "OAU-153" | "OAU-155" | "OAU-165" | "OAU-250" | "OAU-251" | "OAU-270" => true,
         "CMN-401" | "AGW-401" | "AGW-402" => true,
@@ -133,6 +135,10 @@ mod tests {
             (400, "invalid_request", "OAU-345"),
             (400, "invalid_request", "OAU-473"),
             (400, "invalid_grant", "OAU-147"),
+            (403, "invalid_grant", "OAU-106"),
+            (403, "invalid_grant", "OAU-108"),
+            (403, "invalid_grant", "OAU-110"),
+            (401, "access_denied", "OAU-168"),
             (401, "invalid_grant", "OAU-140"),
             (401, "invalid_grant", "OAU-141"),
             (401, "invalid_grant", "OAU-142"),
@@ -150,6 +156,8 @@ mod tests {
             (401, "invalid_client", "OAU-123"),
             (400, "invalid_client", "OAU-155"),
             (403, "unauthorized_client", "OAU-112"),
+            (403, "invalid_request", "OAU-109"),
+            (403, "invalid_request", "OAU-113"),
             (401, "unauthorized_client", "OAU-125"),
             (400, "unauthorized_client", "OAU-251"),
             (400, "invalid_request", "OAU-250"),

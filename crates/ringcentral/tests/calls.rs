@@ -17,6 +17,7 @@ async fn jwt_grant_carries_basic_credentials_and_the_form() {
     let jwt = Jwt::try_new("head.body.sign").expect("valid");
     let options = TokenOptions {
         access_token_ttl: Some(std::time::Duration::from_secs(1800)),
+        refresh_token_ttl: Some(std::time::Duration::from_secs(86_400)),
         endpoint_id: Some("fleet-1".into()),
     };
     let result = stub.client().token_by_jwt(AuthBudget::App, &jwt, &options).await;
@@ -29,7 +30,7 @@ async fn jwt_grant_carries_basic_credentials_and_the_form() {
     assert_eq!(
         seen[0].body,
         "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer&assertion=head.body.sign\
-         &access_token_ttl=1800&endpoint_id=fleet-1"
+         &access_token_ttl=1800&refresh_token_ttl=86400&endpoint_id=fleet-1"
     );
 }
 

@@ -1,19 +1,16 @@
-//! Token endpoint: JWT grant, refresh grant, revoke.
+//! What the token endpoint grants.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::answer::{Answer, CallError, UnreadableFault};
-use crate::client::Client;
+use crate::answer::UnreadableFault;
 use crate::guard::GuardKey;
 use crate::ids::ExtensionId;
 use crate::label::Label;
 use crate::plan::UsageGroup;
-use crate::secret::{AccessToken, Jwt, RefreshToken};
+use crate::secret::{AccessToken, RefreshToken};
 use crate::transport;
-
-const JWT_GRANT: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// Assumed where `expires_in` is missing: the shortest life that can be asked for (documented).
 const SHORTEST_LIFE: Duration = Duration::from_secs(600);
@@ -39,7 +36,9 @@ impl AuthBudget<'_> {
 pub struct TokenOptions {
     /// Life of the access token, 600 s to 3600 s (documented; the server clamps). Spread it, and renewals spread.
     pub access_token_ttl: Option<Duration>,
-    /// Stable name of this app instance (documented field `endpoint_id`).
+    /// Life of the refresh token, 604800 s if not asked for, 2592000 s at most (documented; the server clamps).
+    pub refresh_token_ttl: Option<Duration>,
+    /// Stable name of this app instance (documented field `endpoint_id`; the server makes one up where it is missing).
     pub endpoint_id: Option<String>,
 }
 
@@ -67,75 +66,9 @@ impl Token {
     }
 }
 
-impl Client {
-    /// Exchanges a JWT for a session. Costs one Auth request. About five sessions of one extension and app may live at a
-    /// time; a further one ends the oldest (documented), so share the token.
-    ///
-    /// # Errors
-    /// [`CallError`]; see [`classify_token`](crate::classify_token). After `Lost` or `Unreadable` a session may exist.
-    pub async fn token_by_jwt(
-        &self,
-        budget: AuthBudget<'_>,
-        jwt: &Jwt,
-        options: &TokenOptions,
-    ) -> Result<Answer<Token>, CallError> {
-        self.grant(budget, &[("grant_type", JWT_GRANT), ("assertion", jwt.expose())], options).await
-    }
-
-    /// Exchanges a refresh token. Costs one Auth request, and the access token issued beside it dies at once (documented).
-    ///
-    /// After a lost answer the same refresh token may be presented again for an hour, as long as the new access token was
-    /// not used, and yields the same pair (documented, and seen in RingCentral's own experiment).
-    ///
-    /// # Errors
-    /// [`CallError`]; see [`classify_token`](crate::classify_token).
-    pub async fn token_by_refresh(
-        &self,
-        budget: AuthBudget<'_>,
-        refresh_token: &RefreshToken,
-        options: &TokenOptions,
-    ) -> Result<Answer<Token>, CallError> {
-        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh_token.expose())];
-        self.grant(budget, &form, options).await
-    }
-
-    /// Ends the whole session: this token, its refresh token and every copy held elsewhere (documented). Errors are not
-    /// worth a repeat (documented).
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn revoke(&self, budget: AuthBudget<'_>, token: &AccessToken) -> Result<Answer<()>, CallError> {
-        let request = self.app_post("/restapi/oauth/revoke").form(&[("token", token.expose())]);
-        let reply = self.exchange(&budget.key(), request, self.config().answer_cap_bytes).await?;
-        Ok(reply.without_body())
-    }
-
-    async fn grant(
-        &self,
-        budget: AuthBudget<'_>,
-        form: &[(&str, &str)],
-        options: &TokenOptions,
-    ) -> Result<Answer<Token>, CallError> {
-        let ttl = options.access_token_ttl.map(|ttl| ttl.as_secs().to_string());
-        let mut form = form.to_vec();
-        form.extend(ttl.as_deref().map(|ttl| ("access_token_ttl", ttl)));
-        form.extend(options.endpoint_id.as_deref().map(|id| ("endpoint_id", id)));
-        let request = self.app_post("/restapi/oauth/token").form(&form);
-        let reply = self.exchange(&budget.key(), request, self.config().answer_cap_bytes).await?;
-        reply.answer(token)
-    }
-
-    /// A POST with the app's Basic credentials (documented as `client_secret_basic`).
-    fn app_post(&self, path: &str) -> reqwest::RequestBuilder {
-        let config = self.config();
-        let request = self.post(path).basic_auth(config.client_id.as_str(), Some(config.client_secret.expose()));
-        request.header(http::header::ACCEPT, "application/json")
-    }
-}
-
 /// Only `access_token` is required. The specification requires more, but older pages and servers leave fields out, and a
 /// granted session should not be thrown away for one.
-fn token(body: &[u8]) -> Result<Token, UnreadableFault> {
+pub(crate) fn token(body: &[u8]) -> Result<Token, UnreadableFault> {
     let body: Value = transport::json(body)?;
     let text = |field: &str| body.get(field).and_then(Value::as_str);
     let seconds = |field: &str| {

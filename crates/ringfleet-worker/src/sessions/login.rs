@@ -200,7 +200,7 @@ pub(crate) fn fingerprint(client: &Client, credential: &Credential) -> String {
     let config = client.config();
     let print = ringfleet_store::Fingerprint::of(&[
         config.client_id.as_str().as_bytes(),
-        config.client_secret.expose().as_bytes(),
+        config.client_secret.as_ref().map_or(&[][..], |secret| secret.expose().as_bytes()),
         credential.jwt.expose().as_bytes(),
     ]);
     print.as_bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
