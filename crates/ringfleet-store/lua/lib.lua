@@ -21,6 +21,9 @@
 --   pair  hash  from NUL to -> id of the message between them that is in flight or of unknown fate; more than one id only
 --               where late evidence told of a second one
 --   unk   zset  lane -> when its unknown messages are looked at next   u:<lane>  zset  id -> since when its fate is unknown
+--   doc:<kind>  hash  key -> rev, changed, end (8 each, 0 = none), body    docrev:<kind>  zset  key -> rev, also of those gone
+--   docend  zset  kind/key -> end    docgone  zset  kind/key -> rev of its removal    docfloor  hash  kind -> the greatest
+--               revision of a removal that is forgotten
 --   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown ones
 --   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
 --   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
@@ -42,6 +45,7 @@ local function ms(n) return string.format('%.0f', n) end
 local M, F, LEASE, SCHED, EXP = T..':m', T..':f', T..':lease', T..':sched', T..':exp'
 local READYZ, DUE, FIN, COUNTS, SEQ, GATE = T..':ready', T..':due', T..':fin', T..':c', T..':seq', T..':gate'
 local PAIR, UNK, CLOCK = T..':pair', T..':unk', T..':clock'
+local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
 
 -- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.
 local known_epoch, rules_text = string.match(ARGV[2], '^([^|]*)|(.*)$')
@@ -448,6 +452,14 @@ local function state_now(m)
   local f = read_flight(m.id)
   if f then return f.state end
   return redis.call('ZSCORE', SCHED, m.id) and SCHEDULED or READY
+end
+
+-- The document goes, and its removal is remembered for those who have a copy.
+local function forget_doc(kind, key, rev)
+  redis.call('HDEL', T..':doc:'..kind, key)
+  redis.call('ZADD', T..':docrev:'..kind, ms(rev), key)
+  redis.call('ZREM', DOC_ENDS, kind..'/'..key)
+  redis.call('ZADD', DOC_GONE, ms(rev), kind..'/'..key)
 end
 
 -- Workers that are there: name -> when last seen, and the incarnation they have told their sends to.

@@ -1,5 +1,6 @@
 -- reap: looks after what nobody holds any more.
--- ARGV     3 at most this many of each kind, 4 retention of final records in ms, 5 recoveries before a message is poison
+-- ARGV     3 at most this many of each kind, 4 retention of final records in ms, 5 recoveries before a message is poison,
+--          6 how long the removal of a document is remembered, in ms, 7 and how many of them at most
 -- returns  { requeued, unknown, poisoned, expired, pruned, things that can't be read }
 
 local limit, retention, max_recoveries = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -64,6 +65,22 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', FIN, '-inf', now - retention, 'L
     count(m.state, -1)
     pruned = pruned + 1
   end
+end
+
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', DOC_ENDS, '-inf', now, 'LIMIT', 0, limit)) do
+  local kind, key = string.match(name, '^(%l+)/(.*)$')
+  forget_doc(kind, key, next_token())
+end
+-- A revision is made of its time, so it tells how old the removal is.
+local remembered, too_many = (now - tonumber(ARGV[6])) * 2048, redis.call('ZCARD', DOC_GONE) - tonumber(ARGV[7])
+local gone = redis.call('ZRANGE', DOC_GONE, 0, limit - 1, 'WITHSCORES')
+for i = 1, #gone, 2 do
+  local rev = tonumber(gone[i + 1])
+  if rev > remembered and i > too_many * 2 then break end
+  local kind, key = string.match(gone[i], '^(%l+)/(.*)$')
+  redis.call('ZREM', DOC_GONE, gone[i])
+  redis.call('ZREM', T..':docrev:'..kind, key)
+  redis.call('HSET', DOC_FLOOR, kind, ms(rev))
 end
 save()
 if requeued > 0 or again then redis.call('PUBLISH', T..':wake', '') end

@@ -6,6 +6,7 @@
 //!
 //! - [`ids`], [`message`], [`plan`]: the nouns
 //! - [`calls`]: what goes into a call and what comes out
+//! - [`docs`]: small records beside the messages, which the fleet shares
 //! - [`redis`]: one Lua file a transition (`lua/`)
 //! - [`sqlite`]: one transaction a transition
 //!
@@ -14,6 +15,7 @@
 
 pub mod calls;
 pub mod clock;
+pub mod docs;
 pub mod ids;
 pub mod message;
 pub mod plan;
@@ -28,6 +30,7 @@ pub use crate::{
         TokenRecord, UnknownSend, UnknownSends,
     },
     clock::Clock,
+    docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},
     message::{Lease, LeaseRef, MessageView, Millis, NewMessage, OnUnknown, Priority, Private, State},
     plan::{LaneRules, Plan, PlanSeen},

@@ -10,6 +10,7 @@ use crate::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
         Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
     },
+    docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, MessageView, Millis, NewMessage, State},
     plan::PlanSeen,
@@ -137,6 +138,25 @@ pub trait Store: Send + Sync + 'static {
         credential: &str,
         dead: Option<&str>,
     ) -> Result<(), StoreError>;
+
+    /// One document; one whose time is over is gone.
+    async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError>;
+
+    /// Changes a document if it is as expected. `body: None` removes it; with `ttl` it vanishes by itself, without one it stays
+    /// for good. A key has 1 to 200 of `A-Z a-z 0-9 _ . ~ * + / : @ -`, a body 64 KiB at most; beyond that it is refused.
+    /// A full Redis takes no new document, but changes and removes those that are there.
+    async fn doc_put(
+        &self,
+        kind: DocKind,
+        key: &str,
+        expect: Expect,
+        body: Option<&[u8]>,
+        ttl: Option<Duration>,
+    ) -> Result<Put, StoreError>;
+
+    /// What has changed since `cursor`, which belongs to `kind` (a default one: everything there is). At most `limit` documents
+    /// and removals, 1 to 500, fewer where bodies are large. A removal is told for a day; see [`DocChanges::reset`].
+    async fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Result<DocChanges, StoreError>;
 
     /// Resolves when work may have come in since *this call* (not since the first poll): take it before a claim and await
     /// it after an empty one, and nothing that came in between is overlooked. A hint may be lost with a connection, so

@@ -12,10 +12,10 @@ use std::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
-    Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Fingerprint, Gate, Incarnation,
-    LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, PlanSeen, Private, Reaped,
-    Reassertion, Release, Resolution, Settled, Settlement, State, Stats, Store, StoreError, TokenAsk, TokenLease,
-    UnknownSends, WorkerId,
+    Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Doc, DocChanges, DocCursor, DocKind, Enqueued, Evidence,
+    Expect, Fingerprint, Gate, Incarnation, LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis,
+    NewMessage, PlanSeen, Private, Put, Reaped, Reassertion, Release, Resolution, Settled, Settlement, State, Stats,
+    Store, StoreError, TokenAsk, TokenLease, UnknownSends, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -227,6 +227,22 @@ impl Store for FakeStore {
     }
     async fn token_failed(&self, _: &str, _: &WorkerId, _: &str, _: Option<&str>) -> Result<(), StoreError> {
         absent("token_failed")
+    }
+    async fn doc_get(&self, _: DocKind, _: &str) -> Result<Option<Doc>, StoreError> {
+        absent("doc_get")
+    }
+    async fn doc_put(
+        &self,
+        _: DocKind,
+        _: &str,
+        _: Expect,
+        _: Option<&[u8]>,
+        _: Option<Duration>,
+    ) -> Result<Put, StoreError> {
+        absent("doc_put")
+    }
+    async fn docs_since(&self, _: DocKind, _: &DocCursor, _: u32) -> Result<DocChanges, StoreError> {
+        absent("docs_since")
     }
     fn work_hint(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())

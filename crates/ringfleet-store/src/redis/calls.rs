@@ -19,6 +19,7 @@ use crate::{
         Acquired, Begin, Claim, ClaimRequest, Enqueued, Outcome, Reaped, Release, Settled, Settlement, TokenLease,
         TokenRecord,
     },
+    docs::{MOST_GONE, REMEMBER_MS},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, NewMessage, State},
     plan::PlanSeen,
@@ -296,6 +297,7 @@ impl RedisStore {
         for tag in &self.tags {
             let mut call = self.prepare(&self.scripts.reap, tag);
             call.arg(limit.min(MAX_BATCH as u32)).arg(millis(retention)).arg(MAX_RECOVERIES);
+            call.arg(REMEMBER_MS).arg(MOST_GONE);
             let reply: Vec<u32> = self.link.run("reap", &call).await?;
             let [requeued, unknown, poisoned, expired, pruned, unreadable] =
                 reply.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))?;

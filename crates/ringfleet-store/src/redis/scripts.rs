@@ -32,6 +32,7 @@ pub(super) struct Scripts {
     pub(super) view: Script,
     pub(super) reconcile: Script,
     pub(super) watch: Script,
+    pub(super) doc: Script,
     /// Runs before the epoch is known.
     pub(super) open: Script,
 }
@@ -52,6 +53,7 @@ impl Scripts {
             view: script!("view.lua"),
             reconcile: script!(freeing "reconcile.lua"),
             watch: script!(freeing "watch.lua"),
+            doc: script!("doc.lua"),
             open: Script::new(include_str!("../../lua/open.lua")),
         }
     }

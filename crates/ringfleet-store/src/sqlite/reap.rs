@@ -1,4 +1,4 @@
-//! reap: looks after what nobody holds any more: ended leases, passed `send_by`, old records.
+//! reap: looks after what nobody holds any more: ended leases, passed `send_by`, old records, old documents.
 
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ impl Tx<'_> {
         }
         sum.expired = self.expire(limit)?;
         sum.pruned = self.prune(limit, retention)?;
+        self.reap_docs(limit)?;
         self.wake |= sum.requeued > 0;
         Ok(sum)
     }

@@ -130,3 +130,21 @@ CREATE TABLE sessions (
     dead       TEXT,               -- fingerprint of the credential that was refused for good
     why        TEXT
 ) STRICT, WITHOUT ROWID;
+
+-- Documents. A removed one stays without its body, so that those who have a copy hear of it.
+CREATE TABLE docs (
+    n       INTEGER PRIMARY KEY,
+    kind    TEXT NOT NULL,
+    key     TEXT NOT NULL,
+    rev     INTEGER NOT NULL,      -- from the same counter as the tokens
+    changed INTEGER NOT NULL,
+    ends    INTEGER,               -- when it vanishes by itself; NULL = never
+    body    BLOB,                  -- NULL = removed
+    UNIQUE (kind, key)
+) STRICT;
+CREATE INDEX docs_changes ON docs (kind, rev);
+CREATE INDEX docs_ending ON docs (ends) WHERE ends IS NOT NULL;
+CREATE INDEX docs_gone ON docs (rev) WHERE body IS NULL;
+
+-- The greatest revision of a removal that is forgotten.
+CREATE TABLE doc_floors (kind TEXT PRIMARY KEY, rev INTEGER NOT NULL) STRICT, WITHOUT ROWID;

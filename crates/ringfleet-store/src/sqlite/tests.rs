@@ -1,19 +1,17 @@
 //! What only this store promises; the rest stands in the conformance suite.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, atomic::AtomicI64},
-    time::Instant,
-};
+use std::{path::PathBuf, sync::atomic::AtomicI64, time::Instant};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    calls::Outcome,
-    ids::{Group, IdempotencyKey},
-    message::{OnUnknown, Priority, Private},
+    calls::{Begin, Claim, ClaimRequest, Enqueued, Outcome, Settled, Settlement},
+    ids::{Group, IdempotencyKey, LaneId, WorkerId},
+    message::{NewMessage, OnUnknown, Priority, Private, State},
+    plan::PlanSeen,
+    store::Store,
 };
 
 const LEASE: Duration = Duration::from_secs(30);

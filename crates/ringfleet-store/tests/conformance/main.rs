@@ -11,6 +11,7 @@ mod talk;
 
 mod cancelling;
 mod crashes;
+mod documents;
 mod evidence;
 mod expiry;
 mod fairness;
@@ -295,5 +296,22 @@ behaviours! {
         a_record_is_forgotten_like_any_other
         one_journal_may_tell_of_one_lost_message_twice
         a_long_journal_is_told_in_one_call
+    }
+    documents {
+        a_document_comes_back_as_it_was_put
+        kinds_are_kept_apart
+        a_change_on_top_of_another_revision_is_a_conflict
+        of_two_that_change_one_revision_one_wins
+        a_removed_document_is_gone_and_its_revisions_do_not_come_back
+        no_revision_is_given_twice_though_the_counter_is_lost
+        a_document_vanishes_by_itself
+        a_change_decides_anew_how_long_a_document_lives
+        whoever_follows_sees_each_change_once
+        a_process_that_comes_late_reads_what_there_is
+        a_removal_is_told_for_a_day_and_who_comes_later_begins_anew
+        the_reaper_takes_few_documents_at_a_time
+        an_answer_with_large_bodies_is_cut
+        too_long_a_key_or_a_body_is_refused
+        a_document_prints_neither_key_nor_body
     }
 }

@@ -1,7 +1,8 @@
 //! Data that are gone, or that a newer program has made.
 
 use ringfleet_store::{
-    Evidence, Found, Gate, LeaseToken, Reassertion, Release, Resolution, State, Store, StoreError, TokenAsk, WorkerId,
+    DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, Reassertion, Release, Resolution, State, Store,
+    StoreError, TokenAsk, WorkerId,
 };
 use ringfleet_testkit::RedisServer;
 
@@ -15,6 +16,7 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
     let journal = [Reassertion { settlement: settlement.clone(), lane: lane.clone() }];
     let ask = TokenAsk { needed: second, known_bad: None, credential: "c", lock: second };
     let gate = Gate::Stopped { reason: "x".into() };
+    let kind = DocKind::Setting;
     vec![
         ("enqueue", store.enqueue(&[message(&lane, "after")]).await.map(drop)),
         ("claim", claim(store, &worker, 5).await.map(drop)),
@@ -43,6 +45,9 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
         ("token_lease", store.token_lease("1", &worker, ask).await.map(drop)),
         ("token_store", store.token_store("1", &worker, 0, b"x", second).await.map(drop)),
         ("token_failed", store.token_failed("1", &worker, "c", None).await),
+        ("doc_get", store.doc_get(kind, "k").await.map(drop)),
+        ("doc_put", store.doc_put(kind, "k", Expect::Anything, Some(b"x"), None).await.map(drop)),
+        ("docs_since", store.docs_since(kind, &DocCursor::default(), 5).await.map(drop)),
         ("now", store.now().await.map(drop)),
     ]
 }

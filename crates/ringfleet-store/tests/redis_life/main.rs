@@ -4,11 +4,13 @@
 //! - [`flushed`]: data that are gone, or not ours, are never gone on with
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
+//! - [`documents`]: those of a full server, and what copies of them are worth after a restart
 //! - [`clock`]: the fleet's time goes on whatever the server's clock does
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod clock;
+mod documents;
 mod flushed;
 mod restarted;
 mod unheard;

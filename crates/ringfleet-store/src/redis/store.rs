@@ -1,0 +1,178 @@
+//! The trait, call by call.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures::future::BoxFuture;
+
+use super::{RedisStore, calls, scripts};
+use crate::{
+    calls::{
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
+        Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
+    },
+    docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
+    ids::{LaneId, LeaseToken, MessageId, WorkerId},
+    message::{LeaseRef, MessageView, Millis, NewMessage, State},
+    plan::PlanSeen,
+    store::{Store, StoreError, TokenAsk},
+};
+
+#[async_trait]
+impl Store for RedisStore {
+    async fn enqueue(&self, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
+        self.enqueue_all(batch).await
+    }
+    async fn claim(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
+        self.claim_from_shards(request).await
+    }
+    async fn begin_send(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<Begin>, StoreError> {
+        self.begin_all(leases, lease).await
+    }
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
+        self.settle_all(batch, &[]).await
+    }
+    async fn extend(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<bool>, StoreError> {
+        self.extend_all(leases, lease).await
+    }
+    async fn reap(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError> {
+        self.reap_all(limit, retention).await
+    }
+    async fn reconcile_take(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
+        self.take_unknown(lanes, lock).await
+    }
+    async fn decide(
+        &self,
+        evidence: &[Evidence],
+        settle_time: Duration,
+        max_attempts: u32,
+    ) -> Result<Vec<Decided>, StoreError> {
+        self.decide_all(evidence, settle_time, max_attempts).await
+    }
+    async fn resolve(&self, id: &MessageId, how: Resolution) -> Result<Cancelled, StoreError> {
+        self.resolve_message(id, how).await
+    }
+    async fn watch(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError> {
+        self.watch_shards(worker, told, false).await
+    }
+    async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError> {
+        self.watch_shards(worker, Incarnation::default(), true).await.map(drop)
+    }
+    async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
+        self.reassert_all(journal).await
+    }
+    async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {
+        self.acquire_slot(lane, hold).await
+    }
+    async fn release(
+        &self,
+        lane: &LaneId,
+        slot: LeaseToken,
+        how: Release,
+        age: Duration,
+        seen: PlanSeen,
+    ) -> Result<(), StoreError> {
+        self.release_slot(lane, slot, how, age, seen).await
+    }
+    async fn set_paused(&self, lane: &LaneId, paused: bool) -> Result<(), StoreError> {
+        self.control_lane("pause", lane, if paused { "1" } else { "0" }).await
+    }
+    async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError> {
+        self.control_lane("park", lane, &reason.map(calls::short).unwrap_or_default()).await
+    }
+    async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError> {
+        self.set_gate_everywhere(gate).await
+    }
+    async fn gate(&self) -> Result<Gate, StoreError> {
+        self.read_gate().await
+    }
+    async fn cancel(&self, id: &MessageId) -> Result<Cancelled, StoreError> {
+        self.cancel_message(id).await
+    }
+    async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError> {
+        self.read_message(id).await
+    }
+    async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
+        self.list_messages(state, limit).await
+    }
+    async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
+        self.read_lane(lane).await
+    }
+    async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError> {
+        self.list_lanes(limit).await
+    }
+    async fn stats(&self) -> Result<Stats, StoreError> {
+        self.read_stats().await
+    }
+    async fn token_lease(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        ask: TokenAsk<'_>,
+    ) -> Result<TokenLease, StoreError> {
+        self.lease_token(extension, worker, ask).await
+    }
+    async fn token_store(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        generation: u64,
+        sealed: &[u8],
+        expires_in: Duration,
+    ) -> Result<bool, StoreError> {
+        self.store_token(extension, worker, generation, sealed, expires_in).await
+    }
+    async fn token_failed(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        credential: &str,
+        dead: Option<&str>,
+    ) -> Result<(), StoreError> {
+        self.fail_token(extension, worker, credential, dead).await
+    }
+    async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError> {
+        self.get_doc(kind, key).await
+    }
+    async fn doc_put(
+        &self,
+        kind: DocKind,
+        key: &str,
+        expect: Expect,
+        body: Option<&[u8]>,
+        ttl: Option<Duration>,
+    ) -> Result<Put, StoreError> {
+        self.put_doc(kind, key, expect, body, ttl).await
+    }
+    async fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Result<DocChanges, StoreError> {
+        self.doc_changes(kind, cursor, limit).await
+    }
+
+    fn work_hint(&self) -> BoxFuture<'static, ()> {
+        // Registered here and now: publications that arrive before the first poll count.
+        Box::pin(self.heard.clone().notified_owned())
+    }
+
+    async fn now(&self) -> Result<Millis, StoreError> {
+        if let Some(now) = self.clock.set_time() {
+            return Ok(now);
+        }
+        // Not the server's own: the fleet's time does not step back with it.
+        let mut call = self.prepare(&self.scripts.view, &self.tags[0]);
+        call.arg("now");
+        let now: redis::Value = self.link.run("now", &call).await?;
+        scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time"))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.link.query::<redis::Value>("PING", &redis::cmd("PING")).await.map(drop)
+    }
+
+    fn kind(&self) -> &'static str {
+        "redis"
+    }
+
+    fn epoch(&self) -> String {
+        self.rules.split_once('|').map(|(epoch, _)| epoch.to_owned()).unwrap_or_default()
+    }
+}
