@@ -9,7 +9,7 @@ use std::{
 
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_producer::{Draft, Producer, Sender, SenderDirectory};
-use ringfleet_simulator::{Account, Report, Simulator, SimulatorConfig};
+use ringfleet_simulator::{Account, AppSettings, Report, Simulator, SimulatorConfig};
 use ringfleet_store::{
     Group, LaneId, LaneRules, OnUnknown, RedisStore, SharedStore, State, Stats,
     redis::RedisOptions,
@@ -36,7 +36,12 @@ pub(crate) struct RigOptions {
 
 impl RigOptions {
     pub(crate) fn new(extensions: u32, window: Duration) -> Self {
-        let simulator = SimulatorConfig { extensions, window, refresh_tokens: true, ..SimulatorConfig::default() };
+        let simulator = SimulatorConfig {
+            extensions,
+            window,
+            app: AppSettings { refresh_tokens: true, ..AppSettings::default() },
+            ..SimulatorConfig::default()
+        };
         Self {
             window,
             redis: true,

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use ringfleet_simulator::{Simulator, SimulatorConfig};
+use ringfleet_simulator::{AppSettings, Simulator, SimulatorConfig};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
         extensions,
         window: Duration::from_secs(window.into()),
-        refresh_tokens: true,
+        app: AppSettings { refresh_tokens: true, ..AppSettings::default() },
         ..SimulatorConfig::default()
     };
     let simulator = Simulator::start(config).await?;

@@ -4,6 +4,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::app::AppSettings;
+
 /// Requests allowed per window for each usage-plan group. The defaults are documented by RingCentral.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -45,16 +47,19 @@ pub struct SimulatorConfig {
     /// `None`: as long as the window, which is the documented default.
     pub penalty: Option<Duration>,
     pub limits: Limits,
+    /// A window of its own for the Auth group, instead of `window`.
+    pub auth_window: Option<Duration>,
     /// Count the Auth group per app (a platform announcement, unsure) instead of per user (documented).
     pub auth_per_app: bool,
     /// Lifetime of an access token when the client names none, and the longest it can ask for. 3600 s is documented.
     pub access_token_ttl: Duration,
     /// The same for refresh tokens. 604,800 s is documented.
     pub refresh_token_ttl: Duration,
-    /// The app setting "Issue refresh tokens". RingCentral's default is off (documented).
-    pub refresh_tokens: bool,
-    /// Take the password grant, which RingCentral has removed.
-    pub password_grant: bool,
+    pub app: AppSettings,
+    /// An authorization code can be redeemed this long. 60 s, seen in the documentation's sample.
+    pub code_ttl: Duration,
+    /// After five wrong passwords in a row a user can't log in with a password for this long (lock-out is documented, its length is not).
+    pub lock_out: Duration,
     /// A used refresh token can be replayed this long while the new access token is still unused. 60 min is documented.
     pub replay_while_unused: Duration,
     /// A used refresh token can be replayed this long after the first use of the new access token. 10 s, seen in SDK tests.
@@ -76,10 +81,6 @@ pub struct SimulatorConfig {
     pub ledger_file: Option<PathBuf>,
     /// Put full texts into the ledger file, not only their hash.
     pub ledger_text: bool,
-    /// Generated from the seed when `None`.
-    pub client_id: Option<String>,
-    /// Generated from the seed when `None`.
-    pub client_secret: Option<String>,
 }
 
 impl Default for SimulatorConfig {
@@ -91,11 +92,13 @@ impl Default for SimulatorConfig {
             window: Duration::from_secs(60),
             penalty: None,
             limits: Limits::default(),
+            auth_window: None,
             auth_per_app: false,
             access_token_ttl: Duration::from_secs(3600),
             refresh_token_ttl: Duration::from_secs(604_800),
-            refresh_tokens: false,
-            password_grant: false,
+            app: AppSettings::default(),
+            code_ttl: Duration::from_secs(60),
+            lock_out: Duration::from_secs(300),
             replay_while_unused: Duration::from_secs(3600),
             replay_after_use: Duration::from_secs(10),
             corrupted_for: Duration::from_secs(10),
@@ -107,15 +110,6 @@ impl Default for SimulatorConfig {
             seed: 1,
             ledger_file: None,
             ledger_text: false,
-            client_id: None,
-            client_secret: None,
         }
-    }
-}
-
-impl SimulatorConfig {
-    /// The penalty that applies, given or by default.
-    pub fn penalty(&self) -> Duration {
-        self.penalty.unwrap_or(self.window)
     }
 }

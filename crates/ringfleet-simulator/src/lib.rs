@@ -7,6 +7,7 @@
 //! down what arrived · `judge` works out the figures from the ledger, without asking the limiter · `admin` is `/simulator`.
 
 mod admin;
+mod app;
 mod clock;
 mod config;
 mod faults;
@@ -20,6 +21,7 @@ mod simulator;
 mod transport;
 mod world;
 
+pub use app::{AppSettings, GrantKind};
 pub use config::{Latency, Limits, SimulatorConfig};
 pub use faults::{DeliveryStatus, Endpoint, Fault, FaultMatch, FaultRule, RetryAfter};
 pub use judge::{LaneReport, Report, ReportScope};

@@ -35,6 +35,18 @@ impl<'a> Pairs<'a> {
     }
 }
 
+/// Percent-encodes all but the unreserved characters (RFC 3986), so that the value is safe in any part of a URL.
+pub(crate) fn encode(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for byte in raw.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    out
+}
+
 fn decode(raw: &str, plus: Plus) -> Cow<'_, str> {
     let spaces = plus == Plus::IsSpace && raw.contains('+');
     if !raw.contains('%') && !spaces {
@@ -77,5 +89,7 @@ mod tests {
         let form = Pairs::parse(raw, Plus::IsSpace);
         assert_eq!(form.first("x"), Some("a b c"));
         assert_eq!(form.first("none"), None);
+        let odd = "a b+c&d=é%/?#";
+        assert_eq!(Pairs::parse(&format!("x={}", encode(odd)), Plus::IsSpace).first("x"), Some(odd));
     }
 }

@@ -44,6 +44,8 @@ pub enum StartError {
 /// A running simulator. Dropping it stops the server without waiting.
 pub struct Simulator {
     world: Arc<World>,
+    client_id: String,
+    client_secret: String,
     shutdown: watch::Sender<bool>,
     server: JoinHandle<()>,
 }
@@ -79,29 +81,33 @@ impl Simulator {
                 () = flush_until_stopped(&serving) => {}
             }
         });
-        Ok(Self { world, shutdown, server })
+        let app = world.settings();
+        let (client_id, client_secret) = (app.client_id.clone(), app.client_secret.clone());
+        Ok(Self { world, client_id, client_secret, shutdown, server })
     }
 
     pub fn base_url(&self) -> String {
         self.world.base_url.clone()
     }
 
+    /// The app's id as it was at the start.
     pub fn client_id(&self) -> &str {
-        &self.world.directory.client_id
+        &self.client_id
     }
 
+    /// The app's secret as it was at the start.
     pub fn client_secret(&self) -> &str {
-        &self.world.directory.client_secret
+        &self.client_secret
     }
 
     pub fn accounts(&self) -> Vec<Account> {
         (0..self.world.extensions.len()).map(|index| self.world.directory.account(index)).collect()
     }
 
-    /// The password of an extension, for the password grant.
+    /// The password of an extension, for the login page and the password grant.
     pub fn password(&self, extension_id: &str) -> Option<String> {
         let index = self.index(extension_id)?;
-        Some(self.world.directory.password(index))
+        Some(self.world.password(index))
     }
 
     /// A live access token that cost no Auth request, for load generators.

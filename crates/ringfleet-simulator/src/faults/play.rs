@@ -8,7 +8,8 @@ use axum::response::Response;
 use futures::{StreamExt, stream};
 use http::{HeaderValue, StatusCode, header};
 
-use super::{Fault, RetryAfter};
+use super::{Endpoint, Fault, RetryAfter};
+use crate::oauth::OauthError;
 use crate::provider::{ApiError, gateway_page};
 use crate::transport::Connection;
 use crate::world::World;
@@ -36,7 +37,13 @@ impl Played {
 }
 
 /// `answer` is what the endpoint says: after taking effect, or a stand-in when the fault keeps it from that.
-pub(crate) async fn play(world: &World, connection: &Connection, fault: &Fault, answer: Response) -> Played {
+pub(crate) async fn play(
+    world: &World,
+    connection: &Connection,
+    endpoint: Endpoint,
+    fault: &Fault,
+    answer: Response,
+) -> Played {
     match fault {
         Fault::Delivery { .. } => Played::Plain(answer),
         Fault::Delay { ms } => {
@@ -53,8 +60,8 @@ pub(crate) async fn play(world: &World, connection: &Connection, fault: &Fault, 
             connection.reset();
             Played::Bare(answer)
         }
-        Fault::ErrorBefore { status, code } => Played::Plain(error(*status, code.as_deref())),
-        Fault::ErrorAfterAccept { status } => Played::Plain(error(*status, None)),
+        Fault::ErrorBefore { status, code } => Played::Plain(error(endpoint, *status, code.as_deref())),
+        Fault::ErrorAfterAccept { status } => Played::Plain(error(endpoint, *status, None)),
         Fault::Throttle { retry_after, headers } => {
             let mut response = ApiError::throttled().response();
             let value = match retry_after {
@@ -77,10 +84,13 @@ pub(crate) async fn play(world: &World, connection: &Connection, fault: &Fault, 
     }
 }
 
-fn error(status: u16, code: Option<&str>) -> Response {
+fn error(endpoint: Endpoint, status: u16, code: Option<&str>) -> Response {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     match (status, code) {
         (StatusCode::BAD_GATEWAY | StatusCode::GATEWAY_TIMEOUT, None) => gateway_page(status),
+        (_, Some(code)) if endpoint == Endpoint::Token && code.starts_with("OAU-") => {
+            OauthError::injected(status, code)
+        }
         _ => ApiError::injected(status, code).response(),
     }
 }

@@ -50,6 +50,10 @@ impl Plan {
             Group::Light => config.limits.light,
             Group::Auth => config.limits.auth,
         };
-        Self { limit, window: nanos(config.window), penalty: nanos(config.penalty()) }
+        let window = match group {
+            Group::Auth => config.auth_window.unwrap_or(config.window),
+            Group::Heavy | Group::Medium | Group::Light => config.window,
+        };
+        Self { limit, window: nanos(window), penalty: nanos(config.penalty.unwrap_or(window)) }
     }
 }

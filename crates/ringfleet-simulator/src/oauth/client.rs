@@ -5,29 +5,31 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, header};
 
 use super::error::OauthError;
+use crate::app::AppSettings;
 use crate::query::Pairs;
-use crate::world::Directory;
 
-pub(crate) fn authenticate(directory: &Directory, headers: &HeaderMap, form: &Pairs<'_>) -> Result<(), OauthError> {
+pub(super) fn authenticate(app: &AppSettings, headers: &HeaderMap, form: &Pairs<'_>) -> Result<(), OauthError> {
     let body_id = form.first("client_id");
     let (id, secret) = match headers.get(header::AUTHORIZATION) {
-        Some(value) => {
-            let (id, secret) = value.to_str().ok().and_then(basic).ok_or(OauthError::CLIENT_MISSING)?;
-            (id, Some(secret))
-        }
+        Some(value) => value.to_str().ok().and_then(basic).ok_or(OauthError::CLIENT_MISSING)?,
         None => {
             let id = body_id.ok_or(OauthError::CLIENT_MISSING)?;
-            (id.to_owned(), form.first("client_secret").map(str::to_owned))
+            (id.to_owned(), form.first("client_secret").unwrap_or_default().to_owned())
         }
     };
-    if id != directory.client_id || body_id.is_some_and(|other| other != id) {
+    if id != app.client_id || body_id.is_some_and(|other| other != id) {
         return Err(OauthError::CLIENT_UNKNOWN);
     }
-    // A public client has no secret to show.
-    if secret.is_some_and(|secret| secret != directory.client_secret) {
-        return Err(OauthError::CLIENT_SECRET);
+    if app.other_environment {
+        return Err(OauthError::OTHER_ENVIRONMENT);
     }
-    Ok(())
+    // The Python client has no way to leave Basic out; without a secret it sends an empty one.
+    match secret.as_str() {
+        "" if app.public_client => Ok(()),
+        "" => Err(OauthError::CLIENT_MISSING),
+        secret if secret == app.client_secret => Ok(()),
+        _ => Err(OauthError::CLIENT_SECRET),
+    }
 }
 
 fn basic(header: &str) -> Option<(String, String)> {

@@ -5,54 +5,91 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 
 use super::error::OauthError;
+use crate::app::GrantKind;
 use crate::query::Pairs;
-use crate::world::{Number, TokenKind, World};
+use crate::world::{TokenKind, World};
 
 /// A request that names a user. Whether the credential is good is decided after the limiter has counted it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Grant<'a> {
+#[derive(Clone, Copy)]
+pub(super) enum Grant<'a> {
     Jwt { index: usize, assertion: &'a str },
+    Code { index: usize, code: &'a str },
     Refresh { index: usize, token: &'a str },
     Password { index: usize, password: &'a str },
 }
 
 impl Grant<'_> {
-    pub(crate) fn index(&self) -> usize {
+    pub(super) fn index(&self) -> usize {
         match self {
-            Self::Jwt { index, .. } | Self::Refresh { index, .. } | Self::Password { index, .. } => *index,
+            Self::Jwt { index, .. }
+            | Self::Code { index, .. }
+            | Self::Refresh { index, .. }
+            | Self::Password { index, .. } => *index,
         }
+    }
+
+    pub(super) fn kind(&self) -> GrantKind {
+        match self {
+            Self::Jwt { .. } => GrantKind::Jwt,
+            Self::Code { .. } => GrantKind::AuthorizationCode,
+            Self::Refresh { .. } => GrantKind::RefreshToken,
+            Self::Password { .. } => GrantKind::Password,
+        }
+    }
+}
+
+fn kind(form: &Pairs<'_>) -> Option<GrantKind> {
+    match form.first("grant_type")? {
+        "urn:ietf:params:oauth:grant-type:jwt-bearer" => Some(GrantKind::Jwt),
+        "authorization_code" => Some(GrantKind::AuthorizationCode),
+        "refresh_token" => Some(GrantKind::RefreshToken),
+        "password" => Some(GrantKind::Password),
+        _ => None,
     }
 }
 
 /// The grant's name in the ledger, known even when nothing else of the request makes sense.
-pub(crate) fn grant_name(form: &Pairs<'_>) -> &'static str {
-    match form.first("grant_type") {
-        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => "jwt",
-        Some("refresh_token") => "refresh_token",
-        Some("password") => "password",
-        // The authorization code grant gets its place here, with `/restapi/oauth/authorize`.
-        _ => "unknown",
+pub(super) fn grant_name(form: &Pairs<'_>) -> &'static str {
+    match kind(form) {
+        Some(GrantKind::Jwt) => "jwt",
+        Some(GrantKind::AuthorizationCode) => "authorization_code",
+        Some(GrantKind::RefreshToken) => "refresh_token",
+        Some(GrantKind::Password) => "password",
+        None => "unknown",
     }
 }
 
-pub(crate) fn read<'a>(world: &World, form: &'a Pairs<'_>) -> Result<Grant<'a>, OauthError> {
-    match grant_name(form) {
-        "jwt" => {
+pub(super) fn read<'a>(world: &World, form: &'a Pairs<'_>) -> Result<Grant<'a>, OauthError> {
+    let directory = &world.directory;
+    match kind(form).ok_or(OauthError::NO_GRANT)? {
+        GrantKind::Jwt => {
             let assertion = form.first("assertion").ok_or(OauthError::ASSERTION)?;
-            let index = subject(assertion).and_then(|id| world.directory.index_of(id)).ok_or(OauthError::ASSERTION)?;
+            let id = subject(assertion).ok_or(OauthError::ASSERTION)?;
+            let index = directory.index_of(id).ok_or(OauthError::NO_EXTENSION)?;
             Ok(Grant::Jwt { index, assertion })
         }
-        "refresh_token" => {
+        GrantKind::AuthorizationCode => {
+            let code = form.first("code").unwrap_or_default();
+            let index = directory.token_owner(TokenKind::Code, code).ok_or(OauthError::CODE_INVALID)?;
+            Ok(Grant::Code { index, code })
+        }
+        GrantKind::RefreshToken => {
             let token = form.first("refresh_token").ok_or(OauthError::NOT_FOUND)?;
-            let index = world.directory.token_owner(TokenKind::Refresh, token).ok_or(OauthError::NOT_FOUND)?;
+            let index = directory.token_owner(TokenKind::Refresh, token).ok_or(OauthError::NOT_FOUND)?;
             Ok(Grant::Refresh { index, token })
         }
-        "password" if world.config.password_grant => {
-            let index = form.first("username").and_then(|name| user(world, name)).ok_or(OauthError::CREDENTIALS)?;
-            let password = form.first("password").unwrap_or_default();
-            Ok(Grant::Password { index, password })
+        // What the platform has removed is an unsupported grant, not one that this app lacks.
+        GrantKind::Password if !world.settings().allows(GrantKind::Password) => Err(OauthError::NO_GRANT),
+        GrantKind::Password => {
+            let name = form.first("username").unwrap_or_default();
+            // Deprecated, but official clients still send it (documented).
+            let name = match form.first("extension").filter(|extension| !extension.is_empty()) {
+                Some(extension) => &format!("{name}*{extension}"),
+                None => name,
+            };
+            let index = directory.user(name).ok_or(OauthError::CREDENTIALS)?;
+            Ok(Grant::Password { index, password: form.first("password").unwrap_or_default() })
         }
-        _ => Err(OauthError::NO_GRANT),
     }
 }
 
@@ -67,10 +104,4 @@ fn subject(assertion: &str) -> Option<u64> {
     let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
     let claims: Claims = serde_json::from_slice(&claims).ok()?;
     parts.next().is_none().then(|| claims.sub.parse().ok())?
-}
-
-/// `+15550100001`, or `+15550100001*101` with an extension number (documented).
-fn user(world: &World, name: &str) -> Option<usize> {
-    let number = name.split('*').next()?;
-    world.directory.owner(Number::parse(number).ok()?)
 }

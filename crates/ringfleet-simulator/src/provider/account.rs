@@ -8,11 +8,18 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::json_response;
-use super::caller::{Place, serve};
+use super::caller::{Operation, Place, serve};
 use super::paging::Page;
 use crate::limits::Group;
 use crate::query::{Pairs, Plus};
-use crate::world::{Number, World};
+use crate::world::{MAIN_NUMBER, Number, World, lock};
+
+const ACCOUNT: Operation = Operation::new(Group::Light, "ReadAccounts", "ReadCompanyInfo");
+const EXTENSION: Operation = Operation::new(Group::Light, "ReadAccounts", "ReadExtensions");
+/// Medium (documented), unlike the single extension.
+const EXTENSIONS: Operation = Operation::new(Group::Medium, "ReadAccounts", "ReadExtensions");
+const EXTENSION_NUMBERS: Operation = Operation::new(Group::Light, "ReadAccounts", "ReadUserPhoneNumbers");
+const ACCOUNT_NUMBERS: Operation = Operation::new(Group::Heavy, "ReadAccounts", "ReadCompanyPhoneNumbers");
 
 pub(super) async fn account(
     State(world): State<Arc<World>>,
@@ -20,12 +27,13 @@ pub(super) async fn account(
     headers: HeaderMap,
 ) -> Response {
     let place = Place { account: &account, extension: None };
-    serve(&world, &headers, Group::Light, Some(place), |_| {
+    serve(&world, &headers, &ACCOUNT, Some(place), |_| {
+        let status = *lock(&world.account_status);
         let body = json!({
             "uri": account_uri(&world),
             "id": world.directory.account_id(),
-            "mainNumber": "+15550099999",
-            "status": "Confirmed",
+            "mainNumber": MAIN_NUMBER,
+            "status": status,
             "setupWizardState": "Completed",
         });
         Ok(json_response(StatusCode::OK, &body))
@@ -38,12 +46,11 @@ pub(super) async fn extension(
     headers: HeaderMap,
 ) -> Response {
     let place = Place { account: &account, extension: Some(&extension) };
-    serve(&world, &headers, Group::Light, Some(place), |caller| {
+    serve(&world, &headers, &EXTENSION, Some(place), |caller| {
         Ok(json_response(StatusCode::OK, &extension_record(&world, caller.index)))
     })
 }
 
-/// Medium (documented), unlike the single extension.
 pub(super) async fn extensions(
     State(world): State<Arc<World>>,
     Path(account): Path<String>,
@@ -51,7 +58,7 @@ pub(super) async fn extensions(
     headers: HeaderMap,
 ) -> Response {
     let place = Place { account: &account, extension: None };
-    serve(&world, &headers, Group::Medium, Some(place), |_| {
+    serve(&world, &headers, &EXTENSIONS, Some(place), |_| {
         let query = query.as_deref().unwrap_or_default();
         let page = Page::of(&Pairs::parse(query, Plus::IsPlus));
         let total = world.extensions.len();
@@ -71,7 +78,7 @@ pub(super) async fn extension_numbers(
     headers: HeaderMap,
 ) -> Response {
     let place = Place { account: &account, extension: Some(&extension) };
-    serve(&world, &headers, Group::Light, Some(place), |caller| {
+    serve(&world, &headers, &EXTENSION_NUMBERS, Some(place), |caller| {
         let query = query.as_deref().unwrap_or_default();
         let page = Page::of(&Pairs::parse(query, Plus::IsPlus));
         let features = world.extension(caller.index).features.clone();
@@ -99,7 +106,7 @@ pub(super) async fn account_numbers(
     headers: HeaderMap,
 ) -> Response {
     let place = Place { account: &account, extension: None };
-    serve(&world, &headers, Group::Heavy, Some(place), |_| {
+    serve(&world, &headers, &ACCOUNT_NUMBERS, Some(place), |_| {
         let query = query.as_deref().unwrap_or_default();
         let page = Page::of(&Pairs::parse(query, Plus::IsPlus));
         let everyone = 0..world.extensions.len();

@@ -9,28 +9,80 @@ use crate::clock::Nanos;
 use crate::limits::{Admission, Group};
 use crate::world::{TokenKind, TokenProblem, World};
 
+/// What a request costs and whom it is open to.
+pub(super) struct Operation {
+    group: Group,
+    /// What the app must be allowed.
+    app: Option<&'static str>,
+    /// What the user must be allowed.
+    user: Option<&'static str>,
+}
+
+impl Operation {
+    pub(super) const fn new(group: Group, app: &'static str, user: &'static str) -> Self {
+        Self { group, app: Some(app), user: Some(user) }
+    }
+
+    /// For every app and user.
+    pub(super) const fn open(group: Group) -> Self {
+        Self { group, app: None, user: None }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    App,
+    User,
+}
+
 /// A user with a live token whose request the limiter has counted, admitted or not.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Caller {
     pub(super) index: usize,
     pub(super) admission: Admission,
+    missing: Option<Missing>,
+}
+
+impl Caller {
+    /// Refused requests and missing permissions, in the order in which the provider's gateway and its API look.
+    pub(super) fn may(&self) -> Result<(), ApiError> {
+        match self.missing {
+            _ if self.admission.refused() => Err(ApiError::throttled()),
+            Some(Missing::App) => Err(ApiError::app_permission()),
+            Some(Missing::User) => Err(ApiError::user_permission()),
+            None => Ok(()),
+        }
+    }
 }
 
 /// `at` is the arrival of the request's head: the limiter must not see the time that the body took.
-pub(super) fn identify(world: &World, headers: &HeaderMap, group: Group, at: Nanos) -> Result<Caller, ApiError> {
+pub(super) fn identify(
+    world: &World,
+    headers: &HeaderMap,
+    operation: &Operation,
+    at: Nanos,
+) -> Result<Caller, ApiError> {
     let token = bearer(headers)?;
     let index = world
         .directory
         .token_owner(TokenKind::Access, token)
         .ok_or_else(|| ApiError::token("OAU-149", "Invalid access token"))?;
+    let settings = world.settings();
     let mut extension = world.extension(index);
-    extension.sessions.check(&world.config, token, at).map_err(|problem| match problem {
+    let session = extension.sessions.check(&world.config, token, at).map_err(|problem| match problem {
         TokenProblem::Expired => ApiError::token("OAU-128", "Access token expired"),
         TokenProblem::Corrupted => ApiError::token("OAU-129", "Access token corrupted"),
         TokenProblem::NotFound => ApiError::token("OAU-213", "Token not found"),
     })?;
-    let admission = extension.arrive(group, world.plan(group), at);
-    Ok(Caller { index, admission })
+    let missing = if operation.app.is_some_and(|permission| !session.permits(&settings, permission)) {
+        Some(Missing::App)
+    } else if operation.user.is_some_and(|permission| extension.lacks(permission)) {
+        Some(Missing::User)
+    } else {
+        None
+    };
+    let admission = extension.arrive(operation.group, world.plan(operation.group), at);
+    Ok(Caller { index, admission, missing })
 }
 
 /// `Bearer` in any case: the JavaScript client writes it small (seen on the wire).
@@ -78,18 +130,17 @@ impl Place<'_> {
 pub(super) fn serve(
     world: &World,
     headers: &HeaderMap,
-    group: Group,
+    operation: &Operation,
     place: Option<Place<'_>>,
     answer: impl FnOnce(&Caller) -> Result<Response, ApiError>,
 ) -> Response {
-    let caller = match identify(world, headers, group, world.clock.now()) {
+    let caller = match identify(world, headers, operation, world.clock.now()) {
         Ok(caller) => caller,
         Err(error) => return error.response(),
     };
-    let answer = if caller.admission.refused() {
-        Err(ApiError::throttled())
-    } else {
-        place.map_or(Ok(()), |place| place.check(world, &caller)).and_then(|()| answer(&caller))
-    };
+    let answer = caller
+        .may()
+        .and_then(|()| place.map_or(Ok(()), |place| place.check(world, &caller)))
+        .and_then(|()| answer(&caller));
     rate_headers(answer.unwrap_or_else(|error| error.response()), &caller.admission)
 }

@@ -88,6 +88,16 @@ impl ApiError {
         Self::new(403, "InsufficientPermissions", "CMN-419", message)
     }
 
+    pub(super) fn app_permission() -> Self {
+        let message = "In order to call this API endpoint, application needs more permissions";
+        Self::new(403, "InsufficientPermissions", "CMN-401", message)
+    }
+
+    pub(super) fn user_permission() -> Self {
+        let message = "In order to call this API endpoint, user needs more permissions";
+        Self::new(403, "InsufficientPermissions", "CMN-408", message)
+    }
+
     pub(super) fn bad_json() -> Self {
         Self::new(400, "CMN-103", "CMN-103", "JSON cannot be parsed")
     }

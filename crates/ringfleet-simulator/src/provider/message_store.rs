@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::account::extension_uri;
 use super::answer::json_response;
-use super::caller::{Caller, Place, serve};
+use super::caller::{Caller, Operation, Place, serve};
 use super::error::ApiError;
 use super::message_record::{Shelf, record};
 use super::paging::Page;
@@ -21,6 +21,7 @@ use crate::query::{Pairs, Plus};
 use crate::transport::Connection;
 use crate::world::{Message, Number, World};
 
+const READ: Operation = Operation::new(Group::Light, "ReadMessages", "ReadMessages");
 /// `dateFrom` when the client names none: 24 hours before `dateTo` (documented).
 const DEFAULT_LOOK_BACK: Duration = Duration::from_secs(24 * 3600);
 
@@ -86,7 +87,7 @@ async fn serve_store(
     answer: impl FnOnce(&Caller) -> Result<Response, ApiError>,
 ) -> Response {
     let mut fault = None;
-    let answer = serve(world, headers, Group::Light, Some(place), |caller| {
+    let answer = serve(world, headers, &READ, Some(place), |caller| {
         let subject = Subject {
             endpoint: Endpoint::MessageStore,
             extension_id: Some(world.directory.extension_id(caller.index)),
@@ -98,7 +99,8 @@ async fn serve_store(
     match fault {
         None => answer,
         Some((fault, admission)) => {
-            play(world, connection, &fault, answer).await.map(|answer| super::rate_headers(answer, &admission))
+            let played = play(world, connection, Endpoint::MessageStore, &fault, answer).await;
+            played.map(|answer| super::rate_headers(answer, &admission))
         }
     }
 }

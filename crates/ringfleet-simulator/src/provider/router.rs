@@ -11,7 +11,7 @@ use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::answer::json_response;
-use super::caller::serve;
+use super::caller::{Operation, serve};
 use super::error::ApiError;
 use super::{account, message_store, sms};
 use crate::limits::Group;
@@ -19,11 +19,14 @@ use crate::oauth;
 use crate::world::{World, mix};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("rcrequestid");
+/// A wrong path costs a Medium request, as recorded answers of the real server show.
+const UNKNOWN: Operation = Operation::open(Group::Medium);
 
 pub(crate) fn router(world: &Arc<World>) -> Router<Arc<World>> {
     let of_account = "/restapi/v1.0/account/{account}";
     let of_extension = "/restapi/v1.0/account/{account}/extension/{extension}";
     Router::new()
+        .route("/restapi/oauth/authorize", get(oauth::ask).post(oauth::decide))
         .route("/restapi/oauth/token", post(oauth::token))
         .route("/restapi/oauth/revoke", post(oauth::revoke))
         .route("/restapi", get(versions))
@@ -71,7 +74,6 @@ fn version_info(world: &World) -> serde_json::Value {
     })
 }
 
-/// A wrong path costs a Medium request, as recorded answers of the real server show.
 async fn unknown(State(world): State<Arc<World>>, request: Request) -> Response {
-    serve(&world, request.headers(), Group::Medium, None, |_| Err(ApiError::invalid_uri()))
+    serve(&world, request.headers(), &UNKNOWN, None, |_| Err(ApiError::invalid_uri()))
 }

@@ -9,7 +9,7 @@ use axum::response::Response;
 use http::{StatusCode, header};
 
 use super::answer::{json_response, rate_headers, read_body};
-use super::caller::{Caller, Place, identify};
+use super::caller::{Caller, Operation, Place, identify};
 use super::error::ApiError;
 use super::message_record::{Shelf, record};
 use super::sms_request::SmsRequest;
@@ -20,6 +20,8 @@ use crate::limits::Group;
 use crate::transport::Connection;
 use crate::world::{Delivery, Extension, Message, Number, World, mix};
 
+const SEND: Operation = Operation::new(Group::Medium, "SMS", "OutboundSMS");
+
 pub(super) async fn send(
     State(world): State<Arc<World>>,
     ConnectInfo(connection): ConnectInfo<Connection>,
@@ -28,7 +30,7 @@ pub(super) async fn send(
 ) -> Response {
     let at = world.clock.now();
     let (parts, body) = request.into_parts();
-    let caller = match identify(&world, &parts.headers, Group::Medium, at) {
+    let caller = match identify(&world, &parts.headers, &SEND, at) {
         Ok(caller) => caller,
         Err(error) => {
             world.counters.sms_unauthorized.fetch_add(1, Ordering::Relaxed);
@@ -45,7 +47,7 @@ pub(super) async fn send(
     let headers = |response| rate_headers(response, &caller.admission);
     match decided.fault {
         None => headers(decided.answer),
-        Some(fault) => play(&world, &connection, &fault, decided.answer).await.map(headers),
+        Some(fault) => play(&world, &connection, Endpoint::Sms, &fault, decided.answer).await.map(headers),
     }
 }
 
@@ -71,13 +73,11 @@ fn decide(world: &World, caller: &Caller, place: &Place<'_>, request: Result<Sms
         entry.text_hash = text_hash(&request.text);
     }
     let mut extension = world.extension(caller.index);
-    let valid = match admission.refused() {
-        true => Err(ApiError::throttled()),
-        false => place
-            .check(world, caller)
-            .and(request)
-            .and_then(|request| sender(world, caller, &extension, &request).map(|()| request)),
-    };
+    let valid = caller
+        .may()
+        .and_then(|()| place.check(world, caller))
+        .and(request)
+        .and_then(|request| sender(world, caller, &extension, &request).map(|()| request));
     let mut fault = None;
     let answer = match valid {
         Err(error) => {

@@ -7,11 +7,14 @@ use serde_json::json;
 
 use super::number::Number;
 use super::seed::mix;
+use crate::app::AppSettings;
 use crate::config::SimulatorConfig;
 
 const FIRST_EXTENSION_ID: u64 = 400_100_001;
 const FIRST_EXTENSION_NUMBER: u64 = 101;
 const FIRST_PHONE_NUMBER: u64 = 15_550_100_000;
+/// The company's number: nobody's own, and one can't text from it.
+pub(crate) const MAIN_NUMBER: Number = Number(15_550_099_999);
 const FIRST_NAMES: [&str; 8] = ["Ada", "Boris", "Chen", "Dalia", "Emil", "Farah", "Goran", "Hana"];
 const LAST_NAMES: [&str; 8] = ["Arden", "Brook", "Castle", "Dunn", "Ellis", "Frost", "Grove", "Hale"];
 
@@ -26,6 +29,9 @@ pub struct Account {
     pub numbers: Vec<String>,
     /// The JWT credential of the extension's user.
     pub jwt: String,
+    /// The user's password, for the login page and the password grant; only on request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
     /// A token that cost no Auth request; only on request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_token: Option<String>,
@@ -35,6 +41,8 @@ pub struct Account {
 pub(crate) enum TokenKind {
     Access,
     Refresh,
+    /// An authorization code.
+    Code,
 }
 
 impl TokenKind {
@@ -42,13 +50,12 @@ impl TokenKind {
         match self {
             Self::Access => "SIMA",
             Self::Refresh => "SIMR",
+            Self::Code => "SIMC",
         }
     }
 }
 
 pub(crate) struct Directory {
-    pub(crate) client_id: String,
-    pub(crate) client_secret: String,
     extensions: u64,
     numbers_each: u64,
     seed: u64,
@@ -56,17 +63,23 @@ pub(crate) struct Directory {
 
 impl Directory {
     pub(crate) fn new(config: &SimulatorConfig) -> Self {
-        let credential = |salt: u64| {
-            let words = [mix(config.seed ^ salt), mix(config.seed ^ salt ^ 1)];
-            URL_SAFE_NO_PAD.encode(words.map(u64::to_be_bytes).concat())
-        };
         Self {
-            client_id: config.client_id.clone().unwrap_or_else(|| credential(0xc1)),
-            client_secret: config.client_secret.clone().unwrap_or_else(|| credential(0x5e)),
             extensions: u64::from(config.extensions),
             numbers_each: u64::from(config.numbers_per_extension.max(1)),
             seed: config.seed,
         }
+    }
+
+    /// The app with credentials in place of empty ones.
+    pub(crate) fn registered(&self, app: &AppSettings) -> AppSettings {
+        let mut app = app.clone();
+        for (credential, salt) in [(&mut app.client_id, 0xc1), (&mut app.client_secret, 0x5e)] {
+            if credential.is_empty() {
+                let words = [mix(self.seed ^ salt), mix(self.seed ^ salt ^ 1)];
+                *credential = URL_SAFE_NO_PAD.encode(words.map(u64::to_be_bytes).concat());
+            }
+        }
+        app
     }
 
     pub(crate) fn account_id(&self) -> u64 {
@@ -98,6 +111,25 @@ impl Directory {
 
     pub(crate) fn owner(&self, number: Number) -> Option<usize> {
         let index = number.0.checked_sub(FIRST_PHONE_NUMBER)? / self.numbers_each;
+        (index < self.extensions).then_some(index as usize)
+    }
+
+    /// Whom a login names: an extension number or id, a phone number, or `+15550099999*101` (documented).
+    pub(crate) fn user(&self, login: &str) -> Option<usize> {
+        let (number, extension) = login.trim().split_once('*').map_or((login.trim(), None), |(n, e)| (n, Some(e)));
+        if let Some(extension) = extension {
+            let number = Number::parse(number).ok()?;
+            let index = self.index_of_extension_number(extension.trim().parse().ok()?)?;
+            return (number == MAIN_NUMBER || self.owner(number) == Some(index)).then_some(index);
+        }
+        let digits: Option<u64> = number.parse().ok();
+        digits
+            .and_then(|n| self.index_of(n).or_else(|| self.index_of_extension_number(n)))
+            .or_else(|| self.owner(Number::parse(number).ok()?))
+    }
+
+    fn index_of_extension_number(&self, number: u64) -> Option<usize> {
+        let index = number.checked_sub(FIRST_EXTENSION_NUMBER)?;
         (index < self.extensions).then_some(index as usize)
     }
 
@@ -146,6 +178,7 @@ impl Directory {
             name: self.name(index),
             numbers: self.numbers(index).map(|n| n.to_string()).collect(),
             jwt: self.jwt(index),
+            password: None,
             access_token: None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::login::Login;
 use super::message::Message;
 use super::number::Number;
 use super::session::Sessions;
@@ -18,7 +19,9 @@ pub(crate) struct Extension {
     /// In order of acceptance; never removed, the ledger points in here.
     pub(crate) messages: Vec<Message>,
     pub(crate) sms_log: Vec<SmsEntry>,
-    pub(crate) jwt_revoked: bool,
+    pub(crate) login: Login,
+    /// User permissions that an administrator took away; everybody has all others.
+    pub(crate) missing_permissions: Vec<String>,
     pub(crate) features: Vec<String>,
     /// Recipients that opted out; pairs with each number of this extension.
     pub(crate) opted_out: HashSet<Number>,
@@ -33,7 +36,8 @@ impl Default for Extension {
             sessions: Sessions::default(),
             messages: Vec::new(),
             sms_log: Vec::new(),
-            jwt_revoked: false,
+            login: Login::default(),
+            missing_permissions: Vec::new(),
             features: DEFAULT_FEATURES.map(str::to_owned).into(),
             opted_out: HashSet::new(),
             magic_uses: HashMap::new(),
@@ -52,6 +56,10 @@ impl Extension {
 
     pub(crate) fn lane_mut(&mut self, group: Group) -> &mut Lane {
         &mut self.lanes[group as usize]
+    }
+
+    pub(crate) fn lacks(&self, permission: &str) -> bool {
+        self.missing_permissions.iter().any(|missing| missing == permission)
     }
 
     pub(crate) fn can_send(&self) -> bool {

@@ -1,25 +1,30 @@
 //! Everything that the simulator knows. Each extension stands behind its own lock, held for microseconds and never across an await.
 
+mod code;
 mod directory;
 mod extension;
+mod login;
 mod message;
 mod number;
 mod seed;
 mod session;
 
+pub(crate) use code::{AuthorizationCode, AuthorizationCodes, Challenge};
 pub use directory::Account;
-pub(crate) use directory::{Directory, TokenKind};
+pub(crate) use directory::{Directory, MAIN_NUMBER, TokenKind};
 pub(crate) use extension::Extension;
+pub(crate) use login::{AccountStatus, ExtensionStatus, JwtState, PasswordProblem};
 pub(crate) use message::{Delivery, Message};
 pub(crate) use number::{Number, NumberProblem};
 pub(crate) use seed::mix;
-pub(crate) use session::{Lifetimes, RefreshProblem, Session, SessionRules, TokenProblem};
+pub(crate) use session::{Lifetimes, Opening, RefreshProblem, Session, SessionRules, TokenProblem};
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
+use crate::app::AppSettings;
 use crate::clock::Clock;
 use crate::config::SimulatorConfig;
 use crate::faults::FaultRules;
@@ -33,6 +38,8 @@ pub(crate) struct World {
     pub(crate) directory: Directory,
     pub(crate) extensions: Box<[Mutex<Extension>]>,
     pub(crate) app: Mutex<App>,
+    settings: RwLock<Arc<AppSettings>>,
+    pub(crate) account_status: Mutex<AccountStatus>,
     pub(crate) faults: FaultRules,
     pub(crate) ledger_file: LedgerFile,
     pub(crate) counters: Counters,
@@ -46,6 +53,7 @@ pub(crate) struct App {
     /// Token requests per app: all of them with `auth_per_app`, else those whose user can't be told.
     pub(crate) auth: Lane,
     pub(crate) token_log: Vec<TokenEntry>,
+    pub(crate) codes: AuthorizationCodes,
 }
 
 #[derive(Default)]
@@ -80,13 +88,16 @@ impl World {
         ledger_file: LedgerFile,
         shutdown: watch::Receiver<bool>,
     ) -> Self {
+        let directory = Directory::new(&config);
         let extensions = (0..config.extensions).map(|_| Mutex::new(Extension::default())).collect();
         Self {
             base_url,
             clock: Clock::start(),
-            directory: Directory::new(&config),
+            settings: RwLock::new(Arc::new(directory.registered(&config.app))),
+            directory,
             extensions,
             app: Mutex::default(),
+            account_status: Mutex::default(),
             faults: FaultRules::new(config.seed),
             ledger_file,
             counters: Counters::default(),
@@ -109,8 +120,32 @@ impl World {
         lock(&self.app)
     }
 
-    pub(crate) fn session_rules(&self) -> SessionRules<'_> {
-        SessionRules { config: &self.config, directory: &self.directory, counters: &self.counters }
+    /// The app's settings as they are now.
+    pub(crate) fn settings(&self) -> Arc<AppSettings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the app's settings in one step.
+    ///
+    /// # Errors
+    /// What `change` says.
+    pub(crate) fn change_settings(
+        &self,
+        change: impl FnOnce(&AppSettings) -> Result<AppSettings, String>,
+    ) -> Result<Arc<AppSettings>, String> {
+        let mut settings = self.settings.write().unwrap_or_else(PoisonError::into_inner);
+        *settings = Arc::new(change(&settings)?);
+        Ok(Arc::clone(&settings))
+    }
+
+    /// What the user of an extension has to type now.
+    pub(crate) fn password(&self, index: usize) -> String {
+        let changed = self.extension(index).login.password.clone();
+        changed.unwrap_or_else(|| self.directory.password(index))
+    }
+
+    pub(crate) fn session_rules<'a>(&'a self, app: &'a AppSettings) -> SessionRules<'a> {
+        SessionRules { config: &self.config, app, directory: &self.directory, counters: &self.counters }
     }
 
     /// Resolves when the simulator stops; what hangs on purpose waits for it.

@@ -2,6 +2,7 @@
 
 use super::Counters;
 use super::directory::{Directory, TokenKind};
+use crate::app::AppSettings;
 use crate::clock::{Nanos, nanos};
 use crate::config::SimulatorConfig;
 
@@ -11,6 +12,7 @@ const MAX_SESSIONS: usize = 5;
 /// What sessions need from the world around them.
 pub(crate) struct SessionRules<'a> {
     pub(crate) config: &'a SimulatorConfig,
+    pub(crate) app: &'a AppSettings,
     pub(crate) directory: &'a Directory,
     pub(crate) counters: &'a Counters,
 }
@@ -19,6 +21,15 @@ impl SessionRules<'_> {
     fn token(&self, kind: TokenKind, index: usize) -> Token {
         Token(self.directory.token(kind, index, self.counters.next_secret()))
     }
+}
+
+/// What a login brings along.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Opening<'a> {
+    pub(crate) lifetimes: Lifetimes,
+    pub(crate) endpoint_id: Option<&'a str>,
+    /// The permissions it wants, if not all.
+    pub(crate) scope: Option<&'a str>,
 }
 
 /// Lifetimes that the client asked for, already clamped.
@@ -34,6 +45,9 @@ struct Token(String);
 pub(crate) struct Session {
     pub(crate) id: u64,
     pub(crate) endpoint_id: String,
+    /// The app that it belongs to.
+    client_id: String,
+    scope: Option<Box<str>>,
     access: Token,
     pub(crate) access_expires: Nanos,
     refresh: Option<Token>,
@@ -61,6 +75,7 @@ pub(crate) enum TokenProblem {
 pub(crate) enum RefreshProblem {
     Expired,
     NotFound,
+    OtherApp,
 }
 
 impl Session {
@@ -70,6 +85,16 @@ impl Session {
 
     pub(crate) fn refresh(&self) -> Option<&str> {
         self.refresh.as_ref().map(|token| token.0.as_str())
+    }
+
+    /// The permissions that the login wanted, if not all.
+    pub(crate) fn scope(&self) -> Option<&str> {
+        self.scope.as_deref()
+    }
+
+    pub(crate) fn permits(&self, app: &AppSettings, permission: &str) -> bool {
+        app.permissions.iter().any(|one| one == permission)
+            && self.scope().is_none_or(|scope| scope.split(' ').any(|one| one == permission))
     }
 
     /// Without a refresh token a session ends with its access token.
@@ -104,8 +129,7 @@ impl Sessions {
         &mut self,
         rules: &SessionRules<'_>,
         index: usize,
-        lifetimes: Lifetimes,
-        endpoint_id: Option<&str>,
+        opening: Opening<'_>,
         now: Nanos,
     ) -> &Session {
         self.live.retain(|session| session.ends() > now);
@@ -115,11 +139,13 @@ impl Sessions {
         let id = rules.counters.next_secret();
         self.live.push(Session {
             id,
-            endpoint_id: endpoint_id.map_or_else(|| format!("ep{id:020x}"), str::to_owned),
+            endpoint_id: opening.endpoint_id.map_or_else(|| format!("ep{id:020x}"), str::to_owned),
+            client_id: rules.app.client_id.clone(),
+            scope: opening.scope.map(Into::into),
             access: rules.token(TokenKind::Access, index),
-            access_expires: now + lifetimes.access,
-            refresh: (rules.config.refresh_tokens).then(|| rules.token(TokenKind::Refresh, index)),
-            refresh_expires: now + lifetimes.refresh,
+            access_expires: now + opening.lifetimes.access,
+            refresh: (rules.app.refresh_tokens).then(|| rules.token(TokenKind::Refresh, index)),
+            refresh_expires: now + opening.lifetimes.refresh,
             first_used: None,
             replaced: None,
         });
@@ -128,14 +154,19 @@ impl Sessions {
     }
 
     /// Judges the access token of an API call and remembers that it was used.
-    pub(crate) fn check(&mut self, config: &SimulatorConfig, token: &str, now: Nanos) -> Result<(), TokenProblem> {
+    pub(crate) fn check(
+        &mut self,
+        config: &SimulatorConfig,
+        token: &str,
+        now: Nanos,
+    ) -> Result<&Session, TokenProblem> {
         for session in &mut self.live {
             if session.access.0 == token {
                 if session.access_expires <= now {
                     return Err(TokenProblem::Expired);
                 }
                 session.first_used.get_or_insert(now);
-                return Ok(());
+                return Ok(session);
             }
             if let Some(old) = &session.replaced
                 && old.access.0 == token
@@ -161,6 +192,9 @@ impl Sessions {
             .iter_mut()
             .find(|session| session.refresh() == Some(token) || session.replayable(rules.config, token, now));
         let session = found.ok_or(RefreshProblem::NotFound)?;
+        if session.client_id != rules.app.client_id {
+            return Err(RefreshProblem::OtherApp);
+        }
         if session.refresh() != Some(token) {
             return Ok(session);
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response};
-use ringfleet_simulator::{Account, Fault, FaultMatch, FaultRule, Simulator, SimulatorConfig};
+use ringfleet_simulator::{Account, AppSettings, Fault, FaultMatch, FaultRule, Simulator, SimulatorConfig};
 use serde_json::{Value, json};
 
 pub(crate) struct Rig {
@@ -13,7 +13,11 @@ pub(crate) struct Rig {
 }
 
 pub(crate) fn quick() -> SimulatorConfig {
-    SimulatorConfig { extensions: 3, refresh_tokens: true, ..SimulatorConfig::default() }
+    SimulatorConfig {
+        extensions: 3,
+        app: AppSettings { refresh_tokens: true, ..AppSettings::default() },
+        ..SimulatorConfig::default()
+    }
 }
 
 pub(crate) async fn start(config: SimulatorConfig) -> Rig {
@@ -77,6 +81,12 @@ impl Rig {
         let id = &self.accounts[account].extension_id;
         let url = self.url(&format!("/simulator/extensions/{id}/{call}"));
         let answer = self.http.post(url).json(body).send().await.expect("an answer");
+        assert!(answer.status().is_success());
+    }
+
+    /// Changes the app's settings.
+    pub(crate) async fn settings(&self, changes: &Value) {
+        let answer = self.http.patch(self.url("/simulator/app")).json(changes).send().await.expect("an answer");
         assert!(answer.status().is_success());
     }
 }

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use ringfleet_simulator::{Limits, SimulatorConfig};
+use ringfleet_simulator::{AppSettings, Limits, SimulatorConfig};
 use serde_json::{Value, json};
 
 use crate::support::{Rig, outcome, outcome_of, quick, start};
@@ -36,7 +36,7 @@ async fn login_answers_the_documented_fields() {
 
 #[tokio::test]
 async fn without_the_app_switch_there_is_no_refresh_token() {
-    let rig = start(SimulatorConfig { refresh_tokens: false, ..quick() }).await;
+    let rig = start(SimulatorConfig { app: AppSettings::default(), ..quick() }).await;
     let body: Value = rig.login(0).await.json().await.expect("JSON");
     assert!(body.get("refresh_token").is_none());
 }
@@ -61,8 +61,8 @@ async fn bad_credentials_have_their_codes() {
     let wrong = rig.http.post(&url).basic_auth(rig.simulator.client_id(), Some("no")).form(&form);
     assert_eq!(outcome(wrong).await, (401, "OAU-146".into()));
     assert_eq!(outcome(rig.http.post(&url).form(&form)).await, (401, "OAU-123".into()));
-    let public = [("client_id", rig.simulator.client_id()), form[0], ("assertion", &good)];
-    assert_eq!(outcome(rig.http.post(&url).form(&public)).await.0, 200);
+    let bare = [("client_id", rig.simulator.client_id()), form[0], ("assertion", &good)];
+    assert_eq!(outcome(rig.http.post(&url).form(&bare)).await, (401, "OAU-123".into()));
     rig.admin(0, "revoke-jwt", &json!({})).await;
     let revoked = rig.login(0).await.json::<Value>().await.expect("JSON");
     assert_eq!(revoked["error"], "invalid_grant");

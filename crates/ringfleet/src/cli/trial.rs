@@ -54,15 +54,30 @@ pub(crate) struct SimulatorOptions {
     /// Sent texts can be read back from the message store only after this time
     #[arg(long, default_value = "0s", value_parser = duration)]
     pub store_lag: Duration,
-    /// Lifetime of an access token
+    /// Lifetime of an access token, and the longest that a client can ask for
     #[arg(long, default_value = "1h", value_parser = duration)]
-    pub token_ttl: Duration,
+    pub access_ttl: Duration,
+    /// Lifetime of a refresh token
+    #[arg(long, default_value = "7d", value_parser = duration)]
+    pub refresh_ttl: Duration,
     /// Issue refresh tokens, as an app can be set to
     #[arg(long)]
     pub refresh_tokens: bool,
+    /// A redirect URI of the app, for logging in on its page; may be given several times
+    #[arg(long, value_name = "URI")]
+    pub redirect_uri: Vec<String>,
+    /// The app needs no secret
+    #[arg(long)]
+    pub public_client: bool,
+    /// Take the password grant, which RingCentral has removed
+    #[arg(long)]
+    pub password_grant: bool,
     /// Count logins per app instead of per extension
     #[arg(long)]
     pub auth_per_app: bool,
+    /// Window of the logins' plan; that of all plans by default
+    #[arg(long, value_name = "SECONDS", value_parser = seconds_or_duration)]
+    pub auth_window: Option<Duration>,
     /// Names, numbers, credentials and chances follow from it
     #[arg(long, default_value_t = 1)]
     pub seed: u64,

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use ringfleet_simulator::{Latency, Simulator, SimulatorConfig};
+use ringfleet_simulator::{AppSettings, GrantKind, Latency, Simulator, SimulatorConfig};
 
 use crate::{cli::SimulatorOptions, serve};
 
@@ -17,9 +17,11 @@ pub(crate) async fn run(options: SimulatorOptions) -> anyhow::Result<ExitCode> {
         penalty: options.penalty,
         sms_latency,
         store_lag: options.store_lag,
-        access_token_ttl: options.token_ttl,
-        refresh_tokens: options.refresh_tokens,
+        access_token_ttl: options.access_ttl,
+        refresh_token_ttl: options.refresh_ttl,
+        app: app(&options),
         auth_per_app: options.auth_per_app,
+        auth_window: options.auth_window,
         seed: options.seed,
         ledger_file: options.ledger,
         ..SimulatorConfig::default()
@@ -30,4 +32,17 @@ pub(crate) async fn run(options: SimulatorOptions) -> anyhow::Result<ExitCode> {
     stop.cancelled().await;
     simulator.stop().await;
     Ok(ExitCode::SUCCESS)
+}
+
+fn app(options: &SimulatorOptions) -> AppSettings {
+    let mut app = AppSettings {
+        public_client: options.public_client,
+        refresh_tokens: options.refresh_tokens,
+        redirect_uris: options.redirect_uri.clone(),
+        ..AppSettings::default()
+    };
+    if options.password_grant {
+        app.grants.push(GrantKind::Password);
+    }
+    app
 }

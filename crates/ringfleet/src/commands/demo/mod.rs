@@ -13,7 +13,7 @@ use std::{
 };
 
 use anyhow::Context;
-use ringfleet_simulator::{Simulator, SimulatorConfig};
+use ringfleet_simulator::{AppSettings, Simulator, SimulatorConfig};
 use ringfleet_store::{Group, LaneRules, RedisStore, SharedStore, State, Stats};
 
 use self::verdict::Verdict;
@@ -42,7 +42,7 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<ExitCode> {
         extensions: options.extensions,
         window: options.window,
         seed: options.seed,
-        refresh_tokens: true,
+        app: AppSettings { refresh_tokens: true, ..AppSettings::default() },
         ..SimulatorConfig::default()
     })
     .await?;

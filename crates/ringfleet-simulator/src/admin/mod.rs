@@ -1,0 +1,46 @@
+//! `/simulator`: for tests and demos. No limits, no tokens; the listener stays on the loopback unless told otherwise.
+
+mod app;
+mod extension;
+mod faults;
+mod figures;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::routing::{delete, get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde_json::Value;
+
+use crate::world::World;
+
+type Shared = State<Arc<World>>;
+type Refusal = (StatusCode, String);
+type Answer = Result<Json<Value>, Refusal>;
+
+pub(crate) fn router() -> Router<Arc<World>> {
+    let of_extension = |call: &str| format!("/simulator/extensions/{{id}}/{call}");
+    Router::new()
+        .route("/simulator/accounts", get(figures::accounts))
+        .route("/simulator/ledger", get(figures::ledger))
+        .route("/simulator/report", get(figures::report_page))
+        .route("/simulator/faults", get(faults::list).post(faults::add).delete(faults::clear))
+        .route("/simulator/faults/{id}", delete(faults::remove))
+        .route("/simulator/app", get(app::show).patch(app::change))
+        .route("/simulator/account", post(app::account))
+        .route(&of_extension("revoke-jwt"), post(extension::revoke_jwt))
+        .route(&of_extension("expire-jwt"), post(extension::expire_jwt))
+        .route(&of_extension("restrict-jwt"), post(extension::restrict_jwt))
+        .route(&of_extension("restore-jwt"), post(extension::restore_jwt))
+        .route(&of_extension("revoke-session"), post(extension::revoke_sessions))
+        .route(&of_extension("status"), post(extension::status))
+        .route(&of_extension("password"), post(extension::password))
+        .route(&of_extension("permissions"), post(extension::permissions))
+        .route(&of_extension("opt-out"), post(extension::opt_out))
+        .route(&of_extension("features"), post(extension::features))
+}
+
+fn bad(message: impl Into<String>) -> Refusal {
+    (StatusCode::BAD_REQUEST, message.into())
+}
