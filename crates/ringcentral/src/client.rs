@@ -69,6 +69,10 @@ impl Client {
         self.0.http.post(self.0.config.server.at(path))
     }
 
+    pub(crate) fn delete(&self, path: &str) -> RequestBuilder {
+        self.0.http.delete(self.0.config.server.at(path))
+    }
+
     pub(crate) fn get(&self, url: Url, caller: Caller<'_>) -> RequestBuilder {
         // `bearer_auth` marks the header sensitive, so that no Debug output shows it.
         self.0.http.get(url).bearer_auth(caller.token.expose())

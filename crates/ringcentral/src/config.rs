@@ -21,9 +21,10 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// One call from its start to the last byte of its answer: 15 s. Waiting for the guard is not in it.
     pub total_timeout: Duration,
-    /// Largest answer of a send, a token call and any error: 64 KiB. A larger one counts as unreadable.
+    /// Largest answer of a send, a token call and a subscription: 64 KiB. A larger one counts as unreadable.
     pub answer_cap_bytes: usize,
-    /// Largest page of a list: 4 MiB (1000 records, the documented most, take about 1 MiB).
+    /// Largest answer of a read: 16 MiB (1000 messages, the documented most of a page, take about 1 MiB, as many calls with
+    /// all their legs several).
     pub list_cap_bytes: usize,
     /// An idle connection is closed after this, before the server does: 20 s. A request written to a connection that the
     /// server just closed would be lost.
@@ -51,7 +52,7 @@ impl ClientConfig {
             connect_timeout: Duration::from_secs(3),
             total_timeout: Duration::from_secs(15),
             answer_cap_bytes: 64 * 1024,
-            list_cap_bytes: 4 * 1024 * 1024,
+            list_cap_bytes: 16 * 1024 * 1024,
             pool_idle_timeout: Duration::from_secs(20),
             user_agent: concat!("ringfleet/", env!("CARGO_PKG_VERSION")).to_owned(),
             proxy: ProxyChoice::Direct,

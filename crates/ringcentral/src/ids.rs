@@ -101,6 +101,22 @@ text_id!(
     "account"
 );
 
+text_id!(
+    /// A phone number of the account, as the provider keeps it; not the number itself.
+    PhoneNumberId,
+    "phone number"
+);
+text_id!(
+    /// A call of the call log.
+    CallId,
+    "call"
+);
+text_id!(
+    /// A subscription to events.
+    SubscriptionId,
+    "subscription"
+);
+
 /// The provider's id of a message (documented as int64; events carry it as a string).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]

@@ -6,6 +6,7 @@ use http::StatusCode;
 
 use crate::answer::{Answer, CallError, ConnectFault, LostFault, UnreadableFault};
 use crate::calls::sms::SmsSent;
+use crate::calls::sync::MessageSync;
 use crate::ids::ProviderMessageId;
 use crate::provider_error::{ErrorCode, ProviderError};
 use crate::rate::{DEFAULT_RETRY_AFTER, RateHeaders};
@@ -112,6 +113,25 @@ pub fn classify_read(error: &CallError) -> Outcome {
         CallError::Withheld => Outcome::NotSent { reason: NotSentReason::Withheld },
         CallError::Lost { fault, .. } => Outcome::Unknown { reason: UnknownReason::Lost(*fault) },
         CallError::Unreadable { fault, .. } => Outcome::Unknown { reason: UnknownReason::Unreadable(*fault) },
+    }
+}
+
+/// What became of a message sync.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncOutcome {
+    Synced,
+    /// The token is no longer good: begin anew with [`SyncQuery::Full`](crate::SyncQuery::Full).
+    FullSyncNeeded,
+    /// It says nothing of the token.
+    Failed(Outcome),
+}
+
+/// Decides what became of a message sync. Pure.
+pub fn classify_sync(result: &Result<Answer<MessageSync>, CallError>) -> SyncOutcome {
+    match result {
+        Ok(_) => SyncOutcome::Synced,
+        Err(CallError::Status { error, .. }) if error.code_str() == "MSG-333" => SyncOutcome::FullSyncNeeded,
+        Err(error) => SyncOutcome::Failed(classify_read(error)),
     }
 }
 

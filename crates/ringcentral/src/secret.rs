@@ -143,6 +143,16 @@ secret!(
     "user name"
 );
 secret!(
+    /// Says up to where a message sync has read. Opaque, and of a size that a log should not hold.
+    SyncToken,
+    "sync token"
+);
+secret!(
+    /// Comes back in a header of each notification, so that the receiver knows who called.
+    VerificationToken,
+    "verification token"
+);
+secret!(
     /// A user's password, for servers that still take one.
     Password,
     "password",

@@ -7,7 +7,8 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use serde::de::{Deserializer, Error, Visitor};
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 
 /// Reads a string (or a whole number, as its digits) and parses it with `T::from_str`.
 pub(crate) fn parsed<'de, D, T>(deserializer: D) -> Result<T, D::Error>
@@ -17,6 +18,20 @@ where
     T::Err: fmt::Display,
 {
     deserializer.deserialize_any(TextVisitor(PhantomData))
+}
+
+/// Reads anything; what is not a `T` counts as missing instead of failing the whole answer.
+pub(crate) fn lenient<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Option<T>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(serde_json::from_value(value).ok())
+}
+
+/// Reads a list; entries that are not a `T` are left out.
+pub(crate) fn lenient_list<'de, D: Deserializer<'de>, T: DeserializeOwned>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    let values: Vec<serde_json::Value> = lenient(deserializer)?.unwrap_or_default();
+    Ok(values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect())
 }
 
 struct TextVisitor<T>(PhantomData<T>);

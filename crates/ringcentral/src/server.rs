@@ -77,11 +77,7 @@ impl ServerUrl {
     }
 
     fn is_loopback(&self) -> bool {
-        let host = self.0.host_str().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        host == "localhost"
-            || host.ends_with(".localhost")
-            || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        is_loopback(&self.0)
     }
 
     /// The address of an API path such as `/restapi/oauth/token`.
@@ -97,6 +93,14 @@ impl ServerUrl {
         let plain = other.username().is_empty() && other.password().is_none();
         plain && other.origin() == self.0.origin() && other.path().starts_with(self.at("/restapi/").path())
     }
+}
+
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost"
+        || host.ends_with(".localhost")
+        || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn check(url: &Url) -> Result<(), ServerUrlError> {

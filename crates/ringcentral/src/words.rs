@@ -87,3 +87,34 @@ provider_words!(
         Disabled = "Disabled",
     }
 );
+
+provider_words!(ReadStatus { Read = "Read", Unread = "Unread" });
+
+provider_words!(
+    /// Whether a message is still there. A deleted one is purged after some days (documented).
+    Availability { Alive = "Alive", Deleted = "Deleted", Purged = "Purged" }
+);
+
+provider_words!(CallKind { Voice = "Voice", Fax = "Fax" });
+
+provider_words!(
+    /// Where a campaign registration stands (documented enumeration). Texts leave under a confirmed one only.
+    CampaignStatus {
+        Created = "Created",
+        Submitted = "Submitted",
+        Confirmed = "Confirmed",
+        SubmitFailed = "SubmitFailed",
+        UpdateRequested = "UpdateRequested",
+        DeleteRequested = "DeleteRequested",
+        CampaignSuspended = "CampaignSuspended",
+        CampaignExpired = "CampaignExpired",
+        Draft = "Draft",
+        PreVetFailed = "PreVetFailed",
+        Unconfirmed = "Unconfirmed",
+    }
+);
+
+provider_words!(
+    /// A blacklisted subscription delivers nothing any more: delete it and create another (documented).
+    SubscriptionStatus { Active = "Active", Blacklisted = "Blacklisted" }
+);

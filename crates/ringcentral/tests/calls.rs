@@ -89,7 +89,7 @@ async fn message_list_follows_pages_on_the_same_server() {
     );
     query.kinds.push(MessageKind::Fax);
     query.phone_number = Some("+15550100002".parse().expect("valid"));
-    let page = client.list_messages(caller(&extension, &token), &query).await.expect("a page").value;
+    let page = client.read_page(caller(&extension, &token), &Read::messages(&query)).await.expect("a page").value;
     assert_eq!(page.records[0].id.get(), 1);
     let next = page.next.expect("a further page");
     let page = client.next_page(caller(&extension, &token), &next).await.expect("a page").value;
@@ -112,39 +112,10 @@ async fn token_never_goes_to_another_server() {
         format!(r#"{{"records":[],"navigation":{{"nextPage":{{"uri":"{}/restapi/v1.0/x?page=2"}}}}}}"#, evil.url);
     let stub = Stub::start(vec![answer(200, &[], &list)]).await;
     let (extension, token) = (extension(), token());
-    let result = stub.client().extension_phone_numbers(caller(&extension, &token)).await;
+    let result = stub.client().read_page(caller(&extension, &token), &Read::extension_phone_numbers(Whose::Own)).await;
     let foreign = matches!(result, Err(CallError::Unreadable { fault: UnreadableFault::ForeignNextPage, .. }));
     assert!(foreign, "{result:?}");
     assert!(evil.seen().is_empty());
-}
-
-#[tokio::test]
-async fn numbers_account_extension_and_message_are_read() {
-    let stub = Stub::start(vec![
-        answer(200, &[], r#"{"records":[{"phoneNumber":"+15550100001","features":["SmsSender"]}]}"#),
-        answer(200, &[], r#"{"id":37439510,"status":"Confirmed","mainNumber":"+15550100000"}"#),
-        answer(200, &[], r#"{"id":101,"extensionNumber":"101","status":"Enabled"}"#),
-        answer(200, &[], r#"{"id":"1001","messageStatus":"Delivered"}"#),
-    ])
-    .await;
-    let (client, extension, token) = (stub.client(), extension(), token());
-    let caller = caller(&extension, &token);
-    let numbers = client.extension_phone_numbers(caller).await.expect("numbers").value;
-    assert!(numbers.records[0].can_send_sms() && numbers.next.is_none());
-    assert_eq!(client.account_info(caller).await.expect("account").value.id.as_str(), "37439510");
-    assert_eq!(client.extension_info(caller).await.expect("extension").value.id.as_str(), "101");
-    let id = ProviderMessageId::try_new(1001).expect("valid");
-    assert_eq!(client.get_message(caller, id).await.expect("message").value.status, MessageStatus::Delivered);
-    let paths: Vec<_> = stub.seen().iter().map(|seen| seen.line().to_owned()).collect();
-    assert_eq!(
-        paths,
-        [
-            "GET /restapi/v1.0/account/~/extension/~/phone-number?page=1&perPage=1000 HTTP/1.1",
-            "GET /restapi/v1.0/account/~ HTTP/1.1",
-            "GET /restapi/v1.0/account/~/extension/~ HTTP/1.1",
-            "GET /restapi/v1.0/account/~/extension/~/message-store/1001 HTTP/1.1",
-        ]
-    );
 }
 
 #[tokio::test]
@@ -155,8 +126,8 @@ async fn list_may_be_larger_than_an_answer_but_not_endless() {
     config.list_cap_bytes = 200_000;
     config.total_timeout = std::time::Duration::from_secs(5);
     let (client, extension, token) = (Client::new(config).expect("a client"), extension(), token());
-    assert!(client.extension_phone_numbers(caller(&extension, &token)).await.is_ok());
-    let result = client.extension_phone_numbers(caller(&extension, &token)).await;
+    assert!(client.read_page(caller(&extension, &token), &Read::extension_phone_numbers(Whose::Own)).await.is_ok());
+    let result = client.read_page(caller(&extension, &token), &Read::extension_phone_numbers(Whose::Own)).await;
     assert!(matches!(result, Err(CallError::Unreadable { fault: UnreadableFault::TooLarge, .. })), "{result:?}");
 }
 
@@ -167,7 +138,7 @@ async fn limit_without_rate_headers_closes_every_key_of_a_lone_client() {
     config.guard_mode = GuardMode::Limiter;
     config.guard_patience = std::time::Duration::from_millis(50);
     let (client, extension, token) = (Client::new(config).expect("a client"), extension(), token());
-    assert!(client.account_info(caller(&extension, &token)).await.is_err());
+    assert!(client.read(caller(&extension, &token), &Read::account()).await.is_err());
     let colleague = ExtensionId::try_new("102").expect("valid");
     let refused = client.send_sms(caller(&colleague, &token), &support::sms()).await;
     assert!(matches!(refused, Err(CallError::Guard { .. })), "{refused:?}");
@@ -180,7 +151,7 @@ async fn blanks_around_the_server_url_do_not_matter() {
     let mut config = stub.config();
     config.server = format!(" {}/ \n", stub.url).parse().expect("blanks are dropped");
     let (client, extension, token) = (Client::new(config).expect("a client"), extension(), token());
-    assert!(client.account_info(caller(&extension, &token)).await.is_ok());
+    assert!(client.read(caller(&extension, &token), &Read::account()).await.is_ok());
 }
 
 #[tokio::test]

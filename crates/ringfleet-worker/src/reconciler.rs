@@ -11,7 +11,7 @@ use std::{
 
 use jiff::Timestamp;
 use ringcentral::{
-    Answer, CallError, Caller, Client, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page,
+    Answer, CallError, Caller, Client, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page, Read,
     classify_read,
 };
 use ringfleet_store::{
@@ -148,9 +148,9 @@ impl Reconciler {
         // last 24 hours only, and what it does not show would count as never sent. By the store's clock, taken before the
         // first request: however long this process is held up, an early reading stays an early one.
         let now = self.store.now().await.map_err(StoreOr::Store)?;
-        let query = MessageQuery::outbound_sms(instant(first - skew), instant(now + skew));
+        let texts = Read::messages(&MessageQuery::outbound_sms(instant(first - skew), instant(now + skew)));
         let caller = Caller { extension: &extension, token: &session.token };
-        let mut page = self.page(&lane, &session, &extension, self.client.list_messages(caller, &query)).await?;
+        let mut page = self.page(&lane, &session, &extension, self.client.read_page(caller, &texts)).await?;
         let mut records = Vec::new();
         for _ in 0..MOST_PAGES {
             records.append(&mut page.records);

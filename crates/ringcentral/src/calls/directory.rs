@@ -1,11 +1,15 @@
-//! Account and extension.
+//! Account and extensions.
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use crate::answer::{Answer, CallError};
-use crate::client::{Caller, Client};
+use super::page::Page;
+use super::paging::{MAX_PER_PAGE, from_page};
+use super::read::{Read, Whose};
 use crate::ids::{AccountId, ExtensionId};
 use crate::label::{self, Label};
+use crate::operation::Operation;
+use crate::serde_text;
+use crate::short_number::ShortNumber;
 use crate::words::{AccountStatus, ExtensionStatus};
 
 /// The account of a token.
@@ -16,19 +20,20 @@ pub struct AccountInfo {
     pub status: AccountStatus,
 }
 
-/// The extension of a token. Names and addresses are not read: nothing here needs them.
+/// An extension. Names and addresses are not read: nothing here needs them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtensionInfo {
     pub id: ExtensionId,
-    /// The short number that colleagues dial.
-    #[serde(default, deserialize_with = "short_number")]
-    pub extension_number: Option<String>,
+    /// The short number that colleagues dial. An unassigned extension has none.
+    #[serde(default, deserialize_with = "serde_text::lenient")]
+    pub extension_number: Option<ShortNumber>,
     #[serde(default)]
     pub status: ExtensionStatus,
     /// Such as `User` or `Department`.
     #[serde(rename = "type", default, deserialize_with = "label::lenient")]
     pub kind: Option<Label>,
+    #[serde(default, deserialize_with = "serde_text::lenient")]
     pub account: Option<AccountRef>,
 }
 
@@ -38,28 +43,55 @@ pub struct AccountRef {
     pub id: AccountId,
 }
 
-/// Up to eight digits, as a string or a number; anything else counts as missing.
-fn short_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    let digits = value.as_str().map(str::to_owned).or_else(|| value.as_u64().map(|number| number.to_string()));
-    Ok(digits.filter(|digits| (1..=8).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())))
+/// Which extensions to list; the default is all of them, a thousand a page.
+#[derive(Debug, Clone)]
+pub struct ExtensionQuery {
+    /// Empty means all; so does it for `kinds`.
+    pub statuses: Vec<ExtensionStatus>,
+    /// Such as `User`.
+    pub kinds: Vec<Label>,
+    /// Counted from 1.
+    pub page: u32,
+    /// 1 to 1000.
+    pub per_page: u32,
 }
 
-impl Client {
-    /// Reads the token's account. Group Light; the app needs `ReadAccounts`, the user `ReadCompanyInfo` (documented).
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn account_info(&self, caller: Caller<'_>) -> Result<Answer<AccountInfo>, CallError> {
-        self.object(caller, "/restapi/v1.0/account/~").await
+impl Default for ExtensionQuery {
+    fn default() -> Self {
+        Self { statuses: Vec::new(), kinds: Vec::new(), page: 1, per_page: MAX_PER_PAGE }
     }
+}
 
-    /// Reads the token's extension. Group Light; the app needs `ReadAccounts`, the user `ReadExtensions` (documented).
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn extension_info(&self, caller: Caller<'_>) -> Result<Answer<ExtensionInfo>, CallError> {
-        self.object(caller, "/restapi/v1.0/account/~/extension/~").await
+impl ExtensionQuery {
+    /// Users who may sign in: those whom a fleet can send for.
+    pub fn enabled_users() -> Self {
+        let kinds = Label::try_new("User").into_iter().collect();
+        Self { statuses: vec![ExtensionStatus::Enabled], kinds, ..Self::default() }
+    }
+}
+
+impl Read<AccountInfo> {
+    /// The token's account. Group Light; the app needs `ReadAccounts`, the user `ReadCompanyInfo` (documented).
+    pub fn account() -> Self {
+        Self::new(Operation::READ_ACCOUNT, "/restapi/v1.0/account/~")
+    }
+}
+
+impl Read<ExtensionInfo> {
+    /// An extension. Group Light; the app needs `ReadAccounts`, the user `ReadExtensions` (documented).
+    pub fn extension(whose: Whose<'_>) -> Self {
+        Self::new(Operation::READ_EXTENSION, whose.path())
+    }
+}
+
+impl Read<Page<ExtensionInfo>> {
+    /// The account's extensions. Group Medium; the app needs `ReadAccounts`, the user `ReadExtensions` (documented).
+    pub fn extensions(query: &ExtensionQuery) -> Self {
+        let known = query.statuses.iter().filter(|status| **status != ExtensionStatus::Other);
+        Self::new(Operation::LIST_EXTENSIONS, "/restapi/v1.0/account/~/extension")
+            .with(known.map(|status| ("status", status.as_str().to_owned())))
+            .with(query.kinds.iter().map(|kind| ("type", kind.as_str().to_owned())))
+            .with(from_page(query.page, query.per_page))
     }
 }
 
@@ -75,8 +107,18 @@ mod tests {
         )
         .expect("an extension");
         assert_eq!(info.id.as_str(), "400129284008");
+        assert_eq!(info.extension_number.as_ref().map(ShortNumber::as_str), Some("101"));
         assert_eq!(info.status, ExtensionStatus::Enabled);
         assert_eq!(info.account.as_ref().map(|account| account.id.as_str()), Some("37439510"));
         assert!(!format!("{info:?}").contains("canary"));
+    }
+
+    #[test]
+    fn odd_fields_of_an_extension_count_as_missing() {
+        for odd in [r#"{"id":"1"}"#, r#"{"id":1,"extensionNumber":"","account":{"id":null},"type":7,"status":null}"#] {
+            let info: ExtensionInfo = serde_json::from_str(odd).expect(odd);
+            assert!(info.extension_number.is_none() && info.account.is_none() && info.kind.is_none(), "{odd}");
+            assert_eq!(info.status, ExtensionStatus::Other);
+        }
     }
 }

@@ -4,16 +4,14 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::page::Page;
-use crate::answer::{Answer, CallError};
-use crate::client::{Caller, Client};
+use super::paging::{MAX_PER_PAGE, between, from_page};
+use super::read::{Read, Whose};
 use crate::ids::ProviderMessageId;
 use crate::label::{self, Label};
+use crate::operation::Operation;
 use crate::phone::{PhoneNumber, WrittenNumber};
 use crate::text::StoredText;
-use crate::words::{Direction, MessageKind, MessageStatus};
-
-/// Most records of one page (documented).
-const MAX_PER_PAGE: u32 = 1000;
+use crate::words::{Availability, Direction, MessageKind, MessageStatus, ReadStatus};
 
 /// Which messages to list. The dates are always sent: without them the server looks back 24 hours only (documented).
 #[derive(Debug, Clone)]
@@ -23,8 +21,12 @@ pub struct MessageQuery {
     /// Empty means all; so does it for `kinds`.
     pub directions: Vec<Direction>,
     pub kinds: Vec<MessageKind>,
+    /// Only messages that were read, or were not.
+    pub read_status: Option<ReadStatus>,
     /// Only messages to or from this number.
     pub phone_number: Option<PhoneNumber>,
+    /// Counted from 1.
+    pub page: u32,
     /// 1 to 1000.
     pub per_page: u32,
 }
@@ -33,36 +35,42 @@ impl MessageQuery {
     /// All messages between two instants, a hundred a page.
     pub fn new(date_from: Timestamp, date_to: Timestamp) -> Self {
         let (directions, kinds) = (Vec::new(), Vec::new());
-        Self { date_from, date_to, directions, kinds, phone_number: None, per_page: 100 }
+        Self { date_from, date_to, directions, kinds, read_status: None, phone_number: None, page: 1, per_page: 100 }
     }
 
     /// Outbound texts between two instants: what a reconciler asks for.
     pub fn outbound_sms(date_from: Timestamp, date_to: Timestamp) -> Self {
-        let (directions, kinds) = (vec![Direction::Outbound], vec![MessageKind::Sms]);
+        Self::of(Direction::Outbound, MessageKind::Sms, date_from, date_to)
+    }
+
+    /// Texts received between two instants.
+    pub fn inbound_sms(date_from: Timestamp, date_to: Timestamp) -> Self {
+        Self::of(Direction::Inbound, MessageKind::Sms, date_from, date_to)
+    }
+
+    /// Voicemail left between two instants.
+    pub fn voicemail(date_from: Timestamp, date_to: Timestamp) -> Self {
+        Self::of(Direction::Inbound, MessageKind::VoiceMail, date_from, date_to)
+    }
+
+    fn of(direction: Direction, kind: MessageKind, date_from: Timestamp, date_to: Timestamp) -> Self {
+        let (directions, kinds) = (vec![direction], vec![kind]);
         Self { directions, kinds, per_page: MAX_PER_PAGE, ..Self::new(date_from, date_to) }
     }
 
     /// Arrays are repeated keys (seen in every SDK on the wire).
     fn pairs(&self) -> Vec<(&'static str, String)> {
-        let mut pairs = vec![
-            // SEND-SAFETY: rounded outwards, since a message just outside a rounded bound would count as never sent.
-            ("dateFrom", rfc3339_ms(self.date_from.as_nanosecond().div_euclid(1_000_000))),
-            ("dateTo", rfc3339_ms(-(-self.date_to.as_nanosecond()).div_euclid(1_000_000))),
-        ];
+        let mut pairs = Vec::from(between(self.date_from, self.date_to));
         let known_direction = self.directions.iter().filter(|direction| **direction != Direction::Other);
         pairs.extend(known_direction.map(|direction| ("direction", direction.as_str().to_owned())));
         let known_kind = self.kinds.iter().filter(|kind| **kind != MessageKind::Other);
         pairs.extend(known_kind.map(|kind| ("messageType", kind.as_str().to_owned())));
+        let known_status = self.read_status.iter().filter(|status| **status != ReadStatus::Other);
+        pairs.extend(known_status.map(|status| ("readStatus", status.as_str().to_owned())));
         pairs.extend(self.phone_number.iter().map(|number| ("phoneNumber", number.expose().to_owned())));
-        pairs.push(("page", String::from("1")));
-        pairs.push(("perPage", self.per_page.clamp(1, MAX_PER_PAGE).to_string()));
+        pairs.extend(from_page(self.page, self.per_page));
         pairs
     }
-}
-
-fn rfc3339_ms(milliseconds: i128) -> String {
-    let instant = i64::try_from(milliseconds).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
-    format!("{:.3}", instant.unwrap_or(Timestamp::MAX))
 }
 
 /// One message of the store. What a reconciler decides by (id, parties, text, time) must be readable, or the whole page
@@ -77,6 +85,11 @@ pub struct MessageRecord {
     pub direction: Direction,
     #[serde(rename = "messageStatus", default)]
     pub status: MessageStatus,
+    /// What a sync tells of a message that was deleted.
+    #[serde(default)]
+    pub availability: Availability,
+    #[serde(default)]
+    pub read_status: ReadStatus,
     pub from: Option<Party>,
     #[serde(default)]
     pub to: Vec<Party>,
@@ -111,54 +124,25 @@ impl MessageRecord {
     }
 }
 
-impl Client {
-    /// Lists messages of the token's extension, one page; [`next_page`](Self::next_page) goes on. Group Light; the app
-    /// and the user need `ReadMessages` (documented).
-    ///
-    /// # Errors
-    /// [`CallError`].
-    pub async fn list_messages(
-        &self,
-        caller: Caller<'_>,
-        query: &MessageQuery,
-    ) -> Result<Answer<Page<MessageRecord>>, CallError> {
-        let mut url = self.config().server.at("/restapi/v1.0/account/~/extension/~/message-store");
-        url.query_pairs_mut().extend_pairs(query.pairs());
-        self.page(caller, url).await
+impl Read<Page<MessageRecord>> {
+    /// Messages of the token's extension; another one's are its owner's alone. Group Light; the app and the user need
+    /// `ReadMessages` (documented).
+    pub fn messages(query: &MessageQuery) -> Self {
+        Self::new(Operation::LIST_MESSAGES, format!("{}/message-store", Whose::Own.path())).with(query.pairs())
     }
+}
 
-    /// Reads one message. Group Light.
-    ///
-    /// # Errors
-    /// [`CallError`]; 404 with `CMN-102` if the extension has no such message.
-    pub async fn get_message(
-        &self,
-        caller: Caller<'_>,
-        id: ProviderMessageId,
-    ) -> Result<Answer<MessageRecord>, CallError> {
-        self.object(caller, &format!("/restapi/v1.0/account/~/extension/~/message-store/{id}")).await
+impl Read<MessageRecord> {
+    /// One message of the token's extension; 404 with `CMN-102` if it has no such message. Group Light; the app and the user
+    /// need `ReadMessages` (documented).
+    pub fn message(id: ProviderMessageId) -> Self {
+        Self::new(Operation::READ_MESSAGE, format!("{}/message-store/{id}", Whose::Own.path()))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn dates_are_explicit_and_rounded_outwards() {
-        let from = "2026-01-02T03:04:05.6789Z".parse().expect("timestamp");
-        let to = "2026-01-02T03:04:05.6781Z".parse().expect("timestamp");
-        let pairs = MessageQuery::outbound_sms(from, to).pairs();
-        let expected = [
-            ("dateFrom", "2026-01-02T03:04:05.678Z"),
-            ("dateTo", "2026-01-02T03:04:05.679Z"),
-            ("direction", "Outbound"),
-            ("messageType", "SMS"),
-            ("page", "1"),
-            ("perPage", "1000"),
-        ];
-        assert!(pairs.iter().map(|(name, value)| (*name, value.as_str())).eq(expected), "{pairs:?}");
-    }
 
     #[test]
     fn record_is_read_and_printed_without_private_values() {

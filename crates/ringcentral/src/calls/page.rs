@@ -4,14 +4,10 @@ use std::marker::PhantomData;
 
 use reqwest::Url;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
-use crate::answer::{Answer, CallError, UnreadableFault};
-use crate::client::{Caller, Client};
-use crate::guard::GuardKey;
-use crate::plan::UsageGroup;
+use crate::answer::UnreadableFault;
+use crate::operation::Operation;
 use crate::server::ServerUrl;
-use crate::transport;
 
 /// One page of a list.
 #[derive(Debug, Clone)]
@@ -24,8 +20,16 @@ pub struct Page<T> {
 /// Where a list goes on; checked to be on the same server.
 #[derive(Clone)]
 pub struct NextPage<T> {
-    url: Url,
-    of: PhantomData<fn() -> T>,
+    pub(super) operation: Operation,
+    pub(super) url: Url,
+    pub(super) of: PhantomData<fn() -> T>,
+}
+
+impl<T> NextPage<T> {
+    /// What it costs and needs: the same as the page before.
+    pub fn operation(&self) -> Operation {
+        self.operation
+    }
 }
 
 impl<T> std::fmt::Debug for NextPage<T> {
@@ -36,8 +40,8 @@ impl<T> std::fmt::Debug for NextPage<T> {
 }
 
 #[derive(Deserialize)]
-struct List<T> {
-    records: Vec<T>,
+pub(super) struct List<T> {
+    pub(super) records: Vec<T>,
     navigation: Option<Navigation>,
     paging: Option<Paging>,
 }
@@ -57,72 +61,34 @@ struct Link {
 #[serde(rename_all = "camelCase")]
 struct Paging {
     page: Option<u64>,
+    per_page: Option<u64>,
     total_pages: Option<u64>,
 }
 
-impl Client {
-    /// Fetches a further page. Group Light, as are all lists of this crate.
-    ///
-    /// # Errors
-    /// [`CallError`]; a list whose next page lies on another server is `Unreadable`, because the token must not go there
-    /// and a list cut short in silence would look complete.
-    pub async fn next_page<T: DeserializeOwned>(
-        &self,
-        caller: Caller<'_>,
-        next: &NextPage<T>,
-    ) -> Result<Answer<Page<T>>, CallError> {
-        self.page(caller, next.url.clone()).await
-    }
-
-    pub(crate) async fn page<T: DeserializeOwned>(
-        &self,
-        caller: Caller<'_>,
-        url: Url,
-    ) -> Result<Answer<Page<T>>, CallError> {
-        let key = GuardKey::extension(caller.extension, UsageGroup::Light);
-        let request = self.get(url.clone(), caller).header(http::header::ACCEPT, "application/json");
-        let reply = self.exchange(&key, request, self.config().list_cap_bytes).await?;
-        reply.answer(|body| {
-            let list: List<T> = transport::json(body)?;
-            let next = next_url(&self.config().server, &url, &list)?;
-            let next = next.map(|url| NextPage { url, of: PhantomData });
-            Ok(Page { records: list.records, next })
-        })
-    }
-
-    /// One object below the extension or the account; group Light.
-    pub(crate) async fn object<T: DeserializeOwned>(
-        &self,
-        caller: Caller<'_>,
-        path: &str,
-    ) -> Result<Answer<T>, CallError> {
-        let key = GuardKey::extension(caller.extension, UsageGroup::Light);
-        let request = self.get(self.config().server.at(path), caller);
-        let request = request.header(http::header::ACCEPT, "application/json");
-        let reply = self.exchange(&key, request, self.config().answer_cap_bytes).await?;
-        reply.answer(transport::json)
-    }
-}
-
 /// The next page: `navigation.nextPage` (documented as the way to go on, since totals may be missing), else counted from
-/// `paging`, where the totals say that there is more.
-fn next_url<T>(server: &ServerUrl, current: &Url, list: &List<T>) -> Result<Option<Url>, UnreadableFault> {
+/// `paging`, where the totals say that there is more. Where the server says neither, a full page is taken for one that is
+/// followed by another: one request too many costs less than a list cut short that looks complete.
+pub(super) fn next_url<T>(server: &ServerUrl, current: &Url, list: &List<T>) -> Result<Option<Url>, UnreadableFault> {
     if let Some(link) = list.navigation.as_ref().and_then(|navigation| navigation.next_page.as_ref()) {
         let next = current.join(&link.uri).map_err(|_| UnreadableFault::NotJson)?;
         // A page that names itself would be read for ever.
         let ours = server.owns(&next) && next != *current;
         return if ours { Ok(Some(next)) } else { Err(UnreadableFault::ForeignNextPage) };
     }
+    let asked = |name: &str| current.query_pairs().find(|(key, _)| key == name)?.1.parse::<u64>().ok();
     let paging = list.paging.as_ref();
-    let Some((page, total)) = paging.and_then(|paging| Some((paging.page?, paging.total_pages?))) else {
-        return Ok(None);
+    let page = paging.and_then(|paging| paging.page).or_else(|| asked("page"));
+    let per_page = paging.and_then(|paging| paging.per_page).or_else(|| asked("perPage"));
+    // SEND-SAFETY: whoever takes a text that is not in a list for one that was never sent must have seen all of the list.
+    let more = match (page, paging.and_then(|paging| paging.total_pages)) {
+        (Some(page), Some(total)) => page < total,
+        (Some(_), None) if list.navigation.is_none() => per_page.is_some_and(|most| list.records.len() as u64 >= most),
+        _ => false,
     };
-    if page >= total || list.records.is_empty() {
-        return Ok(None);
-    }
+    let Some(page) = page.filter(|_| more && !list.records.is_empty()) else { return Ok(None) };
     let others: Vec<_> = current.query_pairs().filter(|(name, _)| name != "page").collect();
     let mut next = current.clone();
-    next.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &(page + 1).to_string());
+    next.query_pairs_mut().clear().extend_pairs(others).append_pair("page", &page.saturating_add(1).to_string());
     Ok(Some(next))
 }
 
@@ -159,9 +125,20 @@ mod tests {
         assert_eq!(next(r#"{"records":[1]}"#), Ok(None));
         assert_eq!(next(r#"{"records":[1],"navigation":{},"paging":{"page":1}}"#), Ok(None));
         assert_eq!(next(r#"{"records":[1],"paging":{"page":2,"totalPages":2}}"#), Ok(None));
+        assert_eq!(next(r#"{"records":[],"paging":{"page":1,"totalPages":2}}"#), Ok(None));
         assert_eq!(
             next(r#"{"records":[1],"paging":{"page":1,"totalPages":2}}"#),
             Ok(Some("https://a.example/restapi/v1.0/list?a=1&a=2&page=2".into()))
         );
+    }
+
+    #[test]
+    fn full_page_without_totals_and_navigation_is_followed() {
+        let second = Ok(Some("https://a.example/restapi/v1.0/list?a=1&a=2&page=2".into()));
+        assert_eq!(next(r#"{"records":[1,2],"paging":{"page":1,"perPage":2}}"#), second);
+        assert_eq!(next(r#"{"records":[1,2],"paging":{"perPage":2}}"#), second);
+        assert_eq!(next(r#"{"records":[1],"paging":{"page":1,"perPage":2}}"#), Ok(None));
+        assert_eq!(next(r#"{"records":[],"paging":{"page":1,"perPage":0}}"#), Ok(None));
+        assert_eq!(next(r#"{"records":[1,2],"navigation":{},"paging":{"page":1,"perPage":2}}"#), Ok(None));
     }
 }

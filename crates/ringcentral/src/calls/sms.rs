@@ -10,9 +10,9 @@ use crate::answer::{Answer, CallError, UnreadableFault};
 use crate::client::{Caller, Client};
 use crate::guard::GuardKey;
 use crate::ids::ProviderMessageId;
+use crate::operation::Operation;
 use crate::permit::{Always, Guarded, Permit};
 use crate::phone::PhoneNumber;
-use crate::plan::UsageGroup;
 use crate::text::MessageText;
 use crate::transport;
 use crate::words::MessageStatus;
@@ -115,7 +115,7 @@ impl Client {
         let json = serde_json::to_vec(&body).unwrap_or_default();
         let (body, withheld) = Guarded::new(json, permit.clone());
         let request = request.body(reqwest::Body::wrap(body));
-        let key = GuardKey::extension(caller.extension, UsageGroup::Medium);
+        let key = GuardKey::extension(caller.extension, Operation::SEND_SMS.group);
         let reply = self.exchange_watched(&key, request, self.config().answer_cap_bytes, &*permit).await;
         match reply {
             Err(CallError::Lost { .. }) if withheld.load(Ordering::Acquire) => Err(CallError::Withheld),
