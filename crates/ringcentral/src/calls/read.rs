@@ -89,10 +89,10 @@ impl<T> Read<T> {
 
     /// The same read, answered with the whole body.
     pub fn raw(self) -> Read<Raw> {
-        self.as_read()
+        self.into_read()
     }
 
-    fn as_read<U>(self) -> Read<U> {
+    fn into_read<U>(self) -> Read<U> {
         Read { operation: self.operation, path: self.path, query: self.query, of: PhantomData }
     }
 }
@@ -100,7 +100,7 @@ impl<T> Read<T> {
 impl<T> Read<Page<T>> {
     /// The same list, with each record as the server wrote it.
     pub fn raw_records(self) -> Read<Page<Raw>> {
-        self.as_read()
+        self.into_read()
     }
 }
 
