@@ -5,6 +5,7 @@ mod cli;
 mod commands;
 mod config;
 mod exit;
+mod keys;
 mod progress;
 mod provider;
 mod serve;

@@ -1,5 +1,6 @@
 //! Configuration: layers in, one checked value or *all* faults out.
 
+mod identity;
 mod reader;
 mod reconcile;
 mod settings;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use config::{Config, Environment, File, FileFormat};
 
 pub(crate) use self::{
+    identity::KeySource,
     reader::{Fault, Faults, parse_duration, without_password},
     settings::{LogFormat, ProviderSettings, Settings, StoreSettings},
 };

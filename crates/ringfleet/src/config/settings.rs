@@ -7,6 +7,7 @@ use ringfleet_store::{Group, LaneRules, OnUnknown, Plan};
 use ringfleet_worker::WorkerOptions;
 
 use super::{
+    identity::{IdentitySettings, read_identity},
     reader::Reader,
     reconcile::{journal_dir, read_policy, read_reconcile},
 };
@@ -19,6 +20,8 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(crate) struct Settings {
     pub store: StoreSettings,
     pub provider: ProviderSettings,
+    #[allow(dead_code, reason = "the commands and the worker begin to use it with the next commits")]
+    pub identity: IdentitySettings,
     pub rules: LaneRules,
     pub worker: WorkerOptions,
     /// Of messages that do not say themselves.
@@ -89,6 +92,7 @@ impl Settings {
     pub(super) fn read(r: &mut Reader<'_>) -> Option<Self> {
         let store = read_store(r);
         let provider = read_provider(r);
+        let identity = read_identity(r);
         let rules = read_rules(r);
         let worker = read_worker(r);
         let journal = r.text("worker.journal_dir");
@@ -120,6 +124,7 @@ impl Settings {
             );
         }
         Some(Self {
+            identity: identity?.beside(&store),
             store,
             provider,
             rules: rules?,

@@ -1,0 +1,18 @@
+//! Who may log in, and how: credentials, sealed in the fleet's store and followed by its processes as they change.
+//!
+//! [`Vault`] keeps them, [`KeyRing`] seals them (and the fleet's sessions), [`Roster`] is what a running process sees: a
+//! credential that is put in, changed or taken out takes effect within a second or two, without a restart.
+
+mod credential;
+mod key;
+mod record;
+mod roster;
+mod seal;
+mod vault;
+
+pub use credential::{AppPrint, Credential, Facts, Login, Method, Refused, Source};
+pub use key::{KeyError, KeyId, new_key};
+pub use record::RecordError;
+pub use roster::{Follower, Roster};
+pub use seal::{KeyRing, KeyRingError, OpenError, Purpose};
+pub use vault::{Kept, Resealed, Stored, Vault, VaultError};

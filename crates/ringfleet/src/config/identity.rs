@@ -1,0 +1,61 @@
+//! The keys that seal what the fleet keeps of its logins.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{reader::Reader, settings::StoreSettings};
+
+/// Where the keys come from.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    File(PathBuf),
+    /// Made when it is missing: the store is a file beside it.
+    OwnFile(PathBuf),
+    Text(String),
+    /// A key made of the app's secret, fit for sessions only.
+    App,
+}
+
+impl std::fmt::Debug for KeySource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            KeySource::File(_) => "File",
+            KeySource::OwnFile(_) => "OwnFile",
+            KeySource::Text(_) => "Text([redacted])",
+            KeySource::App => "App",
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct IdentitySettings {
+    pub keys: KeySource,
+    /// How soon a process notices that credentials have changed.
+    #[allow(dead_code, reason = "the worker begins to use it with the next commits")]
+    pub poll: Duration,
+}
+
+impl IdentitySettings {
+    /// An embedded store belongs to one machine, so its key can be made there; the machines of a fleet must be given one.
+    pub(super) fn beside(mut self, store: &StoreSettings) -> Self {
+        if self.keys == KeySource::App && !store.is_redis() {
+            self.keys = KeySource::OwnFile(store.data_dir.join("ringfleet.key"));
+        }
+        self
+    }
+}
+
+pub(super) fn read_identity(r: &mut Reader<'_>) -> Option<IdentitySettings> {
+    let file = r.text("identity.key_file");
+    let text = r.text("identity.key");
+    let poll = r.duration("identity.poll", Duration::from_millis(10), Duration::from_secs(3_600));
+    let keys = match (file?, text?) {
+        (file, text) if !file.is_empty() && !text.is_empty() => {
+            r.fault("identity.key", "is set, and identity.key_file too; leave one of them empty");
+            return None;
+        }
+        (file, _) if !file.is_empty() => KeySource::File(file.into()),
+        (_, text) if !text.is_empty() => KeySource::Text(text),
+        _ => KeySource::App,
+    };
+    Some(IdentitySettings { keys, poll: poll? })
+}

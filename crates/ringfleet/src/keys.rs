@@ -1,0 +1,72 @@
+//! The key ring that the settings name.
+
+use std::{
+    io::{ErrorKind, Write},
+    path::Path,
+};
+
+use anyhow::Context;
+use ringfleet_identity::KeyRing;
+
+use crate::config::{Faults, KeySource, Settings};
+
+#[allow(dead_code, reason = "the commands and the worker begin to use it with the next commits")]
+pub(crate) fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
+    match &settings.identity.keys {
+        KeySource::File(path) => Ok(KeyRing::from_file(path.clone())?),
+        KeySource::OwnFile(path) => {
+            provide(path).with_context(|| format!("can't make the key file {}", path.display()))?;
+            Ok(KeyRing::from_file(path.clone())?)
+        }
+        KeySource::Text(text) => Ok(KeyRing::from_text(text)?),
+        KeySource::App => match (&settings.provider.client_id, &settings.provider.client_secret) {
+            (Some(id), Some(secret)) => Ok(KeyRing::of_app(id.as_str(), secret.expose())),
+            _ => Err(Faults::one(
+                "identity.key_file",
+                "is empty, and there is no app secret to seal sessions with; make a key with `ringfleet credentials new-key` \
+                 and name its file",
+            )
+            .into()),
+        },
+    }
+}
+
+/// Makes the file if it is missing. Of several processes that start together one makes it, whole; the others take that one.
+fn provide(path: &Path) -> std::io::Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    // Readable by its owner only, as temporary files are.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    writeln!(file, "# Seals the logins in the store beside it. Without it they can't be read: keep a copy.")?;
+    writeln!(file, "{}", *ringfleet_identity::new_key())?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => Ok(()),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error.error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_key_file_is_made_once_and_for_its_owner_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("data/ringfleet.key");
+        provide(&path).unwrap();
+        let first = std::fs::read_to_string(&path).unwrap();
+        provide(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), first);
+        assert!(KeyRing::from_file(path.clone()).unwrap().current().is_some());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0);
+        }
+    }
+}
