@@ -1,6 +1,6 @@
 -- begin_send: writes the intent, the last step before a POST.
 -- ARGV     3 lease in ms, then id, token of each
--- returns  one integer each: 1 go, 2 lease lost, 3 expired, 4 put back
+-- returns  one integer each: 1 go, 2 lease lost, 3 expired, 4 put back, 5 suppressed
 -- invariant: once this says go, the message never returns to a queue unless its fate is known.
 
 local lease_ms = tonumber(ARGV[3])
@@ -27,6 +27,13 @@ for i = 4, #ARGV, 2 do
       close(m, EXPIRED, 'send-by-passed', '', token)
       touch(L)
       answer = 3
+    elseif opted_out(m) then
+      -- SEND-SAFETY: in the same step as the intent, so that an opt-out counts that came after the claim.
+      leave_flight(L, m, f)
+      drop_slot(L, token)
+      close(m, SUPPRESSED, 'opted-out', '', token)
+      touch(L)
+      answer = 5
     elseif gate or L.paused or L.parked or L.pen > now then
       leave_flight(L, m, f)
       drop_slot(L, token)

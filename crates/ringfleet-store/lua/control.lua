@@ -63,7 +63,10 @@ elseif what == 'resolve' then
     redis.call('ZREM', T..':in:'..m.state, m.id)
     redis.call('ZREM', FIN, m.id)
     count(m.state, -1)
-    if how == 'resend' then
+    if how == 'resend' and opted_out(m) then
+      close(m, SUPPRESSED, 'opted-out', '', was.token, was)
+      answer = { 2, SUPPRESSED }
+    elseif how == 'resend' then
       -- SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
       m.attempt = math.min(m.attempt + 1, 255)
       m.recov = 0

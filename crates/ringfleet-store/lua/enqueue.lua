@@ -12,6 +12,19 @@ for i = 3, #ARGV, 10 do
   end
 end
 
+local function take_in(m)
+  write_message(m)
+  if m.send_by > 0 then redis.call('ZADD', EXP, m.send_by, m.id) end
+  if m.send_at > now then
+    redis.call('ZADD', SCHED, m.send_at, m.id)
+    count(SCHEDULED, 1)
+  else
+    local L = lane_of(m.lane)
+    enqueue_back(L, m)
+    touch(L)
+  end
+end
+
 local answers, any = {}, false
 for i = 3, #ARGV, 10 do
   local id, fp = ARGV[i], ARGV[i + 5]
@@ -27,18 +40,14 @@ for i = 3, #ARGV, 10 do
       policy = tonumber(ARGV[i + 2]), send_at = tonumber(ARGV[i + 3]), send_by = tonumber(ARGV[i + 4]), fp = fp,
       lane = ARGV[i + 6], from = ARGV[i + 7], to = ARGV[i + 8], note = '', text = ARGV[i + 9],
     }
-    write_message(m)
-    if m.send_by > 0 then redis.call('ZADD', EXP, m.send_by, id) end
-    if m.send_at > now then
-      redis.call('ZADD', SCHED, m.send_at, id)
-      count(SCHEDULED, 1)
+    if opted_out(m) then
+      -- SEND-SAFETY: it never comes to a queue.
+      close(m, SUPPRESSED, 'opted-out', '', 0)
     else
-      local L = lane_of(m.lane)
-      enqueue_back(L, m)
-      touch(L)
+      take_in(m)
+      any = true
     end
     answers[#answers + 1] = 1
-    any = true
   end
 end
 save()

@@ -24,6 +24,7 @@
 --   doc:<kind>  hash  key -> rev, changed, end (8 each, 0 = none), body    docrev:<kind>  zset  key -> rev, also of those gone
 --   docend  zset  kind/key -> end    docgone  zset  kind/key -> rev of its removal    docfloor  hash  kind -> the greatest
 --               revision of a removal that is forgotten
+--   out   zset  extension NUL from NUL to -> revision: who wants no texts. No extension = of every one, from '*' = any number
 --   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown ones
 --   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
 --   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
@@ -32,7 +33,7 @@
 
 local T = KEYS[1]
 local SCHEDULED, READY, CLAIMED, SENDING, SENT = 1, 2, 3, 4, 5
-local REJECTED, EXPIRED, CANCELLED, DEAD, HELD, UNKNOWN = 6, 7, 8, 9, 10, 11
+local REJECTED, EXPIRED, CANCELLED, DEAD, HELD, UNKNOWN, SUPPRESSED = 6, 7, 8, 9, 10, 11, 12
 local RECONCILE, HOLD, RESEND = 0, 1, 2
 local IN_USE = 9000000000000000 -- score of a slot whose request is under way
 local HEAD = '>BBBBBI8I8I8c16'
@@ -44,7 +45,7 @@ local function ms(n) return string.format('%.0f', n) end
 
 local M, F, LEASE, SCHED, EXP = T..':m', T..':f', T..':lease', T..':sched', T..':exp'
 local READYZ, DUE, FIN, COUNTS, SEQ, GATE = T..':ready', T..':due', T..':fin', T..':c', T..':seq', T..':gate'
-local PAIR, UNK, CLOCK = T..':pair', T..':unk', T..':clock'
+local PAIR, UNK, CLOCK, OUT = T..':pair', T..':unk', T..':clock', T..':out'
 local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
 
 -- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.
@@ -101,7 +102,7 @@ local function read_message(id)
   if not pcall(parse, m, blob) then return nil, blob end
   local group = string.match(m.lane, '^[%w_.~*-]+/[%w_.~*-]+/(%l+)$')
   -- The time tells a record of another format: its fields lie elsewhere.
-  local sound = DEFAULT[group or ''] and m.state >= 1 and m.state <= UNKNOWN and m.prio <= 2 and m.policy <= RESEND
+  local sound = DEFAULT[group or ''] and m.state >= 1 and m.state <= SUPPRESSED and m.prio <= 2 and m.policy <= RESEND
     and m.created > 0 and m.created < 100000000000000
   if not sound then return nil, blob end
   return m
@@ -323,6 +324,18 @@ local function free_pair(m)
   end
 end
 
+-- SEND-SAFETY: nothing is sent to a number that has opted out of its sender's texts. A fleet without opt-outs pays for one
+-- look a script, not for one a message.
+local any_out
+local function is_out(extension, from, to)
+  if any_out == nil then any_out = redis.call('EXISTS', OUT) == 1 end
+  if not any_out then return false end
+  local own, all = extension..'\0', '\0'
+  local found = redis.call('ZMSCORE', OUT, own..from..'\0'..to, own..'*\0'..to, all..from..'\0'..to, all..'*\0'..to)
+  return (found[1] or found[2] or found[3] or found[4]) and true or false
+end
+local function opted_out(m) return is_out(string.match(m.lane, '^[^/]+/([^/]+)/'), m.from, m.to) end
+
 -- A record that is no message must not stop the others. It is kept aside for a person, and counts as dead.
 local function put_aside(id, blob, was)
   redis.call('HSET', T..':junk', id, blob)
@@ -393,11 +406,14 @@ end
 local function fate_unknown(L, m, code, token, intent)
   local first = note_of(m).intent
   intent = math.max(first > 0 and math.min(first, intent) or intent, 1)
-  if m.policy == RESEND and m.attempt + 1 < MOST_SENDS then
+  local again = m.policy == RESEND and m.attempt + 1 < MOST_SENDS
+  -- SEND-SAFETY: its policy would send it again, but its recipient has opted out since. Whether the first one arrived is asked.
+  local never_again = again and opted_out(m)
+  if again and not never_again then
     m.attempt = m.attempt + 1
     wait_again(L, m, 'resent', token)
     return READY
-  elseif m.policy ~= RECONCILE then
+  elseif m.policy ~= RECONCILE and not never_again then
     close(m, HELD, code, '', token, { intent = intent, reads = 0 })
     return HELD
   end

@@ -72,11 +72,11 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', DOC_ENDS, '-inf', now, 'LIMIT'
   forget_doc(kind, key, next_token())
 end
 -- A revision is made of its time, so it tells how old the removal is.
-local remembered, too_many = (now - tonumber(ARGV[6])) * 2048, redis.call('ZCARD', DOC_GONE) - tonumber(ARGV[7])
+local remembered, too_many = (now - tonumber(ARGV[6]) + 1) * 2048, redis.call('ZCARD', DOC_GONE) - tonumber(ARGV[7])
 local gone = redis.call('ZRANGE', DOC_GONE, 0, limit - 1, 'WITHSCORES')
 for i = 1, #gone, 2 do
   local rev = tonumber(gone[i + 1])
-  if rev > remembered and i > too_many * 2 then break end
+  if rev >= remembered and i > too_many * 2 then break end
   local kind, key = string.match(gone[i], '^(%l+)/(.*)$')
   redis.call('ZREM', DOC_GONE, gone[i])
   redis.call('ZREM', T..':docrev:'..kind, key)

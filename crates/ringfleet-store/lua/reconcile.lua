@@ -3,7 +3,7 @@
 --          3 'decide', 4 settle time in ms, 5 attempts at most, then of each: id, token, when the read began,
 --            reason to hold it ('' = by the candidates), number of candidates, their provider ids
 -- returns  take: of each lane: name, how many, then of each send: id, token, blob
---          decide: of each: 1 sent, 2 not yet, 3 again, 4 held, 5 dead, 6 stale
+--          decide: of each: 1 sent, 2 not yet, 3 again, 4 held, 5 dead, 6 stale, 7 suppressed
 -- bounded: 100 sends of a lane at a time, the longest unknown first.
 
 local MOST = 100
@@ -65,7 +65,10 @@ while i <= #ARGV do
       if was.reads >= 2 and began >= was.at + settle_ms then
         leave_unknown(L, m)
         m.attempt = m.attempt + 1
-        if m.attempt >= math.min(max_attempts, 255) then
+        if opted_out(m) then
+          close(m, SUPPRESSED, 'opted-out', '', token, was)
+          answers[#answers + 1] = 7
+        elseif m.attempt >= math.min(max_attempts, 255) then
           close(m, DEAD, 'never-arrived', '', token, was)
           answers[#answers + 1] = 5
         else

@@ -45,6 +45,8 @@ pub enum Begin {
     LeaseLost,
     /// Its `send_by` passed; the store has closed it.
     Expired,
+    /// The recipient has opted out; the store has closed it.
+    Suppressed,
     /// The lane is paused, parked or in a penalty, or the kill switch is on; the store has put the message back.
     PutBack,
 }
@@ -237,6 +239,8 @@ pub enum Decided {
     Held,
     /// Proven absent, and sent too often already.
     Dead,
+    /// Proven absent, and its recipient has opted out since.
+    Suppressed,
     /// Decided meanwhile by somebody else.
     Stale,
 }
@@ -244,7 +248,8 @@ pub enum Decided {
 /// A person's word on a held message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Resolution {
-    /// It was not sent: it waits again, counted as an attempt. Also revives a dead message.
+    /// It was not sent: it waits again, counted as an attempt. Also revives a dead message. One whose recipient has opted out
+    /// ends as suppressed instead, and the answer is `TooLate`.
     Resend,
     /// It was sent.
     Sent,

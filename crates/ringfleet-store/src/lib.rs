@@ -7,6 +7,7 @@
 //! - [`ids`], [`message`], [`plan`]: the nouns
 //! - [`calls`]: what goes into a call and what comes out
 //! - [`docs`]: small records beside the messages, which the fleet shares
+//! - [`opt_out`]: who wants no texts
 //! - [`redis`]: one Lua file a transition (`lua/`)
 //! - [`sqlite`]: one transaction a transition
 //!
@@ -18,6 +19,7 @@ pub mod clock;
 pub mod docs;
 pub mod ids;
 pub mod message;
+pub mod opt_out;
 pub mod plan;
 pub mod redis;
 pub mod sqlite;
@@ -33,6 +35,7 @@ pub use crate::{
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},
     message::{Lease, LeaseRef, MessageView, Millis, NewMessage, OnUnknown, Priority, Private, State},
+    opt_out::{OptOut, OptOutCursor, OptOuts, OptedOut},
     plan::{LaneRules, Plan, PlanSeen},
     redis::RedisStore,
     sqlite::SqliteStore,

@@ -89,10 +89,12 @@ pub enum State {
     Held = 10,
     /// Nobody knows whether it was sent; the provider's message store is being asked.
     Unknown = 11,
+    /// Its recipient has opted out: it is not sent.
+    Suppressed = 12,
 }
 
 impl State {
-    pub const ALL: [State; 11] = [
+    pub const ALL: [State; 12] = [
         State::Scheduled,
         State::Ready,
         State::Claimed,
@@ -104,6 +106,7 @@ impl State {
         State::Dead,
         State::Held,
         State::Unknown,
+        State::Suppressed,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -119,12 +122,14 @@ impl State {
             State::Dead => "dead",
             State::Held => "held",
             State::Unknown => "unknown",
+            State::Suppressed => "suppressed",
         }
     }
 
     /// Nothing more happens to it by itself. `Held` is not an end: somebody has to decide.
     pub fn is_final(self) -> bool {
-        matches!(self, State::Sent | State::Rejected | State::Expired | State::Cancelled | State::Dead)
+        use State::{Cancelled, Dead, Expired, Rejected, Sent, Suppressed};
+        matches!(self, Sent | Rejected | Expired | Cancelled | Dead | Suppressed)
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {

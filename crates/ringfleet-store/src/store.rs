@@ -12,7 +12,8 @@ use crate::{
     },
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{LeaseRef, MessageView, Millis, NewMessage, State},
+    message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
+    opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
 };
 
@@ -28,7 +29,8 @@ pub const MAX_RECOVERIES: u32 = 3;
 /// transition, but the transition may have happened: repeat it with the same token.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Takes in messages, one answer each, in order. At most [`MAX_BATCH`].
+    /// Takes in messages, one answer each, in order. At most [`MAX_BATCH`]. One whose recipient has opted out is accepted too,
+    /// and ends at once as `suppressed`.
     async fn enqueue(&self, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError>;
 
     /// Leases messages whose lanes may send *now*, oldest lane first, one message a lane in turn, and takes a slot of the
@@ -157,6 +159,16 @@ pub trait Store: Send + Sync + 'static {
     /// What has changed since `cursor`, which belongs to `kind` (a default one: everything there is). At most `limit` documents
     /// and removals, 1 to 500, fewer where bodies are large. A removal is told for a day; see [`DocChanges::reset`].
     async fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Result<DocChanges, StoreError>;
+
+    /// Takes note of who wants no texts, and of who wants them again, of one extension or of every one. With several shards a
+    /// change for every extension is one step a shard: repeat it if it fails. Any number of changes.
+    async fn set_opt_outs(&self, extension: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError>;
+
+    /// Whether a text from `from` of `extension` to `to` would be suppressed.
+    async fn opted_out(&self, extension: &str, from: &Private, to: &Private) -> Result<bool, StoreError>;
+
+    /// Who has opted out, at most `limit` (1 to 500) at once, for operators.
+    async fn opt_outs(&self, cursor: &OptOutCursor, limit: u32) -> Result<OptOuts, StoreError>;
 
     /// Resolves when work may have come in since *this call* (not since the first poll): take it before a claim and await
     /// it after an empty one, and nothing that came in between is overlooked. A hint may be lost with a connection, so

@@ -93,6 +93,7 @@ pub(crate) fn reconciled(decided: Decided) {
         Decided::Again => "again",
         Decided::Held => "held",
         Decided::Dead => "dead",
+        Decided::Suppressed => "suppressed",
         Decided::Stale => "stale",
     };
     counter!("ringfleet_reconciled_total", "answer" => answer).increment(1);

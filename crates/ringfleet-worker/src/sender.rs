@@ -98,6 +98,7 @@ impl Sender {
                 metrics::not_begun(match refused {
                     Begin::LeaseLost => "lease_lost",
                     Begin::Expired => "expired",
+                    Begin::Suppressed => "suppressed",
                     Begin::PutBack | Begin::Go => "put_back",
                 });
                 return;

@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use ringfleet_store::{
     Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Doc, DocChanges, DocCursor, DocKind, Enqueued, Evidence,
     Expect, Fingerprint, Gate, Incarnation, LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis,
-    NewMessage, PlanSeen, Private, Put, Reaped, Reassertion, Release, Resolution, Settled, Settlement, State, Stats,
-    Store, StoreError, TokenAsk, TokenLease, UnknownSends, WorkerId,
+    NewMessage, OptOut, OptOutCursor, OptOuts, PlanSeen, Private, Put, Reaped, Reassertion, Release, Resolution,
+    Settled, Settlement, State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -243,6 +243,15 @@ impl Store for FakeStore {
     }
     async fn docs_since(&self, _: DocKind, _: &DocCursor, _: u32) -> Result<DocChanges, StoreError> {
         absent("docs_since")
+    }
+    async fn set_opt_outs(&self, _: Option<&str>, _: &[OptOut]) -> Result<(), StoreError> {
+        absent("set_opt_outs")
+    }
+    async fn opted_out(&self, _: &str, _: &Private, _: &Private) -> Result<bool, StoreError> {
+        absent("opted_out")
+    }
+    async fn opt_outs(&self, _: &OptOutCursor, _: u32) -> Result<OptOuts, StoreError> {
+        absent("opt_outs")
     }
     fn work_hint(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())

@@ -233,6 +233,7 @@ impl RedisStore {
             1 => Begin::Go,
             3 => Begin::Expired,
             4 => Begin::PutBack,
+            5 => Begin::Suppressed,
             // SEND-SAFETY: whatever is not a clear "go" sends nothing.
             _ => Begin::LeaseLost,
         };

@@ -8,6 +8,7 @@ mod calls;
 mod connect;
 mod docs;
 mod link;
+mod opt_out;
 mod reconcile;
 mod scripts;
 mod store;
@@ -35,7 +36,7 @@ use crate::{
 };
 
 /// The format of the data; part of the epoch, so that a program which knows another one is refused by every script.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Messages and lanes in Redis (6.2 or newer; one server or a Cluster).
 pub struct RedisStore {

@@ -85,6 +85,7 @@ impl RedisStore {
                         3 => Decided::Again,
                         4 => Decided::Held,
                         5 => Decided::Dead,
+                        7 => Decided::Suppressed,
                         _ => Decided::Stale,
                     };
                 }

@@ -33,6 +33,7 @@ pub(super) struct Scripts {
     pub(super) reconcile: Script,
     pub(super) watch: Script,
     pub(super) doc: Script,
+    pub(super) opt_out: Script,
     /// Runs before the epoch is known.
     pub(super) open: Script,
 }
@@ -54,6 +55,7 @@ impl Scripts {
             reconcile: script!(freeing "reconcile.lua"),
             watch: script!(freeing "watch.lua"),
             doc: script!("doc.lua"),
+            opt_out: script!(freeing "opt_out.lua"),
             open: Script::new(include_str!("../../lua/open.lua")),
         }
     }

@@ -13,7 +13,8 @@ use crate::{
     },
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{LeaseRef, MessageView, Millis, NewMessage, State},
+    message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
+    opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
     store::{Store, StoreError, TokenAsk},
 };
@@ -146,6 +147,15 @@ impl Store for RedisStore {
     }
     async fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Result<DocChanges, StoreError> {
         self.doc_changes(kind, cursor, limit).await
+    }
+    async fn set_opt_outs(&self, extension: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError> {
+        self.opt_out_all(extension, changes).await
+    }
+    async fn opted_out(&self, extension: &str, from: &Private, to: &Private) -> Result<bool, StoreError> {
+        self.ask_opted_out(extension, from, to).await
+    }
+    async fn opt_outs(&self, cursor: &OptOutCursor, limit: u32) -> Result<OptOuts, StoreError> {
+        self.list_opt_outs(cursor, limit).await
     }
 
     fn work_hint(&self) -> BoxFuture<'static, ()> {

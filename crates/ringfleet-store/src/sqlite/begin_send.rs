@@ -31,7 +31,9 @@ impl Tx<'_> {
         }
         let at = self.lane_at_row(flight.lane)?;
         let expired = flight.send_by > 0 && self.now > flight.send_by;
-        if !expired && !gate_closed && !self.lanes[at].stopped() && self.lanes[at].penalty <= self.now {
+        // SEND-SAFETY: in the same step as the intent, so that an opt-out counts that came after the claim.
+        let suppressed = !expired && self.message_is_out(at, flight.message)?;
+        if !expired && !suppressed && !gate_closed && !self.lanes[at].stopped() && self.lanes[at].penalty <= self.now {
             // SEND-SAFETY: the intent. From here on a dead worker's message is "unknown", never "ready". It is on disk
             // before the caller hears of it: replies go out after the commit.
             self.exec(
@@ -49,6 +51,10 @@ impl Tx<'_> {
         if expired {
             self.close(&m, State::Expired, "send-by-passed", "", flight.token)?;
             return Ok(Begin::Expired);
+        }
+        if suppressed {
+            self.close(&m, State::Suppressed, "opted-out", "", flight.token)?;
+            return Ok(Begin::Suppressed);
         }
         self.enqueue_front(at, &m)?;
         Ok(Begin::PutBack)

@@ -61,6 +61,10 @@ impl Tx<'_> {
         self.count(m.state, -1);
         let token = m.token;
         match how {
+            Resolution::Resend if self.message_is_out(at, m.row)? => {
+                self.close(&m, State::Suppressed, "opted-out", "", token)?;
+                return Ok(Cancelled::TooLate(State::Suppressed));
+            }
             Resolution::Resend => {
                 // SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
                 m.attempt = (m.attempt + 1).min(255);

@@ -102,12 +102,12 @@ impl Tx<'_> {
         let gone: i64 =
             self.row("SELECT count(*) FROM docs WHERE body IS NULL", [], |row| row.get(0))?.unwrap_or_default();
         // A revision is made of its time, so it tells how old the removal is.
-        let remembered = (self.now - REMEMBER_MS).saturating_mul(2_048);
+        let remembered = (self.now - REMEMBER_MS + 1).saturating_mul(2_048);
         let sql = "SELECT n, kind, rev FROM docs WHERE body IS NULL ORDER BY rev LIMIT ?1";
         let oldest: Vec<(i64, String, i64)> =
             self.rows(sql, [limit], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
         for ((row, kind, rev), place) in oldest.into_iter().zip(0..) {
-            if rev > remembered && place >= gone - MOST_GONE {
+            if rev >= remembered && place >= gone - MOST_GONE {
                 break;
             }
             self.exec("DELETE FROM docs WHERE n = ?1", [row])?;

@@ -18,6 +18,7 @@ mod fault;
 mod file;
 mod lanes;
 mod messages;
+mod opt_out;
 mod reap;
 mod reconcile;
 mod settle;

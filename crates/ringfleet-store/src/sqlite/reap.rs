@@ -76,8 +76,7 @@ impl Tx<'_> {
     }
 
     fn prune(&mut self, limit: u32, retention: Duration) -> Step<u32> {
-        let sql =
-            "SELECT n, state FROM messages WHERE state BETWEEN 5 AND 9 AND ended <= ?1 ORDER BY ended, id LIMIT ?2";
+        let sql = "SELECT n, state FROM messages WHERE state IN (5, 6, 7, 8, 9, 12) AND ended <= ?1 ORDER BY ended, id LIMIT ?2";
         let before = self.now.saturating_sub(millis(retention));
         let old: Vec<(i64, u8)> = self.rows(sql, params![before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (row, state) in &old {

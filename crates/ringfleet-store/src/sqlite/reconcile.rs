@@ -58,13 +58,17 @@ impl Tx<'_> {
         intent: Millis,
     ) -> Step<State> {
         let intent = if m.intent > 0 { m.intent.min(intent) } else { intent };
-        if m.on_unknown == OnUnknown::Resend && m.attempt + 1 < MOST_SENDS {
+        let again = m.on_unknown == OnUnknown::Resend && m.attempt + 1 < MOST_SENDS;
+        // SEND-SAFETY: its policy would send it again, but its recipient has opted out since. Whether the first one arrived is
+        // asked.
+        let never_again = again && self.message_is_out(at, m.row)?;
+        if again && !never_again {
             m.attempt += 1;
             self.wait_once_more(at, &m, "resent", token)?;
             return Ok(State::Ready);
         }
         (m.intent, m.reads) = (intent.max(1), 0);
-        if m.on_unknown != OnUnknown::Reconcile {
+        if m.on_unknown != OnUnknown::Reconcile && !never_again {
             self.close(&m, State::Held, code, "", token)?;
             return Ok(State::Held);
         }
@@ -201,6 +205,10 @@ impl Tx<'_> {
         }
         self.leave_unknown(at, &m)?;
         m.attempt += 1;
+        if self.message_is_out(at, m.row)? {
+            self.close(&m, State::Suppressed, "opted-out", "", token)?;
+            return Ok(Decided::Suppressed);
+        }
         if m.attempt >= max_attempts.min(255) {
             self.close(&m, State::Dead, "never-arrived", "", token)?;
             return Ok(Decided::Dead);

@@ -14,7 +14,7 @@ CREATE TABLE store (
 INSERT INTO store VALUES (1, 0, 0, 0, NULL, '', '');
 
 CREATE TABLE counters (state INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
-INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0);
+INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0), (12, 0);
 
 CREATE TABLE lanes (
     n             INTEGER PRIMARY KEY,
@@ -65,7 +65,7 @@ CREATE TABLE messages (
     text        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX messages_expiry ON messages (expire_at, id) WHERE expire_at IS NOT NULL;
-CREATE INDEX messages_finished ON messages (ended, id) WHERE state BETWEEN 5 AND 9;
+CREATE INDEX messages_finished ON messages (ended, id) WHERE state IN (5, 6, 7, 8, 9, 12);
 CREATE INDEX messages_looked_at ON messages (state, ended, id) WHERE state IN (9, 10, 11);
 CREATE INDEX messages_unknown ON messages (lane, ended, id) WHERE state = 11;
 CREATE INDEX messages_credited ON messages (provider_id) WHERE provider_id <> '';
@@ -118,6 +118,15 @@ CREATE TABLE spare_credits (
     provider_id TEXT PRIMARY KEY,
     lane        INTEGER NOT NULL,
     at          INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who wants no texts. No extension = of every one, sender '*' = any number.
+CREATE TABLE opt_outs (
+    extension TEXT NOT NULL,
+    sender    TEXT NOT NULL,
+    recipient TEXT NOT NULL,
+    rev       INTEGER NOT NULL UNIQUE,  -- from the same counter as the tokens
+    PRIMARY KEY (extension, sender, recipient)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE sessions (

@@ -13,9 +13,10 @@ use crate::{
     },
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{LeaseRef, MessageView, Millis, NewMessage, State},
+    message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
+    opt_out::{self, OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
-    store::{Store, StoreError, TokenAsk},
+    store::{MAX_BATCH, Store, StoreError, TokenAsk},
 };
 
 #[async_trait]
@@ -201,6 +202,28 @@ impl Store for SqliteStore {
     async fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Result<DocChanges, StoreError> {
         let cursor = cursor.clone();
         self.call("docs_since", move |tx| tx.docs_since(kind, &cursor, limit)).await
+    }
+
+    async fn set_opt_outs(&self, extension: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError> {
+        let numbers: Vec<_> = changes.iter().flat_map(|change| [&change.from, &change.to]).collect();
+        opt_out::check("set_opt_outs", extension, &numbers)?;
+        let extension = extension.unwrap_or_default().to_owned();
+        for some in changes.chunks(MAX_BATCH) {
+            let (extension, some) = (extension.clone(), some.to_vec());
+            self.call("set_opt_outs", move |tx| tx.set_opt_outs(&extension, &some)).await?;
+        }
+        Ok(())
+    }
+
+    async fn opted_out(&self, extension: &str, from: &Private, to: &Private) -> Result<bool, StoreError> {
+        opt_out::check("opted_out", Some(extension), &[from, to])?;
+        let (extension, from, to) = (extension.to_owned(), from.clone(), to.clone());
+        self.call("opted_out", move |tx| tx.is_out(&extension, from.expose(), to.expose())).await
+    }
+
+    async fn opt_outs(&self, cursor: &OptOutCursor, limit: u32) -> Result<OptOuts, StoreError> {
+        let cursor = cursor.clone();
+        self.call("opt_outs", move |tx| tx.opt_outs(&cursor, limit)).await
     }
 
     fn work_hint(&self) -> BoxFuture<'static, ()> {

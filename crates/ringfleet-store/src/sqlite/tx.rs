@@ -25,6 +25,8 @@ pub(super) struct Tx<'a> {
     pub(super) touched: Vec<usize>,
     moved: [i64; State::ALL.len()],
     token: Option<i64>,
+    /// Whether anybody has opted out of anything, once it was asked.
+    pub(super) any_out: Option<bool>,
     /// Messages put off in this transition because their recipient is busy.
     pub(super) put_off: Millis,
 }
@@ -43,6 +45,7 @@ impl<'a> Tx<'a> {
             touched: Vec::new(),
             moved: [0; State::ALL.len()],
             token: None,
+            any_out: None,
             put_off: 0,
         }
     }

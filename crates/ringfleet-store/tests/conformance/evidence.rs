@@ -1,8 +1,8 @@
 //! What a report says after its lease has ended, or after the store has lost a moment.
 
 use ringfleet_store::{
-    Acquired, Begin, Cancelled, Decided, LeaseRef, LeaseToken, MessageId, NewMessage, Outcome, Resolution, Settled,
-    State,
+    Acquired, Begin, Cancelled, Decided, LeaseRef, LeaseToken, MessageId, NewMessage, OptOut, Outcome, Resolution,
+    Settled, State,
 };
 
 use crate::talk::*;
@@ -73,6 +73,13 @@ async fn past_lease(s: &Subject, state: State, lane: u32) -> (LeaseRef, MessageI
             s.step(40_001);
             assert_eq!(s.reap().await.expired, 1);
         }
+        State::Suppressed => {
+            let lease = s.claim_one().await.reference();
+            let view = s.get(id).await;
+            let out = OptOut { from: view.from, to: view.to, out: true };
+            s.store.set_opt_outs(Some(wide(lane).extension()), &[out]).await.unwrap();
+            assert_eq!(s.begin(lease).await, Begin::Suppressed);
+        }
         State::Sending | State::Sent => unreachable!("told elsewhere"),
     }
     assert_eq!(s.state(id).await, state);
@@ -90,6 +97,7 @@ pub(crate) async fn a_sending_told_late_counts_whatever_was_believed(s: &Subject
         State::Rejected,
         State::Cancelled,
         State::Expired,
+        State::Suppressed,
     ];
     let mut ids = Vec::new();
     for (lane, state) in (1..).zip(believed) {
@@ -111,7 +119,7 @@ pub(crate) async fn a_sending_told_late_counts_whatever_was_believed(s: &Subject
     assert_eq!(s.store.list(State::Dead, 5).await.unwrap(), []);
     assert_eq!(s.store.list(State::Unknown, 5).await.unwrap(), []);
     // All of them are forgotten when their time has come.
-    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 9);
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 10);
 }
 
 pub(crate) async fn a_sending_told_late_takes_the_message_from_who_holds_it(s: &Subject) {

@@ -16,6 +16,7 @@ mod evidence;
 mod expiry;
 mod fairness;
 mod intake;
+mod opting_out;
 mod pairs;
 mod penalties;
 mod plans;
@@ -296,6 +297,22 @@ behaviours! {
         a_record_is_forgotten_like_any_other
         one_journal_may_tell_of_one_lost_message_twice
         a_long_journal_is_told_in_one_call
+    }
+    opting_out {
+        a_message_to_who_opted_out_is_taken_and_ends_at_once
+        an_opt_out_between_claim_and_send_stops_the_send
+        an_opt_out_after_the_intent_does_not_undo_it
+        a_message_that_comes_back_is_judged_anew
+        a_stopped_fleet_suppresses_all_the_same
+        a_send_proven_absent_is_not_sent_again_to_who_opted_out
+        a_send_found_is_sent_though_its_recipient_opted_out
+        a_policy_to_send_again_is_not_followed_after_an_opt_out
+        a_person_cannot_send_again_to_who_opted_out
+        an_opt_out_reaches_as_far_as_it_says
+        lifting_one_opt_out_lifts_no_other
+        opt_outs_are_listed_page_by_page
+        a_number_that_no_message_can_have_is_refused
+        a_suppressed_message_is_forgotten_like_any_other
     }
     documents {
         a_document_comes_back_as_it_was_put

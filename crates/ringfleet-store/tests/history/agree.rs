@@ -59,6 +59,7 @@ impl Run<'_> {
             same("its policy", view.on_unknown, m.new.on_unknown)?;
             same("its lane", (&view.lane, view.priority), (&m.new.lane, m.new.priority))?;
         }
+        self.opt_outs_agree().await?;
         for state in [State::Unknown, State::Held, State::Dead] {
             let listed = self.subject.store.list(state, 500).await.unwrap();
             let mut listed: Vec<MessageId> = listed.into_iter().map(|view| view.id).collect();

@@ -5,6 +5,7 @@
 //! - [`ops`]: what may happen
 //! - [`run`]: does it to a store and to the model; [`claims`] judges what a claim gives, [`doubts`] is about unknown
 //!   fates, [`agree`] compares the rest
+//! - [`shared`]: documents and opt-outs
 //! - [`witness`]: the provider's side, which knows nothing of the model
 //!
 //! `RINGFLEET_HISTORIES` says how many (1,000), `RINGFLEET_SEED` which. A failure prints its seed and the shortest history.
@@ -20,6 +21,7 @@ mod model;
 mod ops;
 mod requests;
 mod run;
+mod shared;
 mod witness;
 
 use std::env;

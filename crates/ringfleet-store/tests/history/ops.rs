@@ -7,6 +7,7 @@ use ringfleet_store::{LaneRules, Millis, OnUnknown, PlanSeen, Priority, Resoluti
 
 pub(crate) const LANES: usize = 4;
 pub(crate) const WORKERS: usize = 2;
+pub(crate) const READERS: usize = 3;
 
 /// One run: the plans that bite, and what is done.
 #[derive(Clone, Debug)]
@@ -84,6 +85,12 @@ pub(crate) enum Op {
     },
     /// Workers tell what they know once more.
     Reassert(Vec<Report>),
+    OptOut(OptingOut),
+    DocPut(DocPut),
+    DocsSince {
+        reader: usize,
+        limit: u32,
+    },
     Step(Step),
     Acquire {
         lane: usize,
@@ -150,6 +157,35 @@ pub(crate) enum Shows {
     Texts { new: usize, counted: Vec<prop::sample::Index> },
     /// Nobody can say.
     Nothing,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct OptingOut {
+    /// Whose extension, and whose number.
+    pub(crate) lane: usize,
+    pub(crate) any_number: bool,
+    pub(crate) every_extension: bool,
+    pub(crate) recipient: u8,
+    pub(crate) out: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct DocPut {
+    pub(crate) login: bool,
+    pub(crate) key: u8,
+    pub(crate) expect: Expecting,
+    pub(crate) body: Option<u8>,
+    pub(crate) ttl: Option<Millis>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Expecting {
+    Anything,
+    Absent,
+    /// What is there now.
+    Known,
+    /// Any revision that was ever given.
+    Any(prop::sample::Index),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -251,6 +287,10 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (any::<prop::sample::Index>(), resolution()).prop_map(|(which, how)| Op::Resolve { which, how }),
         3 => prop::collection::vec(report_of_old(), 1..=3).prop_map(Op::Reassert),
         10 => step().prop_map(Op::Step),
+        3 => opting_out().prop_map(Op::OptOut),
+        4 => doc_put().prop_map(Op::DocPut),
+        3 => (0..READERS, prop_oneof![1..=3u32, Just(500)])
+            .prop_map(|(reader, limit)| Op::DocsSince { reader, limit }),
         2 => (lane(), 1..3_000i64).prop_map(|(lane, hold_ms)| Op::Acquire { lane, hold_ms }),
         2 => (any::<prop::sample::Index>(), given(), 0..=1_000i64, seen())
             .prop_map(|(which, how, age_permille, seen)| Op::Release { which, how, age_permille, seen }),
@@ -323,6 +363,30 @@ fn reading() -> impl Strategy<Value = Reading> {
     })
 }
 
+fn opting_out() -> impl Strategy<Value = OptingOut> {
+    (lane(), any::<bool>(), prop::bool::weighted(0.2), 0..3u8, any::<bool>()).prop_map(
+        |(lane, any_number, every_extension, recipient, out)| OptingOut {
+            lane,
+            any_number,
+            every_extension,
+            recipient,
+            out,
+        },
+    )
+}
+
+fn doc_put() -> impl Strategy<Value = DocPut> {
+    let expect = prop_oneof![
+        3 => Just(Expecting::Anything),
+        2 => Just(Expecting::Absent),
+        3 => Just(Expecting::Known),
+        1 => any::<prop::sample::Index>().prop_map(Expecting::Any),
+    ];
+    let ttl = prop_oneof![3 => Just(None), 1 => (0..3_000i64).prop_map(Some)];
+    (prop::bool::weighted(0.3), 0..4u8, expect, prop::option::weighted(0.65, any::<u8>()), ttl)
+        .prop_map(|(login, key, expect, body, ttl)| DocPut { login, key, expect, body, ttl })
+}
+
 fn resolution() -> impl Strategy<Value = Resolution> {
     prop_oneof![2 => Just(Resolution::Resend), 1 => Just(Resolution::Sent), 1 => Just(Resolution::Cancelled)]
 }
@@ -369,7 +433,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         3 => (0..20i64).prop_map(Step::By),
         3 => (20..2_500i64).prop_map(Step::By),
-        1 => prop_oneof![Just(60_000), Just(600_000), Just(3_600_000)].prop_map(Step::By),
+        1 => prop_oneof![Just(60_000), Just(600_000), Just(3_600_000), Just(86_400_000)].prop_map(Step::By),
         4 => (-1..=1i64).prop_map(Step::ToNext),
         3 => (-1..=1i64).prop_map(Step::ToLeaseEnd),
         3 => (-1..=1i64).prop_map(Step::ToLook),

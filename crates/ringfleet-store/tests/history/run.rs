@@ -12,6 +12,7 @@ use crate::{
     model::Model,
     ops::{Ending, GateTurn, History, New, Op, Pick, Report, Step, WORKERS},
     requests::GivenSlot,
+    shared::{Reader, readers},
     witness::{Name, Witness},
 };
 
@@ -38,6 +39,7 @@ pub(crate) struct Run<'a> {
     pub(crate) leases: Vec<(LaneId, LeaseRef)>,
     pub(crate) ids: Vec<MessageId>,
     pub(crate) slots: Vec<GivenSlot>,
+    pub(crate) readers: Vec<Reader>,
     /// Names given so far to recipients and texts that nobody has met before.
     pub(crate) strangers: u64,
 }
@@ -61,6 +63,7 @@ pub(crate) async fn play(backend: Backend, history: &History) -> Verdict {
         leases: Vec::new(),
         ids: Vec::new(),
         slots: Vec::new(),
+        readers: readers(),
         strangers: 0,
     };
     for lane in &run.lanes {
@@ -135,6 +138,9 @@ impl Run<'_> {
                 let batch: Vec<_> = reports.iter().filter_map(|report| self.settlement(report)).collect();
                 self.reassert(batch).await
             }
+            Op::OptOut(opting) => self.opt_out(opting).await,
+            Op::DocPut(put) => self.put_doc(put).await,
+            Op::DocsSince { reader, limit } => self.read_docs(*reader, *limit).await,
             Op::Step(step) => {
                 self.move_clock(*step);
                 Ok(())
@@ -248,7 +254,8 @@ impl Run<'_> {
             same("begin_send", *answer, self.model.begin(lease, lease_ms))?;
             if *answer == Begin::Go {
                 let lane = self.lane_of(lease);
-                self.witness.goes(&lane, lease, self.model.now)?;
+                let new = &self.model.messages[&lease.id].new;
+                self.witness.goes(&lane, lease, (new.from.expose(), new.to.expose()), self.model.now)?;
             }
         }
         same("answers to begin_send", answers.len(), leases.len())
@@ -366,6 +373,7 @@ impl Run<'_> {
         {
             return Err(format!("the reaper overlooked a message past its time in {}", m.new.lane));
         }
+        self.model.docs.reap(now, limit as usize);
         let gone = self.model.prune(limit as usize, retention_ms);
         gone.iter().for_each(|id| self.witness.forgotten(id));
         let expected = Reaped { expired, pruned: gone.len() as u32, ..expected };

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ringfleet_store::{LaneId, LeaseRef, LeaseToken, MessageId, Millis, Plan};
+use ringfleet_store::{LaneId, LeaseRef, LeaseToken, MessageId, Millis, OptOut, Plan};
 
 use crate::run::Verdict;
 
@@ -34,6 +34,8 @@ pub(crate) struct Witness {
     maybe_sent: BTreeMap<MessageId, LeaseToken>,
     /// Messages that are known to be sent, or were closed by a person as such.
     sent: BTreeSet<MessageId>,
+    /// Extension, from, to.
+    opted_out: BTreeSet<[String; 3]>,
 }
 
 impl Witness {
@@ -44,11 +46,25 @@ impl Witness {
         known.window_ms = known.window_ms.min(plan.window_ms);
     }
 
+    pub(crate) fn opts_out(&mut self, extension: Option<&str>, change: &OptOut) {
+        let name = [extension.unwrap_or("every"), change.from.expose(), change.to.expose()].map(str::to_owned);
+        if change.out {
+            self.opted_out.insert(name)
+        } else {
+            self.opted_out.remove(&name)
+        };
+    }
+
     /// A POST may start now.
-    pub(crate) fn goes(&mut self, lane: &LaneId, lease: &LeaseRef, now: Millis) -> Verdict {
+    pub(crate) fn goes(&mut self, lane: &LaneId, lease: &LeaseRef, (from, to): (&str, &str), now: Millis) -> Verdict {
         let before = self.maybe_sent.insert(lease.id, lease.token);
         if before == Some(lease.token) {
             return Ok(());
+        }
+        for extension in [lane.extension(), "every"] {
+            if [from, "*"].iter().any(|from| self.opted_out.contains(&[extension, from, to].map(str::to_owned))) {
+                return Err(format!("OPTED OUT: {} may be sent although its recipient wants no texts", lease.id));
+            }
         }
         if before.is_some() {
             return Err(format!("TWICE: {} may be sent although it may have been sent before", lease.id));

@@ -1,8 +1,8 @@
 //! Data that are gone, or that a newer program has made.
 
 use ringfleet_store::{
-    DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, Reassertion, Release, Resolution, State, Store,
-    StoreError, TokenAsk, WorkerId,
+    DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, OptOut, OptOutCursor, Reassertion, Release,
+    Resolution, State, Store, StoreError, TokenAsk, WorkerId,
 };
 use ringfleet_testkit::RedisServer;
 
@@ -16,7 +16,8 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
     let journal = [Reassertion { settlement: settlement.clone(), lane: lane.clone() }];
     let ask = TokenAsk { needed: second, known_bad: None, credential: "c", lock: second };
     let gate = Gate::Stopped { reason: "x".into() };
-    let kind = DocKind::Setting;
+    let (kind, number) = (DocKind::Setting, Private::new("+16505550100"));
+    let out = OptOut { from: number.clone(), to: Private::new("*"), out: true };
     vec![
         ("enqueue", store.enqueue(&[message(&lane, "after")]).await.map(drop)),
         ("claim", claim(store, &worker, 5).await.map(drop)),
@@ -48,6 +49,9 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
         ("doc_get", store.doc_get(kind, "k").await.map(drop)),
         ("doc_put", store.doc_put(kind, "k", Expect::Anything, Some(b"x"), None).await.map(drop)),
         ("docs_since", store.docs_since(kind, &DocCursor::default(), 5).await.map(drop)),
+        ("set_opt_outs", store.set_opt_outs(None, &[out]).await),
+        ("opted_out", store.opted_out("1", &number, &number).await.map(drop)),
+        ("opt_outs", store.opt_outs(&OptOutCursor::default(), 5).await.map(drop)),
         ("now", store.now().await.map(drop)),
     ]
 }

@@ -170,6 +170,9 @@ fn told(answer: Cancelled, how: Resolution) -> String {
         (Cancelled::TooLate(State::Held | State::Dead), Resolution::Resend) => {
             "refused: its content is gone; hand it in anew with a new key, and close this one".to_owned()
         }
+        (Cancelled::TooLate(State::Suppressed), Resolution::Resend) => {
+            "refused: its recipient has opted out; it is closed as suppressed".to_owned()
+        }
         (Cancelled::TooLate(state), _) => format!("refused: it is {}, not held", state.as_str()),
     }
 }

@@ -10,7 +10,7 @@ pub(super) struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so.
-const OWN: [(&str, &str); 26] = [
+const OWN: [(&str, &str); 27] = [
     ("begun-and-not-reported", "the store lost its last moments, or the worker died, while it was being sent"),
     ("accepted", "the provider accepted it"),
     ("answer lost (connection cut)", "the connection broke after the request had begun, before an answer came"),
@@ -21,6 +21,7 @@ const OWN: [(&str, &str); 26] = [
     ("answer lost ", "the request began and its answer was lost"),
     ("answer unusable ", "the provider took it, but its answer can't be read, so its id is not known"),
     ("cancelled", "its producer took it back"),
+    ("opted-out", "its recipient has opted out"),
     ("closed-by-operator", "a person said what became of it"),
     ("malformed-record", "its record in the store can't be sent as it is"),
     (

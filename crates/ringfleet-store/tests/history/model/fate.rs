@@ -182,14 +182,16 @@ impl Model {
 
     pub(super) fn fate_unknown(&mut self, id: &MessageId, reason: &str, token: LeaseToken, intent: Millis) -> State {
         let now = self.now;
+        let out = self.is_out(&self.messages[id].new);
         let m = self.message(id);
-        if m.new.on_unknown == OnUnknown::Resend && m.attempt + 1 < MOST_SENDS {
+        let again = m.new.on_unknown == OnUnknown::Resend && m.attempt + 1 < MOST_SENDS;
+        if again && !out {
             m.attempt += 1;
             self.wait_again(id, "resent", token);
             return State::Ready;
         }
         (m.intent, m.reads) = (Some(m.intent.map_or(intent, |first| first.min(intent))), 0);
-        let (lane, asked) = (m.new.lane.clone(), m.new.on_unknown == OnUnknown::Reconcile);
+        let (lane, asked) = (m.new.lane.clone(), m.new.on_unknown == OnUnknown::Reconcile || again);
         let state = if asked { State::Unknown } else { State::Held };
         self.close(id, state, reason, token, None);
         if asked {
@@ -302,6 +304,10 @@ impl Model {
         m.attempt += 1;
         let last = m.attempt >= max_attempts;
         self.leave_unknown(&id);
+        if self.is_out(&self.messages[&id].new) {
+            self.close(&id, State::Suppressed, "opted-out", token, None);
+            return Decided::Suppressed;
+        }
         if last {
             self.close(&id, State::Dead, "never-arrived", token, None);
             return Decided::Dead;
@@ -336,6 +342,10 @@ impl Model {
         }
         let closed = m.closed;
         match how {
+            Resolution::Resend if self.is_out(&self.messages[id].new) => {
+                self.close(id, State::Suppressed, "opted-out", closed, None);
+                return Cancelled::TooLate(State::Suppressed);
+            }
             Resolution::Resend => {
                 let m = self.message(id);
                 (m.attempt, m.recoveries) = (m.attempt + 1, 0);

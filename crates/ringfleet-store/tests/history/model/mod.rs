@@ -4,20 +4,28 @@
 //! whether that was right. It has no ready index: whether a lane may send is worked out anew whenever somebody asks.
 //!
 //! - [`fate`]: what reports and readings make of a message
+//! - [`docs`]: documents, and who has read them
+//! - [`opt_out`]: who wants no texts
 //! - [`lane`]: a lane, its plan and its window
 //! - [`upkeep`]: what the reaper does
 
+mod docs;
 mod fate;
 mod lane;
+mod opt_out;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringfleet_store::{
-    Begin, Cancelled, Gate, LaneId, LaneRules, Lease, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, State,
+    Begin, Cancelled, Gate, LaneId, LaneRules, Lease, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, OptedOut,
+    State,
 };
 
-pub(crate) use self::lane::{Lane, Use};
+pub(crate) use self::{
+    docs::{Docs, Told},
+    lane::{Lane, Use},
+};
 
 pub(crate) struct Hand {
     pub(crate) token: LeaseToken,
@@ -69,6 +77,9 @@ pub(crate) struct Model {
     pub(crate) pruned: u64,
     /// Messages that were taken out of the middle of a queue.
     pub(crate) left_a_gap: BTreeSet<MessageId>,
+    /// In the order in which they came.
+    pub(crate) opted_out: Vec<OptedOut>,
+    pub(crate) docs: Docs,
 }
 
 impl Message {
@@ -102,6 +113,8 @@ impl Model {
             accepted: 0,
             pruned: 0,
             left_a_gap: BTreeSet::new(),
+            opted_out: Vec::new(),
+            docs: Docs::default(),
         }
     }
 
@@ -115,6 +128,12 @@ impl Model {
 
     pub(crate) fn accept(&mut self, id: MessageId, new: NewMessage) {
         self.accepted += 1;
+        if self.is_out(&new) {
+            let message = self.blank(new);
+            self.messages.insert(id, message);
+            self.close(&id, State::Suppressed, "opted-out", LeaseToken(0), None);
+            return;
+        }
         let later = new.send_at.filter(|at| *at > self.now);
         if later.is_none() {
             self.lane(&new.lane).queue.push(id);
@@ -284,6 +303,10 @@ impl Model {
             self.let_go(&lease.id, None);
             self.close(&lease.id, State::Expired, "send-by-passed", lease.token, None);
             Begin::Expired
+        } else if self.is_out(&m.new) {
+            self.let_go(&lease.id, None);
+            self.close(&lease.id, State::Suppressed, "opted-out", lease.token, None);
+            Begin::Suppressed
         } else if stopped || self.gate_opens() != Some(self.now) {
             self.let_go(&lease.id, None);
             self.put_back(&lease.id);

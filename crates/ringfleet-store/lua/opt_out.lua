@@ -1,0 +1,36 @@
+-- opt_out: who wants no texts. Every entry stands for itself: lifting one lifts no wider and no narrower one.
+-- ARGV     3 'set', then four each: extension ('' = every one), from ('*' = any of its numbers), to, 1 out | 0 in again
+--          3 'ask', 4 extension, 5 from, 6 to
+--          3 'list', 4 revision after which, 5 at most so many, 6 '1' where those of every extension are told too
+-- returns  set: 1;  ask: 1 out | 0;  list: { 1 there is more | 0, revision up to which, then of each: revision, entry }
+
+if ARGV[3] == 'ask' then return is_out(ARGV[4], ARGV[5], ARGV[6]) and 1 or 0 end
+
+if ARGV[3] == 'set' then
+  for i = 4, #ARGV, 4 do
+    local name = ARGV[i]..'\0'..ARGV[i + 1]..'\0'..ARGV[i + 2]
+    if ARGV[i + 3] == '0' then
+      redis.call('ZREM', OUT, name)
+    elseif not redis.call('ZSCORE', OUT, name) then
+      redis.call('ZADD', OUT, ms(next_token()), name)
+    end
+  end
+  save()
+  return 1
+end
+
+local out, most = { 0, ARGV[4] }, tonumber(ARGV[5])
+local found = redis.call('ZRANGEBYSCORE', OUT, '(' .. ARGV[4], '+inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
+for i = 1, #found, 2 do
+  if (i - 1) / 2 >= most then
+    out[1] = 1
+    break
+  end
+  out[2] = ms(tonumber(found[i + 1]))
+  -- Those of every extension stand on every shard; one of them tells.
+  if ARGV[6] == '1' or string.sub(found[i], 1, 1) ~= '\0' then
+    out[#out + 1] = out[2]
+    out[#out + 1] = found[i]
+  end
+end
+return out
