@@ -8,6 +8,7 @@ mod pkce;
 mod secret;
 mod serde_text;
 mod server;
+mod server_kind;
 mod short_number;
 mod text;
 mod webhook;
@@ -58,7 +59,7 @@ pub use ids::{
 pub use label::Label;
 pub use operation::Operation;
 pub use outcome::{
-    NotSentReason, Outcome, RejectScope, SyncOutcome, ThrottleScope, UnauthorisedKind, UnknownReason, classify,
+    Cure, NotSentReason, Outcome, RejectScope, SyncOutcome, ThrottleScope, UnauthorisedKind, UnknownReason, classify,
     classify_read, classify_sync,
 };
 pub use permit::{Always, Permit};
@@ -72,6 +73,7 @@ pub use secret::{
     SecretError, SyncToken, Username, VerificationToken,
 };
 pub use server::{ServerUrl, ServerUrlError};
+pub use server_kind::ServerKind;
 pub use short_number::{ShortNumber, ShortNumberError};
 pub use text::{MAX_TEXT_UTF16, MessageText, MessageTextError, StoredText};
 pub use tls::install_crypto;

@@ -14,6 +14,10 @@ use crate::words::MessageStatus;
 
 #[cfg(test)]
 mod tests;
+mod unauthorised;
+
+use unauthorised::unauthorised;
+pub use unauthorised::{Cure, UnauthorisedKind};
 
 /// What became of a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +26,7 @@ pub enum Outcome {
     Accepted { id: ProviderMessageId, status: MessageStatus },
     /// For certain not sent, and nobody's fault. Send again, no attempt burnt.
     NotSent { reason: NotSentReason },
-    /// For certain not sent: the token was refused.
+    /// For certain not sent: the token was refused. [`UnauthorisedKind::cure`] says what to do about it.
     Unauthorised { code: Option<ErrorCode>, kind: UnauthorisedKind },
     /// For certain not sent: a limit. Close the scope's gate for `after`, then send again.
     Throttled { scope: ThrottleScope, after: Duration },
@@ -44,14 +48,6 @@ pub enum NotSentReason {
     /// The sender's own time was over.
     #[error("withheld")]
     Withheld,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum UnauthorisedKind {
-    /// The token expired or was replaced. Renew it once; if a fresh one is refused too, park the extension.
-    Stale,
-    /// A new token would be refused as well. Park the extension.
-    Dead,
 }
 
 /// Whose limit it was.
@@ -141,7 +137,7 @@ fn by_status(status: StatusCode, error: &ProviderError, rate: &RateHeaders) -> O
         // SEND-SAFETY: refused for its token, before the message was looked at.
         StatusCode::UNAUTHORIZED => Outcome::Unauthorised { kind: unauthorised(error), code },
         // SEND-SAFETY: an OAU code speaks of the token, whatever the status.
-        StatusCode::FORBIDDEN if is_token_code(error) => Outcome::Unauthorised { kind: UnauthorisedKind::Dead, code },
+        StatusCode::FORBIDDEN if is_token_code(error) => Outcome::Unauthorised { kind: unauthorised(error), code },
         // SEND-SAFETY: a limit is checked before the message is taken (documented: wait, then repeat).
         StatusCode::TOO_MANY_REQUESTS => throttled(error, rate),
         // SEND-SAFETY: documented as refusals of the request, permanent for it.
@@ -193,16 +189,6 @@ pub(crate) fn throttle_scope(error: &ProviderError, rate: &RateHeaders) -> Throt
 
 fn throttled(error: &ProviderError, rate: &RateHeaders) -> Outcome {
     Outcome::Throttled { scope: throttle_scope(error, rate), after: rate.quiet_for() }
-}
-
-/// Which refused tokens a renewal cures. A 401 without any code gets one renewal too: it costs one Auth request, while
-/// parking the extension costs a person's time.
-fn unauthorised(error: &ProviderError) -> UnauthorisedKind {
-    match error.code_str() {
-        "OAU-128" | "OAU-129" | "OAU-149" | "OAU-213" | "AGW-402" => UnauthorisedKind::Stale,
-        "TokenInvalid" | "TokenExpired" | "-" => UnauthorisedKind::Stale,
-        _ => UnauthorisedKind::Dead,
-    }
 }
 
 fn is_token_code(error: &ProviderError) -> bool {

@@ -76,8 +76,12 @@ impl ServerUrl {
         self.0.scheme() == "https"
     }
 
-    fn is_loopback(&self) -> bool {
+    pub(crate) fn is_loopback(&self) -> bool {
         is_loopback(&self.0)
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.0.host_str().unwrap_or_default()
     }
 
     /// The address of an API path such as `/restapi/oauth/token`.

@@ -86,7 +86,7 @@ fn dead(error: &ProviderError) -> TokenOutcome {
 }
 
 /// Whether every other credential would be refused as well. The code decides; without one, RFC 6749's word does.
-fn is_the_apps_fault(error: &ProviderError) -> bool {
+pub(crate) fn is_the_apps_fault(error: &ProviderError) -> bool {
     match error.code_str() {
         // OAU-473 looks like the app's, but says that this one JWT is restricted to another app.
         "OAU-101" | "OAU-109" | "OAU-111" | "OAU-112" | "OAU-113" | "OAU-116" | "OAU-117" | "OAU-120" | "OAU-121" => {

@@ -163,7 +163,7 @@ async fn unreadable_error_bodies_keep_their_status() {
         let result = support::send(&stub.client()).await;
         let error = result.as_ref().expect_err("refused");
         assert_eq!(error.provider().map(|error| error.shape), Some(ErrorShape::Unread));
-        let stale = Outcome::Unauthorised { code: None, kind: UnauthorisedKind::Stale };
+        let stale = Outcome::Unauthorised { code: None, kind: UnauthorisedKind::Unexplained };
         assert_eq!(classify(&result), stale);
     }
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use ringcentral::{
-    ErrorCode, NotSentReason, Outcome as Meaning, RateHeaders, RejectScope, ThrottleScope, UnauthorisedKind,
-};
+use ringcentral::{Cure, ErrorCode, NotSentReason, Outcome as Meaning, RateHeaders, RejectScope, ThrottleScope};
 use ringfleet_store::{Outcome, PlanSeen};
 
 /// The lane waits this long after a connection could not be made: the server, or the way to it, is down.
@@ -37,12 +35,13 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         }
         Meaning::NotSent { reason: NotSentReason::Guard { wait } } => (Outcome::NotSent { delay: wait }, Nothing),
         Meaning::NotSent { reason: NotSentReason::Withheld } => (Outcome::NotSent { delay: Duration::ZERO }, Nothing),
-        Meaning::Unauthorised { kind: UnauthorisedKind::Stale, .. } => {
-            (Outcome::NotSent { delay: Duration::ZERO }, Consequence::ForgetSession)
-        }
-        Meaning::Unauthorised { kind: UnauthorisedKind::Dead, code } => {
-            (Outcome::Parked { reason: format!("unauthorised {}", word(code.as_ref())) }, Consequence::ForgetSession)
-        }
+        Meaning::Unauthorised { kind, code } => match kind.cure() {
+            Cure::Renew => (Outcome::NotSent { delay: Duration::ZERO }, Consequence::ForgetSession),
+            Cure::ParkExtension | Cure::ParkApp => (
+                Outcome::Parked { reason: format!("unauthorised {}", word(code.as_ref())) },
+                Consequence::ForgetSession,
+            ),
+        },
         Meaning::Throttled { scope: ThrottleScope::Lane, after } => {
             (Outcome::Throttled { retry_after: after }, Nothing)
         }
@@ -85,6 +84,8 @@ pub(crate) fn plan_seen(rate: &RateHeaders) -> PlanSeen {
 
 #[cfg(test)]
 mod tests {
+    use ringcentral::UnauthorisedKind;
+
     use super::*;
 
     #[test]
@@ -93,8 +94,13 @@ mod tests {
         assert_eq!(report(refused, 5).0, Outcome::NotSent { delay: Duration::from_secs(3) });
         let lost = Meaning::Unknown { reason: ringcentral::UnknownReason::Lost(ringcentral::LostFault::Timeout) };
         assert!(matches!(report(lost, 5), (Outcome::Unknown { .. }, Consequence::None)));
-        let stale = Meaning::Unauthorised { code: None, kind: UnauthorisedKind::Stale };
-        assert_eq!(report(stale, 5).1, Consequence::ForgetSession);
+        let expired = Meaning::Unauthorised { code: None, kind: UnauthorisedKind::Expired };
+        let requeued = Outcome::NotSent { delay: Duration::ZERO };
+        assert_eq!(report(expired, 5), (requeued, Consequence::ForgetSession));
+        let code = ErrorCode::try_new("OAU-141");
+        let disabled = Meaning::Unauthorised { code, kind: UnauthorisedKind::ExtensionDisabled };
+        let parked = Outcome::Parked { reason: "unauthorised OAU-141".to_owned() };
+        assert_eq!(report(disabled, 5), (parked, Consequence::ForgetSession));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 use proptest::prelude::*;
 
 use super::*;
+use Cure::{ParkApp, ParkExtension, Renew};
 use RejectScope::{Account, App, Extension, Message};
 use ThrottleScope::{Lane, Wider};
-use UnauthorisedKind::{Dead, Stale};
+use UnauthorisedKind::{
+    AppTrouble, Displaced, Expired, ExtensionDisabled, Other, Replaced, Revoked, Unexplained, Unparsable,
+};
 
 type Sent = Result<Answer<SmsSent>, CallError>;
 
@@ -78,26 +81,42 @@ fn unusable_2xx_is_unknown() {
 }
 
 #[test]
-fn refused_tokens() {
+fn refused_tokens_are_told_apart_with_their_cure() {
     let cases = [
-        (401, "OAU-128", Stale),
-        (401, "OAU-129", Stale),
-        (401, "OAU-149", Stale),
-        (401, "OAU-213", Stale),
-        (401, "AGW-402", Stale),
-        (401, "TokenInvalid", Stale),
-        (401, "AGW-401", Dead),
-        (401, "CMN-405", Dead),
-        (401, "OAU-136", Dead),
-        (401, "OAU-141", Dead),
-        (401, "OAU-142", Dead),
-        (401, "OAU-146", Dead),
-        (403, "OAU-105", Dead),
+        (401, "OAU-128", Expired, Renew),
+        (401, "TokenExpired", Expired, Renew),
+        (401, "OAU-129", Replaced, Renew),
+        (401, "OAU-213", Displaced, Renew),
+        (401, "TokenInvalid", Displaced, Renew),
+        (401, "OAU-149", Unparsable, Renew),
+        (401, "AGW-402", Unparsable, Renew),
+        (401, "OAU-211", Revoked, Renew),
+        (401, "OAU-136", ExtensionDisabled, ParkExtension),
+        (401, "OAU-141", ExtensionDisabled, ParkExtension),
+        (401, "OAU-142", ExtensionDisabled, ParkExtension),
+        (401, "OAU-232", ExtensionDisabled, ParkExtension),
+        (401, "OAU-236", ExtensionDisabled, ParkExtension),
+        (403, "OAU-105", ExtensionDisabled, ParkExtension),
+        (403, "OAU-119", ExtensionDisabled, ParkExtension),
+        (401, "OAU-120", AppTrouble, ParkApp),
+        (401, "OAU-121", AppTrouble, ParkApp),
+        (401, "OAU-127", AppTrouble, ParkApp),
+        (401, "OAU-134", AppTrouble, ParkApp),
+        (401, "OAU-146", AppTrouble, ParkApp),
+        (401, "OAU-151", AppTrouble, ParkApp),
+        (401, "OAU-165", AppTrouble, ParkApp),
+        (401, "AGW-401", AppTrouble, ParkApp),
+        (403, "OAU-117", AppTrouble, ParkApp),
+        (401, "CMN-405", Other, ParkExtension),
+        (401, "OAU-999", Other, ParkExtension),
+        (403, "OAU-999", Other, ParkExtension),
     ];
-    for (http, code, kind) in cases {
+    for (http, code, kind, cure) in cases {
         assert_eq!(of(http, code), Outcome::Unauthorised { code: Some(label(code)), kind }, "{http} {code}");
+        assert_eq!(kind.cure(), cure, "{http} {code}");
     }
-    assert_eq!(of(401, ""), Outcome::Unauthorised { code: None, kind: Stale });
+    assert_eq!(of(401, ""), Outcome::Unauthorised { code: None, kind: Unexplained });
+    assert_eq!(Unexplained.cure(), Renew);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What a reason means that stands with a message: one of our own words, or a provider's code.
 
-use ringcentral::{Label, explain};
+use ringcentral::{Explanation, explain};
 
 /// A sentence on what happened; where there is one, what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,11 +53,11 @@ const OWN: [(&str, &str); 27] = [
 ];
 
 pub(super) fn sense(reason: &str) -> Option<Sense> {
-    let told = reason.split([' ', '(', ')']).find_map(|word| explain(&Label::try_new(word)?));
+    let told = reason.split([' ', '(', ')']).map(explain).find(Explanation::is_known);
     let own = OWN.into_iter().find(|(word, _)| reason == *word || (word.ends_with(' ') && reason.starts_with(word)));
     match (own, told) {
-        (Some((_, meaning)), told) => Some(Sense { meaning, remedy: told.map(|told| told.remedy) }),
-        (None, Some(told)) => Some(Sense { meaning: told.meaning, remedy: Some(told.remedy) }),
+        (Some((_, meaning)), told) => Some(Sense { meaning, remedy: told.map(|told| told.next_step) }),
+        (None, Some(told)) => Some(Sense { meaning: told.means, remedy: Some(told.next_step) }),
         (None, None) => None,
     }
 }
