@@ -63,12 +63,6 @@ end
 
 -- SEND-SAFETY: see pair_of. A message whose recipient is busy with another one of this sender comes back a second later, by
 -- deadline and not by a call, so that nothing can be forgotten. Those that wait keep their order.
-local function holds_pair(id)
-  if redis.call('HEXISTS', F, id) == 1 then return true end
-  local other = read_message(id)
-  return other and other.state == UNKNOWN
-end
-
 local put_off = 0
 local function busy(m)
   local held = false

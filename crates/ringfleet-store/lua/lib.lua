@@ -312,6 +312,13 @@ local function others_of_pair(m)
   return ids
 end
 
+-- A message that is neither in flight nor of unknown fate any more holds no pair, whatever stands there.
+local function holds_pair(id)
+  if redis.call('HEXISTS', F, id) == 1 then return true end
+  local other = read_message(id)
+  return other and other.state == UNKNOWN
+end
+
 local function take_pair(m) redis.call('HSET', PAIR, pair_of(m), table.concat(others_of_pair(m)) .. m.id) end
 
 -- Late evidence may have found a second holder: that one keeps it.

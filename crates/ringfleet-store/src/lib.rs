@@ -7,6 +7,7 @@
 //! - [`ids`], [`message`], [`plan`]: the nouns
 //! - [`calls`]: what goes into a call and what comes out
 //! - [`docs`]: small records beside the messages, which the fleet shares
+//! - [`explain`]: why a message isn't moving, and when it will
 //! - [`opt_out`]: who wants no texts
 //! - [`redis`]: one Lua file a transition (`lua/`)
 //! - [`sqlite`]: one transaction a transition
@@ -17,6 +18,7 @@
 pub mod calls;
 pub mod clock;
 pub mod docs;
+pub mod explain;
 pub mod ids;
 pub mod message;
 pub mod opt_out;
@@ -33,6 +35,7 @@ pub use crate::{
     },
     clock::Clock,
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
+    explain::{Busy, Eta, Explained, LaneFacts, Place, Slot, Stand, Until, Why},
     ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},
     message::{Lease, LeaseRef, MessageView, Millis, NewMessage, OnUnknown, Priority, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts, OptedOut},

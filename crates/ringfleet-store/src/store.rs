@@ -11,6 +11,7 @@ use crate::{
         Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
     },
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
+    explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts},
@@ -106,6 +107,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Up to `limit` messages in `Held`, `Dead` or `Unknown`, newest first.
     async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError>;
+
+    /// Where a message stands and what is in its way: see [`crate::explain`]. Reads a few things more than
+    /// [`get`](Store::get), nothing private; a long queue or schedule is counted up to a bound.
+    async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError>;
+    /// What the messages of a lane wait for.
+    async fn explain_lane(&self, lane: &LaneId) -> Result<LaneFacts, StoreError>;
 
     async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError>;
     /// Lanes that have messages waiting, the longest waiting first.

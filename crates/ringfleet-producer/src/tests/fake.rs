@@ -13,9 +13,10 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
     Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Doc, DocChanges, DocCursor, DocKind, Enqueued, Evidence,
-    Expect, Fingerprint, Gate, Incarnation, LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis,
-    NewMessage, OptOut, OptOutCursor, OptOuts, PlanSeen, Private, Put, Reaped, Reassertion, Release, Resolution,
-    Settled, Settlement, State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends, WorkerId,
+    Expect, Explained, Fingerprint, Gate, Incarnation, LaneFacts, LaneId, LaneView, LeaseRef, LeaseToken, MessageId,
+    MessageView, Millis, NewMessage, OptOut, OptOutCursor, OptOuts, PlanSeen, Private, Put, Reaped, Reassertion,
+    Release, Resolution, Settled, Settlement, State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends,
+    WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -209,6 +210,12 @@ impl Store for FakeStore {
     }
     async fn list(&self, _: State, _: u32) -> Result<Vec<MessageView>, StoreError> {
         absent("list")
+    }
+    async fn explain(&self, _: &MessageId) -> Result<Option<Explained>, StoreError> {
+        absent("explain")
+    }
+    async fn explain_lane(&self, _: &LaneId) -> Result<LaneFacts, StoreError> {
+        absent("explain_lane")
     }
     async fn lane(&self, _: &LaneId) -> Result<LaneView, StoreError> {
         absent("lane")

@@ -7,6 +7,7 @@ mod blob;
 mod calls;
 mod connect;
 mod docs;
+mod explain;
 mod link;
 mod opt_out;
 mod reconcile;

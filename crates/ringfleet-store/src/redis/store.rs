@@ -12,6 +12,7 @@ use crate::{
         Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
     },
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
+    explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts},
@@ -95,6 +96,12 @@ impl Store for RedisStore {
     }
     async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
         self.list_messages(state, limit).await
+    }
+    async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
+        self.explain_message(id).await
+    }
+    async fn explain_lane(&self, lane: &LaneId) -> Result<LaneFacts, StoreError> {
+        self.explain_lane_facts(lane).await
     }
     async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
         self.read_lane(lane).await

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::{Synchronous, fault::Fault};
+use super::{Synchronous, fault::Fault, workers};
 use crate::store::StoreError;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -99,6 +99,9 @@ fn adopt(conn: &Connection, synchronous: Synchronous) -> Result<Result<(), Strin
         conn.execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION};"
         ))?;
+    }
+    if judged.is_ok() {
+        workers::make_table(conn)?;
     }
     conn.execute_batch("COMMIT")?;
     // From here on the writer waits for locks itself.

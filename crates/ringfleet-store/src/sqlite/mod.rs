@@ -14,6 +14,7 @@ mod claim;
 mod control;
 mod docs;
 mod enqueue;
+mod explain;
 mod fault;
 mod file;
 mod lanes;
@@ -28,6 +29,7 @@ mod store;
 mod tokens;
 mod tx;
 mod view;
+mod workers;
 mod writer;
 
 #[cfg(test)]

@@ -31,6 +31,13 @@ impl Slots {
         self.0.iter().filter(|(_, free_at)| *free_at > now).count()
     }
 
+    /// Those that are not free yet, the first to be so first: token, time at which it is free.
+    pub(super) fn after(&self, now: Millis) -> Vec<(i64, Millis)> {
+        let mut slots: Vec<_> = self.0.iter().copied().filter(|(_, free_at)| *free_at > now).collect();
+        slots.sort_unstable_by_key(|(token, free_at)| (*free_at, *token));
+        slots
+    }
+
     /// The first instant at which the window has a place.
     pub(super) fn free_at(&mut self, limit: usize, now: Millis) -> Millis {
         let used = self.in_use(now);

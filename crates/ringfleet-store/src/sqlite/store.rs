@@ -12,6 +12,7 @@ use crate::{
         Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
     },
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
+    explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{self, OptOut, OptOutCursor, OptOuts},
@@ -66,13 +67,19 @@ impl Store for SqliteStore {
         self.call("resolve", move |tx| tx.resolve(&id, how)).await
     }
 
-    async fn watch(&self, _: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
-        // A file has no moments to lose: what was answered is on the disk (see [`Synchronous::Full`]).
-        Ok(Incarnation::default())
+    async fn watch(&self, worker: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
+        let worker = worker.clone();
+        // Nothing depends on it but what is told to those who ask, so a busy file stops no worker over it.
+        match self.call("watch", move |tx| tx.worker_is_there(&worker)).await {
+            Err(error) if !error.is_transient() => Err(error),
+            // A file has no moments to lose: what was answered is on the disk (see [`Synchronous::Full`]).
+            _ => Ok(Incarnation::default()),
+        }
     }
 
-    async fn leave(&self, _: &WorkerId) -> Result<(), StoreError> {
-        Ok(())
+    async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError> {
+        let worker = worker.clone();
+        self.call("leave", move |tx| tx.worker_leaves(&worker)).await
     }
 
     async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
@@ -127,6 +134,15 @@ impl Store for SqliteStore {
 
     async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
         self.call("list", move |tx| tx.list(state, limit)).await
+    }
+
+    async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
+        self.explain_message(id).await
+    }
+
+    async fn explain_lane(&self, lane: &LaneId) -> Result<LaneFacts, StoreError> {
+        let lane = lane.clone();
+        self.call("explain_lane", move |tx| tx.explain_lane(&lane)).await
     }
 
     async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError> {

@@ -81,7 +81,7 @@ impl Tx<'_> {
         }
     }
 
-    pub(super) fn gate(&mut self) -> Step<Gate> {
+    pub(super) fn gate(&self) -> Step<Gate> {
         let sql = "SELECT gate_stopped, gate_until, gate_reason, gate_why FROM store";
         let gate = self.row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
         let (stopped, until, reason, why): (bool, Option<Millis>, String, String) =

@@ -14,6 +14,7 @@ mod crashes;
 mod documents;
 mod evidence;
 mod expiry;
+mod explaining;
 mod fairness;
 mod intake;
 mod opting_out;
@@ -209,6 +210,22 @@ behaviours! {
         held_and_dead_messages_are_listed_newest_first
         stats_tell_what_is_eligible
         a_message_tells_its_history
+    }
+    explaining {
+        a_waiting_message_knows_how_many_go_before_it
+        a_scheduled_message_counts_those_of_its_lane_that_are_due_before_it
+        a_long_schedule_is_counted_to_its_end
+        what_is_told_is_when_it_goes
+        a_penalty_is_told_and_so_is_the_probe_after_it
+        a_full_window_is_told_with_the_time_at_which_it_has_a_place
+        stops_are_told_with_what_ends_them
+        a_message_whose_recipient_is_busy_names_the_other_one
+        a_message_in_hand_names_its_worker_and_since_when
+        an_unknown_fate_tells_how_often_and_when_it_is_looked_up
+        what_is_over_says_since_when_and_why
+        workers_are_told_of_while_they_show_themselves
+        a_lane_that_nobody_used_is_idle
+        asking_changes_nothing_and_tells_nothing_private
     }
     waking {
         work_from_another_handle_wakes_a_sleeper

@@ -1,0 +1,122 @@
+//! The words of each reason: the same wherever it is told.
+
+use std::fmt;
+
+use super::Why;
+use crate::message::{Millis, State};
+
+impl Why {
+    /// One word, for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Why::Stopped { .. } => "stopped",
+            Why::Parked { .. } => "parked",
+            Why::Paused => "paused",
+            Why::Gate { .. } => "gate",
+            Why::Scheduled { .. } => "scheduled",
+            Why::PairBusy { .. } => "pair-busy",
+            Why::Penalty { .. } => "penalty",
+            Why::Probe => "probe",
+            Why::Behind { .. } => "behind",
+            Why::Window { .. } => "window",
+            Why::LaneBusy { .. } => "lane-busy",
+            Why::Turn => "turn",
+            Why::Claimed { .. } => "claimed",
+            Why::Sending { .. } => "sending",
+            Why::Unknown { .. } => "unknown",
+            Why::Held { .. } => "held",
+            Why::Ended { .. } => "ended",
+            Why::Idle => "idle",
+            Why::NoWorkers => "no-workers",
+        }
+    }
+
+    pub fn since(&self) -> Option<Millis> {
+        match self {
+            Why::Claimed { since, .. } | Why::Sending { since, .. } | Why::Unknown { since, .. } => Some(*since),
+            Why::Held { since, .. } | Why::Ended { at: since, .. } => *since,
+            _ => None,
+        }
+    }
+
+    /// When it is over by itself, where that is known. Of an unknown fate: when it is looked up next.
+    pub fn until(&self) -> Option<Millis> {
+        match self {
+            Why::Gate { until, .. } | Why::Scheduled { until } | Why::Penalty { until } => Some(*until),
+            Why::Window { until, .. } | Why::Unknown { next_look: until, .. } => *until,
+            _ => None,
+        }
+    }
+
+    /// The word or code that stands with it in the store.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Why::Stopped { reason }
+            | Why::Parked { reason }
+            | Why::Gate { reason, .. }
+            | Why::Held { reason, .. }
+            | Why::Ended { reason, .. } => Some(reason.as_str()).filter(|reason| !reason.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// What a person can do about it, where anybody can.
+    pub fn remedy(&self) -> Option<&'static str> {
+        Some(match self {
+            Why::Stopped { .. } => "`ringfleet fleet resume` lets the fleet go on",
+            Why::Parked { .. } => "mend the cause, then `ringfleet lane resume EXTENSION`",
+            Why::Paused => "`ringfleet lane resume EXTENSION` lets it go on",
+            Why::Held { .. } => {
+                "look at the provider: `ringfleet held show ID` tells where; then `held close` or `held resend`"
+            }
+            Why::Ended { state: State::Dead, .. } => "`ringfleet held resend ID` sends it again",
+            Why::NoWorkers => "start one: `ringfleet worker`, or `ringfleet up`",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Stopped { reason } => write!(f, "the fleet is stopped: {reason}"),
+            Why::Parked { reason } => write!(f, "its extension is parked: {reason}"),
+            Why::Paused => f.write_str("its extension is paused by an operator"),
+            Why::Gate { reason, .. } => write!(f, "the whole fleet waits: {reason}"),
+            Why::Scheduled { .. } => f.write_str("it is not due yet"),
+            Why::PairBusy { with, state } => {
+                write!(f, "another message to the same number is {}, and goes first: {with}", state.as_str())
+            }
+            Why::Penalty { .. } => {
+                f.write_str("its extension waits after a 429, or because the provider can't be reached")
+            }
+            Why::Probe => f.write_str("after a wait one message of its extension goes alone, and has no answer yet"),
+            Why::Behind { ahead, at_least: false } => write!(f, "{ahead} of its extension go first"),
+            Why::Behind { ahead, at_least: true } => write!(f, "at least {ahead} of its extension go first"),
+            Why::Window { limit, window_ms, .. } => {
+                let seconds = f64::from(*window_ms) / 1e3;
+                write!(f, "its extension has used its plan of {limit} in {seconds} s")
+            }
+            Why::LaneBusy { in_flight } => {
+                write!(f, "{in_flight} of its extension are under way, no more may be at once")
+            }
+            Why::Turn => f.write_str("nothing is in its way: the next free worker takes it"),
+            Why::Claimed { worker, .. } => write!(f, "worker {worker} has it in hand and has not begun to send it"),
+            Why::Sending { worker, .. } => write!(f, "worker {worker} is sending it"),
+            Why::Unknown { reads: 0, .. } => {
+                f.write_str("nobody knows whether it was sent; the provider's message store will be read")
+            }
+            Why::Unknown { reads, .. } => write!(
+                f,
+                "nobody knows whether it was sent; the provider's message store was read {reads} times and does not show it"
+            ),
+            Why::Held { reason, .. } => {
+                write!(f, "nobody knows whether it was sent, and a person must decide: {reason}")
+            }
+            Why::Ended { state, reason, .. } if reason.is_empty() => write!(f, "it is {}", state.as_str()),
+            Why::Ended { state, reason, .. } => write!(f, "it is {}: {reason}", state.as_str()),
+            Why::Idle => f.write_str("no message of it is due"),
+            Why::NoWorkers => f.write_str("no worker is there"),
+        }
+    }
+}
