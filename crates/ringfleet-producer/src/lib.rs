@@ -8,6 +8,7 @@
 //! - [`directory`]: which extension a number belongs to
 //! - `check`, `when`: the rules, pure functions
 //! - [`producer`], `retry`: enqueue, and what happens when the store does not answer
+//! - [`told`]: why a message isn't moving, in words
 //! - [`csv_import`]: files of any size in flat memory
 //! - [`http`]: the API
 //!
@@ -22,6 +23,7 @@ pub mod draft;
 pub mod http;
 pub mod producer;
 pub mod refusal;
+pub mod told;
 
 mod check;
 mod retry;
@@ -37,4 +39,5 @@ pub use crate::{
     producer::{EnqueueError, ItemResult, Producer, Receipt},
     refusal::{Code, Field, Refusal},
     retry::Patience,
+    told::{Told, ToldEta, ToldLane, ToldWhy},
 };

@@ -5,7 +5,7 @@ use std::{process::ExitCode, sync::Arc};
 use ringfleet_store::StoreError;
 use ringfleet_worker::WorkerError;
 
-use crate::config::Faults;
+use crate::{config::Faults, output::remark};
 
 pub(crate) const FAILED: u8 = 1;
 /// Some rows or messages were refused; the others went in.
@@ -19,7 +19,7 @@ pub(crate) const STORE: u8 = 69;
 
 /// Prints the error with its causes, and says by the code whether a restart may help.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
-    eprintln!("ringfleet: {error:#}");
+    remark!("ringfleet: {error:#}");
     ExitCode::from(code(error))
 }
 

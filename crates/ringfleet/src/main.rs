@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod exit;
 mod keys;
+mod output;
 mod progress;
 mod provider;
 mod serve;
@@ -16,7 +17,10 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::cli::{Cli, Command};
+use crate::{
+    cli::{Cli, Command},
+    output::remark,
+};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -25,7 +29,10 @@ fn main() -> ExitCode {
         Err(error) => return exit::report(&anyhow::Error::new(error).context("can't start the runtime")),
     };
     match runtime.block_on(run(cli)) {
-        Ok(code) => code,
+        Ok(code) => output::failure().map_or(code, |error| {
+            remark!("ringfleet: can't write the result: {error}");
+            ExitCode::from(exit::FAILED)
+        }),
         Err(error) => exit::report(&error),
     }
 }
@@ -43,6 +50,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Up => commands::fleet::up(layers.settings()?).await,
         Command::Import(options) => commands::import::run(layers.settings()?, options).await,
         Command::Status(options) => commands::status::run(layers.settings()?, options).await,
+        Command::Explain(options) => commands::explain::run(layers.settings()?, options).await,
         Command::Lane { what } => commands::operate::lane(layers.settings()?, what).await,
         Command::Fleet { what } => commands::operate::fleet(layers.settings()?, what).await,
         Command::Message { what } => commands::operate::message(layers.settings()?, what).await,

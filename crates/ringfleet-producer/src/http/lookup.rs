@@ -12,7 +12,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{STORE_DEADLINE, Shared, problem::Problem};
-use crate::{draft::masked, retry};
+use crate::{
+    draft::masked,
+    retry,
+    told::{Told, ToldEta, ToldWhy},
+};
 
 /// A message as its producer sees it: no text, numbers masked.
 #[derive(Serialize)]
@@ -36,6 +40,10 @@ pub(super) struct View {
     /// Only of a message that is unknown or held.
     #[serde(flatten)]
     evidence: Option<Evidence>,
+    /// What stands in its way now, what needs a person first.
+    why: Vec<ToldWhy>,
+    /// When it goes; null once it has ended.
+    eta: Option<ToldEta>,
 }
 
 #[derive(Serialize)]
@@ -52,7 +60,11 @@ pub(super) async fn show(
 ) -> Result<Json<View>, Problem> {
     let id = message_id(path).ok_or_else(Problem::no_such_message)?;
     let found = retry::within(STORE_DEADLINE, "get", api.store.get(&id)).await.map_err(|error| failed(&error))?;
-    found.map(|message| Json(view(message))).ok_or_else(Problem::no_such_message)
+    let explained = retry::within(STORE_DEADLINE, "explain", api.store.explain(&id)).await;
+    let explained = explained.map_err(|error| failed(&error))?;
+    // Removed between the two looks, it is gone.
+    let (message, explained) = found.zip(explained).ok_or_else(Problem::no_such_message)?;
+    Ok(Json(view(message, Told::of(&explained))))
 }
 
 pub(super) async fn cancel(
@@ -84,7 +96,7 @@ fn failed(error: &StoreError) -> Problem {
     if matches!(error, StoreError::Replaced { .. }) { Problem::store_replaced() } else { Problem::internal() }
 }
 
-fn view(message: MessageView) -> View {
+fn view(message: MessageView, told: Told) -> View {
     let undecided = matches!(message.state, MessageState::Unknown | MessageState::Held);
     let evidence = undecided.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });
     View {
@@ -103,6 +115,8 @@ fn view(message: MessageView) -> View {
         provider_message_id: message.provider_id,
         finished_at: message.finished_at.and_then(rfc3339),
         evidence,
+        why: told.why,
+        eta: told.eta,
     }
 }
 

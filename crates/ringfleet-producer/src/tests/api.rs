@@ -77,6 +77,7 @@ async fn one_message_is_accepted_seen_and_cancelled() {
     assert_eq!((status, &view["status"], &view["extension"]), (StatusCode::OK, &json!("ready"), &json!("101")));
     assert_eq!((&view["to"], &view["reason"], &view["attempts"]), (&json!("+1******0001"), &Value::Null, &json!(0)));
     assert!(view["created_at"].as_str().unwrap().ends_with('Z') && view.get("text").is_none());
+    assert_eq!((&view["why"][0]["code"], &view["eta"]["kind"]), (&json!("no-workers"), &json!("at")), "{view}");
 
     for _ in 0..2 {
         let (status, answer) = read(server.call(Method::DELETE, &path)).await;
@@ -130,6 +131,8 @@ async fn policy_and_evidence_of_an_unknown_fate_are_shown() {
         let (_, view) = read(server.call(Method::GET, &path)).await;
         assert_eq!((&view["status"], &view["reads"]), (&json!(state), &json!(0)), "{view}");
         assert_eq!(view["reason"], "answer lost (deadline passed)");
+        let eta = if state == "held" { "never" } else { "looked-up" };
+        assert_eq!((&view["why"][0]["code"], &view["eta"]["kind"]), (&json!(state), &json!(eta)), "{view}");
         assert!(view["intent_at"].as_str().unwrap().ends_with('Z'), "{view}");
     }
 }

@@ -61,16 +61,16 @@ impl Why {
     }
 
     /// What a person can do about it, where anybody can.
-    pub fn remedy(&self) -> Option<&'static str> {
+    pub fn remedy(&self, extension: &str, id: &str) -> Option<String> {
         Some(match self {
-            Why::Stopped { .. } => "`ringfleet fleet resume` lets the fleet go on",
-            Why::Parked { .. } => "mend the cause, then `ringfleet lane resume EXTENSION`",
-            Why::Paused => "`ringfleet lane resume EXTENSION` lets it go on",
+            Why::Stopped { .. } => "`ringfleet fleet resume` lets the fleet go on".to_owned(),
+            Why::Parked { .. } => format!("mend the cause, then `ringfleet lane resume {extension}`"),
+            Why::Paused => format!("`ringfleet lane resume {extension}` lets it go on"),
             Why::Held { .. } => {
-                "look at the provider: `ringfleet held show ID` tells where; then `held close` or `held resend`"
+                format!("`ringfleet held show {id}` tells where to look; then `held close` or `held resend`")
             }
-            Why::Ended { state: State::Dead, .. } => "`ringfleet held resend ID` sends it again",
-            Why::NoWorkers => "start one: `ringfleet worker`, or `ringfleet up`",
+            Why::Ended { state: State::Dead, .. } => format!("`ringfleet held resend {id}` sends it again"),
+            Why::NoWorkers => "start one: `ringfleet worker`, or `ringfleet up`".to_owned(),
             _ => return None,
         })
     }

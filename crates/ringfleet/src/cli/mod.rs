@@ -9,7 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use ringfleet_store::OnUnknown;
 
 pub(crate) use self::{
-    operate::{CloseAs, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
+    operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
     trial::{DemoOptions, SimulatorOptions},
 };
 
@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Import(ImportOptions),
     /// Tells what waits, what was sent, and which lanes stand still and why
     Status(StatusOptions),
+    /// Tells why a message or an extension isn't moving, when it will, and what a person can do
+    Explain(ExplainOptions),
     /// Shows or checks the settings
     Config {
         #[command(subcommand)]

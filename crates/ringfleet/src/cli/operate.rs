@@ -13,6 +13,16 @@ pub(crate) struct StatusOptions {
     pub lanes: u32,
 }
 
+#[derive(Args)]
+pub(crate) struct ExplainOptions {
+    /// A message's id (`msg_…`), or an extension's
+    #[arg(value_name = "MESSAGE_ID | EXTENSION")]
+    pub what: String,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 #[derive(Subcommand)]
 pub(crate) enum LaneCommand {
     /// Holds an extension's messages back until `resume`

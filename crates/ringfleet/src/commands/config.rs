@@ -6,13 +6,13 @@ use crate::{
     accounts::Accounts,
     cli::ConfigCommand,
     config::{DEFAULTS, Layers},
+    output::{self, say},
 };
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) fn run(layers: &Layers, what: ConfigCommand) -> anyhow::Result<ExitCode> {
     match what {
-        ConfigCommand::Show => print!("{}", layers.shown()),
-        ConfigCommand::Reference => print!("{DEFAULTS}"),
+        ConfigCommand::Show => output::to_stdout(format_args!("{}", layers.shown())),
+        ConfigCommand::Reference => output::to_stdout(format_args!("{DEFAULTS}")),
         ConfigCommand::Check => {
             let mut faults = crate::config::Faults::default();
             match layers.settings() {
@@ -29,8 +29,8 @@ pub(crate) fn run(layers: &Layers, what: ConfigCommand) -> anyhow::Result<ExitCo
                 return Err(faults.into());
             }
             match &layers.file {
-                Some(file) => println!("{} is in order", file.display()),
-                None => println!("the settings are in order (no file was read, only defaults and environment)"),
+                Some(file) => say!("{} is in order", file.display()),
+                None => say!("the settings are in order (no file was read, only defaults and environment)"),
             }
         }
     }

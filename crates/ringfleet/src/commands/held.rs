@@ -1,10 +1,6 @@
 //! `held`: what a person must decide, and the decision.
 
-use std::{
-    collections::HashSet,
-    io::{IsTerminal, Write},
-    process::ExitCode,
-};
+use std::{collections::HashSet, io::IsTerminal, process::ExitCode};
 
 use anyhow::Context;
 use ringfleet_store::{Cancelled, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store};
@@ -17,7 +13,9 @@ use super::{
 use crate::{
     cli::{CloseAs, HeldCommand},
     config::Settings,
-    exit, store,
+    exit,
+    output::{self, say},
+    store,
 };
 
 pub(crate) async fn run(settings: Settings, what: HeldCommand) -> anyhow::Result<ExitCode> {
@@ -37,7 +35,6 @@ pub(crate) async fn run(settings: Settings, what: HeldCommand) -> anyhow::Result
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 async fn list(store: &SharedStore, limit: u32, as_json: bool) -> anyhow::Result<ExitCode> {
     let views = store.list(State::Held, limit).await?;
     let all = store.stats().await?.count(State::Held);
@@ -53,37 +50,36 @@ async fn list(store: &SharedStore, limit: u32, as_json: bool) -> anyhow::Result<
             })
         };
         let rows: Vec<_> = views.iter().map(row).collect();
-        println!("{}", serde_json::to_string_pretty(&json!({"held": all, "messages": rows}))?);
+        say!("{}", serde_json::to_string_pretty(&json!({"held": all, "messages": rows}))?);
         return Ok(ExitCode::SUCCESS);
     }
     if views.is_empty() {
-        println!("no message is held");
+        say!("no message is held");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{:<30}  {:<12}  {:<24}  {:>8}  reason", "id", "extension", "since", "attempts");
+    say!("{:<30}  {:<12}  {:<24}  {:>8}  reason", "id", "extension", "since", "attempts");
     for view in &views {
         let (extension, since) = (view.lane.extension(), time(view.finished_at));
-        println!("{}  {extension:<12}  {since:<24}  {:>8}  {}", view.id, view.attempt, view.reason);
+        say!("{}  {extension:<12}  {since:<24}  {:>8}  {}", view.id, view.attempt, view.reason);
     }
     if all > views.len() as u64 {
-        println!("… {} of {all}; --limit shows more", views.len());
+        say!("… {} of {all}; --limit shows more", views.len());
     }
-    println!(
+    say!(
         "\nNobody knows whether these were sent, and nothing sends them again by itself. `ringfleet held show ID` tells what \
          to look for;\nthen `held close ID --as sent`, `held resend ID`, or `held close ID --as cancelled`."
     );
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 async fn show(store: &dyn Store, id: MessageId, private: bool, json: bool, skew: Millis) -> anyhow::Result<ExitCode> {
     let view = store.get(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
     if json {
-        println!("{}", serde_json::to_string_pretty(&evidence::as_json(&view, private, skew))?);
+        say!("{}", serde_json::to_string_pretty(&evidence::as_json(&view, private, skew))?);
         return Ok(ExitCode::SUCCESS);
     }
     for line in evidence::lines(&view, private).into_iter().chain(advice(&view, skew)) {
-        println!("{line}");
+        say!("{line}");
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -113,7 +109,6 @@ fn advice(view: &MessageView, skew: Millis) -> Vec<String> {
 }
 
 /// Shows what is about to be sent again, and asks.
-#[allow(clippy::print_stdout, reason = "a question to the person at the terminal")]
 async fn confirmed(store: &dyn Store, ids: &[MessageId]) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         anyhow::bail!("nobody is there to be asked, nothing was done; add --yes to send them again");
@@ -121,24 +116,22 @@ async fn confirmed(store: &dyn Store, ids: &[MessageId]) -> anyhow::Result<bool>
     for id in ids {
         match store.get(id).await? {
             Some(view) => {
-                println!("{id}  extension {}  {}  {}", view.lane.extension(), view.state.as_str(), view.reason)
+                say!("{id}  extension {}  {}  {}", view.lane.extension(), view.state.as_str(), view.reason)
             }
-            None => println!("{id}  there is no such message"),
+            None => say!("{id}  there is no such message"),
         }
     }
-    print!("Whoever got one of them already gets it twice. Send {} again? [y/N] ", ids.len());
-    std::io::stdout().flush()?;
+    output::to_stdout(format_args!("Whoever got one of them already gets it twice. Send {} again? [y/N] ", ids.len()));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     let yes = matches!(answer.trim(), "y" | "Y" | "yes");
     if !yes {
-        println!("nothing was done");
+        say!("nothing was done");
     }
     Ok(yes)
 }
 
 /// One answer a message; the code says whether all, some or none were possible.
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 async fn resolve(store: &dyn Store, ids: &[MessageId], how: Resolution) -> anyhow::Result<ExitCode> {
     let mut seen = HashSet::new();
     let (mut done, mut refused) = (0, 0);
@@ -149,7 +142,7 @@ async fn resolve(store: &dyn Store, ids: &[MessageId], how: Resolution) -> anyho
         } else {
             refused += 1;
         }
-        println!("{id}  {}", told(answer, how));
+        say!("{id}  {}", told(answer, how));
     }
     Ok(match (done, refused) {
         (_, 0) => ExitCode::SUCCESS,

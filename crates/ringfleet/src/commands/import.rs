@@ -5,7 +5,7 @@ use std::{fs::File, io::Read, process::ExitCode, sync::Arc};
 use anyhow::Context;
 use ringfleet_producer::{ImportOptions as Options, ImportSummary, Producer, import_csv};
 
-use crate::{accounts::Accounts, cli::ImportOptions, config::Settings, exit, progress, store, telemetry};
+use crate::{accounts::Accounts, cli::ImportOptions, config::Settings, exit, output::say, progress, store, telemetry};
 
 pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::Result<ExitCode> {
     telemetry::start(&settings.log_level, settings.log_format)?;
@@ -54,23 +54,25 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     }
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> {
     if options.json {
-        println!("{}", serde_json::to_string_pretty(summary)?);
+        say!("{}", serde_json::to_string_pretty(summary)?);
         return Ok(());
     }
     for fault in &summary.faults {
-        println!("line {}, {}", fault.line, fault.refusal);
+        say!("line {}, {}", fault.line, fault.refusal);
     }
     let counts = &summary.counts;
     if summary.faults_not_listed > 0 {
-        println!("… and {} more faults, not listed", summary.faults_not_listed);
+        say!("… and {} more faults, not listed", summary.faults_not_listed);
     }
     let verb = if options.dry_run { "would be enqueued" } else { "enqueued" };
-    println!(
+    say!(
         "{} rows read: {} {verb}, {} duplicates of earlier ones, {} refused",
-        counts.rows, counts.accepted, counts.duplicates, counts.refused
+        counts.rows,
+        counts.accepted,
+        counts.duplicates,
+        counts.refused
     );
     Ok(())
 }

@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod demo;
 mod evidence;
+pub(crate) mod explain;
 pub(crate) mod fleet;
 pub(crate) mod held;
 pub(crate) mod import;

@@ -9,45 +9,44 @@ use super::evidence::{self, time};
 use crate::{
     cli::{FleetCommand, LaneCommand, MessageCommand},
     config::Settings,
-    exit, store,
+    exit,
+    output::say,
+    store,
 };
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) async fn lane(settings: Settings, what: LaneCommand) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
     let lane = |extension: &str| LaneId::try_new(&settings.provider.app, extension, Group::Medium);
     match what {
         LaneCommand::Pause { extension } => {
             store.set_paused(&lane(&extension)?, true).await?;
-            println!("extension {extension} is paused; what is under way is finished, nothing else begins");
+            say!("extension {extension} is paused; what is under way is finished, nothing else begins");
         }
         LaneCommand::Resume { extension } => {
             let lane = lane(&extension)?;
             store.set_paused(&lane, false).await?;
             store.set_parked(&lane, None).await?;
-            println!("extension {extension} goes on");
+            say!("extension {extension} goes on");
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
     match what {
         FleetCommand::Stop { reason } => {
             store.set_gate(&Gate::Stopped { reason }).await?;
-            println!("the fleet is stopped: nothing is claimed or begun; `ringfleet fleet resume` lets it go on");
+            say!("the fleet is stopped: nothing is claimed or begun; `ringfleet fleet resume` lets it go on");
         }
         FleetCommand::Resume => {
             store.set_gate(&Gate::Open).await?;
-            println!("the fleet goes on");
+            say!("the fleet goes on");
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
     match what {
@@ -55,15 +54,15 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
             let id: MessageId = id.parse()?;
             let view = store.get(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
             for line in evidence::lines(&view, false) {
-                println!("{line}");
+                say!("{line}");
             }
         }
         MessageCommand::Cancel { id } => {
             let id: MessageId = id.parse()?;
             match store.cancel(&id).await? {
-                Cancelled::Done => println!("{id} is cancelled"),
+                Cancelled::Done => say!("{id} is cancelled"),
                 Cancelled::TooLate(state) => {
-                    println!("too late: {id} is {}", state.as_str());
+                    say!("too late: {id} is {}", state.as_str());
                     return Ok(ExitCode::from(exit::FAILED));
                 }
                 Cancelled::Missing => anyhow::bail!("there is no message {id}; was it pruned?"),
@@ -74,12 +73,11 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 fn list(views: &[MessageView]) {
     if views.is_empty() {
-        println!("no message is dead");
+        say!("no message is dead");
     }
     for view in views {
-        println!("{}  {}  {}  {}", view.id, view.lane.extension(), time(view.finished_at), view.reason);
+        say!("{}  {}  {}  {}", view.id, view.lane.extension(), time(view.finished_at), view.reason);
     }
 }

@@ -4,9 +4,12 @@ use std::process::ExitCode;
 
 use ringfleet_simulator::{AppSettings, GrantKind, Latency, Simulator, SimulatorConfig};
 
-use crate::{cli::SimulatorOptions, serve};
+use crate::{
+    cli::SimulatorOptions,
+    output::{remark, say},
+    serve,
+};
 
-#[allow(clippy::print_stdout, reason = "the first line tells programs where everything is")]
 pub(crate) async fn run(options: SimulatorOptions) -> anyhow::Result<ExitCode> {
     let sms_latency = if options.latency.is_zero() { Latency::None } else { Latency::Fixed(options.latency) };
     let stop = serve::stop_on_signals()?;
@@ -27,8 +30,8 @@ pub(crate) async fn run(options: SimulatorOptions) -> anyhow::Result<ExitCode> {
         ..SimulatorConfig::default()
     })
     .await?;
-    println!("{}", simulator.announce());
-    eprintln!("the simulator runs until Ctrl-C; its verdict: {}/simulator/report", simulator.base_url());
+    say!("{}", simulator.announce());
+    remark!("the simulator runs until Ctrl-C; its verdict: {}/simulator/report", simulator.base_url());
     stop.cancelled().await;
     simulator.stop().await;
     Ok(ExitCode::SUCCESS)

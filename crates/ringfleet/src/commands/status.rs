@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use ringfleet_store::{Gate, LaneView, State, Stats};
 use serde_json::json;
 
-use crate::{cli::StatusOptions, config::Settings, store};
+use crate::{cli::StatusOptions, config::Settings, output::say, store};
 
 pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
@@ -20,7 +20,6 @@ pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::R
     Ok(ExitCode::SUCCESS)
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate) -> anyhow::Result<()> {
     let states: serde_json::Map<_, _> =
         State::ALL.iter().map(|state| (state.as_str().to_owned(), json!(stats.count(*state)))).collect();
@@ -48,36 +47,35 @@ fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate) -> anyhow::Result<
         "fleet": gate_text(gate, stats.now),
         "lanes": rows,
     });
-    println!("{}", serde_json::to_string_pretty(&whole)?);
+    say!("{}", serde_json::to_string_pretty(&whole)?);
     Ok(())
 }
 
-#[allow(clippy::print_stdout, reason = "the result of the command")]
 fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Gate) {
-    println!("store   {}", store::describe(&settings.store));
-    println!("fleet   {}", gate_text(gate, stats.now));
+    say!("store   {}", store::describe(&settings.store));
+    say!("fleet   {}", gate_text(gate, stats.now));
     for state in State::ALL {
         let n = stats.count(state);
         if n > 0 {
-            println!("{n:>9}  {}", with_hint(state));
+            say!("{n:>9}  {}", with_hint(state));
         }
     }
     if stats.total() == 0 {
-        println!("no messages; `ringfleet import FILE.csv` brings some in");
+        say!("no messages; `ringfleet import FILE.csv` brings some in");
         return;
     }
     if let Some(age) = stats.oldest_due_age {
-        println!("oldest due message waits for {}", short(age.as_millis() as i64));
+        say!("oldest due message waits for {}", short(age.as_millis() as i64));
     }
     if lanes.is_empty() {
         return;
     }
-    println!("\n{} lanes wait, {} of them may send now", stats.lanes_waiting, stats.lanes_eligible);
-    println!("{:<34} {:>8} {:>9} {:>9}  stands because", "lane", "waiting", "in flight", "window");
+    say!("\n{} lanes wait, {} of them may send now", stats.lanes_waiting, stats.lanes_eligible);
+    say!("{:<34} {:>8} {:>9} {:>9}  stands because", "lane", "waiting", "in flight", "window");
     for view in lanes {
         let name = view.lane.as_ref().map(ToString::to_string).unwrap_or_default();
         let window = view.plan.map(|plan| format!("{}/{}", view.slots_in_use, plan.limit)).unwrap_or_default();
-        println!("{name:<34} {:>8} {:>9} {window:>9}  {}", view.waiting, view.in_flight, why(view, stats.now));
+        say!("{name:<34} {:>8} {:>9} {window:>9}  {}", view.waiting, view.in_flight, why(view, stats.now));
     }
 }
 
@@ -91,21 +89,13 @@ fn with_hint(state: State) -> String {
     }
 }
 
-/// One lane's answer to "why isn't it moving, and when will it".
+/// What keeps a lane, in the words of `explain`, which tells more of a single one.
 fn why(view: &LaneView, now: i64) -> String {
-    if let Some(reason) = &view.parked {
-        return format!("parked: {reason}; `ringfleet lane resume EXTENSION` when the cause is gone");
-    }
-    if view.paused {
-        return "paused by an operator".to_owned();
-    }
-    if let Some(until) = view.penalty_until {
-        return format!("waits {} (penalty or no connection)", short(until - now));
-    }
-    match view.plan {
-        Some(plan) if view.slots_in_use >= plan.limit => "window is full".to_owned(),
-        _ => "-".to_owned(),
-    }
+    let Some(why) = view.why() else { return "-".to_owned() };
+    let more = why.until().map(|until| format!(", {} more", short(until - now))).unwrap_or_default();
+    let extension = view.lane.as_ref().map_or("EXTENSION", |lane| lane.extension());
+    let remedy = why.remedy(extension, "ID").map(|remedy| format!("; {remedy}")).unwrap_or_default();
+    format!("{why}{more}{remedy}")
 }
 
 fn gate_text(gate: &Gate, now: i64) -> String {

@@ -20,7 +20,9 @@ use self::verdict::Verdict;
 use crate::{
     cli::DemoOptions,
     config::{LogFormat, StoreSettings},
-    exit, progress, serve, store, telemetry,
+    exit,
+    output::remark,
+    progress, serve, store, telemetry,
 };
 
 /// Between two looks at the store for the progress bar.
@@ -84,7 +86,7 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<ExitCode> {
 fn introduce(options: &DemoOptions, settings: &StoreSettings, rules: &LaneRules) {
     let plan = rules.plan(Group::Medium);
     let kind = if options.processes { "worker processes" } else { "workers" };
-    eprintln!(
+    remark!(
         "{} reminders from {} extensions, {} {kind}, store {}\n\
          Each extension may send {} texts in any {:?} (RingCentral's own window is 60s; --window changes it).\n",
         options.messages,

@@ -7,7 +7,7 @@ use ringfleet_simulator::Report;
 use ringfleet_store::{State, Stats};
 use serde::Serialize;
 
-use crate::cli::DemoOptions;
+use crate::{cli::DemoOptions, output::say};
 
 /// Promise P2: what a lane with a backlog uses of its plan.
 const LEAST_QUOTA_USE: f64 = 0.99;
@@ -100,12 +100,11 @@ impl Verdict {
     }
 
     /// The table, and the JSON where it was asked for.
-    #[allow(clippy::print_stdout, reason = "the result of the command")]
     pub(crate) fn tell(&self, options: &DemoOptions) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(self)?;
         match &options.json {
             Some(path) if path.as_os_str() == "-" => {
-                println!("{json}");
+                say!("{json}");
                 return Ok(());
             }
             Some(path) => {
@@ -114,7 +113,7 @@ impl Verdict {
             None => {}
         }
         let per_cent = |used: Option<f64>| used.map_or_else(|| "-".to_owned(), |used| format!("{:.2} %", used * 100.0));
-        println!("\nWhat the simulator's ledger says");
+        say!("\nWhat the simulator's ledger says");
         for (what, figure, promise) in [
             ("sent", format!("{} of {}", self.sent, self.messages), ""),
             ("lost", self.lost.to_string(), "0"),
@@ -129,9 +128,9 @@ impl Verdict {
             ("time", format!("{:.1} s, {:.0} texts a second", self.elapsed_s, self.sends_per_s), ""),
         ] {
             let promise = if promise.is_empty() { String::new() } else { format!("   promised: {promise}") };
-            println!("  {what:<28} {figure:>22}{promise}");
+            say!("  {what:<28} {figure:>22}{promise}");
         }
-        println!("\n{}", if self.kept() { "Every promise was kept." } else { "A PROMISE WAS BROKEN." });
+        say!("\n{}", if self.kept() { "Every promise was kept." } else { "A PROMISE WAS BROKEN." });
         Ok(())
     }
 }

@@ -1,0 +1,185 @@
+//! The answer to "why isn't it moving, and when will it" as people and programs get it: the same in the API and at the
+//! terminal. Nothing private is in it.
+
+use jiff::{SignedDuration, Timestamp};
+use ringfleet_store::{Eta, Explained, LaneFacts, MessageId, Millis, Until, Why};
+use serde::Serialize;
+
+/// One thing that stands in the way.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ToldWhy {
+    /// One word, for programs: see [`Why::code`].
+    pub code: &'static str,
+    /// The same as a sentence's part.
+    pub text: String,
+    /// The word or code that stands with it in the store.
+    pub reason: Option<String>,
+    /// RFC 3339.
+    pub since: Option<String>,
+    /// When it is over by itself; RFC 3339.
+    pub until: Option<String>,
+    /// What a person can do about it.
+    pub remedy: Option<String>,
+}
+
+/// When it goes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ToldEta {
+    /// `at`, `not-before`, `expires`, `never`, `under-way` or `looked-up`.
+    pub kind: &'static str,
+    /// RFC 3339.
+    pub at: Option<String>,
+    /// From now until then.
+    pub in_ms: Option<i64>,
+    /// Of `never`: what somebody has to do: `fleet-resumed`, `lane-resumed`, `cause-mended` or `decided`.
+    pub until: Option<&'static str>,
+    pub text: String,
+}
+
+/// What is told of a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Told {
+    /// All that stands in its way, what needs a person first. Never empty.
+    pub why: Vec<ToldWhy>,
+    /// Null for a message that has ended.
+    pub eta: Option<ToldEta>,
+}
+
+impl Told {
+    pub fn of(explained: &Explained) -> Self {
+        let extension = explained.lane.lane.extension();
+        let why = explained.why();
+        Self {
+            why: why.iter().map(|why| ToldWhy::of(why, extension, Some(explained.id))).collect(),
+            eta: ToldEta::of(explained.eta(), explained.lane.now),
+        }
+    }
+}
+
+/// What is told of an extension.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ToldLane {
+    pub extension: String,
+    /// Messages that are due and wait.
+    pub ready: u64,
+    pub in_flight: u32,
+    pub oldest_due: Option<String>,
+    /// All that stands in the way of its next message, what needs a person first. Never empty.
+    pub why: Vec<ToldWhy>,
+    /// When the first of the ready messages goes; null where there is none.
+    pub next: Option<ToldEta>,
+    /// When the last of them goes.
+    pub last: Option<ToldEta>,
+}
+
+impl ToldLane {
+    pub fn of(facts: &LaneFacts) -> Self {
+        let extension = facts.lane.extension();
+        Self {
+            extension: extension.to_owned(),
+            ready: facts.ready(),
+            in_flight: facts.in_flight,
+            oldest_due: facts.oldest_due.map(rfc3339),
+            why: facts.why().iter().map(|why| ToldWhy::of(why, extension, None)).collect(),
+            next: ToldEta::of(facts.next_goes(), facts.now),
+            last: ToldEta::of(facts.last_goes(), facts.now),
+        }
+    }
+}
+
+impl ToldWhy {
+    fn of(why: &Why, extension: &str, id: Option<MessageId>) -> Self {
+        let id = id.map_or_else(|| "ID".to_owned(), |id| id.to_string());
+        Self {
+            code: why.code(),
+            text: why.to_string(),
+            reason: why.reason().map(str::to_owned),
+            since: why.since().map(rfc3339),
+            until: why.until().map(rfc3339),
+            remedy: why.remedy(extension, &id),
+        }
+    }
+
+    /// The text and its times.
+    pub fn sentence(&self) -> String {
+        let since = self.since.as_ref().map(|at| format!(", since {at}")).unwrap_or_default();
+        let until = self.until.as_ref().map(|at| format!(", until {at}")).unwrap_or_default();
+        let next = if self.code == "unknown" { until.replace("until", "next") } else { until };
+        format!("{}{since}{next}", self.text)
+    }
+}
+
+impl ToldEta {
+    fn of(eta: Eta, now: Millis) -> Option<Self> {
+        let (kind, at, text) = match eta {
+            Eta::Over => return None,
+            Eta::At(at) if at <= now => ("at", Some(at), "it goes now".to_owned()),
+            Eta::At(at) => ("at", Some(at), format!("it goes at about {}, in {}", rfc3339(at), span(at - now))),
+            Eta::NotBefore(at) => {
+                ("not-before", Some(at), format!("it goes at {} or later; how much can't be known", rfc3339(at)))
+            }
+            Eta::Expires { at, turn } => {
+                let text = format!("it expires at {}: its turn would come at about {}", rfc3339(at), rfc3339(turn));
+                ("expires", Some(at), text)
+            }
+            Eta::Never { until } => ("never", None, format!("it stays until {}", somebody(until).1)),
+            Eta::UnderWay => ("under-way", None, "its request is under way".to_owned()),
+            Eta::LookedUp { next } => {
+                let text = next.map_or_else(
+                    || "it is sent again only if it is proven not to have been sent".to_owned(),
+                    |at| format!("looked up at {}; sent again only if it is proven not to have been sent", rfc3339(at)),
+                );
+                ("looked-up", next, text)
+            }
+        };
+        let until = if let Eta::Never { until } = eta { Some(somebody(until).0) } else { None };
+        Some(Self { kind, at: at.map(rfc3339), in_ms: at.map(|at| (at - now).max(0)), until, text })
+    }
+}
+
+fn somebody(until: Until) -> (&'static str, &'static str) {
+    match until {
+        Until::FleetResumed => ("fleet-resumed", "somebody lets the fleet go on"),
+        Until::LaneResumed => ("lane-resumed", "somebody lets its extension go on"),
+        Until::CauseMended => ("cause-mended", "somebody mends the cause and lets its extension go on"),
+        Until::Decided => ("decided", "a person decides"),
+    }
+}
+
+fn rfc3339(at: Millis) -> String {
+    Timestamp::from_millisecond(at).map_or_else(|_| at.to_string(), |at| at.to_string())
+}
+
+/// As exact as it is worth.
+fn span(ms: Millis) -> String {
+    let exact = SignedDuration::from_millis(if ms < 10_000 { ms } else { ms / 1_000 * 1_000 });
+    format!("{exact:#}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_764_000_000_000;
+
+    #[test]
+    fn an_eta_says_when_or_who_must_act() {
+        let text = |eta| ToldEta::of(eta, NOW).map(|told| told.text).unwrap_or_default();
+        assert_eq!(text(Eta::At(NOW + 185_400)), "it goes at about 2025-11-24T16:03:05.4Z, in 3m 5s");
+        assert_eq!(text(Eta::At(NOW)), "it goes now");
+        assert_eq!(text(Eta::Never { until: Until::Decided }), "it stays until a person decides");
+        assert_eq!(ToldEta::of(Eta::Over, NOW), None);
+        let never = ToldEta::of(Eta::Never { until: Until::CauseMended }, NOW);
+        assert_eq!(never.map(|told| (told.kind, told.until, told.at)), Some(("never", Some("cause-mended"), None)));
+    }
+
+    #[test]
+    fn a_reason_is_a_sentence_with_its_times_and_its_remedy() {
+        let parked = ToldWhy::of(&Why::Parked { reason: "credential OAU-211".into() }, "101", None);
+        assert_eq!(parked.sentence(), "its extension is parked: credential OAU-211");
+        assert!(parked.remedy.is_some_and(|remedy| remedy.contains("`ringfleet lane resume 101`")));
+        let unknown = Why::Unknown { since: NOW, reads: 1, next_look: Some(NOW + 90_000) };
+        let told = ToldWhy::of(&unknown, "101", None).sentence();
+        assert!(told.ends_with(", since 2025-11-24T16:00:00Z, next 2025-11-24T16:01:30Z"), "{told}");
+    }
+}

@@ -1,0 +1,46 @@
+//! What a command prints.
+//!
+//! A reader that has gone (`ringfleet status | head -1`) is no error: the rest is not printed, and whatever else the command
+//! does is done all the same. `println!` would panic, half way.
+
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+    sync::OnceLock,
+};
+
+/// The first failure; nothing is printed after it.
+static FAILED: OnceLock<io::Error> = OnceLock::new();
+
+/// A line on standard output: the result of the command.
+macro_rules! say {
+    ($($text:tt)*) => { $crate::output::to_stdout(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+/// A line on standard error, for the person at the terminal.
+macro_rules! remark {
+    ($($text:tt)*) => { $crate::output::to_stderr(format_args!("{}\n", format_args!($($text)*))) };
+}
+
+pub(crate) use {remark, say};
+
+/// Text as it stands.
+pub(crate) fn to_stdout(text: fmt::Arguments<'_>) {
+    if FAILED.get().is_some() {
+        return;
+    }
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_fmt(text).and_then(|()| out.flush()) {
+        let _ = FAILED.set(error);
+    }
+}
+
+pub(crate) fn to_stderr(text: fmt::Arguments<'_>) {
+    // Nobody is left who could be told that this failed.
+    let _ = io::stderr().lock().write_fmt(text);
+}
+
+/// Why the result could not be printed, where somebody was there to read it: a full disk, for instance.
+pub(crate) fn failure() -> Option<&'static io::Error> {
+    FAILED.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)
+}
