@@ -14,9 +14,9 @@ use futures::future::BoxFuture;
 use ringfleet_store::{
     Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Doc, DocChanges, DocCursor, DocKind, Enqueued, Evidence,
     Expect, Explained, Fingerprint, Gate, Incarnation, LaneFacts, LaneId, LaneView, LeaseRef, LeaseToken, MessageId,
-    MessageView, Millis, NewMessage, OptOut, OptOutCursor, OptOuts, PlanSeen, Private, Put, Reaped, Reassertion,
-    Release, Resolution, Settled, Settlement, State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends,
-    WorkerId,
+    MessageView, Millis, NewMessage, OptOut, OptOutCursor, OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped,
+    Reassertion, Release, Resolution, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk,
+    TokenLease, UnknownSends, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -211,8 +211,31 @@ impl Store for FakeStore {
     async fn list(&self, _: State, _: u32) -> Result<Vec<MessageView>, StoreError> {
         absent("list")
     }
-    async fn explain(&self, _: &MessageId) -> Result<Option<Explained>, StoreError> {
-        absent("explain")
+    async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
+        let messages = self.messages.lock().unwrap();
+        Ok(messages.get(id).map(|(_, message)| Explained {
+            id: *id,
+            state: State::Ready,
+            priority: message.priority,
+            send_by: message.send_by,
+            stand: Stand::Waiting { due_at: 1, place: Place::default(), busy: None },
+            lane: LaneFacts {
+                lane: message.lane.clone(),
+                now: 1,
+                plan: Plan { limit: 40, window_ms: 60_000 },
+                slots: Vec::new(),
+                penalty_until: 0,
+                probe: false,
+                paused: false,
+                parked: None,
+                in_flight: 0,
+                cap: 8,
+                waiting: [0, 1, 0],
+                oldest_due: None,
+                gate: Gate::Open,
+                workers: 1,
+            },
+        }))
     }
     async fn explain_lane(&self, _: &LaneId) -> Result<LaneFacts, StoreError> {
         absent("explain_lane")
