@@ -26,6 +26,10 @@ impl Clock {
     pub(crate) fn timestamp(&self, at: Nanos) -> Timestamp {
         self.started_at.checked_add(Duration::from_nanos(at)).unwrap_or(Timestamp::MAX)
     }
+
+    pub(crate) fn before_start(&self, span: Duration) -> Timestamp {
+        self.started_at.checked_sub(span).unwrap_or(Timestamp::MIN)
+    }
 }
 
 /// A span in nanoseconds; spans over 584 years are cut to that.

@@ -73,6 +73,16 @@ pub struct SimulatorConfig {
     pub store_lag: Duration,
     /// The message store answers numbers without the leading `+` (documented as "usually").
     pub store_numbers_without_plus: bool,
+    /// Calls in the history of each extension, one in every 20 minutes before the start.
+    pub calls_per_extension: u32,
+    /// Call logs tell how many records and pages there are (both may be missing, documented).
+    pub call_log_totals: bool,
+    /// A webhook has to answer this fast. 3 s is documented.
+    pub webhook_timeout: Duration,
+    /// Failed deliveries in a row after which a subscription is blacklisted (documented, the number is not).
+    pub webhook_failures: u32,
+    /// How often changes are gathered into notifications.
+    pub notify_every: Duration,
     /// Put before every text, as RingCentral does for developer accounts (seen by users, unsure).
     pub text_prefix: Option<String>,
     /// Names, credentials, ids and chance all follow from it.
@@ -106,6 +116,11 @@ impl Default for SimulatorConfig {
             status_delay: Duration::from_secs(1),
             store_lag: Duration::ZERO,
             store_numbers_without_plus: false,
+            calls_per_extension: 100,
+            call_log_totals: true,
+            webhook_timeout: Duration::from_secs(3),
+            webhook_failures: 5,
+            notify_every: Duration::from_millis(100),
             text_prefix: None,
             seed: 1,
             ledger_file: None,

@@ -29,9 +29,15 @@ impl<'a> Pairs<'a> {
         found.map(|(_, value)| value.as_ref())
     }
 
-    /// Array parameters come as repeated keys (documented).
-    pub(crate) fn all<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> + 's {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_ref())
+    pub(crate) fn all(&self, name: &str) -> Vec<String> {
+        self.0.iter().filter(|(key, _)| key == name).map(|(_, value)| value.clone().into_owned()).collect()
+    }
+
+    /// Whether a record with this value is asked for: nobody asked, or somebody for this one. Array parameters come as repeated
+    /// keys (documented).
+    pub(crate) fn wants(&self, name: &str, value: &str) -> bool {
+        let mut asked = self.0.iter().filter(|(key, _)| key == name).peekable();
+        asked.peek().is_none() || asked.any(|(_, one)| one == value)
     }
 }
 
@@ -83,7 +89,8 @@ mod tests {
     fn a_raw_plus_is_a_plus_in_queries_and_a_space_in_forms() {
         let raw = "phoneNumber=+15550100001&phoneNumber=%2B1&x=a+b%20c&bad=%zz%";
         let query = Pairs::parse(raw, Plus::IsPlus);
-        assert_eq!(query.all("phoneNumber").collect::<Vec<_>>(), ["+15550100001", "+1"]);
+        assert_eq!(query.first("phoneNumber"), Some("+15550100001"));
+        assert!(query.wants("phoneNumber", "+1") && !query.wants("phoneNumber", "+2") && query.wants("any", "x"));
         assert_eq!(query.first("x"), Some("a+b c"));
         assert_eq!(query.first("bad"), Some("%zz%"));
         let form = Pairs::parse(raw, Plus::IsSpace);

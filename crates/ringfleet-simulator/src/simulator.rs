@@ -19,6 +19,7 @@ use crate::ledger::LedgerFile;
 use crate::oauth;
 use crate::provider;
 use crate::transport::{Connection, CuttableListener};
+use crate::webhook;
 use crate::world::{Account, World};
 
 /// How long `stop` waits for answers on their way.
@@ -79,6 +80,7 @@ impl Simulator {
                 // Never fails: the listener retries by itself.
                 _ = serve => {}
                 () = flush_until_stopped(&serving) => {}
+                () = webhook::run(Arc::clone(&serving)) => {}
             }
         });
         let app = world.settings();

@@ -1,6 +1,6 @@
 """What the official Python client does against the simulator. It must not be able to tell it from RingCentral.
 
-`SIMULATOR` holds the JSON line that the simulator prints at start. It needs eight extensions, RingCentral's default plan and
+`SIMULATOR` holds the JSON line that the simulator prints at start. It needs ten extensions, RingCentral's default plan and
 refresh tokens. The Auth plan allows five logins a minute for each user, so each test has an extension of its own.
 """
 

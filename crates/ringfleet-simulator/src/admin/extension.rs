@@ -4,19 +4,11 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::{Path, State};
-use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Refusal, Shared, bad};
-use crate::world::{ExtensionStatus, JwtState, Number, World};
-
-fn find(world: &World, id: &str) -> Result<usize, Refusal> {
-    id.parse()
-        .ok()
-        .and_then(|id| world.directory.index_of(id))
-        .ok_or_else(|| (StatusCode::NOT_FOUND, "no such extension".to_owned()))
-}
+use super::{Answer, Shared, bad, find};
+use crate::world::{CampaignStatus, Consent, ConsentSource, ExtensionStatus, JwtState, Number, OptStatus, World};
 
 /// The JWT is refused from now on; sessions that it opened live on, as they do at RingCentral as far as is known (unsure).
 pub(super) async fn revoke_jwt(state: Shared, Path(id): Path<String>) -> Answer {
@@ -110,15 +102,15 @@ pub(super) struct OptOut {
 pub(super) async fn opt_out(State(world): Shared, Path(id): Path<String>, Json(body): Json<OptOut>) -> Answer {
     let index = find(&world, &id)?;
     let numbers: Result<Vec<_>, _> = body.to.iter().map(|raw| Number::parse(raw)).collect();
-    let numbers = numbers.map_err(|_| bad("not a number"))?;
+    let numbers = numbers.map_err(|_| bad("to holds something that is no phone number"))?;
+    let status = if body.opt_in { OptStatus::OptIn } else { OptStatus::OptOut };
+    let consent = Consent { status, source: ConsentSource::Carrier, at: world.clock.now() };
     let mut extension = world.extension(index);
-    for number in numbers {
-        match body.opt_in {
-            true => extension.opted_out.remove(&number),
-            false => extension.opted_out.insert(number),
-        };
+    for own in world.directory.numbers(index) {
+        extension.consents.extend(numbers.iter().map(|other| ((own, *other), consent)));
     }
-    Ok(Json(json!({"opted_out": extension.opted_out.len()})))
+    let opted_out = extension.consents.values().filter(|consent| consent.status == OptStatus::OptOut).count();
+    Ok(Json(json!({"opted_out": opted_out})))
 }
 
 #[derive(Deserialize)]
@@ -133,4 +125,17 @@ pub(super) async fn features(State(world): Shared, Path(id): Path<String>, Json(
     let mut extension = world.extension(index);
     extension.features = body.features;
     Ok(Json(json!({"features": extension.features})))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Campaign {
+    /// `null`: linked to none.
+    status: Option<CampaignStatus>,
+}
+
+/// Without a confirmed campaign texts are taken and end undelivered.
+pub(super) async fn campaign(State(world): Shared, Path(id): Path<String>, Json(body): Json<Campaign>) -> Answer {
+    world.extension(find(&world, &id)?).campaign = body.status;
+    Ok(Json(json!({"status": body.status})))
 }

@@ -9,7 +9,7 @@ use http::{HeaderValue, header};
 
 use super::Shared;
 use crate::judge::{Report, ReportScope, report};
-use crate::ledger::{LedgerLine, SmsLine, SmsOutcome, TokenLine};
+use crate::ledger::{ApiLine, LedgerLine, SmsLine, SmsOutcome, TokenLine, WebhookLine};
 use crate::oauth;
 use crate::query::{Pairs, Plus};
 use crate::world::{Account, World};
@@ -27,7 +27,8 @@ pub(super) async fn accounts(State(world): Shared, RawQuery(query): RawQuery) ->
     Json((0..world.extensions.len()).map(account).collect())
 }
 
-/// NDJSON, extension by extension in order of arrival, then the token requests; `?text=true` adds the texts of accepted messages.
+/// NDJSON: for each extension its sends, then its other requests, then those to its webhooks; at the end the token requests.
+/// `?text=true` adds the texts of accepted messages.
 pub(super) async fn ledger(State(world): Shared, RawQuery(query): RawQuery) -> Response {
     world.ledger_file.flush();
     let query = query.unwrap_or_default();
@@ -35,7 +36,7 @@ pub(super) async fn ledger(State(world): Shared, RawQuery(query): RawQuery) -> R
     let extensions = world.extensions.len();
     let chunks = (0..=extensions).map(move |index| {
         let lines = match index < extensions {
-            true => sms_lines(&world, index, text),
+            true => extension_lines(&world, index, text),
             false => token_lines(&world),
         };
         Ok::<_, std::convert::Infallible>(Bytes::from(lines))
@@ -46,7 +47,7 @@ pub(super) async fn ledger(State(world): Shared, RawQuery(query): RawQuery) -> R
     response
 }
 
-fn sms_lines(world: &World, index: usize, text: bool) -> Vec<u8> {
+fn extension_lines(world: &World, index: usize, text: bool) -> Vec<u8> {
     let extension = world.extension(index);
     let id = world.directory.extension_id(index);
     let mut out = Vec::new();
@@ -57,6 +58,12 @@ fn sms_lines(world: &World, index: usize, text: bool) -> Vec<u8> {
         };
         let text = text.map(|message| &*message.text);
         push_line(&mut out, &LedgerLine::Sms(SmsLine::new(id, entry, text)));
+    }
+    for entry in &extension.api_log {
+        push_line(&mut out, &LedgerLine::Api(ApiLine::new(id, entry)));
+    }
+    for entry in &extension.webhook_log {
+        push_line(&mut out, &LedgerLine::Webhook(WebhookLine::new(id, entry)));
     }
     out
 }
@@ -75,13 +82,18 @@ fn push_line(out: &mut Vec<u8>, line: &LedgerLine) {
     out.push(b'\n');
 }
 
-/// `?from=` and `?to=` in nanoseconds since the start, `?lanes=true`.
+/// `?from=` and `?to=` in nanoseconds since the start, `?lanes=true`, `?extensions=true`.
 pub(super) async fn report_page(State(world): Shared, RawQuery(query): RawQuery) -> Json<Report> {
     world.ledger_file.flush();
     let query = query.unwrap_or_default();
     let pairs = Pairs::parse(&query, Plus::IsPlus);
     let number = |name| pairs.first(name).and_then(|raw| raw.parse().ok());
-    let scope =
-        ReportScope { from_ns: number("from"), to_ns: number("to"), lanes: pairs.first("lanes") == Some("true") };
+    let wants = |name| pairs.first(name) == Some("true");
+    let scope = ReportScope {
+        from_ns: number("from"),
+        to_ns: number("to"),
+        lanes: wants("lanes"),
+        extensions: wants("extensions"),
+    };
     Json(report(&world, &scope))
 }

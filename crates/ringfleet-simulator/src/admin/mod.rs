@@ -1,6 +1,7 @@
 //! `/simulator`: for tests and demos. No limits, no tokens; the listener stays on the loopback unless told otherwise.
 
 mod app;
+mod arrivals;
 mod extension;
 mod faults;
 mod figures;
@@ -39,8 +40,18 @@ pub(crate) fn router() -> Router<Arc<World>> {
         .route(&of_extension("permissions"), post(extension::permissions))
         .route(&of_extension("opt-out"), post(extension::opt_out))
         .route(&of_extension("features"), post(extension::features))
+        .route(&of_extension("campaign"), post(extension::campaign))
+        .route(&of_extension("inbound"), post(arrivals::inbound))
+        .route(&of_extension("missed-call"), post(arrivals::missed_call))
 }
 
 fn bad(message: impl Into<String>) -> Refusal {
     (StatusCode::BAD_REQUEST, message.into())
+}
+
+fn find(world: &World, id: &str) -> Result<usize, Refusal> {
+    id.parse()
+        .ok()
+        .and_then(|id| world.directory.index_of(id))
+        .ok_or_else(|| (StatusCode::NOT_FOUND, "no such extension".to_owned()))
 }

@@ -10,6 +10,8 @@ pub(crate) use rules::{FaultRules, Subject};
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::Nanos;
+
 /// What happens instead of, or besides, a normal answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
@@ -74,6 +76,16 @@ pub enum DeliveryStatus {
 }
 
 impl Fault {
+    /// A 429 with rate headers claims to be this lane's, so the lane has to keep what it says: until when.
+    pub(crate) fn penalty(&self, at: Nanos) -> Option<Nanos> {
+        match self {
+            Self::Throttle { retry_after: Some(RetryAfter::Seconds(seconds)), headers: true } => {
+                Some(at.saturating_add(seconds.saturating_mul(1_000_000_000)))
+            }
+            _ => None,
+        }
+    }
+
     /// The message or token request takes effect in spite of the fault.
     pub(crate) fn takes_effect(&self) -> bool {
         match self {
@@ -110,14 +122,28 @@ impl Fault {
     }
 }
 
-/// Where a rule applies.
+/// Where a rule applies, and the operation's name in the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Endpoint {
     #[default]
     Sms,
     Token,
+    Account,
+    AccountNumbers,
+    Extensions,
+    Extension,
+    ExtensionNumbers,
+    SmsConfiguration,
+    AuthzProfile,
     MessageStore,
+    MessageSync,
+    CallLog,
+    AccountCallLog,
+    Consents,
+    Subscription,
+    /// Paths that lead nowhere.
+    Unknown,
 }
 
 /// Conditions that all have to hold. Empty: every request of the endpoint.

@@ -6,18 +6,21 @@ use std::sync::atomic::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::arithmetic::{overshoot, quota_use};
+use super::logins::{ExtensionReport, Logins};
 use crate::clock::Nanos;
-use crate::ledger::{SmsOutcome, TokenOutcome};
+use crate::ledger::{SmsOutcome, WebhookEvent};
 use crate::limits::{Group, Lane, LaneArrival, Plan, Verdict};
 use crate::world::{Extension, World};
 
-/// Which part of the run is looked at, in nanoseconds since the start. Tokens and sessions are always counted whole.
+/// Which part of the run is looked at, in nanoseconds since the start. Tokens, sessions and webhooks are always counted whole.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ReportScope {
     pub from_ns: Option<u64>,
     pub to_ns: Option<u64>,
     /// Add one entry per Medium lane.
     pub lanes: bool,
+    /// Add the logins, sessions and texts of each extension.
+    pub extensions: bool,
 }
 
 impl ReportScope {
@@ -51,10 +54,21 @@ pub struct Report {
     pub distinct: u64,
     /// `accepted - distinct`: texts that a customer got once too often.
     pub duplicates: u64,
+    /// Texts among the accepted whose recipient had opted out when they arrived.
+    pub opted_out: u64,
     /// The most sessions that any extension had at once.
     pub sessions_max: u64,
     pub auth_requests: u64,
     pub auth_429: u64,
+    /// Tokens issued for a JWT, a code or a password.
+    pub logins: u64,
+    /// Tokens issued for a refresh token, replayed ones among them.
+    pub refreshes: u64,
+    /// Token requests that were refused, the limiter's refusals not among them.
+    pub auth_refused: u64,
+    /// Notifications that a webhook took, and that it did not take in time or with a status of success; handshakes do not count.
+    pub webhooks_delivered: u64,
+    pub webhooks_failed: u64,
     /// Mean over the Medium lanes with more requests than the limit; missing without such a lane.
     pub quota_use_mean: Option<f64>,
     pub quota_use_worst: Option<f64>,
@@ -62,6 +76,8 @@ pub struct Report {
     pub lanes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub per_lane: Option<Vec<LaneReport>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_extension: Option<Vec<ExtensionReport>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,9 +98,18 @@ pub(crate) fn report(world: &World, scope: &ReportScope) -> Report {
         ..Report::default()
     };
     let mut uses = Vec::new();
+    let mut logins = Logins::of(world);
     for index in 0..world.extensions.len() {
         let extension = world.extension(index);
+        let accepted = report.accepted;
         report.add_messages(&extension, scope);
+        report.add_webhooks(&extension);
+        if scope.extensions {
+            let id = world.directory.extension_id(index);
+            let figures = logins.of_extension(id, &extension.sessions, report.now_ns);
+            let accepted = report.accepted - accepted;
+            report.per_extension.get_or_insert_default().push(ExtensionReport { accepted, ..figures });
+        }
         for group in Group::ALL {
             let lane = LaneFigures::of(extension.lane(group), world.plan(group), scope);
             report.add_lane(group, &lane);
@@ -100,10 +125,8 @@ pub(crate) fn report(world: &World, scope: &ReportScope) -> Report {
     let app = world.app();
     let auth = LaneFigures::of(&app.auth, world.plan(Group::Auth), scope);
     report.add_lane(Group::Auth, &auth);
-    report.auth_requests = app.token_log.len() as u64;
-    let throttled = |entry: &&_| matches!(entry, crate::ledger::TokenEntry { outcome: TokenOutcome::Throttled, .. });
-    report.auth_429 = app.token_log.iter().filter(throttled).count() as u64;
     drop(app);
+    logins.add_to(&mut report);
     report.requests += report.unauthorized;
     if !uses.is_empty() {
         report.quota_use_mean = Some(uses.iter().sum::<f64>() / uses.len() as f64);
@@ -121,6 +144,7 @@ impl Report {
             match entry.outcome {
                 SmsOutcome::Accepted { .. } => {
                     self.accepted += 1;
+                    self.opted_out += u64::from(entry.opted_out);
                     *texts.entry((entry.parties, entry.text_hash)).or_default() += 1;
                 }
                 SmsOutcome::Throttled => self.sms_429 += 1,
@@ -130,6 +154,15 @@ impl Report {
         }
         self.distinct += texts.len() as u64;
         self.duplicates += texts.values().map(|count| count - 1).sum::<u64>();
+    }
+
+    fn add_webhooks(&mut self, extension: &Extension) {
+        for entry in extension.webhook_log.iter().filter(|entry| entry.event != WebhookEvent::Handshake) {
+            match entry.delivered {
+                true => self.webhooks_delivered += 1,
+                false => self.webhooks_failed += 1,
+            }
+        }
     }
 
     fn add_lane(&mut self, group: Group, lane: &LaneFigures) {

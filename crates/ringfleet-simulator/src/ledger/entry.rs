@@ -1,6 +1,9 @@
 //! Compact entries, kept in memory for the whole run.
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Nanos;
+use crate::faults::Endpoint;
 use crate::limits::Verdict;
 use crate::world::Number;
 
@@ -16,6 +19,8 @@ pub(crate) struct SmsEntry {
     pub(crate) verdict: Verdict,
     /// Requests in the window, this one included if admitted.
     pub(crate) used: u32,
+    /// The recipient had opted out when the text arrived.
+    pub(crate) opted_out: bool,
     pub(crate) fault: Option<&'static str>,
 }
 
@@ -50,4 +55,37 @@ pub(crate) enum TokenOutcome {
     Throttled,
     Refused(&'static str),
     Faulted,
+}
+
+/// Any other request of a known extension.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ApiEntry {
+    pub(crate) at: Nanos,
+    pub(crate) operation: Endpoint,
+    /// What was decided, before any fault changed the answer.
+    pub(crate) status: u16,
+    pub(crate) verdict: Verdict,
+    pub(crate) used: u32,
+    pub(crate) fault: Option<&'static str>,
+}
+
+/// One request to somebody's webhook.
+#[derive(Debug, Clone)]
+pub(crate) struct WebhookEntry {
+    /// When the answer was there, or was given up.
+    pub(crate) at: Nanos,
+    pub(crate) subscription: String,
+    pub(crate) event: WebhookEvent,
+    pub(crate) delivered: bool,
+    /// Missing without an answer.
+    pub(crate) status: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WebhookEvent {
+    Handshake,
+    MessageStore,
+    Instant,
+    Reminder,
 }

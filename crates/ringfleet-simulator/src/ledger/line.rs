@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::entry::{SmsEntry, SmsOutcome, TokenEntry, TokenOutcome};
+use super::entry::{ApiEntry, SmsEntry, SmsOutcome, TokenEntry, TokenOutcome, WebhookEntry, WebhookEvent};
+use crate::faults::Endpoint;
 use crate::limits::Verdict;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,6 +11,8 @@ use crate::limits::Verdict;
 pub enum LedgerLine {
     Sms(SmsLine),
     Token(TokenLine),
+    Api(ApiLine),
+    Webhook(WebhookLine),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,6 +40,9 @@ pub struct SmsLine {
     pub code: Option<String>,
     pub used: u32,
     pub in_penalty: bool,
+    /// The recipient had opted out when the text arrived.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub opted_out: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
 }
@@ -47,7 +53,7 @@ pub struct TokenLine {
     /// Missing when the credential names no known user.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub extension: Option<String>,
-    /// `jwt`, `refresh_token`, `password`, `revoke` or `unknown`.
+    /// `jwt`, `authorization_code`, `refresh_token`, `password`, `revoke` or `unknown`.
     pub grant: String,
     /// `issued`, `revoked`, `throttled`, `refused` or `faulted`.
     pub outcome: String,
@@ -56,6 +62,33 @@ pub struct TokenLine {
     pub in_penalty: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<String>,
+}
+
+/// Any request but sends and tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiLine {
+    pub at_ns: u64,
+    pub extension: String,
+    pub operation: Endpoint,
+    /// What was decided, before any fault changed the answer.
+    pub status: u16,
+    pub used: u32,
+    pub in_penalty: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+}
+
+/// A request that the simulator made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookLine {
+    pub at_ns: u64,
+    pub extension: String,
+    pub subscription: String,
+    pub event: WebhookEvent,
+    pub delivered: bool,
+    /// Missing without an answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
 }
 
 impl SmsLine {
@@ -78,6 +111,7 @@ impl SmsLine {
             code: code.map(str::to_owned),
             used: entry.used,
             in_penalty: entry.verdict == Verdict::InPenalty,
+            opted_out: entry.opted_out,
             fault: entry.fault.map(str::to_owned),
         }
     }
@@ -100,6 +134,33 @@ impl TokenLine {
             code: code.map(str::to_owned),
             in_penalty: entry.verdict == Verdict::InPenalty,
             fault: entry.fault.map(str::to_owned),
+        }
+    }
+}
+
+impl ApiLine {
+    pub(crate) fn new(extension_id: u64, entry: &ApiEntry) -> Self {
+        Self {
+            at_ns: entry.at,
+            extension: extension_id.to_string(),
+            operation: entry.operation,
+            status: entry.status,
+            used: entry.used,
+            in_penalty: entry.verdict == Verdict::InPenalty,
+            fault: entry.fault.map(str::to_owned),
+        }
+    }
+}
+
+impl WebhookLine {
+    pub(crate) fn new(extension_id: u64, entry: &WebhookEntry) -> Self {
+        Self {
+            at_ns: entry.at,
+            extension: extension_id.to_string(),
+            subscription: entry.subscription.clone(),
+            event: entry.event,
+            delivered: entry.delivered,
+            status: entry.status,
         }
     }
 }

@@ -4,9 +4,10 @@ mod entry;
 mod file;
 mod line;
 
-pub(crate) use entry::{SmsEntry, SmsOutcome, TokenEntry, TokenOutcome};
+pub use entry::WebhookEvent;
+pub(crate) use entry::{ApiEntry, SmsEntry, SmsOutcome, TokenEntry, TokenOutcome, WebhookEntry};
 pub(crate) use file::LedgerFile;
-pub use line::{LedgerLine, SmsLine, TokenLine};
+pub use line::{ApiLine, LedgerLine, SmsLine, TokenLine, WebhookLine};
 
 /// FNV-1a over the UTF-8 bytes, 64 bits. The ledger prints it as 16 hexadecimal digits, so that a test can join its own messages
 /// to the ledger without the texts standing in it.

@@ -9,7 +9,7 @@ use super::client::authenticate;
 use super::grant::{Grant, grant_name, read};
 use super::issue::issue;
 use crate::clock::Nanos;
-use crate::faults::{Endpoint, Fault, RetryAfter, Subject, play};
+use crate::faults::{Endpoint, Fault, Subject, play};
 use crate::ledger::{LedgerLine, TokenEntry, TokenLine, TokenOutcome};
 use crate::limits::{Admission, Group};
 use crate::provider::{ApiError, rate_headers, read_body};
@@ -60,8 +60,8 @@ pub(crate) async fn token(
         answer.unwrap_or_else(|error| error.response())
     } else {
         entry.outcome = TokenOutcome::Faulted;
-        if let Some(Fault::Throttle { retry_after: Some(RetryAfter::Seconds(s)), headers: true }) = fault.as_deref() {
-            penalise(&world, index, admission.at + s.saturating_mul(1_000_000_000));
+        if let Some(until) = fault.as_deref().and_then(|fault| fault.penalty(admission.at)) {
+            penalise(&world, index, until);
         }
         Response::default()
     };

@@ -3,7 +3,8 @@
 use axum::body::{Body, Bytes};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, StatusCode, header};
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 
 use super::error::ApiError;
 use crate::limits::Admission;
@@ -16,6 +17,15 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json;charset=UTF
 
 /// Documented: "request body at most 10m" for a send.
 const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// `2026-01-02T03:04:05.678Z`: always three decimals.
+pub(crate) struct Millis(pub(crate) Timestamp);
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:.3}", self.0))
+    }
+}
 
 pub(crate) fn json_response(status: StatusCode, body: &impl Serialize) -> Response {
     // Own types with string keys always serialise; an empty body would show the contrary at once.

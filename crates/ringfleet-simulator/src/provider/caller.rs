@@ -1,33 +1,12 @@
-//! Who calls, and whether the plan lets them: the first thing that happens to any request.
+//! Who calls, whether the plan lets them, and where to: the first thing that happens to any request.
 
-use axum::response::Response;
 use http::{HeaderMap, header};
 
-use super::answer::rate_headers;
 use super::error::ApiError;
+use super::operation::Operation;
 use crate::clock::Nanos;
-use crate::limits::{Admission, Group};
+use crate::limits::Admission;
 use crate::world::{TokenKind, TokenProblem, World};
-
-/// What a request costs and whom it is open to.
-pub(super) struct Operation {
-    group: Group,
-    /// What the app must be allowed.
-    app: Option<&'static str>,
-    /// What the user must be allowed.
-    user: Option<&'static str>,
-}
-
-impl Operation {
-    pub(super) const fn new(group: Group, app: &'static str, user: &'static str) -> Self {
-        Self { group, app: Some(app), user: Some(user) }
-    }
-
-    /// For every app and user.
-    pub(super) const fn open(group: Group) -> Self {
-        Self { group, app: None, user: None }
-    }
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
@@ -124,23 +103,4 @@ impl Place<'_> {
             None => Err(ApiError::not_found("extensionId")),
         }
     }
-}
-
-/// A plain reading request: identify, count, check the path, answer with the rate headers.
-pub(super) fn serve(
-    world: &World,
-    headers: &HeaderMap,
-    operation: &Operation,
-    place: Option<Place<'_>>,
-    answer: impl FnOnce(&Caller) -> Result<Response, ApiError>,
-) -> Response {
-    let caller = match identify(world, headers, operation, world.clock.now()) {
-        Ok(caller) => caller,
-        Err(error) => return error.response(),
-    };
-    let answer = caller
-        .may()
-        .and_then(|()| place.map_or(Ok(()), |place| place.check(world, &caller)))
-        .and_then(|()| answer(&caller));
-    rate_headers(answer.unwrap_or_else(|error| error.response()), &caller.admission)
 }

@@ -98,6 +98,15 @@ impl ApiError {
         Self::new(403, "InsufficientPermissions", "CMN-408", message)
     }
 
+    /// Codes of subscriptions are documented, their statuses are a guess.
+    pub(super) fn subscription(code: &'static str, message: &'static str) -> Self {
+        Self::new(400, code, code, message)
+    }
+
+    pub(super) fn foreign_subscription() -> Self {
+        Self::new(403, "SUB-405", "SUB-405", "Subscribing for another extension is not allowed")
+    }
+
     pub(super) fn bad_json() -> Self {
         Self::new(400, "CMN-103", "CMN-103", "JSON cannot be parsed")
     }

@@ -1,14 +1,16 @@
 //! A message as the API shows it, in the answer to a send and in the message store.
 
-use jiff::Timestamp;
 use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use super::account::extension_uri;
+use super::answer::Millis;
 use crate::clock::{Nanos, nanos};
 use crate::faults::DeliveryStatus;
-use crate::world::{Message, Number, World};
+use crate::world::{Message, MessageKind, Number, World};
 
-const LOCATION: &str = "Springfield, IL";
+pub(super) const LOCATION: &str = "Springfield, IL";
+const AUDIO_BYTES_A_SECOND: usize = 4_000;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -27,14 +29,19 @@ pub(super) struct MessageRecord<'a> {
     direction: &'static str,
     availability: &'static str,
     subject: Subject<'a>,
-    message_status: DeliveryStatus,
+    message_status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery_error_code: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sms_delivery_time: Option<Millis>,
-    sms_sending_attempts_count: u32,
-    conversation_id: u64,
-    conversation: Conversation,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sms_sending_attempts_count: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vm_transcription_status: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation_id: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<Conversation>,
     #[serde(skip_serializing_if = "Option::is_none")]
     extension_id: Option<u64>,
 }
@@ -44,7 +51,10 @@ pub(super) struct MessageRecord<'a> {
 struct Recipient<'a> {
     phone_number: Shown,
     location: &'static str,
-    message_status: DeliveryStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message_status: Option<&'static str>,
     recipient_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     error_code: Option<&'a str>,
@@ -56,7 +66,8 @@ struct Recipient<'a> {
 #[serde(rename_all = "camelCase")]
 struct Sender<'a> {
     phone_number: Shown,
-    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
     location: &'static str,
 }
 
@@ -69,6 +80,8 @@ struct Attachment {
     kind: &'static str,
     content_type: &'static str,
     size: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    vm_duration: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -104,15 +117,6 @@ impl Serialize for Subject<'_> {
     }
 }
 
-/// `2026-01-02T03:04:05.678Z`: always three decimals.
-struct Millis(Timestamp);
-
-impl Serialize for Millis {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_args!("{:.3}", self.0))
-    }
-}
-
 /// Where a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shelf {
@@ -121,7 +125,7 @@ pub(super) enum Shelf {
     MessageStore,
 }
 
-/// The record of `message`; `name` is the sender's.
+/// The record of `message`; `name` is that of the extension's user.
 pub(super) fn record<'a>(
     world: &'a World,
     index: usize,
@@ -130,52 +134,75 @@ pub(super) fn record<'a>(
     shelf: Shelf,
     now: Nanos,
 ) -> MessageRecord<'a> {
-    let (status, since) = match shelf {
-        Shelf::Answer => (DeliveryStatus::Queued, message.accepted_at),
-        Shelf::MessageStore => message.status(nanos(world.config.status_delay), now),
-    };
+    let at = if shelf == Shelf::Answer { message.created_at } else { now };
+    let status = message.status(nanos(world.config.status_delay), at);
     let code = message.error_code(status);
     let plus = shelf == Shelf::Answer || !world.config.store_numbers_without_plus;
-    let prefix = world.config.text_prefix.as_deref().unwrap_or_default();
-    let home = extension_uri(world, index);
-    let uri = format!("{home}/message-store/{}", message.id);
+    let outbound = matches!(message.kind, MessageKind::Outbound(_));
     let group = message.to.len() > 1;
     let recipient = |to: &Number| Recipient {
         phone_number: Shown { number: *to, plus },
         location: LOCATION,
-        message_status: status,
+        name: (!outbound).then_some(name),
+        message_status: outbound.then_some(status.name()),
         recipient_id: to.0.to_string(),
         error_code: code,
         target: group,
     };
-    let modified = world.clock.timestamp(since);
-    let conversation = message.conversation_id();
+    let home = extension_uri(world, index);
+    let uri = format!("{home}/message-store/{}", message.id);
+    let modified = world.clock.timestamp(status.since);
+    let prefix = match outbound {
+        true => world.config.text_prefix.as_deref().unwrap_or_default(),
+        false => "",
+    };
+    let voicemail = match message.kind {
+        MessageKind::VoiceMail { seconds } => Some(seconds),
+        MessageKind::Outbound(_) | MessageKind::Inbound => None,
+    };
+    let conversation = voicemail.is_none().then(|| message.conversation_id());
     MessageRecord {
         id: message.id,
         to: message.to.iter().map(recipient).collect(),
-        from: Sender { phone_number: Shown { number: message.from, plus }, name, location: LOCATION },
-        kind: "SMS",
-        creation_time: Millis(world.clock.timestamp(message.accepted_at)),
+        from: Sender {
+            phone_number: Shown { number: message.from, plus },
+            name: outbound.then_some(name),
+            location: LOCATION,
+        },
+        kind: message.type_name(),
+        creation_time: Millis(world.clock.timestamp(message.created_at)),
         last_modified_time: Millis(modified),
-        read_status: "Read",
+        read_status: message.read_status(),
         priority: "Normal",
         attachments: [Attachment {
             id: message.id,
             uri: format!("{uri}/content/{}", message.id),
-            kind: "Text",
-            content_type: "text/plain",
-            size: prefix.len() + message.text.len(),
+            kind: if voicemail.is_some() { "AudioRecording" } else { "Text" },
+            content_type: if voicemail.is_some() { "audio/mpeg" } else { "text/plain" },
+            size: voicemail
+                .map_or(prefix.len() + message.text.len(), |seconds| seconds as usize * AUDIO_BYTES_A_SECOND),
+            vm_duration: voicemail,
         }],
-        direction: "Outbound",
+        direction: message.direction(),
         availability: "Alive",
         subject: Subject(prefix, &message.text),
-        message_status: status,
+        message_status: status.name(),
         delivery_error_code: code,
-        sms_delivery_time: (status == DeliveryStatus::Delivered).then_some(Millis(modified)),
-        sms_sending_attempts_count: 1,
+        sms_delivery_time: (status.delivery == Some(DeliveryStatus::Delivered)).then_some(Millis(modified)),
+        sms_sending_attempts_count: outbound.then_some(1),
+        vm_transcription_status: voicemail.map(|_| "NotAvailable"),
         conversation_id: conversation,
-        conversation: Conversation { id: conversation.to_string(), uri: format!("{home}/conversation/{conversation}") },
+        conversation: conversation
+            .map(|id| Conversation { id: id.to_string(), uri: format!("{home}/conversation/{id}") }),
         extension_id: (shelf == Shelf::MessageStore).then(|| world.directory.extension_id(index)),
         uri,
     }
+}
+
+/// An inbound text as the `instant` event tells it: a whole message, whose id is a string there (documented).
+pub(crate) fn instant_body(world: &World, index: usize, message: &Message, now: Nanos) -> Value {
+    let name = world.directory.name(index);
+    let mut body = json!(record(world, index, &name, message, Shelf::MessageStore, now));
+    body["id"] = message.id.to_string().into();
+    body
 }

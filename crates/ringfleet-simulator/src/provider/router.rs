@@ -3,24 +3,28 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{get, patch, post};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::answer::json_response;
-use super::caller::{Operation, serve};
+use super::call::Call;
 use super::error::ApiError;
-use super::{account, message_store, sms};
+use super::operation::Operation;
+use super::{
+    account, authz_profile, call_log, consents, message_store, message_sync, sms, sms_configuration, subscriptions,
+};
+use crate::faults::Endpoint;
 use crate::limits::Group;
 use crate::oauth;
 use crate::world::{World, mix};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("rcrequestid");
 /// A wrong path costs a Medium request, as recorded answers of the real server show.
-const UNKNOWN: Operation = Operation::open(Group::Medium);
+const UNKNOWN: Operation = Operation::open(Endpoint::Unknown, Group::Medium);
 
 pub(crate) fn router(world: &Arc<World>) -> Router<Arc<World>> {
     let of_account = "/restapi/v1.0/account/{account}";
@@ -34,11 +38,24 @@ pub(crate) fn router(world: &Arc<World>) -> Router<Arc<World>> {
         .route(of_account, get(account::account))
         .route(&format!("{of_account}/phone-number"), get(account::account_numbers))
         .route(&format!("{of_account}/extension"), get(account::extensions))
+        .route(&format!("{of_account}/call-log"), get(call_log::of_account))
         .route(of_extension, get(account::extension))
+        .route(&format!("{of_extension}/call-log"), get(call_log::of_extension))
+        .route(&format!("{of_extension}/authz-profile/check"), get(authz_profile::check))
+        .route(&format!("{of_extension}/phone-number/{{number}}/sms-configuration"), get(sms_configuration::read))
         .route(&format!("{of_extension}/phone-number"), get(account::extension_numbers))
         .route(&format!("{of_extension}/sms"), post(sms::send))
         .route(&format!("{of_extension}/message-store"), get(message_store::list))
         .route(&format!("{of_extension}/message-store/{{message}}"), get(message_store::read))
+        .route(&format!("{of_extension}/message-sync"), get(message_sync::sync))
+        .route("/restapi/v2/accounts/{account}/sms/consents", patch(consents::update))
+        .route("/restapi/v2/accounts/{account}/sms/consents/search", post(consents::search))
+        .route("/restapi/v1.0/subscription", get(subscriptions::list).post(subscriptions::create))
+        .route(
+            "/restapi/v1.0/subscription/{id}",
+            get(subscriptions::read).put(subscriptions::update).delete(subscriptions::delete),
+        )
+        .route("/restapi/v1.0/subscription/{id}/renew", post(subscriptions::renew_now))
         .fallback(unknown)
         .method_not_allowed_fallback(unknown)
         .layer(map_response_with_state(Arc::clone(world), request_id))
@@ -74,6 +91,6 @@ fn version_info(world: &World) -> serde_json::Value {
     })
 }
 
-async fn unknown(State(world): State<Arc<World>>, request: Request) -> Response {
-    serve(&world, request.headers(), &UNKNOWN, None, |_| Err(ApiError::invalid_uri()))
+async fn unknown(call: Call) -> Response {
+    call.serve(&UNKNOWN, None, |_| Err(ApiError::invalid_uri())).await
 }

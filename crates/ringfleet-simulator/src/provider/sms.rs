@@ -9,18 +9,21 @@ use axum::response::Response;
 use http::{StatusCode, header};
 
 use super::answer::{json_response, rate_headers, read_body};
-use super::caller::{Caller, Operation, Place, identify};
+use super::caller::{Caller, Place, identify};
 use super::error::ApiError;
 use super::message_record::{Shelf, record};
+use super::operation::Operation;
 use super::sms_request::SmsRequest;
 use crate::config::Latency;
-use crate::faults::{DeliveryStatus, Endpoint, Fault, OPTED_OUT, RetryAfter, Subject, magic, play};
+use crate::faults::{DeliveryStatus, Endpoint, Fault, OPTED_OUT, Subject, magic, play};
 use crate::ledger::{LedgerLine, SmsEntry, SmsLine, SmsOutcome, text_hash};
 use crate::limits::Group;
 use crate::transport::Connection;
-use crate::world::{Delivery, Extension, Message, Number, World, mix};
+use crate::world::{CampaignStatus, Delivery, Extension, Message, MessageKind, Number, World, mix};
 
-const SEND: Operation = Operation::new(Group::Medium, "SMS", "OutboundSMS");
+/// A number without a confirmed campaign: its texts are taken and not delivered (documented; the code is a guess).
+const NOT_SET_UP: &str = "SMS-UP-414";
+const SEND: Operation = Operation::new(Endpoint::Sms, Group::Medium, "SMS", "OutboundSMS");
 
 pub(super) async fn send(
     State(world): State<Arc<World>>,
@@ -66,6 +69,7 @@ fn decide(world: &World, caller: &Caller, place: &Place<'_>, request: Result<Sms
         outcome: SmsOutcome::Throttled,
         verdict: admission.verdict,
         used: admission.used,
+        opted_out: false,
         fault: None,
     };
     if let Ok(request) = &request {
@@ -90,7 +94,9 @@ fn decide(world: &World, caller: &Caller, place: &Place<'_>, request: Result<Sms
             fault = strike(world, caller, &mut extension, request.to[0]);
             entry.fault = fault.as_deref().map(Fault::name);
             if fault.as_ref().is_none_or(|fault| fault.takes_effect()) {
-                let index = accept(world, caller, &mut extension, request, fault.as_deref());
+                entry.opted_out = opted_out(world, &extension, &request);
+                let delivery = delivery(&extension, fault.as_deref(), entry.opted_out);
+                let index = accept(world, caller, &mut extension, request, delivery);
                 let message = &extension.messages[index];
                 entry.outcome =
                     SmsOutcome::Accepted { id: message.id, index: u32::try_from(index).unwrap_or(u32::MAX) };
@@ -100,7 +106,9 @@ fn decide(world: &World, caller: &Caller, place: &Place<'_>, request: Result<Sms
                 json_response(StatusCode::OK, &body)
             } else {
                 entry.outcome = SmsOutcome::Faulted;
-                penalise(&mut extension, fault.as_deref(), admission.at);
+                if let Some(until) = fault.as_deref().and_then(|fault| fault.penalty(admission.at)) {
+                    extension.lane_mut(Group::Medium).penalise(until);
+                }
                 Response::default()
             }
         }
@@ -153,32 +161,31 @@ fn accept(
     caller: &Caller,
     extension: &mut Extension,
     request: SmsRequest<'_>,
-    fault: Option<&Fault>,
+    delivery: Delivery,
 ) -> usize {
-    let delivery = match fault {
-        Some(Fault::Delivery { status, code }) => Delivery { last: *status, code: code.as_deref().map(Arc::from) },
-        // The send itself still answers 200 (documented).
-        _ if request.to.iter().any(|to| extension.opted_out.contains(to)) => {
-            Delivery { last: DeliveryStatus::SendingFailed, code: Some(Arc::from(OPTED_OUT)) }
-        }
-        _ => Delivery::default(),
-    };
     extension.messages.push(Message {
         id: world.counters.next_message_id(),
-        accepted_at: caller.admission.at,
+        kind: MessageKind::Outbound(delivery),
+        created_at: caller.admission.at,
         from: request.from,
         to: request.to.into_boxed_slice(),
         text: request.text.into_owned().into_boxed_str(),
-        delivery,
     });
     extension.messages.len() - 1
 }
 
-/// An injected 429 with headers claims to be this lane's, so the lane has to keep what it says.
-fn penalise(extension: &mut Extension, fault: Option<&Fault>, at: u64) {
-    if let Some(Fault::Throttle { retry_after: Some(RetryAfter::Seconds(seconds)), headers: true }) = fault {
-        let until = at.saturating_add(seconds.saturating_mul(1_000_000_000));
-        extension.lane_mut(Group::Medium).penalise(until);
+fn opted_out(world: &World, extension: &Extension, request: &SmsRequest<'_>) -> bool {
+    request.to.iter().any(|to| extension.opted_out(request.from, *to) || world.consents.opted_out(*to))
+}
+
+/// What becomes of an accepted text. The send itself answers 200 whatever it is (documented).
+fn delivery(extension: &Extension, fault: Option<&Fault>, opted_out: bool) -> Delivery {
+    let ends = |last, code: &str| Delivery { last, code: Some(Arc::from(code)) };
+    match fault {
+        Some(Fault::Delivery { status, code }) => Delivery { last: *status, code: code.as_deref().map(Arc::from) },
+        _ if opted_out => ends(DeliveryStatus::SendingFailed, OPTED_OUT),
+        _ if extension.campaign != Some(CampaignStatus::Confirmed) => ends(DeliveryStatus::DeliveryFailed, NOT_SET_UP),
+        _ => Delivery::default(),
     }
 }
 

@@ -105,8 +105,12 @@ impl Directory {
     }
 
     pub(crate) fn numbers(&self, index: usize) -> impl Iterator<Item = Number> + use<> {
-        let first = FIRST_PHONE_NUMBER + index as u64 * self.numbers_each;
+        let first = self.first_number(index).0;
         (first..first + self.numbers_each).map(Number)
+    }
+
+    pub(crate) fn first_number(&self, index: usize) -> Number {
+        Number(FIRST_PHONE_NUMBER + index as u64 * self.numbers_each)
     }
 
     pub(crate) fn owner(&self, number: Number) -> Option<usize> {

@@ -1,6 +1,8 @@
 //! Everything that the simulator knows. Each extension stands behind its own lock, held for microseconds and never across an await.
 
+mod call;
 mod code;
+mod consent;
 mod directory;
 mod extension;
 mod login;
@@ -8,17 +10,22 @@ mod message;
 mod number;
 mod seed;
 mod session;
+mod subscription;
 
+pub(crate) use call::PhoneCall;
 pub(crate) use code::{AuthorizationCode, AuthorizationCodes, Challenge};
+pub(crate) use consent::{AccountConsents, Consent, ConsentSource, OptStatus};
 pub use directory::Account;
 pub(crate) use directory::{Directory, MAIN_NUMBER, TokenKind};
-pub(crate) use extension::Extension;
+pub(crate) use extension::{CampaignStatus, Extension};
 pub(crate) use login::{AccountStatus, ExtensionStatus, JwtState, PasswordProblem};
-pub(crate) use message::{Delivery, Message};
+pub(crate) use message::{Delivery, Message, MessageKind};
 pub(crate) use number::{Number, NumberProblem};
 pub(crate) use seed::mix;
-pub(crate) use session::{Lifetimes, Opening, RefreshProblem, Session, SessionRules, TokenProblem};
+pub(crate) use session::{Lifetimes, Opening, RefreshProblem, Session, SessionRules, Sessions, TokenProblem};
+pub(crate) use subscription::{EventFilter, FilterKind, FilterProblem, MAX_SUBSCRIPTIONS, Subscription};
 
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -30,6 +37,7 @@ use crate::config::SimulatorConfig;
 use crate::faults::FaultRules;
 use crate::ledger::{LedgerFile, TokenEntry};
 use crate::limits::{Group, Lane, Plan};
+use crate::webhook::WebhookClient;
 
 pub(crate) struct World {
     pub(crate) config: SimulatorConfig,
@@ -40,6 +48,10 @@ pub(crate) struct World {
     pub(crate) app: Mutex<App>,
     settings: RwLock<Arc<AppSettings>>,
     pub(crate) account_status: Mutex<AccountStatus>,
+    pub(crate) consents: AccountConsents,
+    /// Extensions that have subscriptions: the notifier looks at no others.
+    pub(crate) subscribers: Mutex<BTreeSet<usize>>,
+    pub(crate) webhooks: WebhookClient,
     pub(crate) faults: FaultRules,
     pub(crate) ledger_file: LedgerFile,
     pub(crate) counters: Counters,
@@ -98,6 +110,9 @@ impl World {
             extensions,
             app: Mutex::default(),
             account_status: Mutex::default(),
+            consents: AccountConsents::default(),
+            subscribers: Mutex::default(),
+            webhooks: WebhookClient::default(),
             faults: FaultRules::new(config.seed),
             ledger_file,
             counters: Counters::default(),

@@ -124,6 +124,10 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    pub(crate) fn live(&self, now: Nanos) -> usize {
+        self.live.iter().filter(|session| session.ends() > now).count()
+    }
+
     /// A login. The oldest session falls out when there are too many (seen by users: OAU-213 long before expiry).
     pub(crate) fn open(
         &mut self,

@@ -1,6 +1,9 @@
 use std::time::Duration;
 
-use ringfleet_simulator::{Fault, LedgerLine, Limits, Report, SimulatorConfig, text_hash};
+use ringfleet_simulator::{
+    Endpoint, ExtensionReport, Fault, LedgerLine, Limits, Report, ReportScope, SimulatorConfig, text_hash,
+};
+use serde_json::json;
 
 use crate::support::{outcome, quick, start};
 
@@ -48,6 +51,48 @@ async fn the_report_agrees_with_a_count_by_hand() {
 }
 
 #[tokio::test]
+async fn texts_to_those_who_opted_out_are_accepted_and_counted() {
+    let rig = start(quick()).await;
+    let token = rig.token(0);
+    let text = rig.text(0, "+15550200001", "x");
+    assert_eq!(outcome(rig.send(&token, &text)).await.0, 200);
+    rig.admin(0, "opt-out", &json!({"to": ["+15550200001"]})).await;
+    assert_eq!(outcome(rig.send(&token, &text)).await.0, 200);
+    let report = rig.simulator.report();
+    assert_eq!((report.accepted, report.opted_out), (2, 1));
+    let ledger =
+        rig.http.get(rig.url("/simulator/ledger")).send().await.expect("an answer").text().await.expect("text");
+    assert_eq!(ledger.matches("\"opted_out\":true").count(), 1);
+}
+
+#[tokio::test]
+async fn logins_and_sessions_are_told_for_each_extension() {
+    let rig = start(quick()).await;
+    let login: serde_json::Value = rig.login(0).await.json().await.expect("JSON");
+    rig.refresh(login["refresh_token"].as_str().expect("a token")).await;
+    for _ in 0..4 {
+        rig.login(0).await;
+    }
+    rig.admin(1, "revoke-jwt", &json!({})).await;
+    rig.login(1).await;
+    let scope = ReportScope { extensions: true, ..ReportScope::default() };
+    let mut report = rig.simulator.report_on(&scope);
+    let extensions = report.per_extension.take().expect("extensions");
+    assert_eq!((report.logins, report.refreshes, report.auth_refused, report.auth_429), (4, 1, 1, 1));
+    let expected = ExtensionReport {
+        extension: rig.accounts[0].extension_id.clone(),
+        logins: 4,
+        refreshes: 1,
+        auth_429: 1,
+        sessions: 4,
+        sessions_max: 4,
+        ..ExtensionReport::default()
+    };
+    assert_eq!(extensions[0], expected);
+    assert_eq!((extensions[1].auth_refused, extensions[1].sessions, extensions.len()), (1, 0, 3));
+}
+
+#[tokio::test]
 async fn quota_use_is_one_for_a_lane_that_waits_out_its_window() {
     let window = Duration::from_millis(400);
     let limits = Limits { medium: 2, ..Limits::default() };
@@ -75,6 +120,7 @@ async fn the_ledger_says_the_same_in_memory_and_on_disk() {
     let token = rig.token(0);
     outcome(rig.send(&token, &rig.text(0, "+15550200001", "secret text"))).await;
     outcome(rig.send(&token, &rig.text(1, "+15550200001", "other text"))).await;
+    outcome(rig.get(&token, "/restapi/v1.0/account/~/call-log")).await;
     let url = rig.url("/simulator/ledger");
     let fetched = rig.http.get(url).send().await.expect("an answer").text().await.expect("text");
     let read = |text: &str| -> Vec<LedgerLine> {
@@ -82,6 +128,8 @@ async fn the_ledger_says_the_same_in_memory_and_on_disk() {
         lines.sort_by_key(|line| match line {
             LedgerLine::Sms(line) => line.at_ns,
             LedgerLine::Token(line) => line.at_ns,
+            LedgerLine::Api(line) => line.at_ns,
+            LedgerLine::Webhook(line) => line.at_ns,
         });
         lines
     };
@@ -90,10 +138,12 @@ async fn the_ledger_says_the_same_in_memory_and_on_disk() {
     assert_eq!(read(&fetched), read(&file));
     assert!(!file.contains("secret"));
     let lines = read(&file);
-    assert_eq!(lines.len(), 3);
+    assert_eq!(lines.len(), 4);
     let LedgerLine::Sms(accepted) = &lines[1] else { panic!("{lines:?}") };
     assert_eq!(accepted.outcome, "accepted");
     assert_eq!(accepted.text_hash, Some(format!("{:016x}", text_hash("secret text"))));
     let LedgerLine::Sms(rejected) = &lines[2] else { panic!("{lines:?}") };
     assert_eq!(rejected.code.as_deref(), Some("MSG-304"));
+    let LedgerLine::Api(read) = &lines[3] else { panic!("{lines:?}") };
+    assert_eq!((read.operation, read.status, read.used), (Endpoint::AccountCallLog, 200, 1));
 }

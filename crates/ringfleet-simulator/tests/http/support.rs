@@ -77,11 +77,12 @@ impl Rig {
         self.simulator.add_fault(rule);
     }
 
-    pub(crate) async fn admin(&self, account: usize, call: &str, body: &Value) {
+    pub(crate) async fn admin(&self, account: usize, call: &str, body: &Value) -> Value {
         let id = &self.accounts[account].extension_id;
         let url = self.url(&format!("/simulator/extensions/{id}/{call}"));
         let answer = self.http.post(url).json(body).send().await.expect("an answer");
         assert!(answer.status().is_success());
+        answer.json().await.expect("JSON")
     }
 
     /// Changes the app's settings.

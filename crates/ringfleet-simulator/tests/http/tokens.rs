@@ -168,3 +168,45 @@ async fn auth_is_counted_per_user_or_per_app() {
     assert_eq!(outcome_of(refused).await, (429, "CMN-301".into()));
     assert_eq!(rig.simulator.report().over_plan, 1);
 }
+
+#[tokio::test]
+async fn auth_can_have_a_window_of_its_own() {
+    let auth_window = Some(Duration::from_millis(300));
+    let rig = start(SimulatorConfig { auth_window, limits: Limits { auth: 1, ..Limits::default() }, ..quick() }).await;
+    assert_eq!(rig.login(0).await.status(), 200);
+    let refused = rig.login(0).await;
+    assert_eq!((refused.status().as_u16(), &refused.headers()["retry-after"]), (429, &"1".parse().expect("a value")));
+    tokio::time::sleep(Duration::from_millis(350)).await;
+    assert_eq!(rig.login(0).await.status(), 200);
+    assert_eq!(rig.simulator.report().over_plan, 1);
+}
+
+#[tokio::test]
+async fn tokens_can_be_as_short_as_a_second() {
+    let ttl = Duration::from_secs(1);
+    let rig = start(SimulatorConfig { access_token_ttl: ttl, refresh_token_ttl: ttl, ..many_logins() }).await;
+    let grant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+    let form = [("grant_type", grant), ("assertion", &rig.accounts[0].jwt), ("access_token_ttl", "3600")];
+    let body: Value = rig.oauth(&form).await.json().await.expect("JSON");
+    assert_eq!((&body["expires_in"], &body["refresh_token_expires_in"]), (&json!(1), &json!(1)));
+}
+
+#[tokio::test]
+async fn a_changed_password_ends_all_sessions() {
+    let rig = start(many_logins()).await;
+    let (access, refresh) = pair(&rig).await;
+    rig.admin(0, "password", &json!({"password": "another"})).await;
+    assert_eq!(outcome(rig.get(&access, ME)).await, (401, "OAU-213".into()));
+    assert_eq!(outcome_of(rig.refresh(&refresh).await).await, (400, "OAU-213".into()));
+    assert_eq!(rig.login(0).await.status(), 200);
+}
+
+#[tokio::test]
+async fn an_unused_token_can_be_asked_for_again_only_so_long() {
+    let rig = start(SimulatorConfig { replay_while_unused: Duration::from_millis(200), ..many_logins() }).await;
+    let (_, old) = pair(&rig).await;
+    let fresh = tokens(&rig.refresh(&old).await.json().await.expect("JSON"));
+    assert_eq!(tokens(&rig.refresh(&old).await.json().await.expect("JSON")), fresh);
+    tokio::time::sleep(Duration::from_millis(250)).await;
+    assert_eq!(outcome_of(rig.refresh(&old).await).await, (400, "OAU-213".into()));
+}

@@ -54,6 +54,9 @@ pub(crate) struct SimulatorOptions {
     /// Sent texts can be read back from the message store only after this time
     #[arg(long, default_value = "0s", value_parser = duration)]
     pub store_lag: Duration,
+    /// Calls in the history of each extension, one in every 20 minutes
+    #[arg(long, default_value_t = 100)]
+    pub calls: u32,
     /// Lifetime of an access token, and the longest that a client can ask for
     #[arg(long, default_value = "1h", value_parser = duration)]
     pub access_ttl: Duration,

@@ -20,6 +20,7 @@ pub(crate) async fn run(options: SimulatorOptions) -> anyhow::Result<ExitCode> {
         penalty: options.penalty,
         sms_latency,
         store_lag: options.store_lag,
+        calls_per_extension: options.calls,
         access_token_ttl: options.access_ttl,
         refresh_token_ttl: options.refresh_ttl,
         app: app(&options),
