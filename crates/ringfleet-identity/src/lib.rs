@@ -4,15 +4,23 @@
 //! credential that is put in, changed or taken out takes effect within a second or two, without a restart.
 
 mod credential;
+pub mod failpoint;
 mod key;
+mod metrics;
+mod rate;
+mod reader;
 mod record;
 mod roster;
 mod seal;
+mod sessions;
 mod vault;
 
 pub use credential::{AppPrint, Credential, Facts, Login, Method, Refused, Source};
 pub use key::{KeyError, KeyId, new_key};
+pub use rate::plan_seen;
+pub use reader::{ReadError, Reader, Turn};
 pub use record::RecordError;
 pub use roster::{Follower, Roster};
 pub use seal::{KeyRing, KeyRingError, OpenError, Purpose};
+pub use sessions::{NO_CREDENTIAL, NoSession, Session, Sessions};
 pub use vault::{Kept, Resealed, Stored, Vault, VaultError};

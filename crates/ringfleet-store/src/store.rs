@@ -232,4 +232,16 @@ impl StoreError {
     pub fn is_transient(&self) -> bool {
         matches!(self, StoreError::Unavailable { .. } | StoreError::Full { .. })
     }
+
+    /// One word, for a metric's label.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            StoreError::Unavailable { .. } => "unavailable",
+            StoreError::Full { .. } => "full",
+            StoreError::Refused { .. } => "refused",
+            StoreError::Unreadable { .. } => "unreadable",
+            StoreError::Unfit { .. } => "unfit",
+            StoreError::Replaced { .. } => "replaced",
+        }
+    }
 }

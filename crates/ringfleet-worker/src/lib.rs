@@ -5,7 +5,7 @@
 //!                 │
 //!  claimer ──lease──▶ queue (apalis Backend) ──▶ sender: session → begin_send → POST → settle
 //!                                                   │            │                    │
-//!  keeper: keeps the leases in hand              sessions     batcher              settler
+//!  keeper: keeps the leases in hand         ringfleet-identity batcher              settler
 //!  breaker: few hands while the provider's answers tell nothing
 //!  reaper: takes back what dead workers held
 //!  reconciler: finds out what became of sends whose fate is unknown
@@ -21,7 +21,6 @@ mod batcher;
 mod breaker;
 mod caretaker;
 mod claimer;
-pub mod failpoint;
 mod journal;
 mod keeper;
 mod matching;
@@ -33,11 +32,12 @@ mod reaper;
 mod reconciler;
 mod run;
 mod sender;
-mod sessions;
 mod settler;
 mod watcher;
 
+use ringfleet_identity::failpoint;
+
 pub use crate::{
-    options::{Credential, Credentials, ReconcileOptions, WorkerOptions},
+    options::{ReconcileOptions, WorkerOptions},
     run::{Drained, WorkerError, run},
 };

@@ -6,15 +6,7 @@ use metrics::{counter, gauge, histogram};
 use ringfleet_store::{Decided, Outcome, Reaped, Settled, StoreError};
 
 pub(crate) fn store_error(call: &'static str, error: &StoreError) {
-    let kind = match error {
-        StoreError::Unavailable { .. } => "unavailable",
-        StoreError::Full { .. } => "full",
-        StoreError::Refused { .. } => "refused",
-        StoreError::Unreadable { .. } => "unreadable",
-        StoreError::Unfit { .. } => "unfit",
-        StoreError::Replaced { .. } => "replaced",
-    };
-    counter!("ringfleet_store_errors_total", "call" => call, "kind" => kind).increment(1);
+    counter!("ringfleet_store_errors_total", "call" => call, "kind" => error.kind()).increment(1);
 }
 
 pub(crate) fn in_hand(leases: usize) {
@@ -76,10 +68,6 @@ pub(crate) fn guard_refused() {
     counter!("ringfleet_guard_refused_total").increment(1);
 }
 
-pub(crate) fn token(result: &'static str) {
-    counter!("ringfleet_token_renewals_total", "result" => result).increment(1);
-}
-
 /// A claim whose POST was not permitted any more.
 pub(crate) fn not_begun(answer: &'static str) {
     counter!("ringfleet_begin_refused_total", "answer" => answer).increment(1);
@@ -97,11 +85,6 @@ pub(crate) fn reconciled(decided: Decided) {
         Decided::Stale => "stale",
     };
     counter!("ringfleet_reconciled_total", "answer" => answer).increment(1);
-}
-
-/// A request of the Light lane went out to read an extension's messages.
-pub(crate) fn looked_up() {
-    counter!("ringfleet_quota_used_total", "group" => "light").increment(1);
 }
 
 /// The store was restarted or exchanged, and this worker told it what it had sent.

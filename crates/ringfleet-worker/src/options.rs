@@ -1,56 +1,11 @@
-//! What a worker is told: who may log in, and the times it lives by.
+//! What a worker is told: the times it lives by.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf, time::Duration};
-
-use ringcentral::{ExtensionId, Jwt};
-
-/// Login data of one extension.
-#[derive(Clone)]
-pub struct Credential {
-    pub extension: ExtensionId,
-    pub jwt: Jwt,
-}
-
-impl fmt::Debug for Credential {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("extension", &self.extension).finish_non_exhaustive()
-    }
-}
-
-/// The credentials that this process may use, by extension.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials(BTreeMap<String, Credential>);
-
-impl Credentials {
-    pub fn get(&self, extension: &str) -> Option<&Credential> {
-        self.0.get(extension)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Credential> {
-        self.0.values()
-    }
-
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl FromIterator<Credential> for Credentials {
-    fn from_iter<I: IntoIterator<Item = Credential>>(all: I) -> Self {
-        Self(all.into_iter().map(|one| (one.extension.as_str().to_owned(), one)).collect())
-    }
-}
+use std::{path::PathBuf, time::Duration};
 
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
     /// For people; the incarnation id is made of it.
     pub name: String,
-    /// The app of the lanes that this worker logs in for.
-    pub app: String,
     /// Messages in hand at once.
     pub concurrency: u32,
     /// A dead worker's messages go on after this time (and the reaper's interval). Kept alive every third of it.
@@ -99,7 +54,6 @@ impl Default for WorkerOptions {
     fn default() -> Self {
         Self {
             name: "worker".to_owned(),
-            app: "main".to_owned(),
             concurrency: 64,
             lease: Duration::from_secs(10),
             reap_every: Duration::from_secs(2),

@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use ringcentral::{Cure, ErrorCode, NotSentReason, Outcome as Meaning, RateHeaders, RejectScope, ThrottleScope};
-use ringfleet_store::{Outcome, PlanSeen};
+use ringcentral::{Cure, ErrorCode, NotSentReason, Outcome as Meaning, RejectScope, ThrottleScope};
+use ringfleet_store::Outcome;
 
 /// The lane waits this long after a connection could not be made: the server, or the way to it, is down.
 const AFTER_NO_CONNECTION: Duration = Duration::from_secs(2);
 
 /// The lane waits this long after a refusal that is not RingCentral's own.
 const AFTER_GATEWAY: Duration = Duration::from_secs(60);
-
-/// The longest window of a plan that is believed.
-const LONGEST_WINDOW: Duration = Duration::from_secs(3_600);
 
 /// What else has to happen beside settling the message.
 #[derive(Debug, PartialEq, Eq)]
@@ -70,16 +67,6 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
 /// The provider's code, for notes and operators.
 pub(crate) fn word(code: Option<&ErrorCode>) -> String {
     code.map_or_else(|| "no-code".to_owned(), |code| code.as_str().to_owned())
-}
-
-/// The plan that an answer's headers tell.
-pub(crate) fn plan_seen(rate: &RateHeaders) -> PlanSeen {
-    PlanSeen {
-        limit: rate.limit,
-        // Plans count by the minute; a header that says days would freeze the lane for as long.
-        window_ms: rate.window.filter(|window| *window <= LONGEST_WINDOW).map(|window| window.as_millis() as u32),
-        remaining: rate.remaining,
-    }
 }
 
 #[cfg(test)]

@@ -4,29 +4,15 @@
 //!
 //! [`Store::decide`]: ringfleet_store::Store::decide
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use ringcentral::{
-    Answer, CallError, Caller, Client, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page, Read,
-    classify_read,
-};
-use ringfleet_store::{
-    Acquired, Decided, Evidence, Found, Group, LaneId, Millis, Release, SharedStore, StoreError, UnknownSend,
-    UnknownSends,
-};
+use ringcentral::{Answer, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page, Read, classify_read};
+use ringfleet_identity::{ReadError, Reader};
+use ringfleet_store::{Decided, Evidence, Found, Millis, SharedStore, StoreError, UnknownSend, UnknownSends};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    matching::candidates,
-    metrics,
-    options::ReconcileOptions,
-    outcome::{plan_seen, word},
-    sessions::{NoSession, Session, Sessions},
-};
+use crate::{matching::candidates, metrics, options::ReconcileOptions, outcome::word};
 
 /// Lanes read at the same time by one worker.
 const LANES: u32 = 8;
@@ -35,9 +21,7 @@ const MOST_PAGES: usize = 50;
 
 pub(crate) struct Reconciler {
     pub(crate) store: SharedStore,
-    pub(crate) client: Client,
-    pub(crate) sessions: Arc<Sessions>,
-    pub(crate) app: String,
+    pub(crate) reader: Reader,
     pub(crate) options: ReconcileOptions,
     pub(crate) max_attempts: u32,
     /// Nobody else reads a lane for so long: as for a message, a dead worker's work goes on after it. A reading that takes
@@ -70,7 +54,7 @@ impl Reconciler {
             }
             match this.store.reconcile_take(free, this.lock).await {
                 Ok(lanes) => {
-                    for lane in lanes.into_iter().filter(|lane| lane.lane.app() == this.app) {
+                    for lane in lanes.into_iter().filter(|lane| lane.lane.app() == this.reader.sessions().app()) {
                         let this = this.clone();
                         readings.spawn(async move { this.look_up(lane).await });
                     }
@@ -136,12 +120,6 @@ impl Reconciler {
     /// All outbound texts of the extension since the first of these sends, to the last page, and when the reading began.
     async fn read(&self, unknown: &UnknownSends) -> Result<(Vec<MessageRecord>, Millis), StoreOr> {
         let extension = ExtensionId::try_new(unknown.lane.extension()).map_err(|_| refused("no extension"))?;
-        let lane = LaneId::try_new(&self.app, extension.as_str(), Group::Light).map_err(|_| refused("no lane"))?;
-        let session = match self.sessions.get(extension.as_str()).await {
-            Ok(session) => session,
-            Err(NoSession::Dead { .. } | NoSession::Later { .. }) => return Err(StoreOr::Unread(Unread::Later)),
-            Err(NoSession::Store(error)) => return Err(StoreOr::Store(error)),
-        };
         let first = unknown.sends.iter().map(|send| send.intent_at).min().unwrap_or_default();
         let skew = self.options.clock_skew.as_millis() as Millis;
         // SEND-SAFETY: both ends explicit, and beyond what the two clocks can differ by: without dates the provider shows the
@@ -149,68 +127,27 @@ impl Reconciler {
         // first request: however long this process is held up, an early reading stays an early one.
         let now = self.store.now().await.map_err(StoreOr::Store)?;
         let texts = Read::messages(&MessageQuery::outbound_sms(instant(first - skew), instant(now + skew)));
-        let caller = Caller { extension: &extension, token: &session.token };
-        let mut page = self.page(&lane, &session, &extension, self.client.read_page(caller, &texts)).await?;
+        let patience = self.lock / 2;
+        let mut page = page(self.reader.read_page(&extension, &texts, patience).await)?;
         let mut records = Vec::new();
         for _ in 0..MOST_PAGES {
             records.append(&mut page.records);
             let Some(next) = page.next else { return Ok((records, now)) };
-            page = self.page(&lane, &session, &extension, self.client.next_page(caller, &next)).await?;
+            page = self::page(self.reader.next_page(&extension, &next, patience).await)?;
         }
         Err(StoreOr::Unread(Unread::Later))
     }
+}
 
-    /// One request of the Light lane, under a slot of its window; `call` is not polled before it has one.
-    async fn page(
-        &self,
-        lane: &LaneId,
-        session: &Session,
-        extension: &ExtensionId,
-        call: impl Future<Output = Result<Answer<Page<MessageRecord>>, CallError>>,
-    ) -> Result<Page<MessageRecord>, StoreOr> {
-        let config = self.client.config();
-        let slot = loop {
-            match self
-                .store
-                .acquire(lane, config.total_timeout + config.connect_timeout)
-                .await
-                .map_err(StoreOr::Store)?
-            {
-                Acquired::Granted(slot) => break slot,
-                Acquired::Wait(wait) if wait < self.lock / 2 => tokio::time::sleep(wait).await,
-                Acquired::Wait(_) => return Err(StoreOr::Unread(Unread::Later)),
-            }
-        };
-        let answer = call.await;
-        let read_at = Instant::now();
-        let rate = match &answer {
-            Ok(answer) => Some(&answer.rate),
-            Err(error) => error.rate(),
-        };
-        let seen = rate.map(plan_seen).unwrap_or_default();
-        let meaning = answer.as_ref().err().map(classify_read);
-        let how = match (&answer, &meaning) {
-            (Err(CallError::Connect { .. } | CallError::Guard { .. }), _) => Release::Unused,
-            (_, Some(Meaning::Throttled { after, .. })) => {
-                metrics::throttled("light", "lane");
-                Release::Throttled { retry_after: *after }
-            }
-            _ => Release::Used,
-        };
-        metrics::looked_up();
-        if let Err(error) = self.store.release(lane, slot, how, read_at.elapsed(), seen).await {
-            // The slot frees itself later than it might.
-            metrics::store_error("release", &error);
-        }
-        match meaning {
-            None => answer.map(|answer| answer.value).map_err(|_| StoreOr::Unread(Unread::Later)),
-            Some(Meaning::Rejected { code: Some(code), .. }) => Err(refused(&word(Some(&code)))),
-            Some(Meaning::Unauthorised { .. }) => {
-                self.sessions.refused(extension.as_str(), session);
-                Err(StoreOr::Unread(Unread::Later))
-            }
-            Some(_) => Err(StoreOr::Unread(Unread::Later)),
-        }
+fn page<T>(answer: Result<Answer<Page<T>>, ReadError>) -> Result<Page<T>, StoreOr> {
+    match answer {
+        Ok(answer) => Ok(answer.value),
+        Err(ReadError::Store(error)) => Err(StoreOr::Store(error)),
+        Err(ReadError::NoSession { .. } | ReadError::NoTurn { .. }) => Err(StoreOr::Unread(Unread::Later)),
+        Err(ReadError::Call(error)) => match classify_read(&error) {
+            Meaning::Rejected { code: Some(code), .. } => Err(refused(&word(Some(&code)))),
+            _ => Err(StoreOr::Unread(Unread::Later)),
+        },
     }
 }
 

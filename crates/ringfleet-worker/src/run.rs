@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ringcentral::Client;
-use ringfleet_store::{Incarnation, LaneId, LeaseRef, SharedStore, StoreError, WorkerId};
+use ringfleet_identity::{Reader, Roster, Sessions, Vault};
+use ringfleet_store::{Incarnation, LaneId, LeaseRef, StoreError, WorkerId};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -15,11 +16,10 @@ use crate::{
     failpoint,
     journal::{Journal, JournalError},
     keeper,
-    options::{Credentials, WorkerOptions},
+    options::WorkerOptions,
     queue, reaper,
     reconciler::Reconciler,
     sender::Sender,
-    sessions::Sessions,
     settler::settler,
     watcher,
 };
@@ -43,17 +43,18 @@ pub enum WorkerError {
     Store(#[from] StoreError),
 }
 
-/// Runs one worker until `stop`, then drains it within the budget.
+/// Runs one worker of the vault's app and store until `stop`, then drains it within the budget.
 ///
 /// Not cancel-safe: dropping the future is like killing the process, which the fleet survives, but slower than a drain.
 pub async fn run(
-    store: SharedStore,
+    vault: Vault,
+    roster: Roster,
     client: Client,
-    credentials: Credentials,
     options: WorkerOptions,
     stop: CancellationToken,
 ) -> Result<Drained, WorkerError> {
     let worker = WorkerId::incarnation(&options.name);
+    let store = vault.store().clone();
     tracing::info!(worker.id = %worker, concurrency = options.concurrency, store = store.kind(), "worker starts");
     let background = TaskTracker::new();
     // The loops that serve a drain must outlive it.
@@ -62,7 +63,6 @@ pub async fn run(
     let in_hand = keeper::InHand::default();
     let settled = Arc::new(Notify::new());
 
-    let app = options.app.clone();
     let breaker = Arc::new(Breaker::default());
     let journal = Arc::new(match &options.journal_dir {
         Some(dir) => Journal::open(dir, &store.epoch()).await?,
@@ -96,7 +96,8 @@ pub async fn run(
         known,
         end.clone(),
     ));
-    background.spawn(caretaker::care(store.clone(), client.clone(), app.clone(), credentials.clone(), stop.clone()));
+    let sessions = Arc::new(Sessions::new(vault, roster, client.clone(), worker.clone(), lease));
+    background.spawn(caretaker::care(sessions.clone(), stop.clone()));
 
     let concurrency = options.concurrency.max(1) as usize;
     let (out, work) = mpsc::channel(concurrency);
@@ -116,33 +117,18 @@ pub async fn run(
     background.spawn(claimer.run());
 
     let leaver = store.clone();
-    let sessions =
-        Arc::new(Sessions::new(store.clone(), client.clone(), worker.clone(), app.clone(), credentials, lease));
     let max_attempts = options.max_attempts;
     let reconciler = Reconciler {
         store: store.clone(),
-        client: client.clone(),
-        sessions: sessions.clone(),
-        app: app.clone(),
+        reader: Reader::new(sessions.clone()),
         options: options.reconcile.clone(),
         max_attempts,
         lock: lease,
         stop: stop.clone(),
     };
     background.spawn(reconciler.run());
-    let sender = Sender {
-        store,
-        client,
-        sessions,
-        begin,
-        settler,
-        journal,
-        lease,
-        max_attempts,
-        app,
-        breaker,
-        stop: stop.clone(),
-    };
+    let sender =
+        Sender { store, client, sessions, begin, settler, journal, lease, max_attempts, breaker, stop: stop.clone() };
     let processing = queue::process(worker.as_str(), work, concurrency, Arc::new(sender));
     tokio::pin!(processing);
     let ended = tokio::select! {

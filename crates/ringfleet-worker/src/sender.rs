@@ -6,6 +6,7 @@ use std::{
 };
 
 use ringcentral::{Caller, Client, ExtensionId, MessageText, Permit, PhoneNumber, SmsRequest, classify};
+use ringfleet_identity::{NoSession, Session, Sessions, plan_seen};
 use ringfleet_store::{Begin, Gate, LaneId, Lease, LeaseRef, Outcome, PlanSeen, SharedStore};
 use tokio_util::sync::CancellationToken;
 
@@ -17,8 +18,7 @@ use crate::{
     failpoint,
     journal::Journal,
     metrics,
-    outcome::{Consequence, plan_seen, report},
-    sessions::{NoSession, Session, Sessions},
+    outcome::{Consequence, report},
     settler::Settler,
 };
 
@@ -31,7 +31,6 @@ pub(crate) struct Sender {
     pub(crate) journal: Arc<Journal>,
     pub(crate) lease: Duration,
     pub(crate) max_attempts: u32,
-    pub(crate) app: String,
     pub(crate) breaker: Arc<Breaker>,
     /// Set when the worker drains: what is not begun goes back.
     pub(crate) stop: CancellationToken,
@@ -52,7 +51,7 @@ impl Sender {
         if self.stop.is_cancelled() {
             return Err(Outcome::Released);
         }
-        if lease.lane.app() != self.app {
+        if lease.lane.app() != self.sessions.app() {
             // Sent by this app's client id, it would spend another lane's quota twice.
             return Err(Outcome::Parked { reason: format!("app {} is not this worker's", lease.lane.app()) });
         }
@@ -70,8 +69,8 @@ impl Sender {
         }
         // A task of its own: a drain that does not wait for a login must not cut it off half way, with a session at the
         // provider that nobody knows and the fleet's lock taken.
-        let (sessions, name) = (self.sessions.clone(), extension.as_str().to_owned());
-        let login = tokio::spawn(async move { sessions.get(&name).await });
+        let (sessions, whose) = (self.sessions.clone(), extension.clone());
+        let login = tokio::spawn(async move { sessions.get(&whose).await });
         let session = tokio::select! {
             session = login => session.unwrap_or(Err(NoSession::Later { delay: Duration::from_secs(1) })),
             () = self.stop.cancelled() => return Err(Outcome::Released),

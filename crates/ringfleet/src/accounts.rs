@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ringcentral::{ExtensionId, Jwt, PhoneNumber};
+use ringfleet_identity::{Credential, Facts, Login, Method, Source};
 use ringfleet_producer::{Sender, SenderDirectory};
-use ringfleet_worker::{Credential, Credentials};
 use serde_json::Value;
 
 use crate::config::{Faults, Settings};
@@ -93,11 +93,21 @@ impl Accounts {
         Ok(SenderDirectory::try_new(senders)?)
     }
 
-    pub(crate) fn credentials(&self) -> Credentials {
-        let with_jwt = self.0.iter().filter_map(|account| {
-            account.jwt.clone().map(|jwt| Credential { extension: account.extension.clone(), jwt })
-        });
+    /// One for each extension that has a JWT.
+    pub(crate) fn credentials(&self) -> Vec<Credential> {
+        let with_jwt = self.0.iter().filter_map(|account| Some(of_file(&account.extension, account.jwt.as_ref()?)));
         with_jwt.collect()
+    }
+}
+
+pub(crate) fn of_file(extension: &ExtensionId, jwt: &Jwt) -> Credential {
+    Credential {
+        extension: extension.clone(),
+        login: Login::Jwt(jwt.clone()),
+        prefer: Method::Jwt.usual_preference(),
+        enabled: true,
+        source: Source::File,
+        facts: Facts::default(),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
 use ringfleet_console::Recorder;
+use ringfleet_identity::{Follower, Roster, Vault};
 use ringfleet_producer::{
     Producer,
     http::{Api, ApiKeys},
@@ -13,7 +14,7 @@ use ringfleet_worker::Drained;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::{accounts::Accounts, config::Settings, provider, serve, store, telemetry};
+use crate::{accounts::Accounts, config::Settings, keys, provider, serve, store, telemetry};
 
 pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
     let role = Role::start(&settings).await?;
@@ -73,14 +74,22 @@ impl Role {
         Ok(())
     }
 
+    /// The credentials of the accounts file and of the store, followed until this process stops.
+    async fn roster(&self, settings: &Settings) -> anyhow::Result<(Vault, Roster)> {
+        let vault = Vault::new(self.store.clone(), Arc::new(keys::ring(settings)?), &settings.provider.app);
+        let (roster, follower) = Follower::start(vault.clone(), self.accounts.credentials()).await?;
+        tokio::spawn(follower.run(settings.identity.poll, self.stop.clone()));
+        Ok((vault, roster))
+    }
+
     async fn work(&self, settings: &Settings) -> anyhow::Result<Drained> {
         let client = provider::client(&settings.provider, &settings.rules)?;
-        let credentials = self.accounts.credentials();
-        if credentials.is_empty() {
-            tracing::warn!("no extension has a JWT; every lane will be parked");
+        let (vault, roster) = self.roster(settings).await?;
+        if roster.is_empty() {
+            tracing::warn!("no extension has a credential; every lane will be parked until one comes in");
         }
         let options = settings.worker.clone();
-        Ok(ringfleet_worker::run(self.store.clone(), client, credentials, options, self.stop.clone()).await?)
+        Ok(ringfleet_worker::run(vault, roster, client, options, self.stop.clone()).await?)
     }
 
     async fn end(self, drained: Drained) -> ExitCode {

@@ -110,7 +110,6 @@ impl Settings {
         let mut worker = worker?;
         let provider = provider?;
         let store = store?;
-        worker.app = provider.app.clone();
         worker.reconcile = reconcile?;
         worker.journal_dir = journal_dir(&journal?, &store);
         // The POST's deadline must end before the process gives up on it, or every drain leaves unknown sends behind.
@@ -241,7 +240,6 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
     let name = name?;
     Some(WorkerOptions {
         name: if name.is_empty() { host_name() } else { name },
-        app: String::new(),
         concurrency: concurrency? as u32,
         lease: lease?,
         reap_every: reap_every?,

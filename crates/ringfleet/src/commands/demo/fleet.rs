@@ -3,18 +3,21 @@
 use std::{
     path::Path,
     process::{Child, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context;
 use ringcentral::{ClientId, ClientSecret, ExtensionId, Jwt, ServerUrl};
+use ringfleet_identity::{KeyRing, Roster, Vault};
 use ringfleet_simulator::Simulator;
 use ringfleet_store::LaneRules;
-use ringfleet_worker::{Credential, Credentials, WorkerOptions};
+use ringfleet_worker::WorkerOptions;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    accounts,
     cli::DemoOptions,
     config::{ProviderSettings, StoreSettings},
     provider, store,
@@ -48,19 +51,20 @@ impl Fleet {
         let mut credentials = Vec::new();
         for account in simulator.accounts() {
             let extension = ExtensionId::try_new(&account.extension_id)?;
-            credentials.push(Credential { extension, jwt: Jwt::try_new(&account.jwt)? });
+            credentials.push(accounts::of_file(&extension, &Jwt::try_new(&account.jwt)?));
         }
-        let credentials: Credentials = credentials.into_iter().collect();
+        let keys = Arc::new(KeyRing::of_app(simulator.client_id(), simulator.client_secret()));
+        let roster = Roster::fixed(credentials);
         let stop = CancellationToken::new();
         let mut workers = JoinSet::new();
         for n in 1..=options.workers {
             // Each has a store and a client of its own, as processes would.
-            let store = store::open(settings, rules).await?;
+            let vault = Vault::new(store::open(settings, rules).await?, keys.clone(), &provider.app);
             let client = provider::client(&provider, &rules)?;
             let worker = WorkerOptions { name: format!("demo-{n}"), ..WorkerOptions::default() };
-            let (credentials, stop) = (credentials.clone(), stop.clone());
+            let (roster, stop) = (roster.clone(), stop.clone());
             workers.spawn(async move {
-                if let Err(error) = ringfleet_worker::run(store, client, credentials, worker, stop).await {
+                if let Err(error) = ringfleet_worker::run(vault, roster, client, worker, stop).await {
                     tracing::error!(error = &error as &dyn std::error::Error, "a worker of the demo ended");
                 }
             });

@@ -19,13 +19,13 @@ pub const PLACES: [&str; 12] = [
 ];
 
 #[cfg(not(feature = "failpoints"))]
-pub(crate) const fn hit(_place: &str) {}
+pub const fn hit(_place: &str) {}
 
 #[cfg(not(feature = "failpoints"))]
-pub(crate) const fn hit_soon(_place: &'static str) {}
+pub const fn hit_soon(_place: &'static str) {}
 
 #[cfg(feature = "failpoints")]
-pub(crate) use armed::{hit, hit_soon};
+pub use armed::{hit, hit_soon};
 
 #[cfg(feature = "failpoints")]
 mod armed {
@@ -58,7 +58,7 @@ mod armed {
         Some(Armed { place: place.to_owned(), signal, passing: passing.parse().ok()?, passed: AtomicU32::new(0) })
     });
 
-    pub(crate) fn hit(place: &str) {
+    pub fn hit(place: &str) {
         let Some(armed) = ARMED.as_ref().filter(|armed| armed.place == place) else { return };
         if armed.passed.fetch_add(1, Ordering::SeqCst) + 1 == armed.passing {
             // The safe way to a signal. The call returns after SIGTERM, and after a SIGSTOP that was followed by SIGCONT.
@@ -67,7 +67,7 @@ mod armed {
     }
 
     /// The same a moment later, while the code goes on: for a place that lies in another library.
-    pub(crate) fn hit_soon(place: &'static str) {
+    pub fn hit_soon(place: &'static str) {
         if ARMED.as_ref().is_some_and(|armed| armed.place == place) {
             std::thread::spawn(move || {
                 std::thread::sleep(Duration::from_millis(50));

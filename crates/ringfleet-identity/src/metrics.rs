@@ -1,0 +1,21 @@
+//! What is counted here. No label ever names an extension; `docs/metrics.md` lists them all.
+
+use metrics::counter;
+use ringfleet_store::{Group, StoreError};
+
+pub(crate) fn store_error(call: &'static str, error: &StoreError) {
+    counter!("ringfleet_store_errors_total", "call" => call, "kind" => error.kind()).increment(1);
+}
+
+pub(crate) fn token(result: &'static str) {
+    counter!("ringfleet_token_renewals_total", "result" => result).increment(1);
+}
+
+pub(crate) fn throttled(group: Group, scope: &'static str) {
+    counter!("ringfleet_http_429_total", "group" => group.as_str(), "scope" => scope).increment(1);
+}
+
+/// A read went out: quota is used.
+pub(crate) fn read(group: Group) {
+    counter!("ringfleet_quota_used_total", "group" => group.as_str()).increment(1);
+}
