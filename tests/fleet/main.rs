@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod crash;
+mod credential_commands;
 mod credentials;
 mod due_at_once;
 mod killpoints;

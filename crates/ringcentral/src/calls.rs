@@ -11,6 +11,7 @@ pub(crate) mod sms;
 // Reads: how, and what
 pub(crate) mod page;
 mod paging;
+pub(crate) mod probe;
 pub(crate) mod read;
 
 pub(crate) mod call_log;

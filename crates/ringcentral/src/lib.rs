@@ -44,6 +44,7 @@ pub use calls::grants::{CodeGrant, PasswordGrant};
 pub use calls::messages::{MessageQuery, MessageRecord, Party};
 pub use calls::numbers::{AccountNumber, ExtensionNumber, NumberOwner};
 pub use calls::page::{NextPage, Page};
+pub use calls::probe::{LoginPage, ServerProbe};
 pub use calls::read::{Raw, Read, Whose};
 pub use calls::sms::{CountryCode, SmsRequest, SmsSent};
 pub use calls::subscriptions::{Blacklisting, DeliveryMode, DisabledFilter, NewSubscription, Subscription};

@@ -79,7 +79,7 @@ fn retry_after(value: &str, now: Timestamp) -> Option<Duration> {
 }
 
 /// An IMF-fixdate (RFC 9110 §5.6.7); its two obsolete forms are not read.
-fn http_date(value: &str) -> Option<Timestamp> {
+pub(crate) fn http_date(value: &str) -> Option<Timestamp> {
     if value.len() > 64 {
         return None;
     }

@@ -86,7 +86,7 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Unr
     serde_json::from_slice(body).map_err(|_| UnreadableFault::NotJson)
 }
 
-async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, UnreadableFault> {
+pub(crate) async fn read_capped(mut response: Response, cap: usize) -> Result<Vec<u8>, UnreadableFault> {
     if response.content_length().is_some_and(|length| length > cap as u64) {
         return Err(UnreadableFault::TooLarge);
     }
@@ -109,7 +109,7 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Sorts a failure by what is certain about it.
-fn failure(error: reqwest::Error) -> CallError {
+pub(crate) fn failure(error: reqwest::Error) -> CallError {
     let error = error.without_url();
     // SEND-SAFETY: these alone count as "nothing was sent": the request was never built, its connection never stood, or
     // the server itself says (HTTP/2 REFUSED_STREAM) that it did no work. Everything else may have been acted upon.

@@ -107,6 +107,9 @@ impl Vault {
             let stored = match &opened {
                 None => Stored::Added,
                 Some(Ok(old)) if old.login.print(&any) == new.login.print(&any) => {
+                    // A connection's refresh token may be newer here than where the credential was brought in from: a token
+                    // that was used before would end the connection.
+                    new.login = old.login.clone();
                     // What is known of it is true of it still.
                     new.facts = Facts { ends_at: new.facts.ends_at.or(old.facts.ends_at), ..old.facts.clone() };
                     Stored::Same

@@ -63,6 +63,22 @@ async fn a_credential_comes_back_opened_and_lies_on_the_disk_sealed() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_brought_in_again_keeps_its_newest_refresh_token() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::new(store(folder.path()).await, Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
+    vault.put(&code("101", "first")).await.unwrap();
+    let renew = |credential: &mut Credential| {
+        *credential = code("101", "second");
+        true
+    };
+    vault.change(&extension("101"), Method::Code, renew).await.unwrap();
+    assert_eq!(vault.put(&code("101", "first")).await.unwrap(), Stored::Same);
+    let kept = vault.get(&extension("101"), Method::Code).await.unwrap().unwrap();
+    let Login::Code { refresh, .. } = kept.login else { panic!("no connection") };
+    assert_eq!(refresh.expose(), "second");
+}
+
+#[tokio::test]
 async fn a_fleet_without_a_key_of_its_own_keeps_no_credentials() {
     let folder = tempfile::tempdir().unwrap();
     let vault = Vault::new(store(folder.path()).await, Arc::new(KeyRing::of_app("id", "secret")), "main");

@@ -20,16 +20,10 @@ pub(crate) struct Account {
 pub(crate) struct Accounts(pub Vec<Account>);
 
 impl Accounts {
-    /// Reads the file that the settings name. All its faults are reported together.
+    /// Reads the file that the settings name, if they name one. All its faults are reported together.
     pub(crate) fn load(settings: &Settings) -> Result<Self, Faults> {
         const AT: &str = "ringcentral.accounts_file";
-        let Some(path) = &settings.provider.accounts_file else {
-            return Err(Faults::one(
-                AT,
-                "is empty: name a JSON file that lists the extensions, [{\"extension_id\": \"…\", \"numbers\": [\"+1…\"], \
-                 \"jwt\": \"…\"}]",
-            ));
-        };
+        let Some(path) = &settings.provider.accounts_file else { return Ok(Self(Vec::new())) };
         let text = std::fs::read_to_string(path)
             .map_err(|error| Faults::one(AT, format!("{} can't be read: {error}", path.display())))?;
         Self::parse(&text, path)

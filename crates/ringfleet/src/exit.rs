@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
+use ringfleet_identity::{KeyRingError, VaultError};
 use ringfleet_store::StoreError;
 use ringfleet_worker::WorkerError;
 
@@ -25,6 +26,9 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 
 fn code(error: &anyhow::Error) -> u8 {
     if error.is::<Faults>() || matches!(error.downcast_ref(), Some(WorkerError::Journal(_))) {
+        return CONFIG;
+    }
+    if error.is::<KeyRingError>() || matches!(error.downcast_ref(), Some(VaultError::NoKey)) {
         return CONFIG;
     }
     // A store's error may lie below an import's or a worker's.

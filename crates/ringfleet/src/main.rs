@@ -11,11 +11,10 @@ mod progress;
 mod provider;
 mod serve;
 mod store;
+mod table;
 mod telemetry;
 
 use std::process::ExitCode;
-
-use clap::Parser;
 
 use crate::{
     cli::{Cli, Command},
@@ -23,7 +22,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("can't start the runtime")),
@@ -44,13 +43,15 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         // These two bring their own settings, so that they work in an empty folder.
         Command::Demo(options) => commands::demo::run(options).await,
         Command::Simulator(options) => commands::simulator::run(options).await,
-        Command::Config { what } => commands::config::run(&layers, what),
+        Command::Config { what } => commands::config::run(&layers, what).await,
         Command::Worker => commands::fleet::worker(layers.settings()?).await,
         Command::Api => commands::fleet::api(layers.settings()?).await,
         Command::Up => commands::fleet::up(layers.settings()?).await,
         Command::Import(options) => commands::import::run(layers.settings()?, options).await,
         Command::Status(options) => commands::status::run(layers.settings()?, options).await,
         Command::Explain(options) => commands::explain::run(layers.settings()?, options).await,
+        Command::Credentials { what } => commands::credentials::run(&layers, what).await,
+        Command::ExplainCode(options) => commands::explain_code::run(&options),
         Command::Lane { what } => commands::operate::lane(layers.settings()?, what).await,
         Command::Fleet { what } => commands::operate::fleet(layers.settings()?, what).await,
         Command::Message { what } => commands::operate::message(layers.settings()?, what).await,

@@ -40,6 +40,11 @@ fn sqlite_path(settings: &StoreSettings) -> PathBuf {
     }
 }
 
+/// `false` for an SQLite file that is not there yet.
+pub(crate) fn may_exist(settings: &StoreSettings) -> bool {
+    settings.is_redis() || sqlite_path(settings).exists()
+}
+
 /// How a person would name it; never shows a password.
 pub(crate) fn describe(settings: &StoreSettings) -> String {
     if settings.is_redis() {

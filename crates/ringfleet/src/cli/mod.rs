@@ -1,5 +1,8 @@
 //! What can be typed.
 
+mod credentials;
+mod discreet;
+mod explain;
 mod operate;
 mod trial;
 
@@ -9,6 +12,9 @@ use clap::{Args, Parser, Subcommand};
 use ringfleet_store::OnUnknown;
 
 pub(crate) use self::{
+    credentials::{AddOptions, CredentialsCommand, ImportCredentials, MethodWord, Which},
+    discreet::parse,
+    explain::CodeOptions,
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
     trial::{DemoOptions, SimulatorOptions},
 };
@@ -54,6 +60,13 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: ConfigCommand,
     },
+    /// How each extension logs in: JWTs, authorization codes and passwords, sealed in the fleet's store
+    Credentials {
+        #[command(subcommand)]
+        what: CredentialsCommand,
+    },
+    /// Tells what a code of RingCentral's, or a reason of this program's, means and what to do about it
+    ExplainCode(CodeOptions),
     /// Stops one extension, or lets it go on
     Lane {
         #[command(subcommand)]
@@ -139,5 +152,33 @@ mod tests {
         for wrong in wrong {
             assert_eq!(parsed(wrong).err().map(|error| error.exit_code()), Some(2), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_secret_typed_where_none_belongs_is_refused_and_not_shown() {
+        let mistakes = [
+            "add 101 --method jwt canary.canary",
+            "add 101 --method canary",
+            "add 101 --method jwt --jwt canary",
+            "add 101 --method jwt --jwt=canary",
+            "add canary.canary --method jwt",
+            "add 101 --method jwt --prefer canary",
+            "add 101 --method=jwt --canary",
+            "canary",
+            "import a.csv canary",
+            "prefer 101 jwt canary",
+            "enable 101 canary",
+            "list canary",
+            "remove 101 jwt --yes=canary",
+            "add 101 --method jwt --file a --file canary",
+        ];
+        for mistake in mistakes {
+            let error = parsed(&format!("credentials {mistake}")).err().map(discreet::discreet).unwrap();
+            let (told, shown) = (error.to_string(), error.render().ansi().to_string());
+            assert_eq!(error.exit_code(), 2, "{mistake}");
+            assert!(!told.contains("canary") && !shown.contains("canary"), "{mistake}: {told}");
+        }
+        let known = parsed("credentials add 101 --method canary").err().map(discreet::discreet).unwrap().to_string();
+        assert!(known.contains("--method") && known.contains("jwt, code, password"), "{known}");
     }
 }

@@ -86,7 +86,7 @@ impl Role {
         let client = provider::client(&settings.provider, &settings.rules)?;
         let (vault, roster) = self.roster(settings).await?;
         if roster.is_empty() {
-            tracing::warn!("no extension has a credential; every lane will be parked until one comes in");
+            tracing::warn!("{}", super::config::NOBODY);
         }
         let options = settings.worker.clone();
         Ok(ringfleet_worker::run(vault, roster, client, options, self.stop.clone()).await?)

@@ -1,9 +1,11 @@
 //! One module a command.
 
 pub(crate) mod config;
+pub(crate) mod credentials;
 pub(crate) mod demo;
 mod evidence;
 pub(crate) mod explain;
+pub(crate) mod explain_code;
 pub(crate) mod fleet;
 pub(crate) mod held;
 pub(crate) mod import;

@@ -52,8 +52,37 @@ const OWN: [(&str, &str); 27] = [
     ("worker-lost", "its worker died after it had noted that it was about to send it"),
 ];
 
+/// Why nobody can log in for an extension, where it is not the provider that says so: word, meaning, remedy.
+const NO_LOGIN: [(&str, &str, &str); 5] = [
+    (
+        "no-credential",
+        "nobody can log in for the extension",
+        "bring a login in with `ringfleet credentials add`, or let the employee connect the extension",
+    ),
+    (
+        "login-of-another-extension",
+        "the credential logs in as another extension than the one that it stands for",
+        "put it in for its own extension, and bring one in that this extension's user has made",
+    ),
+    (
+        "no-refresh-token",
+        "the app issues no refresh tokens, so a connection can't be kept alive",
+        "switch on \"issue refresh tokens\" in the app's settings in the developer console, and connect the extension again",
+    ),
+    ("malformed-credential", "the credential has characters that can't be sent", "bring the credential in again"),
+    (
+        "refused-when-fresh",
+        "new sessions were refused one after another",
+        "look for another program that logs in with the same credential; then `ringfleet lane resume EXTENSION`",
+    ),
+];
+
 pub(super) fn sense(reason: &str) -> Option<Sense> {
-    let told = reason.split([' ', '(', ')']).map(explain).find(Explanation::is_known);
+    let words = || reason.split([' ', '(', ')', ',']);
+    if let Some((_, meaning, remedy)) = NO_LOGIN.into_iter().find(|(known, _, _)| words().any(|word| word == *known)) {
+        return Some(Sense { meaning, remedy: Some(remedy) });
+    }
+    let told = words().map(explain).find(Explanation::is_known);
     let own = OWN.into_iter().find(|(word, _)| reason == *word || (word.ends_with(' ') && reason.starts_with(word)));
     match (own, told) {
         (Some((_, meaning)), told) => Some(Sense { meaning, remedy: told.map(|told| told.next_step) }),
@@ -94,5 +123,9 @@ mod tests {
         assert!(read.meaning.contains("read the extension's messages"), "{read:?}");
         assert!(read.remedy.is_some_and(|told| told.contains("ReadMessages")), "{read:?}");
         assert_eq!(sense("never heard of"), None);
+        let parked = sense("credential OAU-211, OAU-473 #c0ffee").unwrap();
+        assert!(parked.meaning.contains("ended") && parked.remedy.is_some(), "{parked:?}");
+        let none = sense("credential no-credential").unwrap();
+        assert!(none.remedy.is_some_and(|told| told.contains("credentials add")), "{none:?}");
     }
 }

@@ -1,0 +1,66 @@
+//! `credentials`: how each extension logs in, sealed in the fleet's store.
+
+mod change;
+mod import;
+mod list;
+mod login;
+mod rotate;
+mod secret;
+mod sheet;
+
+use std::{process::ExitCode, sync::Arc};
+
+use ringfleet_identity::{AppPrint, Vault};
+
+use crate::{
+    accounts::Accounts,
+    cli::CredentialsCommand,
+    config::{Layers, Settings},
+    keys,
+    output::{remark, say},
+    store, telemetry,
+};
+
+pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Result<ExitCode> {
+    if let CredentialsCommand::NewKey = what {
+        return new_key();
+    }
+    let settings = layers.settings()?;
+    telemetry::start(&settings.log_level, settings.log_format)?;
+    let vault = open(&settings).await?;
+    match what {
+        CredentialsCommand::NewKey => new_key(),
+        CredentialsCommand::Add(options) => change::add(&vault, options).await,
+        CredentialsCommand::Import(options) => import::run(&vault, &options).await,
+        CredentialsCommand::List { json } => {
+            let accounts = Accounts::load(&settings)?;
+            list::run(&vault, &accounts.credentials(), app_print(&settings).as_ref(), json).await
+        }
+        CredentialsCommand::Enable(which) => change::enable(&vault, &which, true).await,
+        CredentialsCommand::Disable(which) => change::enable(&vault, &which, false).await,
+        CredentialsCommand::Prefer { which, number } => change::prefer(&vault, &which, number).await,
+        CredentialsCommand::Remove { which, yes } => change::remove(&vault, &which, yes).await,
+        CredentialsCommand::RotateKey => rotate::run(&vault).await,
+    }
+}
+
+/// The fleet's credentials as the settings name them.
+pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Vault> {
+    let keys = Arc::new(keys::ring(settings)?);
+    let store = store::open(&settings.store, settings.rules).await?;
+    Ok(Vault::new(store, keys, &settings.provider.app))
+}
+
+fn app_print(settings: &Settings) -> Option<AppPrint> {
+    let (id, secret) = (settings.provider.client_id.as_ref()?, settings.provider.client_secret.as_ref()?);
+    Some(AppPrint::of(id.as_str(), secret.expose()))
+}
+
+fn new_key() -> anyhow::Result<ExitCode> {
+    say!("{}", *ringfleet_identity::new_key());
+    remark!(
+        "Put it into a file that only the fleet can read (chmod 600), name that in identity.key_file on every machine, and \
+         keep a copy away from the store."
+    );
+    Ok(ExitCode::SUCCESS)
+}
