@@ -16,7 +16,9 @@ pub(crate) struct AuthorizationCode {
 }
 
 /// PKCE (RFC 7636): what the code verifier has to turn into.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// No `Debug`: a plain challenge is the verifier itself.
+#[derive(Clone)]
 pub(crate) enum Challenge {
     Plain(String),
     S256(String),

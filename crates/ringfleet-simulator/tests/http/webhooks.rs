@@ -63,7 +63,9 @@ async fn outbound_changes_come_as_counts_and_inbound_texts_as_a_whole() {
 
 #[tokio::test]
 async fn changes_while_a_webhook_is_busy_are_counted_together() {
-    let rig = start(SimulatorConfig { webhook_timeout: Duration::from_secs(3), ..quickly() }).await;
+    let every = Duration::from_millis(5);
+    let rig =
+        start(SimulatorConfig { webhook_timeout: Duration::from_secs(3), notify_every: every, ..quickly() }).await;
     let hook = Receiver::start().await;
     body(create(&rig, &hook.address, &[TEXTS], 100)).await;
     hook.behave(Manner::Slow(Duration::from_millis(600)));
@@ -71,6 +73,8 @@ async fn changes_while_a_webhook_is_busy_are_counted_together() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     for n in 1..10 {
         rig.admin(0, "inbound", &json!({"from": CUSTOMER, "text": n.to_string()})).await;
+        // Each is a change of its own, seen before the next one.
+        tokio::time::sleep(4 * every).await;
     }
     let got = hook.wait(|got| got.len() == 2).await;
     assert_eq!((changes(&got[0]), changes(&got[1])), ((1, 0), (9, 0)));
