@@ -5,7 +5,10 @@ use std::time::Duration;
 use rand::{RngExt, rngs::StdRng};
 use serde_json::json;
 
-use crate::rig::{Rig, http};
+use crate::{
+    kinds,
+    rig::{Rig, http},
+};
 
 /// What waits for another process must not keep the simulators and proxies of other runs from working.
 fn blocking<T>(wait: impl FnOnce() -> T) -> T {
@@ -33,7 +36,7 @@ impl Injector<'_> {
             };
             let every_nth = self.chance.random_range(1..=6_u32);
             let rule = json!({"match": {"every_nth": every_nth}, "fault": rule, "times": often});
-            rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+            rig.add_fault(rule);
         }
     }
 
@@ -72,9 +75,9 @@ impl Injector<'_> {
             }
             "storm_5xx" => {
                 let storm = json!({"id": "storm", "fault": {"kind": "error_before", "status": 503}});
-                rig.simulator.add_fault(serde_json::from_value(storm).unwrap());
+                rig.add_fault(storm);
                 self.pause(500, 2_500).await;
-                rig.simulator.clear_faults();
+                rig.clear_faults();
             }
             "revoked_session" => self.each_extension(rig, "revoke-session").await,
             "revoked_jwt" => {
@@ -83,48 +86,48 @@ impl Injector<'_> {
                 self.pause(500, 2_000).await;
                 self.each_extension(rig, "restore-jwt").await;
             }
-            "redis_restart" => blocking(|| rig.redis.as_mut().unwrap().restart()),
+            "redis_restart" => blocking(|| rig.redis_mut().restart()),
             "redis_tail_lost" | "redis_and_worker_die" => {
                 let lost = self.chance.random_range(1..=8);
                 blocking(|| {
-                    rig.redis.as_mut().unwrap().forget_last_commands(lost);
+                    rig.redis_mut().forget_last_commands(lost);
                     if fault == "redis_and_worker_die" {
                         rig.kill_worker(0);
                     }
-                    rig.redis.as_mut().unwrap().restart();
+                    rig.redis_mut().restart();
                 });
             }
             "redis_freeze" => {
-                rig.redis.as_mut().unwrap().freeze();
+                rig.redis_mut().freeze();
                 self.pause(500, 3_000).await;
-                rig.redis.as_mut().unwrap().thaw();
+                rig.redis_mut().thaw();
             }
             "redis_full_stop_and_go" => {
-                rig.redis.as_mut().unwrap().kill();
+                rig.redis_mut().kill();
                 self.pause(500, 3_000).await;
-                blocking(|| rig.redis.as_mut().unwrap().restart());
+                blocking(|| rig.redis_mut().restart());
             }
-            "clock_back" => rig.redis.as_ref().unwrap().step_clock(-3_600),
+            "clock_back" => rig.redis().step_clock(-3_600),
             "partition" => {
-                rig.proxy.as_ref().unwrap().blackhole(true);
+                rig.proxy().blackhole(true);
                 self.pause(500, 4_000).await;
-                rig.proxy.as_ref().unwrap().heal();
+                rig.proxy().heal();
             }
             "latency" => {
-                let proxy = rig.proxy.as_ref().unwrap();
+                let proxy = rig.proxy();
                 proxy.latency(Duration::from_millis(120), Duration::from_millis(80));
                 self.pause(1_000, 3_000).await;
             }
             "lost_replies" => {
                 for _ in 0..self.chance.random_range(1..=4) {
-                    rig.proxy.as_ref().unwrap().drop_next_reply();
+                    rig.proxy().drop_next_reply();
                     self.pause(50, 400).await;
                 }
             }
-            "half_open" => rig.proxy.as_ref().unwrap().half_open(),
+            "half_open" => rig.proxy().half_open(),
             "resets" => {
                 for _ in 0..self.chance.random_range(1..=5) {
-                    rig.proxy.as_ref().unwrap().reset_all();
+                    rig.proxy().reset_all();
                     self.pause(20, 300).await;
                 }
             }
@@ -135,8 +138,8 @@ impl Injector<'_> {
 
     /// Everything is made good again, as an operator would: whoever died is replaced, lanes go on.
     pub(crate) async fn after(&mut self, rig: &mut Rig) {
-        if let Some(proxy) = &rig.proxy {
-            proxy.heal();
+        if self.faults.iter().any(|fault| kinds::needs_proxy(fault)) {
+            rig.proxy().heal();
         }
         rig.start_worker(None);
         if self.faults.contains(&"revoked_jwt") {

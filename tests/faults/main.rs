@@ -6,7 +6,7 @@
 
 mod inject;
 mod kinds;
-#[path = "../fleet/rig.rs"]
+#[path = "../fleet/rig/mod.rs"]
 #[allow(dead_code, reason = "the fleet's tests use more of it")]
 mod rig;
 mod run;

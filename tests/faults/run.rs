@@ -9,7 +9,7 @@ use ringfleet_store::State;
 use crate::{
     inject::Injector,
     kinds::{self, Store},
-    rig::{Rig, RigOptions},
+    rig::{Ends, Except, Rig, RigOptions},
 };
 
 const EXTENSIONS: u32 = 4;
@@ -76,7 +76,7 @@ impl Run {
         let healed = Instant::now();
         rig.until_ended(TOTAL, PATIENCE).await;
         let recovery = healed.elapsed();
-        Judged { recovery, ..self.judge(&rig).await }
+        Judged { recovery, ..self.judge(&mut rig).await }
     }
 
     fn options(&mut self) -> RigOptions {
@@ -93,8 +93,14 @@ impl Run {
         options
     }
 
-    async fn judge(&self, rig: &Rig) -> Judged {
-        let (stats, report) = (rig.stats().await, rig.simulator.report());
+    async fn judge(&self, rig: &mut Rig) -> Judged {
+        let throttled = self.faults.iter().any(|fault| kinds::throttles(fault));
+        let mut ends = Ends::all();
+        if throttled {
+            ends = ends.except(Except::Throttled { at_most: TOTAL }, "the provider is told to refuse for the rate");
+        }
+        let (finished, broken) = rig.look(&ends).await;
+        let (stats, report) = (finished.stats, finished.report);
         let sent = stats.count(State::Sent);
         let held = rig.store.list(State::Held, 100).await.unwrap();
         let nobody_could_know =
@@ -107,22 +113,15 @@ impl Run {
             undecidable,
             ..Judged::default()
         };
-        let throttled = self.faults.iter().any(|fault| kinds::throttles(fault));
         judged.broken = if stats.count(State::Dead) > 0 {
             Some(format!("given up: {stats:?}"))
-        } else if stats.total() > TOTAL {
-            Some(format!("messages made up: {stats:?}"))
         } else if judged.held > undecidable {
             Some(format!("held although it could be known: {held:?}"))
-        } else if !throttled && (report.over_plan > 0 || report.http_429 > 0 || report.auth_429 > 0) {
-            Some(format!("a plan was exceeded: {report:?}"))
-        } else {
+        } else if broken.is_empty() {
             None
+        } else {
+            Some(format!("{}: {stats:?} {report:?}", broken.join("; ")))
         };
-        if judged.lost == 0 && judged.twice == 0 && judged.broken.is_none() {
-            rig.check_books(&stats, &report);
-            rig.check_store_is_tidy().await;
-        }
         judged
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Ends, Rig, RigOptions, Waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_go_in_once() {
@@ -18,8 +18,14 @@ async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_g
          +15559999999,+15552000005,unknown sender,,,,\n\
          {from},+15552000006,too late,,2020-01-01T00:00:00Z,,\n\
          {from},+15552000007,what priority,,,urgent,\n\
-         {from},+15552000001,other content,,,,k1\n\
+         {from},+15552000001,not the good one,,,,k1\n\
          {from},+15552000008,another good one,,,high,\n"
+    );
+    let texts =
+        ["good one", "no plus", "unknown sender", "too late", "what priority", "not the good one", "another good one"];
+    rig.keep_secret(texts.map(str::to_owned).into_iter().chain([long]));
+    rig.keep_secret(
+        (1..=8).map(|n| format!("+1555200000{n}")).chain(["5552000004".to_owned(), "+15559999999".to_owned()]),
     );
     let file = rig.path("bad.csv");
     std::fs::write(&file, rows).unwrap();
@@ -39,32 +45,35 @@ async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_g
     let again = rig.run(&["import", file.to_str().unwrap()]);
     assert_eq!(again.status.code(), Some(3));
     assert_eq!(rig.stats().await.total(), 2, "the same file twice enqueued something twice");
+    rig.handed_in_elsewhere(2);
+    rig.finish(Ends::waiting(Waiting::Exactly(2), "no worker is started")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_faults_of_a_configuration_are_told_at_once_and_the_exit_code_says_that_a_restart_cannot_help() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
-    let check = rig
-        .command(&["config", "check"])
-        .env("RINGFLEET__WORKER__LEASE", "soon")
-        .env("RINGFLEET__API__LISTEN", "0.0.0.0:8480")
-        .env("RINGFLEET__RINGCENTRAL__SERVER", "ftp://example.com")
-        .output()
-        .unwrap();
+    let wrong = [
+        ("RINGFLEET__WORKER__LEASE", "soon"),
+        ("RINGFLEET__API__LISTEN", "0.0.0.0:8480"),
+        ("RINGFLEET__RINGCENTRAL__SERVER", "ftp://example.com"),
+    ];
+    let check = rig.run_with(&["config", "check"], &wrong);
     let told = String::from_utf8_lossy(&check.stderr);
     assert_eq!(check.status.code(), Some(64), "{told}");
     for part in ["worker.lease", "api.listen", "ringcentral.server"] {
         assert!(told.contains(part), "{part} is not told:\n{told}");
     }
+    rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_not_there_is_told_with_its_own_exit_code() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     let port = ringfleet_testkit::free_port();
-    let url = format!("redis://user:canary@127.0.0.1:{port}");
-    let status = rig.command(&["status"]).env("RINGFLEET__STORE__URL", url).output().unwrap();
+    let url = format!("redis://user:canary-password@127.0.0.1:{port}");
+    rig.keep_secret(["canary-password"]);
+    let status = rig.run_with(&["status"], &[("RINGFLEET__STORE__URL", &url)]);
     let told = String::from_utf8_lossy(&status.stderr);
     assert_eq!(status.status.code(), Some(69), "{told}");
-    assert!(!told.contains("canary"), "{told}");
+    rig.finish(Ends::all()).await;
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ringfleet_store::State;
 
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Ends, Rig, RigOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn of_four_workers_on_200_extensions_one_is_killed_half_way_and_its_messages_go_on_within_15_s() {
@@ -26,14 +26,11 @@ async fn of_four_workers_on_200_extensions_one_is_killed_half_way_and_its_messag
     rig.until_ended(TOTAL, Duration::from_secs(60)).await;
     let taken_over = killed.elapsed();
     assert!(taken_over <= Duration::from_secs(15), "the dead worker's messages took {taken_over:?}");
-    let report = rig.check_promises(TOTAL).await;
-    assert_eq!((report.http_429, report.auth_429), (0, 0), "{report:?}");
-    let stats = rig.stats().await;
-    let held = stats.count(State::Held);
+    let end = rig.finish(Ends::all()).await;
+    let held = end.stats.count(State::Held);
     assert!(held <= 64, "no more can be unknown than one worker had in hand: {held}");
-    assert_eq!(stats.count(State::Sent) + held, TOTAL);
-    eprintln!("taken over in {taken_over:?}, held {held}, quota use {:?}", report.quota_use_mean);
-    rig.drain_workers(Duration::from_secs(20));
+    assert_eq!(end.stats.count(State::Sent) + held, TOTAL);
+    eprintln!("taken over in {taken_over:?}, held {held}, quota use {:?}", end.report.quota_use_mean);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,6 +51,5 @@ async fn a_worker_that_is_told_to_end_finishes_what_it_began_and_gives_the_rest_
     assert!(stats.count(State::Ready) > 0, "the test ended too late to show anything: {stats:?}");
     rig.start_workers(1);
     rig.until_ended(320, Duration::from_secs(60)).await;
-    let report = rig.check_promises(320).await;
-    assert_eq!(report.accepted, 320);
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 320);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Ends, Rig, RigOptions};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_33_ten_thousand_messages_due_at_one_instant_over_1_000_extensions_do_not_stall_anything() {
@@ -17,8 +17,6 @@ async fn row_33_ten_thousand_messages_due_at_one_instant_over_1_000_extensions_d
     assert_eq!(rig.simulator.report().requests, 0, "something was sent too early");
     tokio::time::sleep(SystemTime::from(due).duration_since(SystemTime::now()).unwrap()).await;
     let took = rig.until_ended(10_000, Duration::from_secs(60)).await;
-    let report = rig.check_promises(10_000).await;
-    assert_eq!((report.accepted, report.http_429, report.auth_429), (10_000, 0, 0), "{report:?}");
     eprintln!("10,000 due at once were all sent {took:?} after their time, 1,000 logins among it");
-    rig.drain_workers(Duration::from_secs(20));
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 10_000);
 }

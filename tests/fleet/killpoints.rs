@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ringfleet_store::State;
 
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Ends, Rig, RigOptions};
 
 const MESSAGES: u64 = 60;
 /// The promise is 15 s; for what was begun, the settle time more.
@@ -54,10 +54,9 @@ async fn survives(fate: Fate) -> Rig {
         // Whatever a thawed worker would still send, it would send now.
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    let report = rig.check_promises(MESSAGES).await;
+    let report = rig.so_far(MESSAGES).await;
     let stats = rig.stats().await;
     assert_eq!((stats.count(State::Sent), report.accepted), (MESSAGES, MESSAGES), "{failpoint}: {stats:?} {report:?}");
-    rig.check_store_is_tidy().await;
     rig
 }
 
@@ -65,6 +64,7 @@ async fn killed(failpoint: &str) {
     for redis in [true, false] {
         let mut rig = survives(Fate { redis, ..Fate::of(failpoint, "kill") }).await;
         assert!(rig.worker_has_ended(0), "the worker never came to {failpoint}");
+        rig.finish(Ends::all()).await;
     }
 }
 
@@ -94,7 +94,7 @@ killed_at! {
 async fn row_29_killed_between_a_login_and_its_keeping() {
     for redis in [true, false] {
         let rig = survives(Fate { redis, ..Fate::of("refresh.after_response", "kill") }).await;
-        assert!(rig.simulator.report().auth_429 == 0);
+        rig.finish(Ends::all()).await;
     }
 }
 
@@ -106,6 +106,7 @@ async fn row_15_told_to_end_at_any_place_leaves_nothing_unknown() {
         let mut rig = survives(Fate::of(place, "term")).await;
         assert!(rig.worker_has_ended(0), "the worker did not end at {place}");
         assert!(!rig.logs().contains("worker stopped answering"), "somebody had to take over at {place}");
+        rig.finish(Ends::all()).await;
     }
 }
 
@@ -124,9 +125,8 @@ async fn row_15_killed_in_the_middle_of_a_drain() {
     rig.signal_worker(0, "TERM");
     rig.start_worker(None);
     rig.until_ended(60, LIMIT).await;
-    let report = rig.check_promises(60).await;
-    assert_eq!(report.accepted, 60, "{report:?}");
     assert!(rig.worker_has_ended(0));
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 60);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,6 +143,7 @@ async fn row_16_frozen_past_its_lease_sends_nothing_on_it_when_it_thaws() {
         "post.body",
         "settle.before",
     ] {
-        survives(Fate { settle_time: Duration::from_secs(7), ..Fate::of(place, "stop") }).await;
+        let rig = survives(Fate { settle_time: Duration::from_secs(7), ..Fate::of(place, "stop") }).await;
+        rig.finish(Ends::all()).await;
     }
 }

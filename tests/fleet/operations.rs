@@ -1,27 +1,27 @@
 //! The three who use it: a backend over HTTP, an orchestrator, an operator.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use ringfleet_testkit::{eventually, free_port};
 use serde_json::{Value, json};
 
-use crate::rig::{Rig, RigOptions, Running, http, terminate};
+use crate::rig::{Ends, Rig, RigOptions, http};
 
 const KEY: &str = "canary-key-0123456789abcdef";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
     let rig = Rig::start(RigOptions::new(2, Duration::from_secs(2)).on_sqlite()).await;
+    rig.keep_secret([KEY, "canary text", "canary two", "canary visit-1", "+15552000001", "+15552000002"]);
     let (api, metrics) = (free_port(), free_port());
-    let up = rig
-        .command(&["up"])
-        .env("RINGFLEET__API__LISTEN", format!("127.0.0.1:{api}"))
-        .env("RINGFLEET__API__KEYS", KEY)
-        .env("RINGFLEET__METRICS__LISTEN", format!("127.0.0.1:{metrics}"))
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut up = Running(up);
+    let up = rig.spawn(
+        &["up"],
+        &[
+            ("RINGFLEET__API__LISTEN", &format!("127.0.0.1:{api}")),
+            ("RINGFLEET__API__KEYS", KEY),
+            ("RINGFLEET__METRICS__LISTEN", &format!("127.0.0.1:{metrics}")),
+        ],
+    );
     let client = http();
     let ready = format!("http://127.0.0.1:{metrics}/readyz");
     eventually(Duration::from_secs(20), async || client.get(&ready).send().await.is_ok_and(|r| r.status() == 200))
@@ -30,8 +30,9 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
 
     let draft = json!({"from": rig.accounts[0].numbers[0], "to": "+15552000001", "text": "canary text"});
     assert_eq!(client.post(&messages).json(&draft).send().await.unwrap().status(), 401);
-    let post =
-        |body: Value| client.post(&messages).bearer_auth(KEY).header("Idempotency-Key", "visit-1").json(&body).send();
+    let post = |body: Value| {
+        client.post(&messages).bearer_auth(KEY).header("Idempotency-Key", "canary visit-1").json(&body).send()
+    };
     let first: Value = post(draft.clone()).await.unwrap().json().await.unwrap();
     let second: Value = post(draft.clone()).await.unwrap().json().await.unwrap();
     assert_eq!((first["status"].as_str(), second["status"].as_str()), (Some("accepted"), Some("duplicate")));
@@ -46,15 +47,17 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
     let answer: Value = client.post(&messages).bearer_auth(KEY).json(&bulk).send().await.unwrap().json().await.unwrap();
     assert_eq!((answer["accepted"].as_u64(), answer["refused"].as_u64()), (Some(1), Some(1)), "{answer}");
     assert_eq!(answer["results"][1]["errors"].as_array().map(Vec::len), Some(3), "{answer}");
+    rig.handed_in_elsewhere(2);
 
     let one = format!("{messages}/{}", first["id"].as_str().unwrap());
     eventually(Duration::from_secs(20), async || {
         let view: Value = client.get(&one).bearer_auth(KEY).send().await.unwrap().json().await.unwrap();
+        assert!(view["why"][0]["text"].is_string(), "{view}");
+        rig.printed(view.to_string());
         view["status"] == "sent"
     })
     .await;
     rig.until_ended(2, Duration::from_secs(20)).await;
-    assert_eq!(rig.check_promises(2).await.accepted, 2);
 
     let page = client.get(format!("http://127.0.0.1:{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
     for name in [
@@ -68,19 +71,14 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
     ] {
         assert!(page.contains(name), "{name} is missing in\n{page}");
     }
+    rig.printed(page);
     let health = client.get(format!("http://127.0.0.1:{metrics}/healthz")).send().await.unwrap();
     assert_eq!(health.status(), 200);
     let status = rig.run(&["status", "--json"]);
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
     assert_eq!(status["messages"]["sent"], 2);
-
-    terminate(&up.0);
-    assert!(up.0.wait().unwrap().success());
-    let mut log = String::new();
-    std::io::Read::read_to_string(&mut up.0.stderr.take().unwrap(), &mut log).unwrap();
-    for private in ["canary", "5552000001", &rig.accounts[0].numbers[0], rig.simulator.client_secret()] {
-        assert!(!log.contains(private) && !page.contains(private), "{private} leaked");
-    }
+    assert!(up.end().success());
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,5 +99,33 @@ async fn the_kill_switch_and_a_paused_lane_hold_everything_back_until_they_are_o
     rig.until_ended(5, Duration::from_secs(20)).await;
     assert!(rig.run(&["lane", "resume", &paused]).status.success());
     rig.until_ended(10, Duration::from_secs(20)).await;
-    assert_eq!(rig.check_promises(10).await.accepted, 10);
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_whose_reader_has_gone_does_its_work_and_ends_quietly() {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let id = rig.enqueue_to(0, "+15552000001", "a text behind a pause").await.to_string();
+    let extension = rig.accounts[0].extension_id.clone();
+    for command in [
+        &["lane", "pause", &extension][..],
+        &["status"],
+        &["status", "--json"],
+        &["explain", &id],
+        &["explain", &extension, "--json"],
+        &["message", "show", &id],
+        &["message", "dead"],
+        &["held", "list"],
+        &["config", "reference"],
+        &["config", "show"],
+        &["--help"],
+    ] {
+        let (status, told) = rig.run_without_reader(command);
+        assert!(status.success() && told.is_empty(), "{command:?} ends with {status}: {told}");
+    }
+    assert!(rig.store.lane(&rig.lane(0)).await.unwrap().paused, "the work was left undone");
+    assert!(rig.run(&["lane", "resume", &extension]).status.success());
+    rig.start_workers(1);
+    rig.until_ended(1, Duration::from_secs(20)).await;
+    rig.finish(Ends::all()).await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{Rig, RigOptions, http};
+use crate::rig::{Ends, Except, Rig, RigOptions, http};
 
 const WINDOW: Duration = Duration::from_secs(2);
 
@@ -14,11 +14,9 @@ async fn four_worker_processes_on_redis_stay_within_every_plan_of_50_extensions(
     }
     rig.start_workers(4);
     rig.until_ended(50 * 90, Duration::from_secs(60)).await;
-    let report = rig.check_promises(50 * 90).await;
-    assert_eq!((report.http_429, report.auth_429), (0, 0), "{report:?}");
     // How much of the plan is used is measured by the demo and the benchmarks, on a quiet machine; here it is only told.
-    eprintln!("quota use {:?}", report.quota_use_mean);
-    rig.drain_workers(Duration::from_secs(20));
+    eprintln!("quota use {:?}", rig.simulator.report().quota_use_mean);
+    rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,9 +27,7 @@ async fn three_worker_processes_share_one_sqlite_file() {
     }
     rig.start_workers(3);
     rig.until_ended(600, Duration::from_secs(60)).await;
-    let report = rig.check_promises(600).await;
-    assert_eq!((report.accepted, report.http_429), (600, 0), "{report:?}");
-    rig.drain_workers(Duration::from_secs(20));
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 600);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,12 +43,10 @@ async fn somebody_else_spending_the_quota_slows_the_lane_down_but_loses_nothing(
     rig.enqueue(0, 60, None).await;
     rig.start_workers(2);
     rig.until_ended(60, Duration::from_secs(60)).await;
-    let (stats, report) = (rig.stats().await, rig.simulator.report());
-    assert_eq!(stats.total(), 60);
-    assert_eq!((report.distinct, report.duplicates), (60, 0), "{report:?}");
-    // The lane learns of the stranger from answers. What was on its way when the stranger took the last place can't be
-    // called back, so a 429 may come for each of them; nothing may follow until the penalty is over.
-    let in_flight = u64::from(rig.rules.in_flight_cap);
-    assert!(report.http_429 <= in_flight, "requests went on inside the penalty: {report:?}");
-    rig.drain_workers(Duration::from_secs(20));
+    let ends = Ends::all().except(
+        Except::Throttled { at_most: rig.rules.in_flight_cap.into() },
+        "the lane learns of the stranger from answers: what was on its way when he took the last place can't be called \
+         back, so a 429 may come for each of them; nothing may follow until the penalty is over",
+    );
+    assert_eq!(rig.finish(ends).await.report.distinct, 60);
 }

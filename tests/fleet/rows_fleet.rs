@@ -7,14 +7,15 @@ use ringfleet_store::State;
 use ringfleet_testkit::{eventually, libfaketime};
 use serde_json::Value;
 
-use crate::rig::{Rig, RigOptions, http};
+use crate::rig::{Ends, Rig, RigOptions, http};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_17_a_message_that_kills_every_worker_is_dead_after_three_recoveries_and_the_rest_goes_on() {
     let mut rig = Rig::start(RigOptions::new(3, Duration::from_secs(2)).quick()).await;
     let from = rig.accounts[0].numbers[0].clone();
-    let draft = Draft { from, to: "+15552007777".into(), text: "poison".into(), ..Draft::default() };
-    let id = rig.producer.enqueue(draft).await.unwrap().id;
+    let draft =
+        Draft { from, to: "+15552007777".into(), text: "a text that kills its worker".into(), ..Draft::default() };
+    let id = rig.hand_in(draft).await.unwrap().id;
     for n in 0..4 {
         rig.start_worker(Some("intent.before=kill@1"));
         eventually(Duration::from_secs(10), async || rig.worker_has_ended(n)).await;
@@ -30,10 +31,9 @@ async fn row_17_a_message_that_kills_every_worker_is_dead_after_three_recoveries
     assert_eq!(view.recoveries, 4, "three recoveries, and the one that ended it: {view:?}");
     let dead = rig.store.list(State::Dead, 10).await.unwrap();
     assert!(matches!(dead.as_slice(), [only] if only.id == id && !only.text.expose().is_empty()), "{dead:?}");
-    let report = rig.check_promises(31).await;
-    assert_eq!((rig.stats().await.count(State::Sent), report.accepted), (30, 30), "{report:?}");
     assert!(!rig.worker_has_ended(4), "it killed once more");
-    rig.check_store_is_tidy().await;
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted), (30, 30), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -49,15 +49,14 @@ async fn row_18_workers_whose_clocks_are_ten_minutes_apart_keep_the_plan_and_eve
         rig.enqueue(extension, 120, None).await;
     }
     rig.until_ended(380, Duration::from_secs(20)).await;
-    let report = rig.check_promises(380).await;
-    let sent = rig.stats().await.count(State::Sent);
-    assert_eq!((sent, report.accepted, report.http_429, report.auth_429), (380, 380, 0, 0), "{report:?}");
     let early = due.duration_since(first_send_of(&rig, 3).await).unwrap_or_default();
     assert!(early < Duration::from_millis(20), "sent {early:?} before its time");
     // Both took part, and each by its own clock.
     let stamps: Vec<_> = (1..=2).map(|n| stamp(&rig, n)).collect();
     let apart = (stamps[0] - stamps[1]).get_seconds();
     assert!((500..700).contains(&apart), "the clocks were {apart} s apart");
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted), (380, 380), "{end:?}");
 }
 
 /// When the first of the extension's texts arrived.
@@ -87,10 +86,7 @@ async fn row_36_twenty_processes_that_begin_at_once_on_forty_extensions_log_in_o
     }
     rig.start_workers(20);
     rig.until_ended(400, Duration::from_secs(20)).await;
-    let report = rig.check_promises(400).await;
-    let sent = rig.stats().await.count(State::Sent);
-    assert_eq!((sent, report.accepted, report.http_429, report.auth_429), (400, 400, 0, 0), "{report:?}");
-    assert_eq!((report.auth_requests, report.sessions_max), (40, 1), "{report:?}");
-    rig.drain_workers(Duration::from_secs(15));
-    rig.check_store_is_tidy().await;
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted), (400, 400), "{end:?}");
+    assert_eq!((end.report.auth_requests, end.report.sessions_max), (40, 1), "{end:?}");
 }

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use ringfleet_producer::Draft;
-use ringfleet_store::{Group, LaneId, State};
+use ringfleet_store::State;
 use ringfleet_testkit::{FaultProxy, eventually};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
 use crate::{
-    rig::{Rig, RigOptions, address_of},
+    rig::{Ends, Rig, RigOptions, Waiting, address_of},
     store_faults::{all_sent_once, loaded, quick, until_sent},
 };
 
@@ -21,7 +21,7 @@ async fn row_21_a_provider_that_refuses_connections_costs_time_and_no_attempt() 
     rig.start_workers(2);
     // Sessions are open, so that what is refused below are sends.
     rig.until_ended(6, Duration::from_secs(10)).await;
-    let api = rig.api.take().unwrap();
+    let api = rig.take_api();
     let (port, address) = (api.port(), api.address());
     drop(api);
     eventually(Duration::from_secs(5), async || TcpStream::connect(&address).await.is_err()).await;
@@ -29,22 +29,21 @@ async fn row_21_a_provider_that_refuses_connections_costs_time_and_no_attempt() 
     for n in 0..30 {
         let from = rig.accounts[n % 3].numbers[0].clone();
         let to = format!("+15552001{n:03}");
-        let draft = Draft { from, to, text: format!("{n} of extension"), ..Draft::default() };
-        ids.push(rig.producer.enqueue(draft).await.unwrap().id);
+        let draft = Draft { from, to, text: format!("refused at first, {n}"), ..Draft::default() };
+        ids.push(rig.hand_in(draft).await.unwrap().id);
     }
     eventually(Duration::from_secs(15), async || rig.logs().matches("send failed").count() >= 12).await;
     let stats = rig.stats().await;
     assert_eq!((rig.simulator.report().requests, stats.count(State::Unknown)), (6, 0), "{stats:?}");
 
-    rig.api = Some(FaultProxy::start_at(port, address_of(&rig.simulator)));
+    rig.put_api(FaultProxy::start_at(port, address_of(&rig.simulator)));
     rig.until_ended(36, Duration::from_secs(20)).await;
-    let report = rig.check_promises(36).await;
-    assert_eq!((report.requests, report.accepted), (36, 36), "{report:?}");
     for id in &ids {
         let view = rig.store.get(id).await.unwrap().unwrap();
         assert_eq!((view.state, view.attempt, view.recoveries), (State::Sent, 0, 0), "{view:?}");
     }
-    rig.check_store_is_tidy().await;
+    let report = rig.finish(Ends::all()).await.report;
+    assert_eq!((report.requests, report.accepted), (36, 36), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,13 +51,13 @@ async fn row_21_a_provider_behind_a_blackhole_gets_every_text_once_when_the_way_
     let mut rig = loaded(quick().behind_api_proxy(), 30).await;
     rig.start_workers(2);
     until_sent(&rig, 40).await;
-    rig.api.as_ref().unwrap().blackhole(true);
+    rig.api().blackhole(true);
     // Every send of this time runs into its time-out, and so does every look at the provider's message store.
     eventually(Duration::from_secs(10), async || rig.stats().await.count(State::Unknown) > 0).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
-    rig.api.as_ref().unwrap().heal();
+    rig.api().heal();
     all_sent_once(&rig, 180).await;
-    rig.check_store_is_tidy().await;
+    rig.finish(Ends::all()).await;
 }
 
 fn http_date(from_now: i64) -> String {
@@ -78,11 +77,10 @@ async fn row_24_any_retry_after_is_waited_for_within_reason_by_its_own_lane() {
         (Value::Null, 20, 30),
     ];
     for (n, (retry_after, ..)) in cases.iter().enumerate() {
-        let rule = json!({
+        rig.add_fault(json!({
             "match": {"extension": rig.accounts[n].extension_id}, "times": 1,
             "fault": {"kind": "throttle", "retry_after": retry_after, "headers": true}
-        });
-        rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
+        }));
     }
     for extension in 0..6 {
         rig.enqueue(extension, 20, None).await;
@@ -90,7 +88,7 @@ async fn row_24_any_retry_after_is_waited_for_within_reason_by_its_own_lane() {
     rig.start_workers(1);
     let faulted = async || rig.simulator.report().faulted == 5;
     eventually(Duration::from_secs(10), faulted).await;
-    let lane = |n: usize| LaneId::try_new("main", &rig.accounts[n].extension_id, Group::Medium).unwrap();
+    let lane = |n: usize| rig.lane(n);
     // The 429s are settled a moment after they were given.
     let resting = async || rig.store.lane(&lane(4)).await.unwrap().penalty_until.is_some();
     eventually(Duration::from_secs(5), resting).await;
@@ -109,9 +107,10 @@ async fn row_24_any_retry_after_is_waited_for_within_reason_by_its_own_lane() {
         assert!((*least..=*most).contains(&rests), "{retry_after}: rests {rests} s: {view:?}");
         assert_eq!(n >= 2, view.waiting > 0, "{retry_after}: {view:?}");
     }
-    let report = rig.check_promises(120).await;
-    assert_eq!((report.sms_429, report.faulted), (0, 5), "{report:?}");
     assert!(rig.logs().matches("panicked").count() == 0);
+    let rest = Ends::waiting(Waiting::Rest, "three lanes rest for half a minute, or an hour");
+    let report = rig.finish(rest).await.report;
+    assert_eq!((report.sms_429, report.faulted), (0, 5), "{report:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,9 +129,9 @@ async fn row_28_sessions_of_three_seconds_carry_ten_seconds_of_load() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let took = began.elapsed();
-    let report = rig.check_promises(510).await;
-    let sent = rig.stats().await.count(State::Sent);
-    assert_eq!((sent, report.accepted, report.http_429, report.auth_429), (510, 510, 0, 0), "{report:?}");
+    let end = rig.finish(Ends::all()).await;
+    let report = end.report;
+    assert_eq!((end.stats.count(State::Sent), report.accepted), (510, 510), "{report:?}");
     let logins = report.auth_requests / 3;
     eprintln!("{logins} logins an extension in {took:?}, {} sends refused for their token", report.unauthorized);
     assert!(logins >= 2, "no session ended: {report:?}");

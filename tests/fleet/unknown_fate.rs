@@ -4,32 +4,25 @@ use std::time::{Duration, Instant};
 
 use ringfleet_store::{OnUnknown, State};
 
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Ends, Except, Rig, RigOptions};
 
 fn quick(extensions: u32) -> RigOptions {
     RigOptions::new(extensions, Duration::from_secs(2)).quick()
 }
 
-/// Adds a fault to the simulator.
-fn fault(rig: &Rig, rule: serde_json::Value) {
-    rig.simulator.add_fault(serde_json::from_value(rule).unwrap());
-}
-
 /// 40 texts of two extensions, of which the first meets `fault` five times. All must be sent once.
-async fn cleared_up_after(mut options: RigOptions, fault_kind: serde_json::Value, arrived: u64) -> Rig {
+async fn cleared_up_after(mut options: RigOptions, fault_kind: serde_json::Value, arrived: u64) {
     options.simulator.extensions = 2;
     let mut rig = Rig::start(options).await;
     let extension = rig.accounts[0].extension_id.clone();
-    fault(&rig, serde_json::json!({"match": {"extension": extension}, "fault": fault_kind, "times": 5}));
+    rig.add_fault(serde_json::json!({"match": {"extension": extension}, "fault": fault_kind, "times": 5}));
     rig.enqueue(0, 20, None).await;
     rig.enqueue(1, 20, None).await;
     rig.start_workers(2);
     rig.until_ended(40, Duration::from_secs(60)).await;
-    let report = rig.check_promises(40).await;
-    let stats = rig.stats().await;
-    assert_eq!((stats.count(State::Sent), stats.count(State::Held)), (40, 0), "{stats:?}");
-    assert_eq!((report.accepted, report.requests), (40, 45 - arrived), "{report:?}");
-    rig
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.stats.count(State::Held)), (40, 0), "{end:?}");
+    assert_eq!((end.report.accepted, end.report.requests), (40, 45 - arrived), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,58 +76,46 @@ async fn a_text_on_a_later_page_of_a_long_list_is_found() {
     options.simulator.limits.medium = 1_000;
     let mut rig = Rig::start(options).await;
     // The first text hangs; by the time it is looked up 1,200 others stand before it in the list.
-    fault(
-        &rig,
+    rig.add_fault(
         serde_json::json!({"match": {"to": "+15552009999"}, "fault": {"kind": "accept_then_hang"}, "times": 1}),
     );
     let extension = rig.accounts[0].extension_id.clone();
-    fault(
-        &rig,
-        serde_json::json!({"match": {"endpoint": "message-store", "extension": extension},
-            "fault": {"kind": "error_before", "status": 503}, "times": 2}),
-    );
+    rig.add_fault(serde_json::json!({"match": {"endpoint": "message-store", "extension": extension},
+            "fault": {"kind": "error_before", "status": 503}, "times": 2}));
     rig.enqueue_to(0, "+15552009999", "the first").await;
     rig.enqueue(0, 1_200, None).await;
     rig.start_workers(1);
     rig.until_ended(1_201, Duration::from_secs(90)).await;
-    let stats = rig.stats().await;
-    let report = rig.simulator.report();
-    assert_eq!(
-        (stats.count(State::Sent), report.accepted, report.duplicates),
-        (1_201, 1_201, 0),
-        "{stats:?} {report:?}"
-    );
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted), (1_201, 1_201), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_texts_to_one_number_are_counted_one_by_one() {
     let mut rig = Rig::start(quick(1)).await;
-    fault(&rig, serde_json::json!({"match": {"every_nth": 2}, "fault": {"kind": "accept_then_hang"}, "times": 3}));
+    rig.add_fault(serde_json::json!({"match": {"every_nth": 2}, "fault": {"kind": "accept_then_hang"}, "times": 3}));
     for _ in 0..6 {
         rig.enqueue_to(0, "+15552000001", "the same text").await;
     }
     rig.start_workers(2);
     rig.until_ended(6, Duration::from_secs(60)).await;
-    let (stats, report) = (rig.stats().await, rig.simulator.report());
-    assert_eq!((stats.count(State::Sent), report.accepted), (6, 6), "one text a message: {stats:?} {report:?}");
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted), (6, 6), "one text a message: {end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_right_to_read_messages_it_is_held_and_says_why() {
     let mut rig = Rig::start(quick(1)).await;
-    fault(&rig, serde_json::json!({"match": {}, "fault": {"kind": "accept_then_hang"}, "times": 2}));
-    fault(
-        &rig,
-        serde_json::json!({"match": {"endpoint": "message-store"},
-            "fault": {"kind": "error_before", "status": 403, "code": "CMN-408"}}),
-    );
+    rig.add_fault(serde_json::json!({"match": {}, "fault": {"kind": "accept_then_hang"}, "times": 2}));
+    rig.add_fault(serde_json::json!({"match": {"endpoint": "message-store"},
+            "fault": {"kind": "error_before", "status": 403, "code": "CMN-408"}}));
     rig.enqueue(0, 10, None).await;
     rig.start_workers(1);
     rig.until_ended(10, Duration::from_secs(60)).await;
     let held = rig.store.list(State::Held, 10).await.unwrap();
     assert_eq!(held.len(), 2);
     assert!(held.iter().all(|view| view.reason == "unreadable CMN-408" && !view.text.expose().is_empty()), "{held:?}");
-    rig.check_promises(10).await;
+    rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,22 +124,22 @@ async fn by_policy_an_unknown_fate_is_held_at_once_or_sent_again_at_once() {
         let mut options = quick(1);
         options.on_unknown = policy;
         let mut rig = Rig::start(options).await;
-        fault(
-            &rig,
+        rig.add_fault(
             serde_json::json!({"match": {"every_nth": 2}, "fault": {"kind": "error_after_accept", "status": 500},
             "times": 5}),
         );
         rig.enqueue(0, 20, None).await;
         rig.start_workers(1);
         rig.until_ended(20, Duration::from_secs(60)).await;
-        let (stats, report) = (rig.stats().await, rig.simulator.report());
-        assert_eq!((stats.count(State::Held), report.accepted), (held, accepted), "{policy:?} {stats:?} {report:?}");
         for view in rig.store.list(State::Held, 10).await.unwrap() {
             assert!(
                 view.intent_at.is_some() && !view.text.expose().is_empty(),
                 "a person has nothing to look at: {view:?}"
             );
         }
+        let twice = Except::SentTwice { at_most: accepted - 20 };
+        let end = rig.finish(Ends::all().except(twice, "the policy `resend` sends again what may have arrived")).await;
+        assert_eq!((end.stats.count(State::Held), end.report.accepted), (held, accepted), "{policy:?} {end:?}");
     }
 }
 
@@ -168,15 +149,15 @@ async fn one_send_in_ten_timing_out_after_it_was_accepted_costs_neither_a_text_n
     let mut options = RigOptions::new(5, Duration::from_secs(6)).quick();
     options.request_timeout = Duration::from_millis(500);
     let mut rig = Rig::start(options).await;
-    fault(&rig, serde_json::json!({"match": {"fraction": 0.1}, "fault": {"kind": "accept_then_hang"}}));
+    rig.add_fault(serde_json::json!({"match": {"fraction": 0.1}, "fault": {"kind": "accept_then_hang"}}));
     for extension in 0..5 {
         rig.enqueue(extension, 400, None).await;
     }
     rig.start_workers(2);
     rig.until_ended(2_000, Duration::from_secs(120)).await;
-    let report = rig.check_promises(2_000).await;
-    let stats = rig.stats().await;
-    assert_eq!((stats.count(State::Sent), stats.count(State::Held)), (2_000, 0), "{stats:?}");
+    let end = rig.finish(Ends::all()).await;
+    let report = end.report;
+    assert_eq!((end.stats.count(State::Sent), end.stats.count(State::Held)), (2_000, 0), "{report:?}");
     assert_eq!((report.accepted, report.distinct), (2_000, 2_000), "{report:?}");
     assert!(report.faulted + report.http_429 < 2_000);
     // Told, not judged: a loaded machine is slow.
@@ -187,19 +168,16 @@ async fn one_send_in_ten_timing_out_after_it_was_accepted_costs_neither_a_text_n
 async fn row_23_a_429_parks_the_lane_for_its_time_and_costs_no_attempt() {
     let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2))).await;
     let extension = rig.accounts[0].extension_id.clone();
-    fault(
-        &rig,
-        serde_json::json!({"match": {"extension": extension},
-            "fault": {"kind": "throttle", "retry_after": 3, "headers": true}, "times": 1}),
-    );
+    rig.add_fault(serde_json::json!({"match": {"extension": extension},
+            "fault": {"kind": "throttle", "retry_after": 3, "headers": true}, "times": 1}));
     rig.enqueue(0, 20, None).await;
     rig.enqueue(1, 20, None).await;
     rig.start_workers(1);
     rig.until_ended(40, Duration::from_secs(60)).await;
-    let (stats, report) = (rig.stats().await, rig.simulator.report());
-    assert_eq!((stats.count(State::Sent), report.accepted, report.duplicates), (40, 40, 0), "{report:?}");
-    // Those that were on the way when the penalty began can't be called back; nothing may follow them.
-    assert!(report.http_429 + report.faulted <= 8 + 1, "requests went on inside the penalty: {report:?}");
+    let in_flight = Except::Throttled { at_most: rig.rules.in_flight_cap.into() };
+    let because = "those that were on the way when the penalty began can't be called back; nothing may follow them";
+    let end = rig.finish(Ends::all().except(in_flight, because)).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted, end.report.faulted), (40, 40, 1), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,18 +186,16 @@ async fn row_25_a_5xx_storm_opens_the_breaker_and_leaves_the_backlog_alone() {
     for extension in 0..10 {
         rig.enqueue(extension, 60, None).await;
     }
-    fault(&rig, serde_json::json!({"match": {}, "fault": {"kind": "error_before", "status": 502}}));
+    rig.add_fault(serde_json::json!({"match": {}, "fault": {"kind": "error_before", "status": 502}}));
     rig.start_workers(1);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let storm = rig.simulator.report();
     // Those in hand when it began, and a canary for each pause of one to four seconds.
     assert!(storm.requests <= 64 + 30, "the backlog was thrown into the storm: {storm:?}");
-    rig.simulator.clear_faults();
+    rig.clear_faults();
     let over = Instant::now();
     ringfleet_testkit::eventually(Duration::from_secs(20), async || rig.simulator.report().accepted > 0).await;
     assert!(over.elapsed() < Duration::from_secs(5), "the first send came {:?} after the storm", over.elapsed());
     rig.until_ended(600, Duration::from_secs(60)).await;
-    let stats = rig.stats().await;
-    assert_eq!(stats.count(State::Sent), 600, "{stats:?}");
-    rig.check_promises(600).await;
+    assert_eq!(rig.finish(Ends::all()).await.stats.count(State::Sent), 600);
 }

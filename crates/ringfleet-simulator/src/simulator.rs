@@ -118,6 +118,14 @@ impl Simulator {
         Some(oauth::gift(&self.world, index))
     }
 
+    /// Everything that must not stand in a log of a client: the client secret, JWTs, passwords, and every token and code that was
+    /// handed out, also those that have ended.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.world.directory.secrets();
+        secrets.push(self.client_secret.clone());
+        secrets
+    }
+
     /// Adds a fault and returns its id.
     pub fn add_fault(&self, rule: FaultRule) -> String {
         self.world.faults.add(rule)

@@ -1,10 +1,14 @@
-//! Who exists: one account, its extensions, their numbers and credentials. All of it is arithmetic on the seed, so nothing is stored.
+//! Who exists: one account, its extensions, their numbers and credentials. All of it is arithmetic on the seed; only what was handed
+//! out is kept.
+
+use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::lock;
 use super::number::Number;
 use super::seed::mix;
 use crate::app::AppSettings;
@@ -59,6 +63,8 @@ pub(crate) struct Directory {
     extensions: u64,
     numbers_each: u64,
     seed: u64,
+    /// Tokens and codes, in the order in which they were made.
+    handed_out: Mutex<Vec<String>>,
 }
 
 impl Directory {
@@ -67,6 +73,7 @@ impl Directory {
             extensions: u64::from(config.extensions),
             numbers_each: u64::from(config.numbers_per_extension.max(1)),
             seed: config.seed,
+            handed_out: Mutex::default(),
         }
     }
 
@@ -164,7 +171,17 @@ impl Directory {
     /// Opaque to clients; the extension's index inside saves this server a global table.
     pub(crate) fn token(&self, kind: TokenKind, index: usize, nonce: u64) -> String {
         let random = [mix(self.seed ^ nonce), mix(self.seed.rotate_left(9) ^ nonce)];
-        format!("{}{index:08x}{:016x}{:016x}", kind.prefix(), random[0], random[1])
+        let token = format!("{}{index:08x}{:016x}{:016x}", kind.prefix(), random[0], random[1]);
+        lock(&self.handed_out).push(token.clone());
+        token
+    }
+
+    /// What a client of this account must keep to itself: credentials, and all tokens and codes that there ever were.
+    pub(crate) fn secrets(&self) -> Vec<String> {
+        let mut secrets = lock(&self.handed_out).clone();
+        let users = 0..self.extensions as usize;
+        secrets.extend(users.flat_map(|index| [self.jwt(index), self.password(index)]));
+        secrets
     }
 
     /// Whose token it claims to be. Whether it lives, the extension's sessions say.

@@ -1,0 +1,224 @@
+//! Commands and workers of a rig, and all that they print.
+
+use std::{
+    fs::File,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use ringfleet_testkit::wait_until;
+
+use super::{Rig, lock, ms, signal_process, terminate};
+
+/// What the processes have printed. Those that go on print into files of the rig's folder.
+#[derive(Default)]
+pub(super) struct Said {
+    /// Of commands that were run to their end.
+    commands: Mutex<Vec<u8>>,
+    files: Mutex<Vec<String>>,
+    workers: Mutex<usize>,
+}
+
+/// A process that is ended with the test.
+pub(crate) struct Running {
+    pub child: Child,
+    log: String,
+}
+
+impl Running {
+    /// The name of the file that holds all it has printed.
+    pub(crate) fn log(&self) -> &str {
+        &self.log
+    }
+
+    /// SIGTERM, and its end.
+    pub(crate) fn end(mut self) -> ExitStatus {
+        terminate(&self.child);
+        assert!(wait_until(Duration::from_secs(20), || self.child.try_wait().unwrap().is_some()), "it does not end");
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Rig {
+    /// The program with this rig's settings in its environment. What it prints is only looked at when it is run by
+    /// [`run`](Self::run), [`run_with`](Self::run_with) or [`spawn`](Self::spawn).
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ringfleet"));
+        command
+            .args(arguments)
+            .env("RINGFLEET__STORE__URL", &self.store_url)
+            .env("RINGFLEET__RINGCENTRAL__SERVER", format!("  {}/ ", self.api_url))
+            .env("RINGFLEET__RINGCENTRAL__CLIENT_ID", self.simulator.client_id())
+            .env("RINGFLEET__RINGCENTRAL__CLIENT_SECRET", self.simulator.client_secret())
+            .env("RINGFLEET__RINGCENTRAL__ACCOUNTS_FILE", self.path("accounts.json"))
+            .env("RINGFLEET__RINGCENTRAL__REQUEST_TIMEOUT", ms(self.options.request_timeout))
+            .env("RINGFLEET__PLANS__WINDOW", ms(self.options.window))
+            .env("RINGFLEET__WORKER__LEASE", ms(self.options.lease))
+            .env("RINGFLEET__WORKER__REAP_EVERY", ms(self.options.lease / 5))
+            .env("RINGFLEET__RECONCILE__SETTLE_TIME", ms(self.options.settle_time))
+            .env("RINGFLEET__RECONCILE__EVERY", "100ms")
+            .env("RINGFLEET__STORE__RESTART_PATIENCE", ms(3 * self.options.lease))
+            .env("RINGFLEET__STORE__DATA_DIR", self.folder.path())
+            .env("RINGFLEET__METRICS__LISTEN", "")
+            .env("RINGFLEET__LOG__LEVEL", "warn")
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command of the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, &[])
+    }
+
+    /// The same with more in its environment.
+    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+        let mut command = self.command(arguments);
+        let output = command.envs(environment.iter().copied()).output().unwrap();
+        self.printed(&output.stdout);
+        self.printed(&output.stderr);
+        match arguments {
+            ["fleet", "stop", ..] => lock(&self.stops).push((self.simulator_now(), None)),
+            ["fleet", "resume", ..] => {
+                if let Some((_, until @ None)) = lock(&self.stops).last_mut() {
+                    *until = Some(self.simulator_now());
+                }
+            }
+            _ => {}
+        }
+        output
+    }
+
+    /// Runs a command whose reader has gone before it begins to print. Gives its exit and what stands on standard error.
+    pub(crate) fn run_without_reader(&self, arguments: &[&str]) -> (ExitStatus, String) {
+        let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        self.printed(&output.stderr);
+        (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Something of the program's that the test itself has read, and that must hold nothing private either.
+    pub(crate) fn printed(&self, text: impl AsRef<[u8]>) {
+        lock(&self.said.commands).extend(text.as_ref());
+    }
+
+    /// Starts a command that goes on, or that is to be watched.
+    pub(crate) fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
+        let mut files = lock(&self.said.files);
+        let log = format!("{}-{}.log", arguments[0], files.len() + 1);
+        files.push(log.clone());
+        let file = File::create(self.path(&log)).unwrap();
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied()).stdout(file.try_clone().unwrap()).stderr(file);
+        Running { child: command.spawn().unwrap(), log }
+    }
+
+    pub(crate) fn start_workers(&mut self, count: usize) {
+        for _ in 0..count {
+            self.start_worker(None);
+        }
+    }
+
+    /// A worker that ends, stops or drains itself at a place of its code: `Some("intent.after=kill@3")`.
+    pub(crate) fn start_worker(&mut self, failpoint: Option<&str>) {
+        match failpoint {
+            Some(failpoint) => {
+                self.fault();
+                self.start_worker_with(&[("RINGFLEET_FAILPOINT", failpoint)]);
+            }
+            None => self.start_worker_with(&[]),
+        }
+    }
+
+    /// A worker with more in its environment.
+    pub(crate) fn start_worker_with(&mut self, environment: &[(&str, &str)]) {
+        let mut started = lock(&self.said.workers);
+        *started += 1;
+        let file = File::create(self.path(&format!("worker-{started}.log"))).unwrap();
+        drop(started);
+        let mut command = self.command(&["worker"]);
+        // A free port of its own choice, which it tells.
+        command.env("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0");
+        let log_level = "warn,ringfleet=info,ringfleet_worker=debug,ringcentral=debug,ringfleet_store=debug";
+        command.env("RINGFLEET__LOG__LEVEL", log_level).envs(environment.iter().copied());
+        self.workers.push(command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap());
+    }
+
+    /// All that the workers have printed.
+    pub(crate) fn logs(&self) -> String {
+        (1..=*lock(&self.said.workers)).map(|n| self.log(&format!("worker-{n}.log"))).collect()
+    }
+
+    /// All that one process has printed.
+    pub(crate) fn log(&self, name: &str) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.path(name)).unwrap_or_default()).into_owned()
+    }
+
+    /// All that anybody has printed: where, and what.
+    pub(super) fn all_said(&self) -> Vec<(String, String)> {
+        let workers = (1..=*lock(&self.said.workers)).map(|n| format!("worker-{n}.log"));
+        let files = workers.chain(lock(&self.said.files).clone());
+        let mut said: Vec<_> = files.map(|name| (self.log(&name), name)).map(|(text, name)| (name, text)).collect();
+        let commands = String::from_utf8_lossy(&lock(&self.said.commands)).into_owned();
+        said.push(("the commands' output".to_owned(), commands));
+        said
+    }
+
+    /// SIGSTOP or SIGCONT to the `n`-th worker.
+    pub(crate) fn signal_worker(&self, n: usize, signal: &str) {
+        signal_process(&self.workers[n], signal);
+        self.fault();
+    }
+
+    pub(crate) fn worker_has_ended(&mut self, n: usize) -> bool {
+        self.workers[n].try_wait().unwrap().is_some()
+    }
+
+    /// SIGKILL: the process gets no chance to give anything back.
+    pub(crate) fn kill_worker(&mut self, n: usize) {
+        let mut child = self.workers.remove(n);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.fault();
+    }
+
+    /// SIGTERM to all; every one must end by itself with code 0 inside `budget`.
+    pub(crate) fn drain_workers(&mut self, budget: Duration) {
+        let bad = self.drain(budget);
+        assert!(bad.is_empty(), "{bad:?}");
+    }
+
+    /// SIGTERM to all that are there. Gives what went wrong.
+    pub(super) fn drain(&mut self, budget: Duration) -> Vec<String> {
+        let mut living: Vec<Child> = self.workers.drain(..).collect();
+        living.retain_mut(|child| child.try_wait().unwrap().is_none());
+        for child in &living {
+            // A stopped one hears nothing else.
+            signal_process(child, "CONT");
+            terminate(child);
+        }
+        let deadline = Instant::now() + budget;
+        let mut bad = Vec::new();
+        for mut child in living {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !wait_until(left, || child.try_wait().unwrap().is_some()) {
+                let _ = child.kill();
+                bad.push(format!("a worker did not drain within {budget:?}"));
+            }
+            let status = child.wait().unwrap();
+            if !status.success() {
+                bad.push(format!("a drained worker ended with {status}"));
+            }
+        }
+        bad
+    }
+}
