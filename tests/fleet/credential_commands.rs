@@ -1,13 +1,8 @@
 //! `ringfleet credentials`: what it takes in lies sealed in the store, and nothing it prints is private.
 
-use std::{
-    io::Write,
-    path::Path,
-    process::{Output, Stdio},
-    time::Duration,
-};
+use std::{path::Path, process::Output, time::Duration};
 
-use crate::rig::{Rig, RigOptions};
+use crate::rig::{Ends, Rig, RigOptions};
 
 const SHEET: &str = "extension_id,method,secret,secret_file,username,prefer,enabled\n\
     101,jwt,canary.jwt.one,,,,\n\
@@ -35,11 +30,9 @@ impl Keyed {
 
     /// Runs `ringfleet credentials …` with `input` on its standard input.
     pub(crate) fn run(&self, arguments: &[&str], input: &str) -> Output {
-        let mut command = self.rig.command(&[&["credentials"], arguments].concat());
-        command.envs(self.environment()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        child.wait_with_output().unwrap()
+        let environment = self.environment();
+        let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        self.rig.run_with_input(&[&["credentials"], arguments].concat(), &environment, input)
     }
 
     /// Its standard output, after success.
@@ -69,14 +62,12 @@ async fn both_stores() -> [Keyed; 2] {
 /// Every byte that the store has written.
 fn at_rest(rig: &Rig) -> Vec<u8> {
     let mut bytes = Vec::new();
-    match &rig.redis {
+    if rig.is_on_redis() {
         // The append-only file, which compresses nothing.
-        Some(redis) => read_all(redis.dir(), &mut bytes),
-        None => {
-            for name in ["fleet.db", "fleet.db-wal"] {
-                bytes.extend(std::fs::read(rig.path(name)).unwrap_or_default());
-            }
-        }
+        read_all(rig.redis().dir(), &mut bytes);
+    }
+    for name in ["fleet.db", "fleet.db-wal"] {
+        bytes.extend(std::fs::read(rig.path(name)).unwrap_or_default());
     }
     assert!(!bytes.is_empty());
     bytes
@@ -114,6 +105,7 @@ async fn credentials_lie_in_the_store_sealed_only_and_no_command_prints_a_secret
         let bytes = at_rest(&fleet.rig);
         assert!(holds(&bytes, "main/101/jwt"), "the store's files are not where they were looked for");
         assert!(!holds(&bytes, "canary") && !holds(&bytes, "15550177001"), "a secret lies in the store in the clear");
+        fleet.rig.finish(Ends::all()).await;
     }
 }
 
@@ -138,12 +130,13 @@ async fn the_same_file_twice_changes_nothing_and_undoes_nothing() {
         assert_eq!(unasked.status.code(), Some(1), "{}", told(&unasked));
         fleet.done(&["remove", "101", "jwt", "--yes"], "");
         assert_eq!(fleet.run(&["remove", "101", "jwt", "--yes"], "").status.code(), Some(1));
+        fleet.rig.finish(Ends::all()).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn faulty_rows_are_told_together_and_the_good_ones_go_in() {
-    let [fleet, _] = both_stores().await;
+    let fleet = Keyed::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     fleet.write("bad.csv", "extension_id,method,secret\n101,jwt,canary jwt\n10 2,sso,canary\n103,jwt,canary.ok\n");
     let output = fleet.run(&["import", "bad.csv"], "");
     let text = told(&output);
@@ -161,6 +154,7 @@ async fn faulty_rows_are_told_together_and_the_good_ones_go_in() {
     let headless = fleet.run(&["import", "headless.csv"], "");
     assert_eq!(headless.status.code(), Some(1));
     assert!(told(&headless).contains("name the columns") && !told(&headless).contains("canary"), "{}", told(&headless));
+    fleet.rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,6 +188,7 @@ async fn a_new_key_takes_over_and_a_wrong_one_is_told_by_name() {
         let broken = fleet.run(&["list"], "");
         assert_eq!(broken.status.code(), Some(64), "{}", told(&broken));
         assert!(told(&broken).contains("keys") && !told(&broken).contains("canary"), "{}", told(&broken));
+        fleet.rig.finish(Ends::all()).await;
     }
 }
 
@@ -201,7 +196,9 @@ async fn a_new_key_takes_over_and_a_wrong_one_is_told_by_name() {
 async fn a_set_up_in_which_nobody_can_log_in_is_told_by_the_check_of_the_settings() {
     for fleet in both_stores().await {
         let check = || {
-            let output = fleet.rig.command(&["config", "check"]).envs(fleet.environment()).output().unwrap();
+            let environment = fleet.environment();
+            let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let output = fleet.rig.run_with(&["config", "check"], &environment);
             assert!(output.status.success(), "{}", told(&output));
             told(&output)
         };
@@ -212,6 +209,7 @@ async fn a_set_up_in_which_nobody_can_log_in_is_told_by_the_check_of_the_setting
         );
         fleet.done(&["add", "101", "--method", "jwt"], "canary.jwt.one");
         assert!(!check().contains("nobody can log in"), "{}", check());
+        fleet.rig.finish(Ends::all()).await;
     }
 }
 
@@ -237,10 +235,8 @@ async fn logins_that_come_in_while_the_fleet_runs_take_effect_without_a_restart_
         fleet.write("keys", &format!("{new}{old}"));
         assert!(fleet.done(&["rotate-key"], "").contains("1 sealed anew"));
         fleet.rig.until_ended(90, Duration::from_secs(60)).await;
-        let report = fleet.rig.check_promises(90).await;
-        assert_eq!(report.accepted, 90, "{report:?}");
-        assert!(!fleet.rig.logs().contains(&account.jwt));
         let bytes = at_rest(&fleet.rig);
         assert!(!holds(&bytes, &account.jwt), "a JWT lies in the store in the clear");
+        assert_eq!(fleet.rig.finish(Ends::all()).await.report.accepted, 90);
     }
 }

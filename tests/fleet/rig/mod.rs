@@ -162,6 +162,10 @@ impl Rig {
         self.redis.as_ref().unwrap()
     }
 
+    pub(crate) fn is_on_redis(&self) -> bool {
+        self.redis.is_some()
+    }
+
     /// To do something to it.
     pub(crate) fn redis_mut(&mut self) -> &mut RedisServer {
         self.fault();

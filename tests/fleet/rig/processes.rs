@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Write,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
@@ -94,6 +95,19 @@ impl Rig {
             }
             _ => {}
         }
+        output
+    }
+
+    /// The same with something on its standard input.
+    pub(crate) fn run_with_input(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
+        let mut command = self.command(arguments);
+        command.envs(environment.iter().copied());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        self.printed(&output.stdout);
+        self.printed(&output.stderr);
         output
     }
 

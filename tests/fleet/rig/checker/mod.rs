@@ -16,9 +16,6 @@ pub(super) async fn ledger(rig: &Rig) -> Vec<SmsLine> {
     let url = format!("{}/simulator/ledger", rig.simulator.base_url());
     let text = http().get(url).send().await.unwrap().text().await.unwrap();
     let lines = text.lines().map(|line| serde_json::from_str::<LedgerLine>(line).unwrap());
-    let sends = lines.filter_map(|line| match line {
-        LedgerLine::Sms(send) => Some(send),
-        LedgerLine::Token(_) => None,
-    });
+    let sends = lines.filter_map(|line| if let LedgerLine::Sms(send) = line { Some(send) } else { None });
     sends.collect()
 }

@@ -58,6 +58,9 @@ fn key(name: &str) -> String {
     format!("{{rf:0}}:{name}")
 }
 
+/// Whether an index should name a record.
+type Belongs = fn(&Record) -> bool;
+
 struct Flight {
     state: u8,
     token: i64,
@@ -87,7 +90,7 @@ pub(super) async fn walk(url: &str, ends: &Ends) -> Walk {
             _ => walk.problem("a record that is no message"),
         }
     }
-    let lists: [(&str, fn(&Record) -> bool); 8] = [
+    let lists: [(&str, Belongs); 8] = [
         ("lease", |record| in_flight(record.state)),
         ("sched", |record| record.state == State::Scheduled),
         ("exp", |record| waits(record.state) && record.send_by > 0),
