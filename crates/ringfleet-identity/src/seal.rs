@@ -32,6 +32,8 @@ pub enum Purpose<'a> {
     Session { app: &'a str, extension: &'a str },
     /// A login by authorization code that has begun in a browser.
     Login { state: &'a str },
+    /// What the connect page hands to a browser to bring back: an operator's session, an invitation.
+    Page { what: &'a str },
 }
 
 impl Purpose<'_> {
@@ -40,6 +42,7 @@ impl Purpose<'_> {
             Purpose::Credential { app, extension, method } => &["credential", app, extension, method],
             Purpose::Session { app, extension } => &["session", app, extension],
             Purpose::Login { state } => &["login", state],
+            Purpose::Page { what } => &["page", what],
         };
         parts.iter().flat_map(|part| [&(part.len() as u32).to_be_bytes(), part.as_bytes()].concat()).collect()
     }

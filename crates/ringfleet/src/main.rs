@@ -46,6 +46,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Config { what } => commands::config::run(&layers, what).await,
         Command::Worker => commands::fleet::worker(layers.settings()?).await,
         Command::Api => commands::fleet::api(layers.settings()?).await,
+        Command::Connect => commands::fleet::connect(layers.settings()?).await,
         Command::Up => commands::fleet::up(layers.settings()?).await,
         Command::Import(options) => commands::import::run(layers.settings()?, options).await,
         Command::Status(options) => commands::status::run(layers.settings()?, options).await,

@@ -19,7 +19,8 @@ pub(crate) async fn http(
         .with_context(|| format!("{what} can't listen on {listen}; is another process there? Set {what}.listen"))?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "{what} listens");
-    let serve = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let serve = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
     Ok((address, tokio::spawn(async move { serve.await })))
 }
 

@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Worker,
     /// Runs the HTTP API that takes messages in
     Api,
+    /// Runs the page on which employees connect their extensions; `api` and `up` serve it too, if connect.listen is set
+    Connect,
     /// Runs API and worker in one process, over one store: the smallest complete set-up
     Up,
     /// Enqueues the rows of a CSV file: from,to,text[,send_at,send_by,priority,on_unknown,key]

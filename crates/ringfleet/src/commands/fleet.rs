@@ -1,8 +1,9 @@
-//! `worker`, `api` and `up`: the roles that run until they are told to stop.
+//! `worker`, `api`, `connect` and `up`: the roles that run until they are told to stop.
 
 use std::{process::ExitCode, sync::Arc};
 
 use anyhow::Context;
+use ringfleet_connect::{Connect, OperatorKeys};
 use ringfleet_console::Recorder;
 use ringfleet_identity::{Follower, Roster, Vault};
 use ringfleet_producer::{
@@ -14,7 +15,11 @@ use ringfleet_worker::Drained;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
-use crate::{accounts::Accounts, config::Settings, keys, provider, serve, store, telemetry};
+use crate::{
+    accounts::Accounts,
+    config::{Faults, Settings},
+    keys, provider, serve, store, telemetry,
+};
 
 pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
     let role = Role::start(&settings).await?;
@@ -25,6 +30,18 @@ pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
 pub(crate) async fn api(settings: Settings) -> anyhow::Result<ExitCode> {
     let role = Role::start(&settings).await?;
     role.serve_api(&settings).await?;
+    role.serve_connect(&settings).await?;
+    role.stop.cancelled().await;
+    Ok(role.end(Drained::Clean).await)
+}
+
+pub(crate) async fn connect(settings: Settings) -> anyhow::Result<ExitCode> {
+    if settings.connect.is_none() {
+        let problem = "is empty: name an address and port such as 127.0.0.1:8482, and read docs/connect.md";
+        return Err(Faults::one("connect.listen", problem).into());
+    }
+    let role = Role::start(&settings).await?;
+    role.serve_connect(&settings).await?;
     role.stop.cancelled().await;
     Ok(role.end(Drained::Clean).await)
 }
@@ -32,6 +49,7 @@ pub(crate) async fn api(settings: Settings) -> anyhow::Result<ExitCode> {
 pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
     let role = Role::start(&settings).await?;
     role.serve_api(&settings).await?;
+    role.serve_connect(&settings).await?;
     let drained = role.work(&settings).await?;
     Ok(role.end(drained).await)
 }
@@ -74,9 +92,32 @@ impl Role {
         Ok(())
     }
 
+    /// The connect page, where it is switched on.
+    async fn serve_connect(&self, settings: &Settings) -> anyhow::Result<()> {
+        let Some(connect) = settings.connect.clone() else { return Ok(()) };
+        if connect.operator_keys.is_empty() {
+            tracing::warn!("no key opens the operators' page; it stays off");
+        }
+        let router = ringfleet_connect::router(Connect {
+            client: provider::client(&settings.provider, &settings.rules)?,
+            vault: self.vault(settings)?,
+            public_url: connect.public_url,
+            account: connect.account,
+            operator_keys: OperatorKeys::new(connect.operator_keys.into_iter().map(SecretString::from)),
+            address_header: connect.address_header,
+            fixed: self.accounts.credentials(),
+        });
+        serve::http("connect", connect.listen, router, self.stop.clone()).await?;
+        Ok(())
+    }
+
+    fn vault(&self, settings: &Settings) -> anyhow::Result<Vault> {
+        Ok(Vault::new(self.store.clone(), Arc::new(keys::ring(settings)?), &settings.provider.app))
+    }
+
     /// The credentials of the accounts file and of the store, followed until this process stops.
     async fn roster(&self, settings: &Settings) -> anyhow::Result<(Vault, Roster)> {
-        let vault = Vault::new(self.store.clone(), Arc::new(keys::ring(settings)?), &settings.provider.app);
+        let vault = self.vault(settings)?;
         let (roster, follower) = Follower::start(vault.clone(), self.accounts.credentials()).await?;
         tokio::spawn(follower.run(settings.identity.poll, self.stop.clone()));
         Ok((vault, roster))

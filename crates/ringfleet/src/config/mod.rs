@@ -1,5 +1,6 @@
 //! Configuration: layers in, one checked value or *all* faults out.
 
+mod connect;
 mod identity;
 mod reader;
 mod reconcile;
@@ -141,6 +142,30 @@ mod tests {
         assert_eq!(journal(&format!("{redis}journal_dir = \"off\"\n")), None);
         assert_eq!(journal(&format!("{redis}journal_dir = \"/j\"\n")), Some(PathBuf::from("/j")));
         assert_eq!(journal(""), None);
+    }
+
+    #[test]
+    fn connect_page_is_off_until_it_has_an_address_and_all_that_it_needs() {
+        let connect = |text: &str| layers(text).settings().map(|settings| settings.connect);
+        assert!(connect("").unwrap().is_none());
+        let local =
+            connect("[api]\nkeys = \"0123456789abcdef\"\n[connect]\nlisten = \"127.0.0.1:8482\"\n").unwrap().unwrap();
+        assert_eq!(local.public_url.redirect_uri().as_str(), "http://127.0.0.1:8482/connect/callback");
+        assert_eq!(local.operator_keys, ["0123456789abcdef"], "the API's keys open the list");
+        let bad = "[store]\nurl = \"redis://127.0.0.1\"\n[connect]\nlisten = \"127.0.0.1:8480\"\naccount_id = \"a b\"\n\
+                   operator_keys = \"canary\"\naddress_header = \"a b\"\npublic_url = \"http://example.com\"\n";
+        let faults = connect(bad).unwrap_err().to_string();
+        for part in
+            ["account_id", "operator_keys: one is shorter", "address_header", "public_url: is \"http://example.com\""]
+        {
+            assert!(faults.contains(part) && !faults.contains("canary"), "{part} is missing in:\n{faults}");
+        }
+        let bad = "[store]\nurl = \"redis://127.0.0.1\"\n[connect]\nlisten = \"127.0.0.1:8480\"\n";
+        let faults = connect(bad).unwrap_err().to_string();
+        assert!(faults.contains("connect.listen: is 127.0.0.1:8480, which is api.listen too"), "{faults}");
+        assert!(faults.contains("identity.key_file: is empty, and connect.listen is set"), "{faults}");
+        let faults = connect("[connect]\nlisten = \"0.0.0.0:8482\"\n").unwrap_err().to_string();
+        assert!(faults.contains("connect.public_url: is empty"), "{faults}");
     }
 
     #[test]

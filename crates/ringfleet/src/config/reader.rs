@@ -37,7 +37,7 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 /// Keys whose values are never shown.
-const SECRETS: [&str; 3] = ["ringcentral.client_secret", "identity.key", "api.keys"];
+const SECRETS: [&str; 4] = ["ringcentral.client_secret", "identity.key", "api.keys", "connect.operator_keys"];
 
 pub(super) struct Reader<'a> {
     tree: &'a Value,

@@ -7,6 +7,7 @@ use ringfleet_store::{Group, LaneRules, OnUnknown, Plan};
 use ringfleet_worker::WorkerOptions;
 
 use super::{
+    connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_identity},
     reader::Reader,
     reconcile::{journal_dir, read_policy, read_reconcile},
@@ -27,6 +28,7 @@ pub(crate) struct Settings {
     /// Of messages that do not say themselves.
     pub on_unknown: OnUnknown,
     pub api: ApiSettings,
+    pub connect: Option<ConnectSettings>,
     pub metrics_listen: Option<SocketAddr>,
     pub log_level: String,
     pub log_format: LogFormat,
@@ -99,6 +101,7 @@ impl Settings {
         let on_unknown = read_policy(r);
         let reconcile = read_reconcile(r);
         let api = read_api(r);
+        let connect = read_connect(r, api.as_ref());
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
         let metrics_listen = metrics.and_then(|_| r.address("metrics.listen"));
         let log_level = r.text("log.level");
@@ -122,14 +125,18 @@ impl Settings {
                 ),
             );
         }
+        let identity = identity?.beside(&store);
+        let connect = connect?;
+        needs_a_key(r, connect.as_ref(), &identity);
         Some(Self {
-            identity: identity?.beside(&store),
+            identity,
             store,
             provider,
             rules: rules?,
             worker,
             on_unknown: on_unknown?,
             api: api?,
+            connect,
             metrics_listen,
             log_level: log_level?,
             log_format: log_format?,
@@ -192,7 +199,7 @@ fn read_provider(r: &mut Reader<'_>) -> Option<ProviderSettings> {
 }
 
 /// `Some(None)` is a setting left empty; `None` is one at fault.
-fn optional<T, E: std::fmt::Display>(
+pub(super) fn optional<T, E: std::fmt::Display>(
     r: &mut Reader<'_>,
     key: &str,
     parse: impl FnOnce(&str) -> Result<T, E>,
@@ -257,24 +264,8 @@ fn host_name() -> String {
 
 fn read_api(r: &mut Reader<'_>) -> Option<ApiSettings> {
     let listen = r.address("api.listen");
-    let keys = r.text("api.keys");
-    let file = r.text("api.keys_file")?;
-    let from_file = if file.is_empty() {
-        Some(String::new())
-    } else {
-        r.parsed("api.keys_file", |path| {
-            std::fs::read_to_string(path).map_err(|error| format!("{path:?} can't be read: {error}"))
-        })
-    };
-    let keys = keys?.replace(',', "\n") + "\n" + &from_file?;
-    let keys: Vec<String> = keys.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    let keys = read_keys(r, "api.keys", "api.keys_file")?;
     let listen = listen?;
-    if keys.iter().any(|key| key.len() < 16) {
-        r.fault(
-            "api.keys",
-            "one is shorter than 16 characters, which can be guessed; make one with `openssl rand -hex 24`",
-        );
-    }
     if keys.is_empty() && !listen.ip().is_loopback() {
         r.fault(
             "api.listen",
@@ -282,4 +273,26 @@ fn read_api(r: &mut Reader<'_>) -> Option<ApiSettings> {
         );
     }
     Some(ApiSettings { listen, keys })
+}
+
+/// Keys of a setting, separated by commas, and of a file, one on each line.
+pub(super) fn read_keys(r: &mut Reader<'_>, setting: &str, file_setting: &str) -> Option<Vec<String>> {
+    let keys = r.text(setting);
+    let file = r.text(file_setting)?;
+    let from_file = if file.is_empty() {
+        Some(String::new())
+    } else {
+        r.parsed(file_setting, |path| {
+            std::fs::read_to_string(path).map_err(|error| format!("{path:?} can't be read: {error}"))
+        })
+    };
+    let keys = keys?.replace(',', "\n") + "\n" + &from_file?;
+    let keys: Vec<String> = keys.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
+    if keys.iter().any(|key| key.len() < 16) {
+        r.fault(
+            setting,
+            "one is shorter than 16 characters, which can be guessed; make one with `openssl rand -hex 24`",
+        );
+    }
+    Some(keys)
 }

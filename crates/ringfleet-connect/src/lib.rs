@@ -1,0 +1,107 @@
+//! The connect page: on it an employee connects an extension by authorization code with PKCE, and an operator sees which
+//! extensions are connected, until when, and what is wrong.
+//!
+//! | route | does |
+//! |---|---|
+//! | `GET /connect` | the employee's page; `?invite=` shows who is invited |
+//! | `POST /connect/start` | begins a login and leads to the provider |
+//! | `GET /connect/callback` | ends it: the code becomes a credential of the fleet |
+//! | `GET /connect/extensions` | the operator's page, behind a key |
+//!
+//! Pages are plain HTML without a script, for any browser and any size of screen. A login may begin at one process and end at
+//! another: what must be kept lies in the store. Nothing changes on a GET, but for the callback, which the protocol makes one.
+
+mod browser;
+mod employee;
+mod exchange;
+mod keys;
+mod limits;
+mod login;
+mod operator;
+mod page;
+mod provider;
+mod public_url;
+mod shell;
+mod trouble;
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    http::HeaderName,
+    middleware,
+    response::Redirect,
+    routing::{get, post},
+};
+use ringcentral::{AccountId, Client};
+use ringfleet_identity::{AppPrint, Credential, KeyRing, Vault};
+use ringfleet_store::SharedStore;
+
+use self::{exchange::Exchange, limits::Limits, provider::Provider, trouble::Trouble};
+pub use self::{
+    keys::OperatorKeys,
+    public_url::{PublicUrl, PublicUrlError},
+};
+
+/// What the page needs.
+pub struct Connect {
+    pub client: Client,
+    pub vault: Vault,
+    pub public_url: PublicUrl,
+    /// The only account whose extensions may be connected; `None` takes any that the app lets in.
+    pub account: Option<AccountId>,
+    pub operator_keys: OperatorKeys,
+    /// A header in which a proxy in front tells the caller's address.
+    pub address_header: Option<HeaderName>,
+    /// Credentials of the accounts file: shown, and not to be changed here.
+    pub fixed: Vec<Credential>,
+}
+
+struct Site {
+    store: SharedStore,
+    vault: Vault,
+    exchange: Exchange,
+    url: PublicUrl,
+    keys: OperatorKeys,
+    limits: Limits,
+    fixed: Vec<Credential>,
+    app: AppPrint,
+}
+
+type Shared = Arc<Site>;
+
+impl Site {
+    fn seals(&self) -> &KeyRing {
+        self.vault.keys()
+    }
+
+    fn provider(&self) -> &Provider {
+        &self.exchange.provider
+    }
+}
+
+/// The page's routes, to be served with the callers' addresses (`into_make_service_with_connect_info`).
+pub fn router(connect: Connect) -> Router {
+    let Connect { client, vault, public_url, account, operator_keys, address_header, fixed } = connect;
+    let store = vault.store().clone();
+    let config = client.config();
+    let secret = config.client_secret.as_ref().map_or("", |secret| secret.expose());
+    let app = AppPrint::of(config.client_id.as_str(), secret);
+    let provider = Provider { client, store: store.clone(), app: vault.app().to_owned() };
+    let exchange = Exchange { provider, vault: vault.clone(), account };
+    let limits = Limits::new(address_header);
+    let site: Shared =
+        Arc::new(Site { store, vault, exchange, url: public_url, keys: operator_keys, limits, fixed, app });
+    Router::new()
+        .route("/", get(|| async { Redirect::to("/connect") }))
+        .route("/connect", get(employee::show))
+        .route("/connect/start", post(employee::start))
+        .route("/connect/callback", get(employee::callback))
+        .route("/connect/style.css", get(shell::style))
+        .route("/connect/icon.svg", get(shell::icon))
+        .merge(operator::routes())
+        .method_not_allowed_fallback(|| async { Trouble::WrongMethod })
+        .fallback(|| async { Trouble::NoSuchPage })
+        .layer(middleware::from_fn(shell::surround))
+        .with_state(site)
+}

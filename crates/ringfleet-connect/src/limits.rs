@@ -1,0 +1,123 @@
+//! How often one address may ask for what costs something: a login, its end, a key.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use axum::{
+    extract::ConnectInfo,
+    http::{HeaderMap, HeaderName, request::Parts},
+};
+use governor::{
+    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock, clock::DefaultClock,
+};
+use std::num::NonZeroU32;
+
+use crate::trouble::Trouble;
+
+/// Addresses remembered at once; beyond that the idle ones are forgotten.
+const MOST_ADDRESSES: usize = 10_000;
+
+/// What is limited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Act {
+    /// Beginning a login: writes a document.
+    Start,
+    /// Coming back from the provider: may cost a request of the Auth group.
+    Callback,
+    /// Trying an operator's key.
+    SignIn,
+}
+
+/// Per minute and address, and per minute for everybody together: each process counts for itself.
+pub(crate) struct Limits {
+    each: [DefaultKeyedRateLimiter<IpAddr>; 3],
+    all: [DefaultDirectRateLimiter; 3],
+    clock: DefaultClock,
+    /// Where a proxy in front writes the caller's address.
+    address_header: Option<HeaderName>,
+}
+
+impl Limits {
+    pub(crate) fn new(address_header: Option<HeaderName>) -> Self {
+        let per_minute = |n: u32| Quota::per_minute(NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN));
+        Self {
+            each: [20, 30, 10].map(|n| RateLimiter::keyed(per_minute(n))),
+            all: [300, 600, 60].map(|n| RateLimiter::direct(per_minute(n))),
+            clock: DefaultClock::default(),
+            address_header,
+        }
+    }
+
+    pub(crate) fn check(&self, act: Act, caller: &Parts) -> Result<(), Trouble> {
+        let connection = caller.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
+        let address = self.address(connection, &caller.headers);
+        let wait =
+            |not_until: governor::NotUntil<_>| Trouble::TooMany { wait: not_until.wait_time_from(self.clock.now()) };
+        let each = &self.each[act as usize];
+        if each.len() >= MOST_ADDRESSES {
+            each.retain_recent();
+        }
+        each.check_key(&network(address)).map_err(wait)?;
+        self.all[act as usize].check().map_err(wait)
+    }
+
+    /// Behind a proxy the last entry is the proxy's own word; those before it are the caller's, who may write anything.
+    fn address(&self, connection: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
+        let told = self.address_header.as_ref().and_then(|name| headers.get_all(name).iter().next_back());
+        let last = told.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        last.or(connection).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+    }
+}
+
+/// One household or company of IPv6 has a whole /64.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => v6
+            .to_ipv4_mapped()
+            .map_or_else(|| Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(), IpAddr::V4),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn caller(connection: &str, forwarded: &str) -> Parts {
+        let address: SocketAddr = format!("{connection}:1").parse().unwrap();
+        let request = Request::builder().header("x-forwarded-for", forwarded).extension(ConnectInfo(address));
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn passes(limits: &Limits, connection: &str, forwarded: &str) -> usize {
+        let caller = caller(connection, forwarded);
+        (0..100).filter(|_| limits.check(Act::SignIn, &caller).is_ok()).count()
+    }
+
+    #[test]
+    fn an_address_that_asks_too_often_waits_and_another_one_does_not() {
+        let limits = Limits::new(None);
+        assert_eq!(passes(&limits, "192.0.2.1", "198.51.100.1"), 10);
+        assert_eq!(passes(&limits, "192.0.2.1", "198.51.100.2"), 0, "a header that nobody asked for was believed");
+        assert_eq!(passes(&limits, "192.0.2.2", ""), 10);
+        assert_eq!(passes(&limits, "[2001:db8::1]", "") + passes(&limits, "[2001:db8::2]", ""), 10);
+        let told = limits.check(Act::SignIn, &caller("192.0.2.1", "")).unwrap_err();
+        assert!(matches!(told, Trouble::TooMany { wait } if wait.as_secs() <= 6), "{told:?}");
+    }
+
+    #[test]
+    fn behind_a_proxy_the_last_word_of_its_header_counts() {
+        let limits = Limits::new(Some(HeaderName::from_static("x-forwarded-for")));
+        assert_eq!(passes(&limits, "127.0.0.1", "203.0.113.9, 198.51.100.1"), 10);
+        assert_eq!(passes(&limits, "127.0.0.1", "203.0.113.10, 198.51.100.1"), 0, "the caller chose its own address");
+        assert_eq!(passes(&limits, "127.0.0.1", "198.51.100.2"), 10);
+    }
+
+    #[test]
+    fn everybody_together_has_a_limit_too() {
+        let limits = Limits::new(None);
+        let all: usize = (0..20).map(|n| passes(&limits, &format!("192.0.2.{n}"), "")).sum();
+        assert_eq!(all, 60);
+    }
+}

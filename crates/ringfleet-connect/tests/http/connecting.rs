@@ -1,0 +1,99 @@
+//! An employee connects an extension.
+
+use reqwest::StatusCode;
+use ringfleet_identity::Login;
+use ringfleet_store::DocKind;
+
+use crate::rig::{Options, Rig};
+
+#[tokio::test]
+async fn an_employee_connects_an_extension_and_the_credential_lies_sealed_in_the_store() {
+    let rig = Rig::start(Options::default()).await;
+    let browser = rig.browser();
+    let page = browser.get("/connect").await;
+    page.shows(200, &["Connect my extension", "never sees your password", &rig.simulator.base_url()]);
+    let authorize = browser.begin("/connect").await;
+    for part in ["response_type=code", "code_challenge_method=S256", "code_challenge=", "state="] {
+        assert!(authorize.contains(part), "{authorize}");
+    }
+    let back = browser.decide(&authorize, 1, "allow").await;
+    assert!(back.starts_with(&format!("{}/connect/callback?code=", rig.base[0])), "{back}");
+    let page = browser.get(&back).await;
+    page.shows(200, &["Extension 102 is connected", "can now send texts"]);
+
+    let credential = rig.credential(1).await.unwrap();
+    assert!(credential.enabled && credential.facts.scope.contains(&"SMS".to_owned()), "{credential:?}");
+    let (now, week) = (rig.store.now().await.unwrap(), 7 * 86_400_000);
+    let ends = credential.facts.ends_at.unwrap();
+    assert!((now + week - 60_000..=now + week).contains(&ends), "{ends}");
+    let Login::Code { refresh, .. } = &credential.login else { panic!("{credential:?}") };
+    let key = format!("main/{}/code", rig.id(1));
+    let doc = rig.store.doc_get(DocKind::Credential, &key).await.unwrap().unwrap();
+    assert!(!String::from_utf8_lossy(&doc.body).contains(refresh.expose()), "the refresh token lies open in the store");
+    assert_eq!(rig.refresh(refresh.expose()).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_login_that_begins_at_one_process_ends_at_another() {
+    let rig = Rig::start(Options::default()).await;
+    let mut browser = rig.browser();
+    let authorize = browser.begin("/connect").await;
+    let back = browser.decide(&authorize, 0, "allow").await;
+    browser.process = 1;
+    browser.get(&back).await.shows(200, &["Extension 101 is connected"]);
+    assert!(rig.credential(0).await.is_some());
+}
+
+#[tokio::test]
+async fn the_good_end_is_told_again_when_the_page_is_loaded_again() {
+    let rig = Rig::start(Options::default()).await;
+    let browser = rig.browser();
+    let authorize = browser.begin("/connect").await;
+    let back = browser.decide(&authorize, 0, "allow").await;
+    browser.get(&back).await.shows(200, &["is connected"]);
+    let logins = rig.simulator.report().auth_requests;
+    browser.get(&back).await.shows(200, &["Your extension is connected", rig.id(0).as_str()]);
+    assert_eq!(rig.simulator.report().auth_requests, logins, "the code was presented twice");
+}
+
+#[tokio::test]
+async fn connecting_again_takes_the_place_of_the_connection_before_and_ends_its_session() {
+    let rig = Rig::start(Options::default()).await;
+    let browser = rig.browser();
+    browser.connect(0).await.shows(200, &["is connected"]);
+    let before = rig.credential(0).await.unwrap();
+    rig.vault
+        .change(&rig.id(0), before.login.method(), |c| {
+            (c.prefer, c.enabled) = (3, false);
+            true
+        })
+        .await
+        .unwrap();
+    browser.connect(0).await.shows(200, &["is connected"]);
+    let after = rig.credential(0).await.unwrap();
+    assert_eq!((after.prefer, after.enabled), (3, true));
+    let (Login::Code { refresh: old, .. }, Login::Code { refresh: new, .. }) = (&before.login, &after.login) else {
+        panic!("{before:?} {after:?}")
+    };
+    assert_eq!(rig.refresh(old.expose()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(rig.refresh(new.expose()).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_app_without_the_permission_to_text_is_told_at_once() {
+    let rig = Rig::start(Options::default()).await;
+    rig.admin(reqwest::Method::PATCH, "app", &serde_json::json!({"permissions": ["ReadAccounts"]})).await;
+    rig.browser().connect(0).await.shows(200, &["is connected", "lacks the permission SMS"]);
+}
+
+#[tokio::test]
+async fn every_employee_can_connect_at_the_same_time() {
+    let rig = Rig::start(Options::default()).await;
+    let all = (0..5).map(|extension| {
+        let browser = rig.browser();
+        async move { browser.connect(extension).await.shows(200, &["is connected"]) }
+    });
+    futures::future::join_all(all).await;
+    let report = rig.simulator.report();
+    assert_eq!((report.auth_429, report.sessions_max, report.over_plan), (0, 1, 0), "{report:?}");
+}

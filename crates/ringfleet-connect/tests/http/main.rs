@@ -1,0 +1,9 @@
+//! The page over real sockets, against the simulator's login page.
+
+#![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
+
+mod connecting;
+mod operator;
+mod refusals;
+mod rig;
+mod security;
