@@ -15,6 +15,8 @@ use crate::{
 
 /// The test target whose tests start whole fleets.
 const FLEET: &str = "fleet";
+/// The one that needs a browser.
+const BROWSER: &str = "browser";
 /// The one that is a program of its own: see `faults`.
 const FAULTS: &str = "faults";
 
@@ -79,11 +81,11 @@ pub(crate) fn clippy() -> Result<()> {
     child::run(cargo("clippy").args(["--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]))
 }
 
-/// Everything but the fleet's tests. A doc test can't be selected together with other targets, so they are a second call.
+/// Everything but the fleet's tests and the browser's. A doc test can't be selected together with other targets, so they are a second call.
 pub(crate) fn unit_tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let mut command = test();
     command.args(["--no-fail-fast", "--lib", "--bins", "--examples"]);
-    for name in workspace.tests.iter().filter(|name| ![FLEET, FAULTS].contains(&name.as_str())) {
+    for name in workspace.tests.iter().filter(|name| ![FLEET, BROWSER, FAULTS].contains(&name.as_str())) {
         command.args(["--test", name]);
     }
     child::counted(&mut command, Runner::Libtest, tally)?;
@@ -95,6 +97,11 @@ pub(crate) fn faults() -> Command {
     let mut command = test();
     command.args(["--quiet", "--test", FAULTS, "--"]);
     command
+}
+
+/// Two at a time: each has a browser of its own.
+pub(crate) fn browser_tests(tally: &mut Tally) -> Result<()> {
+    child::counted(test().args(["--test", BROWSER, "--", "--test-threads=2"]), Runner::Libtest, tally)
 }
 
 /// Those that want the machine for themselves run one at a time; the others wait most of their time, for leases and penalties

@@ -25,7 +25,7 @@ pub(crate) enum Step {
     Clippy,
     /// Doc comments build without a warning, links between documents lead somewhere
     Docs,
-    /// All tests of all crates, doc tests too, except the fleet's
+    /// All tests of all crates, doc tests too, except the fleet's and the browser's
     Unit,
     /// Whole fleets of real processes, one test at a time
     Fleet,
@@ -33,6 +33,8 @@ pub(crate) enum Step {
     Faults,
     /// RingCentral's own client libraries against the simulator
     Contract,
+    /// The connect page in headless Chromium, against the simulator's login page
+    Browser,
     /// The demo, over SQLite and over Redis with worker processes
     Demo,
     /// Lints of the container, compose and service files
@@ -41,7 +43,7 @@ pub(crate) enum Step {
 
 impl Step {
     /// In the order in which they run: what fails fast and often comes first.
-    pub(crate) const ALL: [Step; 10] = [
+    pub(crate) const ALL: [Step; 11] = [
         Step::Tools,
         Step::Fmt,
         Step::Clippy,
@@ -50,6 +52,7 @@ impl Step {
         Step::Fleet,
         Step::Faults,
         Step::Contract,
+        Step::Browser,
         Step::Demo,
         Step::Deploy,
     ];
@@ -68,6 +71,7 @@ impl Step {
             Step::Fleet => cargo::fleet_tests(tally),
             Step::Faults => faults::short(tally),
             Step::Contract => contract::test(workspace, tally),
+            Step::Browser => cargo::browser_tests(tally),
             Step::Demo => demo::run(workspace),
             Step::Deploy => deploy::check(workspace),
         }

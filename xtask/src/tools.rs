@@ -16,7 +16,7 @@ struct Tool {
     vital: bool,
 }
 
-const TOOLS: [Tool; 5] = [
+const TOOLS: [Tool; 6] = [
     Tool {
         name: "redis-server",
         find: || {
@@ -66,6 +66,16 @@ const TOOLS: [Tool; 5] = [
         },
         packages: &["faketime"],
         remedy: "install the package faketime (Linux only)",
+        vital: false,
+    },
+    Tool {
+        name: "chromium with chromedriver",
+        find: || {
+            version(child::command("chromedriver").arg("--version"), (100, 0))?;
+            version(child::command("chromium").arg("--version"), (100, 0))
+        },
+        packages: &["chromium", "chromium-driver"],
+        remedy: "install Chromium and its driver, so that both chromium and chromedriver are on PATH",
         vital: false,
     },
 ];
@@ -171,6 +181,7 @@ mod tests {
             ("Python 3.11.7", (3, 11)),
             ("10.8.2", (10, 8)),
             ("OpenSSL 3.0.19 27 Jan 2026 (Library: OpenSSL 3.0.19 27 Jan 2026)", (3, 0)),
+            ("Chromium 156.0.8078.79 built on Debian GNU/Linux 12 (bookworm)", (156, 0)),
             ("\nfaketime: Version 0.9.10\nFor usage information please use 'faketime --help'.\n", (0, 9)),
         ] {
             assert_eq!(parse_version(told).map(|(version, _)| version), Some(version), "{told}");
