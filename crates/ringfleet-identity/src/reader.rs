@@ -177,7 +177,7 @@ impl Reader {
                     }
                 }
                 Some(Outcome::Unauthorised { kind, .. }) => {
-                    sessions.refused(extension.as_str(), &session);
+                    sessions.refused(extension.as_str(), &session, kind);
                     if renewed || kind.cure() != Cure::Renew {
                         return Err(ReadError::Call(error));
                     }

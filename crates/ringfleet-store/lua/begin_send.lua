@@ -1,12 +1,24 @@
 -- begin_send: writes the intent, the last step before a POST.
--- ARGV     3 lease in ms, then id, token of each
--- returns  one integer each: 1 go, 2 lease lost, 3 expired, 4 put back, 5 suppressed
+-- ARGV     3 lease in ms, then of each id, token, generation of the session that it is to be sent with (0 = any)
+-- returns  one integer each: 1 go, 2 lease lost, 3 expired, 4 put back, 5 suppressed, 6 its session is over
 -- invariant: once this says go, the message never returns to a queue unless its fate is known.
 
 local lease_ms = tonumber(ARGV[3])
 local answers = {}
 local gate = gate_until()
-for i = 4, #ARGV, 2 do
+
+-- A refresh kills the token before it at once: nothing is begun with one that was replaced, or whose renewal has begun.
+local sessions = {}
+local function session_is_over(L, generation)
+  if generation == 0 then return false end
+  local extension = string.match(L.name, '^[^/]+/([^/]+)/')
+  local s = sessions[extension] or redis.call('HMGET', T..':tok:'..extension, 'gen', 'who', 'lock')
+  sessions[extension] = s
+  local newest = tonumber(s[1]) or 0
+  return generation < newest or (generation == newest and s[2] and (tonumber(s[3]) or 0) > now)
+end
+
+for i = 4, #ARGV, 3 do
   local id, token = ARGV[i], tonumber(ARGV[i + 1])
   local f = read_flight(id)
   local ends = f and tonumber(redis.call('ZSCORE', LEASE, id))
@@ -40,6 +52,9 @@ for i = 4, #ARGV, 2 do
       enqueue_front(L, m)
       touch(L)
       answer = 4
+    elseif session_is_over(L, tonumber(ARGV[i + 2])) then
+      -- It stays claimed: its worker asks for the newest session, and then once more.
+      answer = 6
     else
       -- SEND-SAFETY: the intent. From here on a dead worker's message is "unknown", never "ready".
       f.state, f.since = SENDING, now
@@ -47,6 +62,8 @@ for i = 4, #ARGV, 2 do
       redis.call('ZADD', LEASE, now + lease_ms, id)
       count(CLAIMED, -1)
       count(SENDING, 1)
+      sending(L, 1)
+      touch(L)
       answer = 1
     end
   end

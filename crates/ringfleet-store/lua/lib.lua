@@ -16,7 +16,7 @@
 --   exp   zset  id -> send_by, while waiting     fin   zset  id -> time it ended
 --   ready zset  lane -> first instant at which it may send (see reindex)
 --   due   zset  lane -> when its oldest waiting message became due
---   l:<lane>  hash  pen, pau, par, inf, prb, lim, win, cnt, seen, unk, lck  s:<lane>  zset  slot token -> time it is free
+--   l:<lane>  hash  pen, pau, par, inf, prb, lim, win, cnt, seen, unk, lck, snd  s:<lane>  zset  slot token -> time it is free
 --   q:<lane>:<priority>  list of id (16 bytes) + due (8 bytes)         c  hash  state -> messages
 --   pair  hash  from NUL to -> id of the message between them that is in flight or of unknown fate; more than one id only
 --               where late evidence told of a second one
@@ -139,13 +139,13 @@ local function lane_of(name)
   local L = lanes[name]
   if L then return L end
   local v = redis.call('HMGET', T..':l:'..name, 'pen', 'pau', 'par', 'inf', 'prb', 'lim', 'win', 'cnt', 'seen',
-    'unk', 'lck')
+    'unk', 'lck', 'snd')
   local d = DEFAULT[string.match(name, '[^/]+$')]
   L = {
     name = name, pen = tonumber(v[1]) or 0, paused = v[2] == '1', parked = v[3], inf = tonumber(v[4]) or 0,
     probe = v[5] == '1', lim = tonumber(v[6]) or rule[d], win = tonumber(v[7]) or rule[d + 1],
     cnt = tonumber(v[8]) or 0, seen = tonumber(v[9]) or 0, unk = tonumber(v[10]) or 0,
-    looked_at = tonumber(v[11]) or 0, slots = T..':s:'..name, set = {},
+    looked_at = tonumber(v[11]) or 0, sending = tonumber(v[12]) or 0, slots = T..':s:'..name, set = {},
   }
   lanes[name] = L
   return L
@@ -162,6 +162,8 @@ end
 
 local function put(L, field, value) L.set[field] = value end
 local function in_flight(L, by) L.inf = L.inf + by; put(L, 'inf', L.inf) end
+-- POSTs under way, for which a renewal of the extension's token waits.
+local function sending(L, by) L.sending = math.max(0, L.sending + by); put(L, 'snd', L.sending) end
 local function queue_of(L, prio) return T..':q:'..L.name..':'..prio end
 -- The window, and a margin for the server's own rounding (0.1 %, at least 2 ms).
 local function hold_of(L) return L.win + math.max(2, math.floor(L.win / 1000)) end
@@ -358,6 +360,7 @@ local function leave_flight(L, m, f)
   redis.call('ZREM', LEASE, m.id)
   count(f.state, -1)
   in_flight(L, -1)
+  if f.state == SENDING then sending(L, -1) end
 end
 
 local function note_of(m)

@@ -36,6 +36,20 @@ pub struct Claim {
     pub next_due: Option<Duration>,
 }
 
+/// A message whose POST is about to begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Intent {
+    pub lease: LeaseRef,
+    /// Generation of the session that it is sent with; 0 = the store need not look at sessions.
+    pub session: u64,
+}
+
+impl From<LeaseRef> for Intent {
+    fn from(lease: LeaseRef) -> Self {
+        Self { lease, session: 0 }
+    }
+}
+
 /// The answer to `begin_send`. Only [`Begin::Go`] permits a POST.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Begin {
@@ -49,6 +63,9 @@ pub enum Begin {
     Suppressed,
     /// The lane is paused, parked or in a penalty, or the kill switch is on; the store has put the message back.
     PutBack,
+    /// The session it was to be sent with was replaced, or is being renewed. Nothing has changed: ask for the newest
+    /// session, then once more.
+    SessionOver,
 }
 
 /// What a worker reports of one message.
@@ -316,34 +333,50 @@ pub enum Gate {
 /// A fleet-wide session of one extension. The token itself is opaque here; the worker seals it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TokenRecord {
-    /// Grows with every renewal; a worker with an older one reads again before it does anything else.
+    /// Grows with every renewal and never comes back; a worker with an older one reads again before it does anything else.
     pub generation: u64,
     pub sealed: Vec<u8>,
-    pub expires_at: Millis,
+    /// How long it lives from now on.
+    pub lives: Duration,
+    /// When it is to be renewed, from now on; until then it is used.
+    pub renew_in: Duration,
 }
 
 impl std::fmt::Debug for TokenRecord {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TokenRecord")
             .field("generation", &self.generation)
-            .field("expires_at", &self.expires_at)
+            .field("lives", &self.lives)
+            .field("renew_in", &self.renew_in)
             .finish_non_exhaustive()
     }
+}
+
+/// A credential that the provider will not take.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusedCredential {
+    /// As it was named in [`TokenAsk::credentials`](crate::TokenAsk).
+    pub print: String,
+    pub reason: String,
 }
 
 /// The answer to `token_lease`: use it, renew it, or wait for the one who renews it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TokenLease {
     Valid(TokenRecord),
-    /// The caller is the one who renews it; the old record, if any, helps to refresh.
+    /// The caller is the one who renews it; the old record, if any, helps to refresh. From here on no POST begins with it.
     Renew {
         generation: u64,
         old: Option<TokenRecord>,
+        /// POSTs under way with the old one.
+        sending: u32,
+        /// Not to be tried.
+        refused: Vec<RefusedCredential>,
     },
     /// Another worker is at it; ask again after this time.
     Busy(Duration),
-    /// The credential with this fingerprint was refused for good: no login until it changes.
+    /// All credentials were refused for good: no login until one changes.
     Dead {
-        reason: String,
+        refused: Vec<RefusedCredential>,
     },
 }

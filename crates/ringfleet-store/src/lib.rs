@@ -29,9 +29,9 @@ mod store;
 
 pub use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Found, Gate, Incarnation,
-        LaneView, Outcome, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease,
-        TokenRecord, UnknownSend, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Found, Gate, Incarnation, Intent,
+        LaneView, Outcome, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
+        TokenLease, TokenRecord, UnknownSend, UnknownSends,
     },
     clock::Clock,
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -42,5 +42,5 @@ pub use crate::{
     plan::{LaneRules, Plan, PlanSeen},
     redis::RedisStore,
     sqlite::SqliteStore,
-    store::{MAX_BATCH, MAX_RECOVERIES, SharedStore, Store, StoreError, TokenAsk},
+    store::{MAX_BATCH, MAX_RECOVERIES, NewSession, SharedStore, Store, StoreError, TokenAsk},
 };

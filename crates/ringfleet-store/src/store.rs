@@ -7,8 +7,9 @@ use futures::future::BoxFuture;
 
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
-        Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, Intent,
+        LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
+        UnknownSends,
     },
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
@@ -39,7 +40,7 @@ pub trait Store: Send + Sync + 'static {
     async fn claim(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError>;
 
     /// Writes the intent. Only `Go` permits the POST; every other answer means that nothing may be sent.
-    async fn begin_send(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<Begin>, StoreError>;
+    async fn begin_send(&self, sends: &[Intent], lease: Duration) -> Result<Vec<Begin>, StoreError>;
 
     /// Reports outcomes: closes or requeues the message, gives the slot its time, learns the lane's plan.
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError>;
@@ -119,9 +120,7 @@ pub trait Store: Send + Sync + 'static {
     async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError>;
     async fn stats(&self) -> Result<Stats, StoreError>;
 
-    /// The session of `extension` (a lane-safe name), or the right to renew it. `needed_until` is how long from now the
-    /// token must live; `known_bad` is a generation that the provider refused; `credential` is a fingerprint of the
-    /// login data, so that a dead credential stays dead and a changed one does not.
+    /// The session of `extension` (a lane-safe name), or the right to renew it.
     async fn token_lease(
         &self,
         extension: &str,
@@ -129,24 +128,28 @@ pub trait Store: Send + Sync + 'static {
         ask: TokenAsk<'_>,
     ) -> Result<TokenLease, StoreError>;
 
-    /// Stores a renewed session if `worker` still holds the renewal of `generation`; else changes nothing (`false`).
+    /// Stores a renewed session and says its generation, if `worker` still holds the renewal of `generation`; else changes
+    /// nothing (`None`).
     async fn token_store(
         &self,
         extension: &str,
         worker: &WorkerId,
         generation: u64,
-        sealed: &[u8],
-        expires_in: Duration,
-    ) -> Result<bool, StoreError>;
+        session: NewSession<'_>,
+    ) -> Result<Option<u64>, StoreError>;
 
-    /// Ends a renewal without a token: `dead` names why the credential is refused for good.
-    async fn token_failed(
+    /// Ends a renewal without a token. The old one, if it lives, is used on, and nobody tries again before `again_in`.
+    async fn token_release(&self, extension: &str, worker: &WorkerId, again_in: Duration) -> Result<(), StoreError>;
+
+    /// Remembers that the provider refuses a credential, so that nobody tries it again; `true` if that is new. Not heard if
+    /// the session is another one than `generation` by now, or somebody else renews it.
+    async fn token_refuse(
         &self,
         extension: &str,
         worker: &WorkerId,
-        credential: &str,
-        dead: Option<&str>,
-    ) -> Result<(), StoreError>;
+        generation: u64,
+        refused: &RefusedCredential,
+    ) -> Result<bool, StoreError>;
 
     /// One document; one whose time is over is gone.
     async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError>;
@@ -196,11 +199,24 @@ pub type SharedStore = Arc<dyn Store>;
 
 #[derive(Clone, Copy, Debug)]
 pub struct TokenAsk<'a> {
-    pub needed: Duration,
+    /// The newest generation that the provider refused.
     pub known_bad: Option<u64>,
-    pub credential: &'a str,
+    /// Fingerprints of the login data that there is, so that a refused credential stays refused and a changed one does not.
+    pub credentials: &'a [String],
     /// How long the renewal may take before another worker may try.
     pub lock: Duration,
+    /// Renew it although it is good.
+    pub renew: bool,
+    /// The lane whose messages are sent with it.
+    pub sends: &'a LaneId,
+}
+
+#[derive(Clone, Copy)]
+pub struct NewSession<'a> {
+    pub sealed: &'a [u8],
+    pub lives: Duration,
+    /// When it is to be renewed.
+    pub renew_in: Duration,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use ringcentral::{Cure, ErrorCode, NotSentReason, Outcome as Meaning, RejectScope, ThrottleScope};
+use ringcentral::{Cure, ErrorCode, NotSentReason, Outcome as Meaning, RejectScope, ThrottleScope, UnauthorisedKind};
 use ringfleet_store::Outcome;
+
+use crate::caretaker::CREDENTIAL;
 
 /// The lane waits this long after a connection could not be made: the server, or the way to it, is down.
 const AFTER_NO_CONNECTION: Duration = Duration::from_secs(2);
@@ -16,7 +18,13 @@ const AFTER_GATEWAY: Duration = Duration::from_secs(60);
 pub(crate) enum Consequence {
     None,
     /// The session was refused; fetch another before the next send.
-    ForgetSession,
+    ForgetSession {
+        kind: UnauthorisedKind,
+    },
+    /// It was refused for a cause that another session would meet as well.
+    Condemn {
+        code: String,
+    },
     /// The limit is wider than the lane: everything waits.
     CloseGate {
         delay: Duration,
@@ -33,11 +41,11 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         Meaning::NotSent { reason: NotSentReason::Guard { wait } } => (Outcome::NotSent { delay: wait }, Nothing),
         Meaning::NotSent { reason: NotSentReason::Withheld } => (Outcome::NotSent { delay: Duration::ZERO }, Nothing),
         Meaning::Unauthorised { kind, code } => match kind.cure() {
-            Cure::Renew => (Outcome::NotSent { delay: Duration::ZERO }, Consequence::ForgetSession),
-            Cure::ParkExtension | Cure::ParkApp => (
-                Outcome::Parked { reason: format!("unauthorised {}", word(code.as_ref())) },
-                Consequence::ForgetSession,
-            ),
+            Cure::Renew => (Outcome::NotSent { delay: Duration::ZERO }, Consequence::ForgetSession { kind }),
+            Cure::ParkExtension | Cure::ParkApp => {
+                let code = word(code.as_ref());
+                (Outcome::Parked { reason: format!("{CREDENTIAL}{code}") }, Consequence::Condemn { code })
+            }
         },
         Meaning::Throttled { scope: ThrottleScope::Lane, after } => {
             (Outcome::Throttled { retry_after: after }, Nothing)
@@ -71,8 +79,6 @@ pub(crate) fn word(code: Option<&ErrorCode>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ringcentral::UnauthorisedKind;
-
     use super::*;
 
     #[test]
@@ -83,11 +89,12 @@ mod tests {
         assert!(matches!(report(lost, 5), (Outcome::Unknown { .. }, Consequence::None)));
         let expired = Meaning::Unauthorised { code: None, kind: UnauthorisedKind::Expired };
         let requeued = Outcome::NotSent { delay: Duration::ZERO };
-        assert_eq!(report(expired, 5), (requeued, Consequence::ForgetSession));
+        let forget = Consequence::ForgetSession { kind: UnauthorisedKind::Expired };
+        assert_eq!(report(expired, 5), (requeued, forget));
         let code = ErrorCode::try_new("OAU-141");
         let disabled = Meaning::Unauthorised { code, kind: UnauthorisedKind::ExtensionDisabled };
-        let parked = Outcome::Parked { reason: "unauthorised OAU-141".to_owned() };
-        assert_eq!(report(disabled, 5), (parked, Consequence::ForgetSession));
+        let parked = Outcome::Parked { reason: "credential OAU-141".to_owned() };
+        assert_eq!(report(disabled, 5), (parked, Consequence::Condemn { code: "OAU-141".to_owned() }));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringcentral::Client;
 use ringfleet_identity::{Reader, Roster, Sessions, Vault};
-use ringfleet_store::{Incarnation, LaneId, LeaseRef, StoreError, WorkerId};
+use ringfleet_store::{Incarnation, Intent, LaneId, StoreError, WorkerId};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -79,11 +79,11 @@ pub async fn run(
     background.spawn(settling);
     let lease = options.lease;
     let (beginner, diary) = (store.clone(), journal.clone());
-    let (begin, beginning) = Batcher::new(move |sends: Vec<(LeaseRef, LaneId)>| {
+    let (begin, beginning) = Batcher::new(move |sends: Vec<(Intent, LaneId)>| {
         let store = beginner.clone();
         diary.begin(&sends);
-        let leases: Vec<LeaseRef> = sends.into_iter().map(|(lease, _)| lease).collect();
-        async move { store.begin_send(&leases, lease).await }
+        let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
+        async move { store.begin_send(&intents, lease).await }
     });
     background.spawn(beginning);
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));

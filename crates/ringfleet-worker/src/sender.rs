@@ -1,13 +1,14 @@
 //! One message from claim to settle.
 
 use std::{
+    ops::ControlFlow,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use ringcentral::{Caller, Client, ExtensionId, MessageText, Permit, PhoneNumber, SmsRequest, classify};
 use ringfleet_identity::{NoSession, Session, Sessions, plan_seen};
-use ringfleet_store::{Begin, Gate, LaneId, Lease, LeaseRef, Outcome, PlanSeen, SharedStore};
+use ringfleet_store::{Begin, Gate, Intent, LaneId, Lease, Outcome, PlanSeen, SharedStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,11 +23,14 @@ use crate::{
     settler::Settler,
 };
 
+/// How long a message waits in a worker's hand for a renewal before it goes back to its lane.
+const SESSION_PATIENCE: Duration = Duration::from_secs(5);
+
 pub(crate) struct Sender {
     pub(crate) store: SharedStore,
     pub(crate) client: Client,
     pub(crate) sessions: Arc<Sessions>,
-    pub(crate) begin: Batcher<(LeaseRef, LaneId), Begin>,
+    pub(crate) begin: Batcher<(Intent, LaneId), Begin>,
     pub(crate) settler: Settler,
     pub(crate) journal: Arc<Journal>,
     pub(crate) lease: Duration,
@@ -40,9 +44,20 @@ impl Sender {
     /// Ends when the store knows what became of the message, or when the lease was lost and somebody else knows.
     pub(crate) async fn process(&self, work: Work) {
         let lease = &work.lease;
-        match self.ready(lease).await {
-            Ok((request, extension, session)) => self.send(lease, &request, &extension, &session).await,
-            Err(outcome) => self.settle(lease, outcome, Instant::now(), PlanSeen::default()).await,
+        let give_up = Instant::now() + SESSION_PATIENCE;
+        loop {
+            let (request, extension, session) = match self.ready(lease).await {
+                Ok(ready) => ready,
+                Err(outcome) => return self.settle(lease, outcome, Instant::now(), PlanSeen::default()).await,
+            };
+            if self.send(lease, &request, &extension, &session).await.is_break() {
+                return;
+            }
+            // Its renewal has begun, here or elsewhere: the newest one is waited for.
+            self.sessions.outdated(extension.as_str(), &session);
+            if Instant::now() > give_up {
+                return self.not_sent(lease).await;
+            }
         }
     }
 
@@ -86,27 +101,37 @@ impl Sender {
         }
     }
 
-    async fn send(&self, lease: &Lease, request: &SmsRequest, extension: &ExtensionId, session: &Session) {
+    /// Goes on if nothing was begun, because the session is over.
+    async fn send(
+        &self,
+        lease: &Lease,
+        request: &SmsRequest,
+        extension: &ExtensionId,
+        session: &Session,
+    ) -> ControlFlow<()> {
         let asked = Asked::now(self.lease);
         failpoint::hit("intent.before");
-        match self.begin.ask((lease.reference(), lease.lane.clone())).await {
+        let intent = Intent { lease: lease.reference(), session: session.generation };
+        match self.begin.ask((intent, lease.lane.clone())).await {
             // SEND-SAFETY: the only way to a POST.
             Ok(Begin::Go) => {}
+            Ok(Begin::SessionOver) => return ControlFlow::Continue(()),
             Ok(refused) => {
                 self.journal.never_began(lease.reference(), &lease.lane);
                 metrics::not_begun(match refused {
                     Begin::LeaseLost => "lease_lost",
                     Begin::Expired => "expired",
                     Begin::Suppressed => "suppressed",
-                    Begin::PutBack | Begin::Go => "put_back",
+                    Begin::PutBack | Begin::SessionOver | Begin::Go => "put_back",
                 });
-                return;
+                return ControlFlow::Break(());
             }
             Err(error) => {
                 // SEND-SAFETY: the intent may be written although its answer was lost. Nothing is posted; reporting "not
                 // sent" is true in both cases and puts the message back.
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not write the intent");
-                return self.not_sent(lease).await;
+                self.not_sent(lease).await;
+                return ControlFlow::Break(());
             }
         }
         failpoint::hit("intent.after");
@@ -145,9 +170,10 @@ impl Sender {
             outcome = Outcome::Parked { reason };
         }
         self.settle(lease, outcome, read_at, seen).await;
+        ControlFlow::Break(())
     }
 
-    /// Gives a reason to park the lane instead, when a new session would be refused like this one.
+    /// Gives the reason to park the lane with, when a new session would be refused like this one.
     async fn follow(
         &self,
         extension: &ExtensionId,
@@ -161,9 +187,9 @@ impl Sender {
         }
         match consequence {
             Consequence::None => {}
-            Consequence::ForgetSession => {
-                let reason = self.sessions.refused(extension.as_str(), session)?;
-                tracing::error!(extension.id = extension.as_str(), "fresh sessions are refused; lane parked");
+            Consequence::ForgetSession { kind } => self.sessions.refused(extension.as_str(), session, kind),
+            Consequence::Condemn { code } => {
+                let reason = self.sessions.condemn(extension, session, &code).await;
                 return Some(format!("{CREDENTIAL}{reason}"));
             }
             Consequence::CloseGate { delay } => {

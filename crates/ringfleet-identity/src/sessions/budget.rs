@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ringcentral::{Answer, CallError, ExtensionId, Token, TokenOutcome, classify_token};
 use ringfleet_store::{Acquired, Group, LaneId, PlanSeen, Release, StoreError};
 
-use super::{NoSession, Sessions};
+use super::{Sessions, login::NotIn};
 use crate::{metrics, rate::plan_seen};
 
 /// Stands for the extension in the lane of logins that the whole app shares.
@@ -17,12 +17,11 @@ impl Sessions {
         &self,
         extension: &ExtensionId,
         call: impl Future<Output = Result<Answer<Token>, CallError>>,
-    ) -> Result<Result<Answer<Token>, CallError>, NoSession> {
+    ) -> Result<Result<Answer<Token>, CallError>, NotIn> {
         let lane = self.auth_lane(extension).await?;
-        let hold = self.client.config().total_timeout + self.client.config().connect_timeout;
-        let slot = match self.store().acquire(&lane, hold).await.map_err(NoSession::Store)? {
+        let slot = match self.store().acquire(&lane, self.login_deadline()).await? {
             Acquired::Granted(slot) => slot,
-            Acquired::Wait(delay) => return Err(NoSession::Later { delay }),
+            Acquired::Wait(delay) => return Err(NotIn::Later { delay }),
         };
         let answer = call.await;
         let read_at = Instant::now();
@@ -55,12 +54,12 @@ impl Sessions {
 
     /// RingCentral documents a budget for each user; a platform announcement says one for the app. It begins with the user's,
     /// and the first 429 of the token endpoint makes it the app's, for the whole fleet and for good.
-    async fn auth_lane(&self, extension: &ExtensionId) -> Result<LaneId, NoSession> {
+    async fn auth_lane(&self, extension: &ExtensionId) -> Result<LaneId, NotIn> {
         let lane = |whose| {
-            LaneId::try_new(self.app(), whose, Group::Auth).map_err(|e| NoSession::Dead { reason: e.to_string() })
+            LaneId::try_new(self.app(), whose, Group::Auth).map_err(|error| NotIn::Refused { code: error.to_string() })
         };
         let shared = lane(ALL_EXTENSIONS)?;
-        let view = self.store().lane(&shared).await.map_err(NoSession::Store)?;
+        let view = self.store().lane(&shared).await?;
         if view.parked.is_some() { Ok(shared) } else { lane(extension.as_str()) }
     }
 

@@ -5,6 +5,7 @@ mod budget;
 mod fetch;
 mod kept;
 mod login;
+mod renew;
 
 use std::{
     collections::HashMap,
@@ -12,14 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringcentral::{AccessToken, Client, ExtensionId};
-use ringfleet_store::{SharedStore, StoreError, WorkerId};
+use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
+use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};
 
-use crate::{
-    credential::{AppPrint, Credential},
-    roster::Roster,
-    vault::Vault,
-};
+use crate::{credential::AppPrint, metrics, roster::Roster, vault::Vault};
 
 /// After a login that did not work, the messages that waited for it don't each try another.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -34,7 +31,9 @@ pub const NO_CREDENTIAL: &str = "no-credential";
 pub struct Session {
     pub token: AccessToken,
     pub generation: u64,
-    /// Use it no longer than this.
+    /// Names the credential that it was made with.
+    print: String,
+    /// Use it no longer than this: then it is time to renew it.
     until: Instant,
 }
 
@@ -56,14 +55,10 @@ pub struct Sessions {
     client: Client,
     worker: WorkerId,
     app_print: AppPrint,
-    /// How long a token must live yet to be worth using: a whole send and some more.
-    needed: Duration,
     /// How long the right to renew lasts without being asked for again: as with a message, a dead worker's passes on.
     lock: Duration,
     known: Mutex<HashMap<String, Session>>,
     trials: Mutex<HashMap<String, Trial>>,
-    /// Credentials that were refused, by their print.
-    refused: Mutex<HashMap<String, String>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -86,7 +81,6 @@ impl Sessions {
         let secret = config.client_secret.as_ref().map(|secret| secret.expose()).unwrap_or_default();
         Self {
             app_print: AppPrint::of(config.client_id.as_str(), secret),
-            needed: config.total_timeout + Duration::from_secs(5),
             vault,
             roster,
             client,
@@ -94,7 +88,6 @@ impl Sessions {
             lock,
             known: Mutex::default(),
             trials: Mutex::default(),
-            refused: Mutex::default(),
             turns: Mutex::default(),
         }
     }
@@ -116,7 +109,7 @@ impl Sessions {
         self.vault.app()
     }
 
-    /// A token of `extension` that outlives a send. Cancel-safe: a login under way is finished by the next who asks, or by
+    /// The fleet's session of `extension`. Cancel-safe: a login under way is finished by the next who asks, or by
     /// another process when the lock ends.
     ///
     /// # Errors
@@ -136,15 +129,13 @@ impl Sessions {
         if let Some(session) = self.remembered(name) {
             return Ok(session);
         }
-        let quiet = lock(&self.trials).get(name).and_then(|trial| trial.quiet_until);
+        let quiet = self.trial(name, |trial| trial.quiet_until);
         if let Some(delay) = quiet.and_then(|until| until.checked_duration_since(Instant::now())) {
             return Err(NoSession::Later { delay });
         }
         let fetched = self.fetch(extension, &credentials).await;
-        let mut trials = lock(&self.trials);
-        let trial = trials.entry(name.to_owned()).or_default();
-        trial.quiet_until = fetched.is_err().then(|| Instant::now() + AFTER_FAILURE);
-        drop(trials);
+        let quiet_until = fetched.is_err().then(|| Instant::now() + AFTER_FAILURE);
+        self.trial(name, |trial| trial.quiet_until = quiet_until);
         let session = fetched?;
         lock(&self.known).insert(name.to_owned(), session.clone());
         Ok(session)
@@ -158,42 +149,55 @@ impl Sessions {
 
     /// The provider took this session.
     pub fn proven(&self, extension: &str, session: &Session) {
-        if let Some(trial) = lock(&self.trials).get_mut(extension)
-            && session.generation > trial.refused
-        {
-            trial.in_a_row = 0;
-        }
+        self.trial(extension, |trial| {
+            if session.generation > trial.refused {
+                trial.in_a_row = 0;
+            }
+        });
     }
 
-    /// The provider answered 401 to this session: it is not used again, here or by what the store gives out. Gives a reason
-    /// to give the extension up when the sessions after it would be refused as well, which would make a login loop.
-    pub fn refused(&self, extension: &str, session: &Session) -> Option<String> {
+    /// The session is over: its renewal has begun, or another one has come after it.
+    pub fn outdated(&self, extension: &str, session: &Session) {
         let mut known = lock(&self.known);
         if known.get(extension).is_some_and(|newest| newest.generation <= session.generation) {
             known.remove(extension);
         }
-        drop(known);
-        let mut trials = lock(&self.trials);
-        let trial = trials.entry(extension.to_owned()).or_default();
-        if session.generation > trial.refused {
-            trial.refused = session.generation;
-            trial.in_a_row += 1;
+    }
+
+    /// The provider answered 401 to this session: it is not used again, here or by what the store gives out. When the sessions
+    /// after it are refused as well, although they are fresh, its credential is given up: see [`NoSession::Dead`].
+    pub fn refused(&self, extension: &str, session: &Session, kind: UnauthorisedKind) {
+        self.outdated(extension, session);
+        self.trial(extension, |trial| {
+            if session.generation > trial.refused {
+                trial.refused = session.generation;
+                // A token that lived its life says nothing of the next one.
+                trial.in_a_row += u32::from(kind != UnauthorisedKind::Expired);
+            }
+        });
+    }
+
+    /// The provider refused this session for a cause that every other session of its credential would meet, and that a person
+    /// must mend. Gives the reason to park the lane, in the words of [`NoSession::Dead`].
+    pub async fn condemn(&self, extension: &ExtensionId, session: &Session, code: &str) -> String {
+        let name = extension.as_str();
+        self.outdated(name, session);
+        let refused = RefusedCredential { print: session.print.clone(), reason: code.to_owned() };
+        match self.store().token_refuse(name, &self.worker, session.generation, &refused).await {
+            Ok(true) => renew::alarm(name, code),
+            Ok(false) => {}
+            Err(error) => metrics::store_error("token_refuse", &error),
         }
-        if trial.in_a_row <= MOST_REFUSED {
-            return None;
-        }
-        trial.in_a_row = 0;
-        drop(trials);
-        Some(format!("refused-when-fresh #{}", self.prints(extension)))
+        format!("{code} #{}", self.prints(name))
+    }
+
+    fn trial<T>(&self, extension: &str, look: impl FnOnce(&mut Trial) -> T) -> T {
+        look(lock(&self.trials).entry(extension.to_owned()).or_default())
     }
 
     /// Names the credentials that an extension has in this process; changes when one of them does.
     pub fn prints(&self, extension: &str) -> String {
-        self.prints_of(&self.roster.of(extension))
-    }
-
-    fn prints_of(&self, credentials: &[Credential]) -> String {
-        let prints: Vec<_> = credentials.iter().map(|credential| credential.login.print(&self.app_print)).collect();
+        let prints: Vec<_> = self.roster.of(extension).iter().map(|one| one.login.print(&self.app_print)).collect();
         prints.join(",")
     }
 }

@@ -109,7 +109,7 @@ async fn lose_answer(store: &SharedStore) {
     let lease = std::time::Duration::from_secs(30);
     let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
     let lease_of = claim.leases[0].reference();
-    assert_eq!(store.begin_send(&[lease_of], lease).await.unwrap(), [Begin::Go]);
+    assert_eq!(store.begin_send(&[lease_of.into()], lease).await.unwrap(), [Begin::Go]);
     let outcome = Outcome::Unknown { reason: "answer lost (deadline passed)".into() };
     let age = std::time::Duration::ZERO;
     store.settle(&[Settlement { lease: lease_of, outcome, age, seen: PlanSeen::default() }]).await.unwrap();

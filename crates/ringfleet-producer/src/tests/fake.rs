@@ -13,10 +13,10 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
     Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Doc, DocChanges, DocCursor, DocKind, Enqueued, Evidence,
-    Expect, Explained, Fingerprint, Gate, Incarnation, LaneFacts, LaneId, LaneView, LeaseRef, LeaseToken, MessageId,
-    MessageView, Millis, NewMessage, OptOut, OptOutCursor, OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped,
-    Reassertion, Release, Resolution, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk,
-    TokenLease, UnknownSends, WorkerId,
+    Expect, Explained, Fingerprint, Gate, Incarnation, Intent, LaneFacts, LaneId, LaneView, LeaseRef, LeaseToken,
+    MessageId, MessageView, Millis, NewMessage, NewSession, OptOut, OptOutCursor, OptOuts, Place, Plan, PlanSeen,
+    Private, Put, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stand, State,
+    Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -157,7 +157,7 @@ impl Store for FakeStore {
     async fn claim(&self, _: ClaimRequest<'_>) -> Result<Claim, StoreError> {
         absent("claim")
     }
-    async fn begin_send(&self, _: &[LeaseRef], _: Duration) -> Result<Vec<Begin>, StoreError> {
+    async fn begin_send(&self, _: &[Intent], _: Duration) -> Result<Vec<Begin>, StoreError> {
         absent("begin_send")
     }
     async fn settle(&self, _: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
@@ -252,11 +252,14 @@ impl Store for FakeStore {
     async fn token_lease(&self, _: &str, _: &WorkerId, _: TokenAsk<'_>) -> Result<TokenLease, StoreError> {
         absent("token_lease")
     }
-    async fn token_store(&self, _: &str, _: &WorkerId, _: u64, _: &[u8], _: Duration) -> Result<bool, StoreError> {
+    async fn token_store(&self, _: &str, _: &WorkerId, _: u64, _: NewSession<'_>) -> Result<Option<u64>, StoreError> {
         absent("token_store")
     }
-    async fn token_failed(&self, _: &str, _: &WorkerId, _: &str, _: Option<&str>) -> Result<(), StoreError> {
-        absent("token_failed")
+    async fn token_release(&self, _: &str, _: &WorkerId, _: Duration) -> Result<(), StoreError> {
+        absent("token_release")
+    }
+    async fn token_refuse(&self, _: &str, _: &WorkerId, _: u64, _: &RefusedCredential) -> Result<bool, StoreError> {
+        absent("token_refuse")
     }
     async fn doc_get(&self, _: DocKind, _: &str) -> Result<Option<Doc>, StoreError> {
         absent("doc_get")

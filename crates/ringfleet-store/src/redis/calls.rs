@@ -16,14 +16,14 @@ use super::{
 };
 use crate::{
     calls::{
-        Acquired, Begin, Claim, ClaimRequest, Enqueued, Outcome, Reaped, Release, Settled, Settlement, TokenLease,
-        TokenRecord,
+        Acquired, Begin, Claim, ClaimRequest, Enqueued, Intent, Outcome, Reaped, RefusedCredential, Release, Settled,
+        Settlement, TokenLease, TokenRecord,
     },
     docs::{MOST_GONE, REMEMBER_MS},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
     message::{LeaseRef, NewMessage, State},
     plan::PlanSeen,
-    store::{MAX_BATCH, MAX_RECOVERIES, StoreError, TokenAsk},
+    store::{MAX_BATCH, MAX_RECOVERIES, NewSession, StoreError, TokenAsk},
 };
 
 /// A claim gives out no more than this at once, so that no script runs long.
@@ -191,13 +191,14 @@ impl RedisStore {
         answer
     }
 
-    /// Runs a script over leases shard by shard and gives one answer to each, in order.
+    /// Runs a script over leases shard by shard and gives one answer to each, in order. `more` is what else it is told of one.
     async fn over_leases(
         &self,
         call: &'static str,
         script: &redis::Script,
         leases: &[LeaseRef],
         lease: Duration,
+        more: impl Fn(usize) -> Option<u64>,
     ) -> Result<Vec<i64>, StoreError> {
         let mut answers = vec![0; leases.len()];
         for (shard, places) in self.by_shard(leases.iter().map(|lease| lease.token)) {
@@ -206,6 +207,9 @@ impl RedisStore {
                 invocation.arg(millis(lease));
                 for &at in places {
                     invocation.arg(leases[at].id.as_bytes()).arg(raw_token(leases[at].token));
+                    if let Some(more) = more(at) {
+                        invocation.arg(more);
+                    }
                 }
                 let reply: Vec<i64> = self.link.run(call, &invocation).await?;
                 if reply.len() != places.len() {
@@ -227,13 +231,16 @@ impl RedisStore {
         places
     }
 
-    pub(super) async fn begin_all(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<Begin>, StoreError> {
-        let answers = self.over_leases("begin_send", &self.scripts.begin_send, leases, lease).await?;
+    pub(super) async fn begin_all(&self, sends: &[Intent], lease: Duration) -> Result<Vec<Begin>, StoreError> {
+        let leases: Vec<LeaseRef> = sends.iter().map(|send| send.lease).collect();
+        let session = |at: usize| Some(sends[at].session);
+        let answers = self.over_leases("begin_send", &self.scripts.begin_send, &leases, lease, session).await?;
         let begin = |code| match code {
             1 => Begin::Go,
             3 => Begin::Expired,
             4 => Begin::PutBack,
             5 => Begin::Suppressed,
+            6 => Begin::SessionOver,
             // SEND-SAFETY: whatever is not a clear "go" sends nothing.
             _ => Begin::LeaseLost,
         };
@@ -241,7 +248,7 @@ impl RedisStore {
     }
 
     pub(super) async fn extend_all(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<bool>, StoreError> {
-        let answers = self.over_leases("extend", &self.scripts.extend, leases, lease).await?;
+        let answers = self.over_leases("extend", &self.scripts.extend, leases, lease, |_| None).await?;
         Ok(answers.into_iter().map(|code| code == 1).collect())
     }
 
@@ -350,22 +357,34 @@ impl RedisStore {
         ask: TokenAsk<'_>,
     ) -> Result<TokenLease, StoreError> {
         let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
-        call.arg("lease").arg(extension).arg(worker.as_str()).arg(millis(ask.needed));
-        call.arg(ask.known_bad.map(|n| n.to_string()).unwrap_or_default()).arg(ask.credential).arg(millis(ask.lock));
+        call.arg("lease").arg(extension).arg(worker.as_str()).arg(ask.known_bad.unwrap_or(0)).arg(millis(ask.lock));
+        call.arg(if ask.renew { "1" } else { "0" }).arg(ask.sends.as_str());
+        for print in ask.credentials {
+            call.arg(print);
+        }
         let reply: Vec<Value> = self.link.run("token_lease", &call).await?;
         let bad = || unreadable("token_lease", "a wrong shape");
-        let [what, generation, sealed, expires, wait, why] = reply.as_slice() else { return Err(bad()) };
+        let [what, generation, sealed, lives, renew_in, wait, sending, told @ ..] = reply.as_slice() else {
+            return Err(bad());
+        };
+        let time = |value: &Value| Duration::from_millis(number(value).unwrap_or(0).max(0) as u64);
         let generation = number(generation).ok_or_else(bad)? as u64;
         let record = bytes(sealed).filter(|sealed| !sealed.is_empty()).map(|sealed| TokenRecord {
             generation,
             sealed: sealed.to_vec(),
-            expires_at: number(expires).unwrap_or(0),
+            lives: time(lives),
+            renew_in: time(renew_in),
         });
+        let refusal = |pair: &[Value]| Some(RefusedCredential { print: text(&pair[0])?, reason: text(&pair[1])? });
+        let refused = told.chunks_exact(2).filter_map(refusal).collect();
         match (number(what), record) {
             (Some(1), Some(record)) => Ok(TokenLease::Valid(record)),
-            (Some(2), old) => Ok(TokenLease::Renew { generation, old }),
-            (Some(3), _) => Ok(TokenLease::Busy(Duration::from_millis(number(wait).unwrap_or(0).max(0) as u64))),
-            (Some(4), _) => Ok(TokenLease::Dead { reason: text(why).unwrap_or_default() }),
+            (Some(2), old) => {
+                let sending = number(sending).unwrap_or(0).max(0) as u32;
+                Ok(TokenLease::Renew { generation, old, sending, refused })
+            }
+            (Some(3), _) => Ok(TokenLease::Busy(time(wait))),
+            (Some(4), _) => Ok(TokenLease::Dead { refused }),
             _ => Err(bad()),
         }
     }
@@ -375,23 +394,36 @@ impl RedisStore {
         extension: &str,
         worker: &WorkerId,
         generation: u64,
-        sealed: &[u8],
-        expires_in: Duration,
-    ) -> Result<bool, StoreError> {
+        session: NewSession<'_>,
+    ) -> Result<Option<u64>, StoreError> {
         let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
-        call.arg("store").arg(extension).arg(worker.as_str()).arg(generation).arg(sealed).arg(millis(expires_in));
-        Ok(self.link.run::<i64>("token_store", &call).await? == 1)
+        call.arg("store").arg(extension).arg(worker.as_str()).arg(generation).arg(session.sealed);
+        call.arg(millis(session.lives)).arg(millis(session.renew_in));
+        let generation: u64 = self.link.run("token_store", &call).await?;
+        Ok((generation > 0).then_some(generation))
     }
 
-    pub(super) async fn fail_token(
+    pub(super) async fn release_token(
         &self,
         extension: &str,
         worker: &WorkerId,
-        credential: &str,
-        dead: Option<&str>,
+        again_in: Duration,
     ) -> Result<(), StoreError> {
         let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
-        call.arg("failed").arg(extension).arg(worker.as_str()).arg(credential).arg(dead.map(short).unwrap_or_default());
-        self.link.run::<Value>("token_failed", &call).await.map(drop)
+        call.arg("release").arg(extension).arg(worker.as_str()).arg(millis(again_in));
+        self.link.run::<Value>("token_release", &call).await.map(drop)
+    }
+
+    pub(super) async fn refuse_token(
+        &self,
+        extension: &str,
+        worker: &WorkerId,
+        generation: u64,
+        refused: &RefusedCredential,
+    ) -> Result<bool, StoreError> {
+        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
+        call.arg("refuse").arg(extension).arg(worker.as_str()).arg(generation);
+        call.arg(refused.print.as_str()).arg(short(&refused.reason));
+        Ok(self.link.run::<i64>("token_refuse", &call).await? == 1)
     }
 }

@@ -8,8 +8,9 @@ use futures::future::BoxFuture;
 use super::{RedisStore, calls, scripts};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
-        Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, Intent,
+        LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
+        UnknownSends,
     },
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
@@ -17,7 +18,7 @@ use crate::{
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
-    store::{Store, StoreError, TokenAsk},
+    store::{NewSession, Store, StoreError, TokenAsk},
 };
 
 #[async_trait]
@@ -28,8 +29,8 @@ impl Store for RedisStore {
     async fn claim(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
         self.claim_from_shards(request).await
     }
-    async fn begin_send(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<Begin>, StoreError> {
-        self.begin_all(leases, lease).await
+    async fn begin_send(&self, sends: &[Intent], lease: Duration) -> Result<Vec<Begin>, StoreError> {
+        self.begin_all(sends, lease).await
     }
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
         self.settle_all(batch, &[]).await
@@ -125,19 +126,21 @@ impl Store for RedisStore {
         extension: &str,
         worker: &WorkerId,
         generation: u64,
-        sealed: &[u8],
-        expires_in: Duration,
-    ) -> Result<bool, StoreError> {
-        self.store_token(extension, worker, generation, sealed, expires_in).await
+        session: NewSession<'_>,
+    ) -> Result<Option<u64>, StoreError> {
+        self.store_token(extension, worker, generation, session).await
     }
-    async fn token_failed(
+    async fn token_release(&self, extension: &str, worker: &WorkerId, again_in: Duration) -> Result<(), StoreError> {
+        self.release_token(extension, worker, again_in).await
+    }
+    async fn token_refuse(
         &self,
         extension: &str,
         worker: &WorkerId,
-        credential: &str,
-        dead: Option<&str>,
-    ) -> Result<(), StoreError> {
-        self.fail_token(extension, worker, credential, dead).await
+        generation: u64,
+        refused: &RefusedCredential,
+    ) -> Result<bool, StoreError> {
+        self.refuse_token(extension, worker, generation, refused).await
     }
     async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError> {
         self.get_doc(kind, key).await

@@ -8,18 +8,18 @@ use rusqlite::params;
 
 use super::{fault::Step, millis, raw_token, tx::Tx};
 use crate::{
-    calls::Begin,
+    calls::{Begin, Intent},
     message::{LeaseRef, Millis, State},
 };
 
 impl Tx<'_> {
-    pub(super) fn begin_send(&mut self, leases: &[LeaseRef], lease: Duration) -> Step<Vec<Begin>> {
+    pub(super) fn begin_send(&mut self, sends: &[Intent], lease: Duration) -> Step<Vec<Begin>> {
         let gate_closed = self.gate_until()?.is_some();
         let lease_until = self.now.saturating_add(millis(lease));
-        leases.iter().map(|lease| self.begin_one(lease, lease_until, gate_closed)).collect()
+        sends.iter().map(|send| self.begin_one(&send.lease, send.session, lease_until, gate_closed)).collect()
     }
 
-    fn begin_one(&mut self, lease: &LeaseRef, lease_until: Millis, gate_closed: bool) -> Step<Begin> {
+    fn begin_one(&mut self, lease: &LeaseRef, session: u64, lease_until: Millis, gate_closed: bool) -> Step<Begin> {
         // SEND-SAFETY: the fence. A lease that ended, even if nobody has reaped it yet, permits nothing: another worker
         // may hold the message before this one's POST leaves.
         let flight = self.flight(&lease.id)?;
@@ -34,6 +34,11 @@ impl Tx<'_> {
         // SEND-SAFETY: in the same step as the intent, so that an opt-out counts that came after the claim.
         let suppressed = !expired && self.message_is_out(at, flight.message)?;
         if !expired && !suppressed && !gate_closed && !self.lanes[at].stopped() && self.lanes[at].penalty <= self.now {
+            // A refresh kills the token before it at once: nothing is begun with one that was replaced, or whose renewal has
+            // begun. The message stays claimed: its worker asks for the newest session, and then once more.
+            if self.session_is_over(self.lanes[at].id.extension(), session)? {
+                return Ok(Begin::SessionOver);
+            }
             // SEND-SAFETY: the intent. From here on a dead worker's message is "unknown", never "ready". It is on disk
             // before the caller hears of it: replies go out after the commit.
             self.exec(

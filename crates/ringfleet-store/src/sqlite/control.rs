@@ -23,7 +23,7 @@ impl Tx<'_> {
         self.lanes[at].parked = reason.map(short).filter(|reason| !reason.is_empty());
         if self.lanes[at].parked.is_none() {
             // Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
-            self.exec("UPDATE sessions SET dead = NULL, why = NULL WHERE extension = ?1", [lane.extension()])?;
+            self.exec("UPDATE sessions SET refused = '' WHERE extension = ?1", [lane.extension()])?;
         }
         self.touch(at);
         self.wake = true;

@@ -136,8 +136,8 @@ CREATE TABLE sessions (
     expires    INTEGER NOT NULL DEFAULT 0,
     renewer    TEXT,
     locked     INTEGER NOT NULL DEFAULT 0,
-    dead       TEXT,               -- fingerprint of the credential that was refused for good
-    why        TEXT
+    renew      INTEGER NOT NULL DEFAULT 0,
+    refused    TEXT NOT NULL DEFAULT ''  -- a line each: fingerprint of a credential that was refused for good, its reason
 ) STRICT, WITHOUT ROWID;
 
 -- Documents. A removed one stays without its body, so that those who have a copy hear of it.

@@ -8,8 +8,9 @@ use futures::future::BoxFuture;
 use super::{LOOK_EVERY, SqliteStore, look, tokens::Ask, tx::Tx};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, LaneView,
-        Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, Intent,
+        LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
+        UnknownSends,
     },
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
@@ -17,7 +18,7 @@ use crate::{
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{self, OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
-    store::{MAX_BATCH, Store, StoreError, TokenAsk},
+    store::{MAX_BATCH, NewSession, Store, StoreError, TokenAsk},
 };
 
 #[async_trait]
@@ -32,8 +33,8 @@ impl Store for SqliteStore {
         self.call("claim", move |tx| tx.claim(&worker, free_slots, lease)).await
     }
 
-    async fn begin_send(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<Begin>, StoreError> {
-        self.call_in_batches("begin_send", leases, move |tx, leases| tx.begin_send(leases, lease)).await
+    async fn begin_send(&self, sends: &[Intent], lease: Duration) -> Result<Vec<Begin>, StoreError> {
+        self.call_in_batches("begin_send", sends, move |tx, sends| tx.begin_send(sends, lease)).await
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
@@ -164,8 +165,8 @@ impl Store for SqliteStore {
         worker: &WorkerId,
         ask: TokenAsk<'_>,
     ) -> Result<TokenLease, StoreError> {
-        let TokenAsk { needed, known_bad, credential, lock } = ask;
-        let ask = Ask { needed, known_bad, credential: credential.to_owned(), lock };
+        let TokenAsk { known_bad, credentials, lock, renew, sends } = ask;
+        let ask = Ask { known_bad, credentials: credentials.to_vec(), lock, renew, sends: sends.clone() };
         let (extension, worker) = (extension.to_owned(), worker.clone());
         self.call("token_lease", move |tx| tx.token_lease(&extension, &worker, &ask)).await
     }
@@ -175,25 +176,28 @@ impl Store for SqliteStore {
         extension: &str,
         worker: &WorkerId,
         generation: u64,
-        sealed: &[u8],
-        expires_in: Duration,
-    ) -> Result<bool, StoreError> {
-        let (extension, worker, sealed) = (extension.to_owned(), worker.clone(), sealed.to_vec());
-        let store = move |tx: &mut Tx<'_>| tx.token_store(&extension, &worker, generation, &sealed, expires_in);
+        session: NewSession<'_>,
+    ) -> Result<Option<u64>, StoreError> {
+        let (extension, worker, sealed) = (extension.to_owned(), worker.clone(), session.sealed.to_vec());
+        let NewSession { lives, renew_in, .. } = session;
+        let store = move |tx: &mut Tx<'_>| tx.token_store(&extension, &worker, generation, &sealed, lives, renew_in);
         self.call("token_store", store).await
     }
 
-    async fn token_failed(
+    async fn token_release(&self, extension: &str, worker: &WorkerId, again_in: Duration) -> Result<(), StoreError> {
+        let (extension, worker) = (extension.to_owned(), worker.clone());
+        self.call("token_release", move |tx| tx.token_release(&extension, &worker, again_in)).await
+    }
+
+    async fn token_refuse(
         &self,
         extension: &str,
         worker: &WorkerId,
-        credential: &str,
-        dead: Option<&str>,
-    ) -> Result<(), StoreError> {
-        let (extension, worker, credential) = (extension.to_owned(), worker.clone(), credential.to_owned());
-        let dead = dead.map(str::to_owned);
-        let fail = move |tx: &mut Tx<'_>| tx.token_failed(&extension, &worker, &credential, dead.as_deref());
-        self.call("token_failed", fail).await
+        generation: u64,
+        refused: &RefusedCredential,
+    ) -> Result<bool, StoreError> {
+        let (extension, worker, refused) = (extension.to_owned(), worker.clone(), refused.clone());
+        self.call("token_refuse", move |tx| tx.token_refuse(&extension, &worker, generation, &refused)).await
     }
 
     async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError> {

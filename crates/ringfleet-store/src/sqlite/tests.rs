@@ -72,7 +72,7 @@ async fn messages_and_leases_survive_a_restart() {
     let store = file.open().await;
     store.enqueue(&[message("1", "a"), message("2", "b")]).await.expect("accepted");
     let lease = claim(&store, &worker, 1).await.leases.remove(0).reference();
-    assert_eq!(store.begin_send(&[lease], LEASE).await.expect("an answer"), [Begin::Go]);
+    assert_eq!(store.begin_send(&[lease.into()], LEASE).await.expect("an answer"), [Begin::Go]);
     drop(store);
 
     let store = file.open().await;

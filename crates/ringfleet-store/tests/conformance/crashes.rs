@@ -91,7 +91,7 @@ pub(crate) async fn the_lease_of_another_worker_permits_nothing(s: &Subject) {
     assert_eq!(s.begin(old).await, Begin::LeaseLost);
     assert_eq!(s.store.extend(&[old], LEASE).await.unwrap(), [false]);
     let forged = LeaseRef { token: LeaseToken(new.token.0 + 64), ..new };
-    assert_eq!(s.store.begin_send(&[forged, new], LEASE).await.unwrap(), [Begin::LeaseLost, Begin::Go]);
+    assert_eq!(s.store.begin_send(&[forged.into(), new.into()], LEASE).await.unwrap(), [Begin::LeaseLost, Begin::Go]);
 }
 
 pub(crate) async fn an_extended_lease_is_kept(s: &Subject) {
@@ -116,7 +116,7 @@ pub(crate) async fn beginning_renews_the_lease(s: &Subject) {
     s.fill(&wide(1), 1).await;
     let lease = s.claim_one().await.reference();
     s.at(LEASE_MS - 1);
-    assert_eq!(s.store.begin_send(&[lease], Duration::from_millis(500)).await.unwrap(), [Begin::Go]);
+    assert_eq!(s.store.begin_send(&[lease.into()], Duration::from_millis(500)).await.unwrap(), [Begin::Go]);
     s.step(499);
     assert_eq!(s.reap().await, Reaped::default());
     s.step(1);

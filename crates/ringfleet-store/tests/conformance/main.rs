@@ -192,13 +192,18 @@ behaviours! {
     sessions {
         the_first_asker_renews_and_the_others_wait
         a_stored_session_is_valid_for_all
-        a_session_that_ends_too_soon_is_renewed
+        a_session_is_renewed_when_its_time_comes
+        a_session_is_renewed_early_for_who_asks_for_it
         a_generation_known_to_be_bad_is_renewed
         a_lock_that_timed_out_passes_to_the_next
         a_slow_renewer_does_not_overwrite_a_newer_session
         a_failed_renewal_lets_the_next_try_at_once
-        a_dead_credential_stays_dead_until_it_changes
+        a_refused_credential_stays_refused_and_the_next_one_is_tried
+        a_session_that_nobody_can_renew_is_used_to_its_end
+        a_lane_that_goes_on_has_its_credential_tried_again
         a_loser_of_the_race_does_not_kill_the_credential
+        nothing_begins_with_a_token_whose_renewal_has_begun
+        a_send_whose_worker_died_holds_no_renewal_up_once_it_is_reaped
         extensions_have_sessions_of_their_own
     }
     views {

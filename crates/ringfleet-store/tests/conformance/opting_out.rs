@@ -63,7 +63,7 @@ pub(crate) async fn an_opt_out_between_claim_and_send_stops_the_send(s: &Subject
     let ids = [s.put(new.clone()).await, s.put(other).await];
     let leases: Vec<LeaseRef> = s.claim(2).await.iter().map(|lease| lease.reference()).collect();
     opt_out(s, &new).await;
-    assert_eq!(s.store.begin_send(&leases, LEASE).await.unwrap(), [Begin::Suppressed, Begin::Go]);
+    assert_eq!(s.store.begin_send(&intents(&leases), LEASE).await.unwrap(), [Begin::Suppressed, Begin::Go]);
     assert_eq!(s.settle(leases[1], sent()).await, Settled::Done(State::Sent));
     let view = s.get(ids[0]).await;
     assert_eq!((view.state, view.reason.as_str()), (State::Suppressed, "opted-out"));

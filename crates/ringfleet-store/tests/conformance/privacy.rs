@@ -20,7 +20,8 @@ pub(crate) async fn nothing_private_is_printed(s: &Subject) {
     s.begin(lease.reference()).await;
     s.settle(lease.reference(), unknown()).await;
     printed += &format!("{:?}", s.store.list(ringfleet_store::State::Held, 5).await.unwrap());
-    printed += &format!("{:?}", TokenRecord { generation: 1, sealed: b"CANARY-TOKEN".to_vec(), expires_at: 1 });
+    printed +=
+        &format!("{:?}", TokenRecord { generation: 1, sealed: b"CANARY-TOKEN".to_vec(), lives: DAY, renew_in: DAY });
     for canary in canaries {
         assert!(!printed.contains(canary), "{canary} is printed");
         let bytes = format!("{:?}", canary.as_bytes());

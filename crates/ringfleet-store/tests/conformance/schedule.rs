@@ -68,7 +68,7 @@ pub(crate) async fn ten_thousand_messages_due_at_one_instant_all_go_out_in_order
             assert!(before.is_none_or(|before| before < lease.id), "out of order in {}", lease.lane);
         }
         let refs: Vec<_> = leases.iter().map(|lease| lease.reference()).collect();
-        assert!(s.store.begin_send(&refs, LEASE).await.unwrap().iter().all(|begin| *begin == Begin::Go));
+        assert!(s.store.begin_send(&intents(&refs), LEASE).await.unwrap().iter().all(|begin| *begin == Begin::Go));
         let settlement = |lease| Settlement { lease, outcome: sent(), age: ms(0), seen: Default::default() };
         let settled = s.store.settle(&refs.iter().copied().map(settlement).collect::<Vec<_>>()).await.unwrap();
         assert!(settled.iter().all(|settled| *settled == Settled::Done(State::Sent)));

@@ -182,7 +182,7 @@ pub(crate) async fn five_hundred_outcomes_are_settled_at_once(s: &Subject) {
     let leases: Vec<_> = s.claim(500).await.iter().map(|lease| lease.reference()).collect();
     assert_eq!(leases.len(), 500);
     assert_eq!(s.store.extend(&leases, LEASE).await.unwrap(), [true; 500]);
-    assert_eq!(s.store.begin_send(&leases, LEASE).await.unwrap(), [Begin::Go; 500]);
+    assert_eq!(s.store.begin_send(&intents(&leases), LEASE).await.unwrap(), [Begin::Go; 500]);
     let settlement =
         |lease: &LeaseRef| Settlement { lease: *lease, outcome: sent(), age: ms(0), seen: PlanSeen::default() };
     let batch: Vec<_> = leases.iter().map(settlement).collect();

@@ -64,7 +64,7 @@ pub(crate) async fn the_kill_switch_stops_claims_and_intents(s: &Subject) {
     let stopped = Gate::Stopped { reason: "wrong text".into() };
     s.store.set_gate(&stopped).await.unwrap();
     assert_eq!(s.store.gate().await.unwrap(), stopped);
-    assert_eq!(s.store.begin_send(&leases, LEASE).await.unwrap(), [Begin::PutBack; 9]);
+    assert_eq!(s.store.begin_send(&intents(&leases), LEASE).await.unwrap(), [Begin::PutBack; 9]);
     s.step(3_600_000);
     let claim = s.claim_as("w", 20, LEASE).await;
     assert_eq!((claim.leases.len(), claim.next_due), (0, None));
@@ -127,7 +127,7 @@ pub(crate) async fn what_is_put_back_keeps_its_slot_free(s: &Subject) {
     s.fill(&tight(1), 3).await;
     let leases: Vec<_> = s.claim(3).await.iter().map(|lease| lease.reference()).collect();
     s.store.set_paused(&tight(1), true).await.unwrap();
-    assert_eq!(s.store.begin_send(&leases, LEASE).await.unwrap(), [Begin::PutBack; 3]);
+    assert_eq!(s.store.begin_send(&intents(&leases), LEASE).await.unwrap(), [Begin::PutBack; 3]);
     s.store.set_paused(&tight(1), false).await.unwrap();
     assert_eq!(s.claim(5).await.len(), 3);
 }

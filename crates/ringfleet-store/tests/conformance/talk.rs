@@ -8,8 +8,8 @@ use ringfleet_store::{
     Private, Reaped, Reassertion, Resolution, Settled, Settlement, State, UnknownSends, WorkerId, plan::slot_hold_ms,
 };
 
-pub(crate) use crate::harness::Subject;
 use crate::harness::{Backend, START};
+pub(crate) use crate::harness::{Subject, intents};
 
 /// The plan of [`tight`] lanes: it bites soon.
 pub(crate) const TIGHT: Plan = Plan { limit: 3, window_ms: 1_000 };
@@ -170,7 +170,7 @@ impl Subject {
     }
 
     pub(crate) async fn begin(&self, lease: LeaseRef) -> Begin {
-        self.store.begin_send(&[lease], LEASE).await.unwrap()[0]
+        self.store.begin_send(&[lease.into()], LEASE).await.unwrap()[0]
     }
 
     pub(crate) async fn settle(&self, lease: LeaseRef, outcome: Outcome) -> Settled {

@@ -18,7 +18,7 @@ pub(crate) async fn counts_add_up_through_a_whole_life(s: &Subject) {
     let leases = s.claim(5).await;
     assert_eq!(counts(s).await, [(State::Scheduled, 1), (State::Ready, 1), (State::Claimed, 5)]);
     let [a, b, c, d, _] = leases.iter().map(|lease| lease.reference()).collect::<Vec<_>>()[..] else { panic!() };
-    s.store.begin_send(&[a, b, c, d], LEASE).await.unwrap();
+    s.store.begin_send(&[a.into(), b.into(), c.into(), d.into()], LEASE).await.unwrap();
     let now = counts(s).await;
     assert_eq!(now, [(State::Scheduled, 1), (State::Ready, 1), (State::Claimed, 1), (State::Sending, 4)]);
     s.settle(a, sent()).await;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ringfleet_store::{
-    Clock, LaneRules, Millis, SharedStore,
+    Clock, Intent, LaneRules, LeaseRef, Millis, SharedStore,
     redis::{RedisOptions, RedisStore},
     sqlite::{SqliteOptions, SqliteStore, Synchronous},
 };
@@ -18,6 +18,11 @@ use tempfile::TempDir;
 
 /// The clock's first time; any real one will do.
 pub(crate) const START: Millis = 1_700_000_000_000;
+/// To be sent with whatever session there is.
+pub(crate) fn intents(leases: &[LeaseRef]) -> Vec<Intent> {
+    leases.iter().copied().map(Intent::from).collect()
+}
+
 /// More than one, so that lanes lie apart.
 const CLUSTER_SHARDS: u16 = 5;
 

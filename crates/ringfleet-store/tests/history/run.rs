@@ -8,7 +8,7 @@ use ringfleet_store::{
 };
 
 use crate::{
-    harness::{Backend, START, Subject},
+    harness::{Backend, START, Subject, intents},
     model::Model,
     ops::{Ending, GateTurn, History, New, Op, Pick, Report, Step, WORKERS},
     requests::GivenSlot,
@@ -249,7 +249,7 @@ impl Run<'_> {
     }
 
     async fn begin(&mut self, leases: &[LeaseRef], lease_ms: Millis) -> Verdict {
-        let answers = self.subject.store.begin_send(leases, ms(lease_ms)).await.unwrap();
+        let answers = self.subject.store.begin_send(&intents(leases), ms(lease_ms)).await.unwrap();
         for (lease, answer) in leases.iter().zip(&answers) {
             same("begin_send", *answer, self.model.begin(lease, lease_ms))?;
             if *answer == Begin::Go {

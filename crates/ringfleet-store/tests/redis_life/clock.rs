@@ -21,7 +21,7 @@ async fn send_next(store: &RedisStore, worker: &WorkerId) -> LeaseToken {
     })
     .await;
     assert_eq!(given.len(), 1);
-    assert_eq!(store.begin_send(&given, LEASE).await.unwrap(), [Begin::Go]);
+    assert_eq!(store.begin_send(&[given[0].into()], LEASE).await.unwrap(), [Begin::Go]);
     assert_eq!(settle(store, given[0]).await, Settled::Done(State::Sent));
     given[0].token
 }

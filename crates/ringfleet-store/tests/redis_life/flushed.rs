@@ -1,8 +1,8 @@
 //! Data that are gone, or that a newer program has made.
 
 use ringfleet_store::{
-    DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, OptOut, OptOutCursor, Reassertion, Release,
-    Resolution, State, Store, StoreError, TokenAsk, WorkerId,
+    DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, NewSession, OptOut, OptOutCursor, Reassertion,
+    RefusedCredential, Release, Resolution, State, Store, StoreError, TokenAsk, WorkerId,
 };
 use ringfleet_testkit::RedisServer;
 
@@ -14,14 +14,17 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
     let settlement = report(lease);
     let found = Found::Candidates { ids: vec!["p".into()], read_at: 1 };
     let journal = [Reassertion { settlement: settlement.clone(), lane: lane.clone() }];
-    let ask = TokenAsk { needed: second, known_bad: None, credential: "c", lock: second };
+    let credentials = ["c".to_owned()];
+    let ask = TokenAsk { known_bad: None, credentials: &credentials, lock: second, renew: false, sends: &lane };
+    let session = NewSession { sealed: b"x", lives: second, renew_in: second };
+    let refused = RefusedCredential { print: "c".into(), reason: "x".into() };
     let gate = Gate::Stopped { reason: "x".into() };
     let (kind, number) = (DocKind::Setting, Private::new("+16505550100"));
     let out = OptOut { from: number.clone(), to: Private::new("*"), out: true };
     vec![
         ("enqueue", store.enqueue(&[message(&lane, "after")]).await.map(drop)),
         ("claim", claim(store, &worker, 5).await.map(drop)),
-        ("begin_send", store.begin_send(&[lease], LEASE).await.map(drop)),
+        ("begin_send", store.begin_send(&[lease.into()], LEASE).await.map(drop)),
         ("settle", store.settle(&[settlement]).await.map(drop)),
         ("extend", store.extend(&[lease], LEASE).await.map(drop)),
         ("reap", store.reap(10, second).await.map(drop)),
@@ -44,8 +47,9 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
         ("lanes", store.lanes(5).await.map(drop)),
         ("stats", store.stats().await.map(drop)),
         ("token_lease", store.token_lease("1", &worker, ask).await.map(drop)),
-        ("token_store", store.token_store("1", &worker, 0, b"x", second).await.map(drop)),
-        ("token_failed", store.token_failed("1", &worker, "c", None).await),
+        ("token_store", store.token_store("1", &worker, 0, session).await.map(drop)),
+        ("token_release", store.token_release("1", &worker, second).await),
+        ("token_refuse", store.token_refuse("1", &worker, 0, &refused).await.map(drop)),
         ("doc_get", store.doc_get(kind, "k").await.map(drop)),
         ("doc_put", store.doc_put(kind, "k", Expect::Anything, Some(b"x"), None).await.map(drop)),
         ("docs_since", store.docs_since(kind, &DocCursor::default(), 5).await.map(drop)),
@@ -90,7 +94,7 @@ async fn whoever_comes_after_the_flush_begins_anew_and_the_others_still_do_not_g
     let leases = claim_refs(&new, &WorkerId::incarnation("w"), 5).await;
     assert_eq!(leases.len(), 1);
     assert!(leases[0].token > lease.token, "no token is given out twice");
-    assert_eq!(new.begin_send(&leases, LEASE).await.unwrap(), [ringfleet_store::Begin::Go]);
+    assert_eq!(new.begin_send(&[leases[0].into()], LEASE).await.unwrap(), [ringfleet_store::Begin::Go]);
     assert_eq!(watch(&new, &WorkerId::incarnation("w")).await.restarts, 0);
 }
 

@@ -25,7 +25,7 @@ async fn after_a_restart_nothing_is_given_out_for_a_while_and_then_all_goes_on()
     let ids = put(&store, &lane(), &["1", "2", "3", "4", "5", "6"]).await;
     let leases = claim_refs(&store, &worker, 3).await;
     let (sent, begun, claimed) = (leases[0], leases[1], leases[2]);
-    assert_eq!(store.begin_send(&[sent, begun], LEASE).await.unwrap(), [Begin::Go; 2]);
+    assert_eq!(store.begin_send(&[sent.into(), begun.into()], LEASE).await.unwrap(), [Begin::Go; 2]);
     assert_eq!(settle(&store, sent).await, Settled::Done(State::Sent));
     assert_eq!(watch(&store, &worker).await.restarts, 0);
     let before = store.now().await.unwrap();
@@ -45,7 +45,7 @@ async fn after_a_restart_nothing_is_given_out_for_a_while_and_then_all_goes_on()
     let lost = watch(&store, &worker).await.restarts;
     assert_ne!(lost, 0);
     // What was begun may be told; nothing new begins.
-    assert_eq!(store.begin_send(&[claimed], LEASE).await.unwrap(), [Begin::PutBack]);
+    assert_eq!(store.begin_send(&[claimed.into()], LEASE).await.unwrap(), [Begin::PutBack]);
     assert_eq!(settle(&store, begun).await, Settled::Done(State::Sent));
     assert_eq!(store.stats().await.unwrap().count(State::Ready), 4);
 
@@ -61,7 +61,7 @@ async fn after_a_restart_nothing_is_given_out_for_a_while_and_then_all_goes_on()
     assert_eq!(given[0].id, claimed.id, "what was put back is still at the head");
     for lease in given {
         assert!(lease.token > claimed.token);
-        assert_eq!(store.begin_send(&[lease], LEASE).await.unwrap(), [Begin::Go]);
+        assert_eq!(store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::Go]);
         assert_eq!(settle(&store, lease).await, Settled::Done(State::Sent));
     }
     for id in ids {
@@ -116,12 +116,12 @@ async fn what_a_worker_tells_after_a_restart_keeps_a_lost_message_from_being_sen
     let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
     put(&store, &lane(), &["early"]).await;
     let early = claim_refs(&store, &worker, 1).await[0];
-    store.begin_send(&[early], LEASE).await.unwrap();
+    store.begin_send(&[early.into()], LEASE).await.unwrap();
     settle(&store, early).await;
     // Three scripts that wrote: enqueue, claim, begin.
     put(&store, &lane(), &["late"]).await;
     let late = claim_refs(&store, &worker, 1).await[0];
-    assert_eq!(store.begin_send(&[late], LEASE).await.unwrap(), [Begin::Go]);
+    assert_eq!(store.begin_send(&[late.into()], LEASE).await.unwrap(), [Begin::Go]);
     server.forget_last_commands(3);
     server.restart();
     eventually(PATIENCE, async || store.ping().await.is_ok()).await;
@@ -150,7 +150,7 @@ async fn a_sending_whose_intent_was_lost_is_settled_all_the_same() {
     let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
     put(&store, &lane(), &["1"]).await;
     let lease = claim_refs(&store, &worker, 1).await[0];
-    assert_eq!(store.begin_send(&[lease], LEASE).await.unwrap(), [Begin::Go]);
+    assert_eq!(store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::Go]);
     server.forget_last_commands(1);
     server.restart();
     eventually(PATIENCE, async || store.ping().await.is_ok()).await;

@@ -72,7 +72,7 @@ async fn the_leases_of_a_claim_whose_answer_was_lost_come_with_the_next_one_and_
     assert_eq!(sorted(others.iter().map(|lease| lease.id)), sorted(ids[3..].to_vec()));
     assert_eq!(wire.claim(3).await, []);
     for lease in leases.iter().chain(&others).map(Lease::reference) {
-        assert_eq!(wire.store.begin_send(&[lease], LEASE).await.unwrap(), [Begin::Go]);
+        assert_eq!(wire.store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::Go]);
         assert_eq!(settle(&wire.store, lease).await, Settled::Done(State::Sent));
     }
     assert_eq!(wire.direct.stats().await.unwrap().count(State::Sent), 5);
@@ -112,12 +112,12 @@ async fn what_was_settled_meanwhile_is_not_given_again() {
     put(&wire.direct, &lane(), &["1", "2"]).await;
     // Heard and done with; then one that gives nothing is lost.
     let lease = wire.claim(1).await[0].reference();
-    wire.store.begin_send(&[lease], LEASE).await.unwrap();
+    wire.store.begin_send(&[lease.into()], LEASE).await.unwrap();
     settle(&wire.store, lease).await;
     let second = wire.claim(1).await[0].reference();
     wire.claim_unheard(5).await;
     assert_eq!(wire.claim(5).await, []);
-    assert_eq!(wire.store.begin_send(&[second], LEASE).await.unwrap(), [Begin::Go]);
+    assert_eq!(wire.store.begin_send(&[second.into()], LEASE).await.unwrap(), [Begin::Go]);
 }
 
 #[tokio::test]
@@ -127,14 +127,14 @@ async fn an_intent_and_a_report_whose_answers_were_lost_are_repeated_and_happen_
     let lease = wire.claim(1).await[0].reference();
     // Each script was sent once before.
     let nobody = LeaseRef { id: MessageId::random(), ..lease };
-    wire.store.begin_send(&[nobody], LEASE).await.unwrap();
+    wire.store.begin_send(&[nobody.into()], LEASE).await.unwrap();
     settle(&wire.store, nobody).await;
 
     wire.proxy.drop_next_reply();
-    assert!(wire.store.begin_send(&[lease], LEASE).await.unwrap_err().is_transient());
+    assert!(wire.store.begin_send(&[lease.into()], LEASE).await.unwrap_err().is_transient());
     wire.back().await;
     assert_eq!(wire.direct.get(&lease.id).await.unwrap().unwrap().state, State::Sending);
-    assert_eq!(wire.store.begin_send(&[lease], LEASE).await.unwrap(), [Begin::Go]);
+    assert_eq!(wire.store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::Go]);
 
     wire.proxy.drop_next_reply();
     assert!(wire.store.settle(&[report(lease)]).await.unwrap_err().is_transient());

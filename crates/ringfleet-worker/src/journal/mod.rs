@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ringfleet_store::{LaneId, LeaseRef, Outcome, Reassertion, SharedStore, StoreError};
+use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, SharedStore, StoreError};
 
 pub(crate) use self::entry::Entry;
 pub(crate) use self::ring::JournalError;
@@ -76,8 +76,8 @@ impl Journal {
 
     /// Remembers sends that are about to begin. Written, not forced to the disk: only a worker and a store that lose their
     /// power in the same moment forget it.
-    pub(crate) fn begin(&self, sends: &[(LeaseRef, LaneId)]) {
-        let entries: Vec<Entry> = sends.iter().map(|(lease, lane)| Entry::begun(*lease, lane)).collect();
+    pub(crate) fn begin(&self, sends: &[(Intent, LaneId)]) {
+        let entries: Vec<Entry> = sends.iter().map(|(intent, lane)| Entry::begun(intent.lease, lane)).collect();
         self.remember(&entries);
         if let Some(ring) = &self.ring
             && ring.write(&entries).is_err()

@@ -32,7 +32,7 @@ async fn message(store: &SqliteStore, outcome: Outcome) -> MessageId {
     let (worker, lease) = (WorkerId::incarnation("test"), Duration::from_secs(30));
     let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
     let lease_of = claim.leases[0].reference();
-    assert_eq!(store.begin_send(&[lease_of], lease).await.unwrap(), [Begin::Go]);
+    assert_eq!(store.begin_send(&[lease_of.into()], lease).await.unwrap(), [Begin::Go]);
     let settlement = Settlement { lease: lease_of, outcome, age: Duration::ZERO, seen: PlanSeen::default() };
     store.settle(&[settlement]).await.unwrap();
     id
