@@ -6,10 +6,12 @@
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
 mod bad_input;
+mod checker_itself;
 mod crash;
 mod credential_commands;
 mod credentials;
 mod due_at_once;
+mod explain;
 mod killpoints;
 mod neighbours;
 mod operations;

@@ -1,12 +1,12 @@
 //! What was handed in: the producer's side of the books, which the checker compares with the store's and the provider's.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use ringfleet_producer::{Draft, EnqueueError, Receipt};
 use ringfleet_simulator::text_hash;
 use ringfleet_store::MessageId;
 
-use super::{Rig, lock};
+use super::{Rig, checker, lock};
 
 /// What the provider's ledger knows a text by: sender, recipient, hash of the text.
 pub(crate) type Key = (String, String, String);
@@ -78,6 +78,15 @@ impl Rig {
     /// keys of producers.
     pub(crate) fn keep_secret(&self, words: impl IntoIterator<Item = impl Into<String>>) {
         lock(&self.secrets).extend(words.into_iter().map(Into::into));
+    }
+
+    /// When each message arrived at the provider, in ns of the simulator's clock. For texts that are told apart.
+    pub(crate) async fn arrivals(&self) -> HashMap<MessageId, u64> {
+        let ledger = checker::ledger(self).await;
+        let accepted = ledger.into_iter().filter(|send| send.outcome == "accepted");
+        let by_key: HashMap<Key, u64> =
+            accepted.filter_map(|send| Some(((send.from?, send.to?, send.text_hash?), send.at_ns))).collect();
+        lock(&self.handed).iter().filter_map(|handed| Some((handed.id, *by_key.get(&handed.key)?))).collect()
     }
 
     fn note(&self, draft: &Draft, receipt: &Receipt) -> MessageId {

@@ -1,0 +1,80 @@
+//! The checker sees what it is there for: each promise is broken once on purpose.
+
+use std::time::Duration;
+
+use crate::rig::{Ends, Rig, RigOptions};
+
+/// Five texts that were sent, and then something that breaks a promise.
+async fn sent_five() -> Rig {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2))).await;
+    rig.enqueue(0, 5, None).await;
+    rig.start_workers(1);
+    rig.until_ended(5, Duration::from_secs(20)).await;
+    rig
+}
+
+async fn tell(rig: &Rig, command: &[&str]) {
+    let client = redis::Client::open(rig.redis().url()).unwrap();
+    let mut link = client.get_multiplexed_async_connection().await.unwrap();
+    let mut call = redis::cmd(command[0]);
+    command[1..].iter().for_each(|word| {
+        call.arg(*word);
+    });
+    let _: redis::Value = call.query_async(&mut link).await.unwrap();
+}
+
+/// All that is told as broken begins so.
+async fn sees(mut rig: Rig, expected: &[&str]) {
+    let (_, broken) = rig.look(&Ends::all()).await;
+    assert!(!broken.is_empty(), "nothing was seen");
+    for beginning in expected {
+        assert!(broken.iter().any(|told| told.starts_with(beginning)), "{beginning} is not among {broken:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_entry_left_behind_in_an_index_is_seen() {
+    let rig = sent_five().await;
+    tell(&rig, &["ZADD", "{rf:0}:lease", "1", "0123456789abcdef"]).await;
+    tell(&rig, &["SET", "{rf:0}:left-behind", "1"]).await;
+    sees(rig, &["I8, the store is not tidy: lease names", "I8, the store is not tidy: a key that this walk"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_gone_is_seen() {
+    let rig = sent_five().await;
+    let id = rig.enqueue_to(0, "+15552009999", "a text that gets lost").await;
+    rig.until_ended(6, Duration::from_secs(20)).await;
+    let client = redis::Client::open(rig.redis().url()).unwrap();
+    let mut link = client.get_multiplexed_async_connection().await.unwrap();
+    let mut call = redis::cmd("HDEL");
+    let _: i64 = call.arg("{rf:0}:m").arg(id.as_bytes()).query_async(&mut link).await.unwrap();
+    sees(rig, &["I1, lost", "I3, accepted, and neither", "I8, the store is not tidy: fin names"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_a_text_or_a_token_that_is_printed_is_seen() {
+    for private in ["recipient 15552000003", "text reminder 3 of extension 0"] {
+        let rig = sent_five().await;
+        rig.printed(format!("DEBUG {private}"));
+        sees(rig, &["I6, "]).await;
+    }
+    let rig = sent_five().await;
+    let token = rig.simulator.access_token(&rig.accounts[0].extension_id).unwrap();
+    rig.printed(format!("Authorization: Bearer {token}"));
+    sees(rig, &["I6, "]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_still_waits_is_seen() {
+    let rig = sent_five().await;
+    assert!(rig.run(&["fleet", "stop", "--reason", "test"]).status.success());
+    rig.enqueue_to(0, "+15552009999", "a text that nobody takes").await;
+    sees(rig, &["I1, 1 messages wait"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[should_panic(expected = "dropped without rig.finish")]
+async fn a_rig_that_is_not_finished_fails_its_test() {
+    drop(Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await);
+}
