@@ -11,6 +11,7 @@ mod credential_commands;
 mod credentials;
 mod due_at_once;
 mod killpoints;
+mod logins;
 mod neighbours;
 mod operations;
 mod plans;
