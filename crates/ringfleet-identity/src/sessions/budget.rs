@@ -9,30 +9,46 @@ use super::{Sessions, login::NotIn};
 use crate::{metrics, rate::plan_seen};
 
 /// Stands for the extension in the lane of logins that the whole app shares.
-const ALL_EXTENSIONS: &str = "*";
+pub(super) const ALL_EXTENSIONS: &str = "*";
 
 impl Sessions {
     /// Makes one request of the Auth lane, under a slot of its window; `call` is not polled before it has one.
-    pub(super) async fn with_slot(
+    pub(super) async fn with_slot<T>(
         &self,
         extension: &ExtensionId,
-        call: impl Future<Output = Result<Answer<Token>, CallError>>,
-    ) -> Result<Result<Answer<Token>, CallError>, NotIn> {
+        call: impl Future<Output = Result<Answer<T>, CallError>>,
+    ) -> Result<Result<Answer<T>, CallError>, NotIn> {
         let lane = self.auth_lane(extension).await?;
-        let slot = match self.store().acquire(&lane, self.login_deadline()).await? {
+        self.under(&lane, call).await
+    }
+
+    /// The same under a slot of `lane`.
+    pub(super) async fn under<T>(
+        &self,
+        lane: &LaneId,
+        call: impl Future<Output = Result<Answer<T>, CallError>>,
+    ) -> Result<Result<Answer<T>, CallError>, NotIn> {
+        let slot = match self.store().acquire(lane, self.login_deadline()).await? {
             Acquired::Granted(slot) => slot,
             Acquired::Wait(delay) => return Err(NotIn::Later { delay }),
         };
         let answer = call.await;
         let read_at = Instant::now();
-        let (how, seen) = match &answer {
-            Err(CallError::Connect { .. } | CallError::Guard { .. }) => (Release::Unused, PlanSeen::default()),
+        // What is granted differs from call to call; what an error means does not.
+        let (granted, errors) = match answer {
+            Ok(answer) => (Some(answer), None),
+            Err(error) => (None, Some(error)),
+        };
+        let refused: Option<Result<Answer<Token>, CallError>> = errors.map(Err);
+        let (how, seen) = match &refused {
+            Some(Err(CallError::Connect { .. } | CallError::Guard { .. })) => (Release::Unused, PlanSeen::default()),
             other => {
-                let rate = match other {
-                    Ok(answer) => Some(&answer.rate),
-                    Err(error) => error.rate(),
+                let rate = match (&granted, other) {
+                    (Some(answer), _) => Some(&answer.rate),
+                    (None, Some(Err(error))) => error.rate(),
+                    (None, _) => None,
                 };
-                let how = match classify_token(other) {
+                let how = match other.as_ref().map_or(TokenOutcome::Granted, classify_token) {
                     TokenOutcome::Throttled { after, .. } => {
                         metrics::throttled(Group::Auth, "lane");
                         Release::Throttled { retry_after: after }
@@ -42,14 +58,18 @@ impl Sessions {
                 (how, rate.map(plan_seen).unwrap_or_default())
             }
         };
-        if let Err(error) = self.store().release(&lane, slot, how, read_at.elapsed(), seen).await {
+        if let Err(error) = self.store().release(lane, slot, how, read_at.elapsed(), seen).await {
             // The slot frees itself later than it might; a session that was granted must not be thrown away for that.
             metrics::store_error("release", &error);
         }
         if let Release::Throttled { retry_after } = how {
-            self.share_auth_budget(&lane, retry_after).await;
+            self.share_auth_budget(lane, retry_after).await;
         }
-        Ok(answer)
+        Ok(match (granted, refused) {
+            (Some(answer), _) => Ok(answer),
+            (None, Some(Err(error))) => Err(error),
+            (None, _) => Err(CallError::Withheld),
+        })
     }
 
     /// RingCentral documents a budget for each user; a platform announcement says one for the app. It begins with the user's,

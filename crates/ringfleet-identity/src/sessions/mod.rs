@@ -5,6 +5,7 @@ mod budget;
 mod fetch;
 mod kept;
 mod login;
+mod probe;
 mod renew;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
 use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};
 
+pub use self::probe::{Granted, Tried};
 use crate::{credential::AppPrint, metrics, roster::Roster, vault::Vault};
 
 /// After a login that did not work, the messages that waited for it don't each try another.

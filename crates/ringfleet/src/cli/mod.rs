@@ -2,6 +2,7 @@
 
 mod credentials;
 mod discreet;
+mod doctor;
 mod explain;
 mod operate;
 mod trial;
@@ -12,8 +13,9 @@ use clap::{Args, Parser, Subcommand};
 use ringfleet_store::OnUnknown;
 
 pub(crate) use self::{
-    credentials::{AddOptions, CredentialsCommand, ImportCredentials, MethodWord, Which},
+    credentials::{AddOptions, CheckOptions, CredentialsCommand, ImportCredentials, MethodWord, Which},
     discreet::parse,
+    doctor::DoctorOptions,
     explain::CodeOptions,
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
     trial::{DemoOptions, SimulatorOptions},
@@ -67,6 +69,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: CredentialsCommand,
     },
+    /// Looks at all that must be right, from the settings to each extension's numbers, and says what to do about each fault
+    Doctor(DoctorOptions),
     /// Tells what a code of RingCentral's, or a reason of this program's, means and what to do about it
     ExplainCode(CodeOptions),
     /// Stops one extension, or lets it go on
