@@ -9,6 +9,7 @@ mod bad_input;
 mod crash;
 mod credential_commands;
 mod credentials;
+mod doctor;
 mod due_at_once;
 mod killpoints;
 mod neighbours;
