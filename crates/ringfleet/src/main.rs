@@ -4,6 +4,7 @@ mod accounts;
 mod cli;
 mod commands;
 mod config;
+mod directory;
 mod exit;
 mod keys;
 mod output;
