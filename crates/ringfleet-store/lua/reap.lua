@@ -7,6 +7,18 @@ local limit, retention, max_recoveries = tonumber(ARGV[3]), tonumber(ARGV[4]), t
 local requeued, unknown, poisoned, expired, pruned = 0, 0, 0, 0, 0
 local again = false
 
+-- Delivery reports that did not come in their time, the longest waiting lane first.
+local left = limit
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', OLDEST, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit)) do
+  local L = lane_of(name)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', T..':wait:'..name, '-inf', now - REPORT_WAIT, 'LIMIT', 0, left)) do
+    forget_report(L, id)
+    left = left - 1
+  end
+  index_reports(L)
+  if left == 0 then break end
+end
+
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASE, '-inf', now, 'LIMIT', 0, limit)) do
   local m, f = read_message(id), read_flight(id)
   if not m or not f then

@@ -309,6 +309,11 @@ impl Stats {
         }
     }
 
+    /// Messages that the provider accepted, whatever is known of their delivery.
+    pub fn sent(&self) -> u64 {
+        State::ALL.iter().filter(|state| state.was_sent()).map(|state| self.count(*state)).sum()
+    }
+
     /// Every message the store knows.
     pub fn total(&self) -> u64 {
         self.by_state.iter().sum()
