@@ -7,13 +7,8 @@ use serde_json::json;
 
 use crate::{
     kinds,
-    rig::{Rig, http},
+    rig::{Rig, blocking, http},
 };
-
-/// What waits for another process must not keep the simulators and proxies of other runs from working.
-fn blocking<T>(wait: impl FnOnce() -> T) -> T {
-    tokio::task::block_in_place(wait)
-}
 
 pub(crate) struct Injector<'a> {
     pub(crate) faults: &'a [&'static str],
@@ -146,7 +141,7 @@ impl Injector<'_> {
             // What is still on its way with the old credential may park a lane after this; so once more, later.
             for _ in 0..2 {
                 for account in &rig.accounts {
-                    let output = blocking(|| rig.run(&["lane", "resume", &account.extension_id]));
+                    let output = rig.run(&["lane", "resume", &account.extension_id]);
                     assert!(output.status.success(), "{output:?}");
                 }
                 self.pause(1_500, 1_600).await;

@@ -75,7 +75,7 @@ impl Rig {
         let rules = LaneRules::with_window(options.window);
         let server = RedisServer::builder().append_only();
         let server = if options.clock_file { server.clock_file() } else { server };
-        let redis = options.redis.then(|| server.start());
+        let redis = options.redis.then(|| blocking(|| server.start()));
         let proxy = match (&redis, options.proxy) {
             (Some(server), true) => Some(FaultProxy::start(format!("127.0.0.1:{}", server.port()))),
             _ => None,
@@ -258,6 +258,12 @@ impl Drop for Rig {
             panic!("this rig was dropped without rig.finish(…): nobody has looked whether the promises were kept");
         }
     }
+}
+
+/// What waits for another process must not keep the simulators and proxies of this one from working: with a thread for each of
+/// two cores, two such waits stop them all, and nobody answers the processes that are waited for.
+pub(crate) fn blocking<T>(wait: impl FnOnce() -> T) -> T {
+    tokio::task::block_in_place(wait)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

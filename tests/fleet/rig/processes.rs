@@ -10,7 +10,7 @@ use std::{
 
 use ringfleet_testkit::wait_until;
 
-use super::{Rig, lock, ms, signal_process, terminate};
+use super::{Rig, blocking, lock, ms, signal_process, terminate};
 
 /// What the processes have printed. Those that go on print into files of the rig's folder.
 #[derive(Default)]
@@ -36,7 +36,8 @@ impl Running {
     /// SIGTERM, and its end.
     pub(crate) fn end(mut self) -> ExitStatus {
         terminate(&self.child);
-        assert!(wait_until(Duration::from_secs(20), || self.child.try_wait().unwrap().is_some()), "it does not end");
+        let ended = blocking(|| wait_until(Duration::from_secs(20), || self.child.try_wait().unwrap().is_some()));
+        assert!(ended, "it does not end");
         self.child.wait().unwrap()
     }
 }
@@ -83,7 +84,7 @@ impl Rig {
     /// The same with more in its environment.
     pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         let mut command = self.command(arguments);
-        let output = command.envs(environment.iter().copied()).output().unwrap();
+        let output = blocking(|| command.envs(environment.iter().copied()).output().unwrap());
         self.printed(&output.stdout);
         self.printed(&output.stderr);
         match arguments {
@@ -104,8 +105,10 @@ impl Rig {
         command.envs(environment.iter().copied());
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
+        let output = blocking(|| {
+            child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+            child.wait_with_output().unwrap()
+        });
         self.printed(&output.stdout);
         self.printed(&output.stderr);
         output
@@ -115,7 +118,7 @@ impl Rig {
     pub(crate) fn run_without_reader(&self, arguments: &[&str]) -> (ExitStatus, String) {
         let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         drop(child.stdout.take());
-        let output = child.wait_with_output().unwrap();
+        let output = blocking(|| child.wait_with_output().unwrap());
         self.printed(&output.stderr);
         (output.status, String::from_utf8_lossy(&output.stderr).into_owned())
     }
@@ -224,7 +227,7 @@ impl Rig {
         let mut bad = Vec::new();
         for mut child in living {
             let left = deadline.saturating_duration_since(Instant::now());
-            if !wait_until(left, || child.try_wait().unwrap().is_some()) {
+            if !blocking(|| wait_until(left, || child.try_wait().unwrap().is_some())) {
                 let _ = child.kill();
                 bad.push(format!("a worker did not drain within {budget:?}"));
             }
