@@ -20,6 +20,7 @@ mod rig;
 mod rows_fleet;
 mod rows_provider;
 mod rows_store;
+mod sender_directory;
 mod sessions;
 mod store_faults;
 mod streaming_import;

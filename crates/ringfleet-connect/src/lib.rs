@@ -34,7 +34,7 @@ use axum::{
     routing::{get, post},
 };
 use ringcentral::{AccountId, Client};
-use ringfleet_identity::{AppPrint, Credential, KeyRing, Vault};
+use ringfleet_identity::{AppPrint, Credential, KeyRing, Vault, directory::Directory};
 use ringfleet_store::SharedStore;
 
 use self::{exchange::Exchange, limits::Limits, provider::Provider, trouble::Trouble};
@@ -47,6 +47,8 @@ pub use self::{
 pub struct Connect {
     pub client: Client,
     pub vault: Vault,
+    /// Names extensions as people do, and tells of those that nobody has connected; followed by the caller.
+    pub directory: Directory,
     pub public_url: PublicUrl,
     /// The only account whose extensions may be connected; `None` takes any that the app lets in.
     pub account: Option<AccountId>,
@@ -60,6 +62,7 @@ pub struct Connect {
 struct Site {
     store: SharedStore,
     vault: Vault,
+    directory: Directory,
     exchange: Exchange,
     url: PublicUrl,
     keys: OperatorKeys,
@@ -82,7 +85,7 @@ impl Site {
 
 /// The page's routes, to be served with the callers' addresses (`into_make_service_with_connect_info`).
 pub fn router(connect: Connect) -> Router {
-    let Connect { client, vault, public_url, account, operator_keys, address_header, fixed } = connect;
+    let Connect { client, vault, directory, public_url, account, operator_keys, address_header, fixed } = connect;
     let store = vault.store().clone();
     let config = client.config();
     let secret = config.client_secret.as_ref().map_or("", |secret| secret.expose());
@@ -91,7 +94,7 @@ pub fn router(connect: Connect) -> Router {
     let exchange = Exchange { provider, vault: vault.clone(), account };
     let limits = Limits::new(address_header);
     let site: Shared =
-        Arc::new(Site { store, vault, exchange, url: public_url, keys: operator_keys, limits, fixed, app });
+        Arc::new(Site { store, vault, directory, exchange, url: public_url, keys: operator_keys, limits, fixed, app });
     Router::new()
         .route("/", get(|| async { Redirect::to("/connect") }))
         .route("/connect", get(employee::show))

@@ -14,7 +14,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-pub(crate) use self::overview::{Entry, Health, Overview, Problem, Row};
+pub(crate) use self::overview::{Entry, Health, Overview, Problem, Row, Title};
 use self::session::Operator;
 use crate::{Shared, browser, browser::Browser, limits::Act, page, trouble::Trouble};
 

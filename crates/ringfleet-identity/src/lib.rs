@@ -1,10 +1,13 @@
 //! Who may log in, and how: credentials, sealed in the fleet's store and followed by its processes as they change.
 //!
 //! [`Vault`] keeps them, [`KeyRing`] seals them (and the fleet's sessions), [`Roster`] is what a running process sees: a
-//! credential that is put in, changed or taken out takes effect within a second or two, without a restart.
+//! credential that is put in, changed or taken out takes effect within a second or two, without a restart. [`directory`]
+//! tells who may text from which number.
 
 mod credential;
+pub mod directory;
 pub mod failpoint;
+mod follow;
 mod key;
 mod metrics;
 mod rate;

@@ -19,3 +19,8 @@ pub(crate) fn throttled(group: Group, scope: &'static str) {
 pub(crate) fn read(group: Group) {
     counter!("ringfleet_quota_used_total", "group" => group.as_str()).increment(1);
 }
+
+/// A reading of the sender directory has ended.
+pub(crate) fn directory_read(what: &'static str, result: &'static str) {
+    counter!("ringfleet_directory_reads_total", "what" => what, "result" => result).increment(1);
+}

@@ -30,6 +30,8 @@ pub enum Purpose<'a> {
     Credential { app: &'a str, extension: &'a str, method: &'a str },
     /// The fleet's session of one extension.
     Session { app: &'a str, extension: &'a str },
+    /// A document of the sender directory, under this key.
+    Directory { key: &'a str },
     /// A login by authorization code that has begun in a browser.
     Login { state: &'a str },
     /// What the connect page hands to a browser to bring back: an operator's session, an invitation.
@@ -41,6 +43,7 @@ impl Purpose<'_> {
         let parts: &[&str] = match &self {
             Purpose::Credential { app, extension, method } => &["credential", app, extension, method],
             Purpose::Session { app, extension } => &["session", app, extension],
+            Purpose::Directory { key } => &["directory", key],
             Purpose::Login { state } => &["login", state],
             Purpose::Page { what } => &["page", what],
         };

@@ -153,6 +153,17 @@ impl Vault {
         Err(VaultError::Busy { extension: extension.clone(), method })
     }
 
+    /// Whether a credential of the extension is kept and switched on, whoever can open it.
+    pub(crate) async fn holds_enabled(&self, extension: &ExtensionId) -> Result<bool, StoreError> {
+        for method in Method::ALL {
+            let doc = self.doc(extension, method).await?;
+            if doc.is_some_and(|doc| Record::read(&doc.body).is_ok_and(|record| record.enabled)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// `false` if there was none.
     ///
     /// # Errors

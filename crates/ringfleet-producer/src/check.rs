@@ -1,11 +1,11 @@
 //! The rules of one message, as a pure function that tells all faults at once.
 
 use jiff::Timestamp;
-use ringcentral::{ExtensionId, MessageText, MessageTextError, PhoneNumber, PhoneNumberError};
+use ringcentral::{MessageText, MessageTextError, PhoneNumber, PhoneNumberError};
 use ringfleet_store::{IdempotencyKey, LaneId, NewMessage, OnUnknown, Priority, Private};
 
 use crate::{
-    directory::{Found, SenderDirectory},
+    directory::SenderDirectory,
     draft::{Draft, masked},
     refusal::{Code, Field, Refusal},
     when,
@@ -58,31 +58,13 @@ fn keep<T>(judged: Result<T, Refusal>, faults: &mut Vec<Refusal>) -> Option<T> {
 }
 
 fn sender(directory: &SenderDirectory, raw: &str, faults: &mut Vec<Refusal>) -> Option<(PhoneNumber, LaneId)> {
-    let found = match (PhoneNumber::try_new(raw), ExtensionId::try_new(raw)) {
-        (Ok(number), _) => directory.by_number(&number),
-        (Err(error), Ok(extension)) => match directory.by_extension(&extension) {
-            // Digits without a plus are more often a mistyped number than an extension.
-            Found::Nobody => return keep(Err(not_e164(Field::From, raw, &error)), faults),
-            found => found,
-        },
-        (Err(error), Err(_)) => return keep(Err(not_e164(Field::From, raw, &error)), faults),
+    let error = match PhoneNumber::try_new(raw) {
+        Ok(number) => return keep(directory.by_number(&number).map(|lane| (number, lane)), faults),
+        Err(error) => error,
     };
-    let refusal = match found {
-        Found::Sender(number, lane) => return Some((number.clone(), lane.clone())),
-        Found::Several(count) => Refusal::new(
-            Field::From,
-            Code::AmbiguousSender,
-            format!("this extension has {count} numbers"),
-            "write the number to send from",
-        ),
-        Found::Nobody => Refusal::new(
-            Field::From,
-            Code::UnknownSender,
-            format!("{} belongs to no connected extension", masked(raw)),
-            "add it to the accounts file, or send from a number that is listed there",
-        ),
-    };
-    keep(Err(refusal), faults)
+    // Digits without a plus that name no extension are more often a mistyped number.
+    let found = directory.by_extension(raw).unwrap_or_else(|| Err(not_e164(Field::From, raw, &error)));
+    keep(found, faults)
 }
 
 fn recipient(draft: &Draft, from: Option<&PhoneNumber>, faults: &mut Vec<Refusal>) -> Option<PhoneNumber> {

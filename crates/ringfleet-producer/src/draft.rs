@@ -13,7 +13,8 @@ use serde::{
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Draft {
-    /// The sender: an E.164 number of a connected extension, or the id of an extension that has one number.
+    /// The sender: an E.164 number of a connected extension, or the extension's number (`102`) or id, if it has one number
+    /// that it can text from.
     #[serde(deserialize_with = "text")]
     pub from: String,
     /// The recipient, in E.164.

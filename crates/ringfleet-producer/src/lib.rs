@@ -5,7 +5,7 @@
 //! Three doors lead to the same checks: this library, [`import_csv`] and the HTTP API ([`http::router`]).
 //!
 //! - [`draft`], [`refusal`]: what comes in, and why it may be turned away
-//! - [`directory`]: which extension a number belongs to
+//! - [`directory`]: which extension a number belongs to, and why one can't be sent from
 //! - `check`, `when`: the rules, pure functions
 //! - [`producer`], `retry`: enqueue, and what happens when the store does not answer
 //! - [`told`]: why a message isn't moving, in words

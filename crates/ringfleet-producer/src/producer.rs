@@ -92,6 +92,11 @@ impl Producer {
         self
     }
 
+    /// Who may be sent from, as it is known now.
+    pub fn directory(&self) -> &SenderDirectory {
+        &self.directory
+    }
+
     /// Judges a draft without touching the store: the message, or everything that is wrong with it.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use ringfleet_store::Private;
 use serde::{Serialize, Serializer};
 
 /// The part of a message, or the column of a file, that a refusal speaks of.
@@ -69,6 +70,10 @@ pub enum Code {
     NotE164,
     UnknownSender,
     AmbiguousSender,
+    SenderNotConnected,
+    SenderNotRead,
+    SenderCannotText,
+    SenderInactive,
     SameNumber,
     TextEmpty,
     TextTooLong,
@@ -98,6 +103,10 @@ impl Code {
             Code::NotE164 => "not-e164",
             Code::UnknownSender => "unknown-sender",
             Code::AmbiguousSender => "ambiguous-sender",
+            Code::SenderNotConnected => "sender-not-connected",
+            Code::SenderNotRead => "sender-not-read",
+            Code::SenderCannotText => "sender-cannot-text",
+            Code::SenderInactive => "sender-inactive",
             Code::SameNumber => "same-number",
             Code::TextEmpty => "text-empty",
             Code::TextTooLong => "text-too-long",
@@ -116,7 +125,7 @@ impl Code {
     }
 }
 
-/// One fault of one message. Numbers are masked and texts left out, so it may be logged and shown.
+/// One fault of one message. Its words mask numbers and leave texts out, so that they may be logged and shown.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Refusal {
     #[serde(serialize_with = "field_name")]
@@ -127,11 +136,18 @@ pub struct Refusal {
     pub problem: String,
     /// What to do about it.
     pub remedy: String,
+    /// The sender's number as its producer wrote it: goes back to the producer alone (serialised), and is never printed.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "for_the_producer")]
+    pub value: Option<Private>,
 }
 
 impl Refusal {
     pub(crate) fn new(field: Field, code: Code, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { field, code, problem: problem.into(), remedy: remedy.into() }
+        Self { field, code, problem: problem.into(), remedy: remedy.into(), value: None }
+    }
+
+    pub(crate) fn with_value(self, value: Private) -> Self {
+        Self { value: Some(value), ..self }
     }
 
     pub(crate) fn key_conflict() -> Self {
@@ -153,6 +169,10 @@ impl fmt::Display for Refusal {
 
 fn field_name<S: Serializer>(field: &Field, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(field.as_str())
+}
+
+fn for_the_producer<S: Serializer>(value: &Option<Private>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(value.as_ref().map_or("", Private::expose))
 }
 
 fn code_name<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,7 +10,8 @@
 //!  reaper: takes back what dead workers held
 //!  reconciler: finds out what became of sends whose fate is unknown
 //!  watcher, journal: tell a store that lost its last moments what was sent in them
-//!  caretaker: lets lanes go on whose credential has changed
+//!  caretaker: lets lanes go on whose credential has changed, or what the provider says of their numbers
+//!  refresher (of the fleet, one at a time): reads extensions and numbers from the provider
 //! ```
 //!
 //! **Invariants.** A POST is made only after `begin_send` said `Go` for that lease. A lease is never claimed without a free
@@ -27,6 +28,7 @@ mod matching;
 mod metrics;
 mod options;
 mod outcome;
+mod parked;
 mod queue;
 mod reaper;
 mod reconciler;

@@ -21,6 +21,8 @@ pub struct WorkerOptions {
     /// Longest sleep without asking the store, should every wake-up be lost.
     pub poll: Duration,
     pub reconcile: ReconcileOptions,
+    /// How old what is known of extensions and numbers may grow before the provider is asked again; `None` asks never.
+    pub directory_refresh: Option<Duration>,
     /// Where this worker keeps what it has sent last, for a store that loses its last moments. `None` keeps it in memory
     /// only.
     pub journal_dir: Option<PathBuf>,
@@ -62,6 +64,7 @@ impl Default for WorkerOptions {
             max_attempts: 5,
             poll: Duration::from_secs(1),
             reconcile: ReconcileOptions::default(),
+            directory_refresh: None,
             journal_dir: None,
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ringcentral::{Cure, ErrorCode, NotSentReason, Outcome as Meaning, RejectScope, ThrottleScope, UnauthorisedKind};
 use ringfleet_store::Outcome;
 
-use crate::caretaker::CREDENTIAL;
+use crate::parked::{CREDENTIAL, is_of_sender};
 
 /// The lane waits this long after a connection could not be made: the server, or the way to it, is down.
 const AFTER_NO_CONNECTION: Duration = Duration::from_secs(2);
@@ -25,6 +25,8 @@ pub(crate) enum Consequence {
     Condemn {
         code: String,
     },
+    /// The extension may not send from this number; its numbers are to be read again.
+    AskForNumbers,
     /// The limit is wider than the lane: everything waits.
     CloseGate {
         delay: Duration,
@@ -59,6 +61,10 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         }
         Meaning::Rejected { code, scope: RejectScope::Message } => {
             (Outcome::Rejected { code: word(code.as_ref()) }, Nothing)
+        }
+        // So would other messages of this number: they wait until the provider says something else of it.
+        Meaning::Rejected { code: Some(code), scope: RejectScope::Extension } if is_of_sender(code.as_str()) => {
+            (Outcome::Parked { reason: code.as_str().to_owned() }, Consequence::AskForNumbers)
         }
         // Every other message of the lane would meet the same refusal: they wait until somebody acts, and none is lost.
         Meaning::Rejected { code, scope: RejectScope::Extension | RejectScope::App | RejectScope::Account } => {
@@ -101,7 +107,11 @@ mod tests {
     fn a_refusal_that_every_message_would_meet_parks_the_lane_instead_of_using_messages_up() {
         let code = ErrorCode::try_new("MSG-304");
         let all = Meaning::Rejected { code: code.clone(), scope: RejectScope::Extension };
-        assert_eq!(report(all, 5).0, Outcome::Parked { reason: "MSG-304".to_owned() });
+        let parked = |reason: &str| Outcome::Parked { reason: reason.to_owned() };
+        assert_eq!(report(all, 5), (parked("MSG-304"), Consequence::AskForNumbers));
+        let permission = ErrorCode::try_new("CMN-408");
+        let all = Meaning::Rejected { code: permission, scope: RejectScope::Extension };
+        assert_eq!(report(all, 5), (parked("CMN-408"), Consequence::None));
         let one = Meaning::Rejected { code, scope: RejectScope::Message };
         assert_eq!(report(one, 5).0, Outcome::Rejected { code: "MSG-304".to_owned() });
     }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use ringcentral::Client;
-use ringfleet_identity::{Reader, Roster, Sessions, Vault};
+use ringfleet_identity::{
+    Reader, Roster, Sessions, Vault,
+    directory::{Directory, Refresher, Register},
+};
 use ringfleet_store::{Incarnation, Intent, LaneId, StoreError, WorkerId};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -11,7 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     batcher::Batcher,
     breaker::Breaker,
-    caretaker,
+    caretaker::Caretaker,
     claimer::Claimer,
     failpoint,
     journal::{Journal, JournalError},
@@ -43,12 +46,14 @@ pub enum WorkerError {
     Store(#[from] StoreError),
 }
 
-/// Runs one worker of the vault's app and store until `stop`, then drains it within the budget.
+/// Runs one worker of the vault's app and store until `stop`, then drains it within the budget. `roster` and `directory`
+/// are followed by the caller.
 ///
 /// Not cancel-safe: dropping the future is like killing the process, which the fleet survives, but slower than a drain.
 pub async fn run(
     vault: Vault,
     roster: Roster,
+    directory: Directory,
     client: Client,
     options: WorkerOptions,
     stop: CancellationToken,
@@ -96,8 +101,19 @@ pub async fn run(
         known,
         end.clone(),
     ));
+    let register = Register::new(&vault);
     let sessions = Arc::new(Sessions::new(vault, roster, client.clone(), worker.clone(), lease));
-    background.spawn(caretaker::care(sessions.clone(), stop.clone()));
+    let caretaker = Caretaker {
+        sessions: sessions.clone(),
+        directory: directory.clone(),
+        register: register.clone(),
+        refresh: options.directory_refresh,
+    };
+    background.spawn(caretaker.care(stop.clone()));
+    if let Some(every) = options.directory_refresh {
+        let refresher = Refresher::new(Reader::new(sessions.clone()), directory.clone(), every);
+        background.spawn(refresher.run(worker.clone(), stop.clone()));
+    }
 
     let concurrency = options.concurrency.max(1) as usize;
     let (out, work) = mpsc::channel(concurrency);
@@ -127,8 +143,20 @@ pub async fn run(
         stop: stop.clone(),
     };
     background.spawn(reconciler.run());
-    let sender =
-        Sender { store, client, sessions, begin, settler, journal, lease, max_attempts, breaker, stop: stop.clone() };
+    let sender = Sender {
+        store,
+        client,
+        sessions,
+        directory,
+        register,
+        begin,
+        settler,
+        journal,
+        lease,
+        max_attempts,
+        breaker,
+        stop: stop.clone(),
+    };
     let processing = queue::process(worker.as_str(), work, concurrency, Arc::new(sender));
     tokio::pin!(processing);
     let ended = tokio::select! {

@@ -7,19 +7,23 @@ use std::{
 };
 
 use ringcentral::{Caller, Client, ExtensionId, MessageText, Permit, PhoneNumber, SmsRequest, classify};
-use ringfleet_identity::{NoSession, Session, Sessions, plan_seen};
-use ringfleet_store::{Begin, Gate, Intent, LaneId, Lease, Outcome, PlanSeen, SharedStore};
+use ringfleet_identity::{
+    NoSession, Session, Sessions,
+    directory::{Directory, Register},
+    plan_seen,
+};
+use ringfleet_store::{Begin, Gate, Intent, LaneId, Lease, Millis, Outcome, PlanSeen, SharedStore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     batcher::Batcher,
     breaker::Breaker,
-    caretaker::CREDENTIAL,
     claimer::Work,
     failpoint,
     journal::Journal,
     metrics,
     outcome::{Consequence, report},
+    parked::{CREDENTIAL, for_sender},
     settler::Settler,
 };
 
@@ -30,6 +34,8 @@ pub(crate) struct Sender {
     pub(crate) store: SharedStore,
     pub(crate) client: Client,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) directory: Directory,
+    pub(crate) register: Register,
     pub(crate) begin: Batcher<(Intent, LaneId), Begin>,
     pub(crate) settler: Settler,
     pub(crate) journal: Arc<Journal>,
@@ -78,6 +84,12 @@ impl Sender {
             // Producers check this; a record that says otherwise was made by something else.
             return Err(Outcome::Rejected { code: "malformed-record".to_owned() });
         };
+        // SEND-SAFETY: a number that has moved, or lost its feature, since the message was accepted: a text must not leave from
+        // another extension than the number's, so it waits. Nothing was sent.
+        let book = self.directory.book();
+        if let Some(gone) = book.gone(&extension, &from, lease.created_at) {
+            return Err(Outcome::Parked { reason: for_sender(gone, self.read_at(&extension)) });
+        }
         let request = SmsRequest { from, to, text, country: None };
         if let Some(session) = self.sessions.remembered(extension.as_str()) {
             return Ok((request, extension, session));
@@ -192,6 +204,19 @@ impl Sender {
                 let reason = self.sessions.condemn(extension, session, &code).await;
                 return Some(format!("{CREDENTIAL}{reason}"));
             }
+            Consequence::AskForNumbers => {
+                let Outcome::Parked { reason } = outcome else { return None };
+                tracing::warn!(
+                    extension.id = extension.as_str(), rc.error_code = %reason,
+                    "the provider does not let it text from this number; lane parked, its numbers are read again"
+                );
+                let reason = for_sender(reason, self.read_at(extension));
+                if let Err(error) = self.register.ask(extension).await {
+                    // The caretaker asks again.
+                    metrics::store_error("doc_put", &error);
+                }
+                return Some(reason);
+            }
             Consequence::CloseGate { delay } => {
                 tracing::warn!(?delay, "throttled by a limit wider than the extension; the fleet waits");
                 let closed = match self.store.now().await {
@@ -207,6 +232,11 @@ impl Sender {
             }
         }
         None
+    }
+
+    /// When the extension's own list was last read, as far as this process knows.
+    fn read_at(&self, extension: &ExtensionId) -> Millis {
+        self.directory.book().extension(extension).map_or(0, |facts| facts.read_at)
     }
 
     async fn not_sent(&self, lease: &Lease) {

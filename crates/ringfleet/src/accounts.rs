@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use ringcentral::{ExtensionId, Jwt, PhoneNumber};
-use ringfleet_identity::{Credential, Facts, Login, Method, Source};
-use ringfleet_producer::{Sender, SenderDirectory};
+use ringfleet_identity::{
+    Credential, Facts, Login, Method, Source,
+    directory::{Claim, Claims},
+};
 use serde_json::Value;
 
 use crate::config::{Faults, Settings};
@@ -78,13 +80,11 @@ impl Accounts {
         if faults.0.is_empty() { Ok(Self(accounts)) } else { Err(faults) }
     }
 
-    pub(crate) fn directory(&self, app: &str) -> anyhow::Result<SenderDirectory> {
-        let senders = self.0.iter().map(|account| Sender {
-            app: app.to_owned(),
-            extension: account.extension.clone(),
-            numbers: account.numbers.clone(),
-        });
-        Ok(SenderDirectory::try_new(senders)?)
+    /// What the file says of numbers; counts until the provider says otherwise.
+    pub(crate) fn claims(&self) -> anyhow::Result<Claims> {
+        let claim =
+            |account: &Account| Claim { extension: account.extension.clone(), numbers: account.numbers.clone() };
+        Ok(Claims::try_new(self.0.iter().map(claim))?)
     }
 
     /// One for each extension that has a JWT.

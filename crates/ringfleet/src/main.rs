@@ -4,6 +4,7 @@ mod accounts;
 mod cli;
 mod commands;
 mod config;
+mod directory;
 mod exit;
 mod keys;
 mod output;
@@ -52,6 +53,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Status(options) => commands::status::run(layers.settings()?, options).await,
         Command::Explain(options) => commands::explain::run(layers.settings()?, options).await,
         Command::Credentials { what } => commands::credentials::run(&layers, what).await,
+        Command::Extensions { what } => commands::extensions::run(layers.settings()?, what).await,
         Command::ExplainCode(options) => commands::explain_code::run(&options),
         Command::Lane { what } => commands::operate::lane(layers.settings()?, what).await,
         Command::Fleet { what } => commands::operate::fleet(layers.settings()?, what).await,

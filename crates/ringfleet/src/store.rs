@@ -19,6 +19,20 @@ pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<S
     Ok(Arc::new(SqliteStore::open(&sqlite_path(settings), options).await?))
 }
 
+/// The fleet's store if there is one and it answers, for those who only want to know what it knows.
+pub(crate) async fn open_existing(settings: &StoreSettings, rules: LaneRules) -> Option<SharedStore> {
+    if !settings.is_redis() && !sqlite_path(settings).exists() {
+        return None;
+    }
+    match open(settings, rules).await {
+        Ok(store) => Some(store),
+        Err(error) => {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store can't be asked what it knows");
+            None
+        }
+    }
+}
+
 pub(crate) fn redis_options(settings: &StoreSettings, rules: LaneRules) -> RedisOptions {
     RedisOptions {
         urls: settings.url.split(',').map(|url| url.trim().to_owned()).collect(),

@@ -69,6 +69,8 @@ impl Rig {
             .env("RINGFLEET__RECONCILE__EVERY", "100ms")
             .env("RINGFLEET__STORE__RESTART_PATIENCE", ms(3 * self.options.lease))
             .env("RINGFLEET__STORE__DATA_DIR", self.folder.path())
+            // Most tests count requests; those of the directory turn it on.
+            .env("RINGFLEET__DIRECTORY__REFRESH", "off")
             .env("RINGFLEET__METRICS__LISTEN", "")
             .env("RINGFLEET__LOG__LEVEL", "warn")
             .current_dir(self.folder.path())

@@ -10,6 +10,7 @@ use crate::label::{self, Label};
 use crate::operation::Operation;
 use crate::serde_text;
 use crate::short_number::ShortNumber;
+use crate::text::StoredText;
 use crate::words::{AccountStatus, ExtensionStatus};
 
 /// The account of a token.
@@ -20,7 +21,7 @@ pub struct AccountInfo {
     pub status: AccountStatus,
 }
 
-/// An extension. Names and addresses are not read: nothing here needs them.
+/// An extension. Addresses are not read: nothing here needs them.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtensionInfo {
@@ -28,6 +29,9 @@ pub struct ExtensionInfo {
     /// The short number that colleagues dial. An unassigned extension has none.
     #[serde(default, deserialize_with = "serde_text::lenient")]
     pub extension_number: Option<ShortNumber>,
+    /// As people call it; `Debug` shows its length only.
+    #[serde(default, deserialize_with = "serde_text::lenient")]
+    pub name: Option<StoredText>,
     #[serde(default)]
     pub status: ExtensionStatus,
     /// Such as `User` or `Department`.

@@ -10,7 +10,7 @@ use ringcentral::ExtensionId;
 use ringfleet_identity::{Credential, Login, Method};
 use serde::Deserialize;
 
-use super::{LIST, NoOperator, invitation, session, session::Operator};
+use super::{LIST, NoOperator, invitation, overview::title, session, session::Operator};
 use crate::{Shared, Site, browser, exchange, page, trouble::Trouble};
 
 #[derive(Deserialize)]
@@ -61,7 +61,8 @@ pub(crate) async fn switch(
 pub(crate) async fn ask(State(site): State<Shared>, named: Named, parts: Parts) -> Result<Response, NoOperator> {
     let operator = session::of(&site, &parts.headers).await?;
     let (extension, method) = names(&named)?;
-    let body = page::operator::ask_disconnect(&operator.browser, &extension, method);
+    let title = title(&site.directory.book(), &extension);
+    let body = page::operator::ask_disconnect(&operator.browser, &title, method);
     Ok(page::operator_answer(StatusCode::OK, "Disconnect", &page::operator::way_out(&operator.browser), body))
 }
 
@@ -100,14 +101,25 @@ pub(crate) async fn invite(
 ) -> Result<Response, NoOperator> {
     let operator = permitted(&site, &parts, &wanted.form).await?;
     let way_out = page::operator::way_out(&operator.browser);
-    let Ok(extension) = ExtensionId::try_new(wanted.extension.trim()) else {
+    let Some(extension) = meant(&site, wanted.extension.trim()) else {
         let body = page::operator::no_such_extension(&operator.browser);
         return Ok(page::operator_answer(StatusCode::UNPROCESSABLE_ENTITY, "Invitation", &way_out, body));
     };
     let (link, until) = invitation::make(&site, &extension).await?;
     tracing::info!(extension.id = extension.as_str(), "an operator made an invitation");
-    let body = page::operator::invitation(&extension, &link, until);
+    let body = page::operator::invitation(&title(&site.directory.book(), &extension), &link, until);
     Ok(page::operator_answer(StatusCode::OK, "Invitation", &way_out, body))
+}
+
+/// The extension that an id or an extension number means. An id that nothing is known of is taken as it is.
+fn meant(site: &Site, typed: &str) -> Option<ExtensionId> {
+    let book = site.directory.book();
+    let named = book.named(typed);
+    match named.first() {
+        Some(one) if named.len() == 1 => Some((*one).clone()),
+        Some(_) => named.into_iter().find(|id| id.as_str() == typed).cloned(),
+        None => ExtensionId::try_new(typed).ok(),
+    }
 }
 
 /// What a word after a redirect says. Unknown words say nothing.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use futures::future::try_join_all;
 use ringcentral::{ExtensionId, explain};
-use ringfleet_identity::{AppPrint, Credential, Kept, Method, RecordError};
+use ringfleet_identity::{
+    AppPrint, Credential, Kept, Method, RecordError,
+    directory::{Book, Who},
+};
 use ringfleet_store::{Group, LaneId, LaneView, Millis};
 
 use crate::{Site, trouble::Trouble};
@@ -29,6 +32,7 @@ pub(crate) struct Overview {
 
 pub(crate) struct Row {
     pub(crate) extension: ExtensionId,
+    pub(crate) title: Title,
     pub(crate) health: Health,
     pub(crate) entries: Vec<Entry>,
     /// Lanes that stand still for it, and the reasons.
@@ -38,13 +42,21 @@ pub(crate) struct Row {
     pub(crate) problem: Option<Problem>,
 }
 
+/// An extension as people name it, as far as the directory knows.
+pub(crate) struct Title {
+    pub(crate) who: Who,
+    /// The employee's name, where the extension was read.
+    pub(crate) name: Option<String>,
+}
+
 /// In the order in which they are shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Health {
     Attention,
-    NotConnected,
     SwitchedOff,
     Connected,
+    /// Last: the account may have many numbers of queues and faxes, whose owners nobody will ever connect.
+    NotConnected,
 }
 
 /// One way to log in.
@@ -67,16 +79,20 @@ pub(crate) struct Problem {
     pub(crate) mild: bool,
 }
 
-/// The page of extensions whose id holds `search`, those with a trouble first.
+/// The page of extensions whose id, number or name holds `search`, those with a trouble first.
 pub(crate) async fn read(site: &Site, search: &str, page: usize) -> Result<Overview, Trouble> {
     let now = site.store.now().await?;
+    let book = site.directory.book();
     let mut rows = BTreeMap::new();
+    for extension in book.everybody() {
+        row(&mut rows, &book, extension);
+    }
     for credential in &site.fixed {
         let entry = entry_of(credential, &site.app, now);
-        row(&mut rows, &credential.extension).entries.push(Entry { fixed: true, ..entry });
+        row(&mut rows, &book, &credential.extension).entries.push(Entry { fixed: true, ..entry });
     }
     for kept in site.vault.all().await? {
-        let entries = &mut row(&mut rows, &kept.extension).entries;
+        let entries = &mut row(&mut rows, &book, &kept.extension).entries;
         // The store's takes the place of the file's.
         entries.retain(|entry| entry.method != kept.method);
         entries.push(entry_of_kept(&kept, &site.app, now));
@@ -84,7 +100,7 @@ pub(crate) async fn read(site: &Site, search: &str, page: usize) -> Result<Overv
     for view in site.store.lanes(LANES).await? {
         let Some(lane) = view.lane.as_ref().filter(|lane| lane.app() == site.vault.app()) else { continue };
         if let Ok(extension) = ExtensionId::try_new(lane.extension()) {
-            let row = row(&mut rows, &extension);
+            let row = row(&mut rows, &book, &extension);
             row.waiting += view.waiting;
             row.note(&view);
         }
@@ -93,7 +109,7 @@ pub(crate) async fn read(site: &Site, search: &str, page: usize) -> Result<Overv
     let extensions = rows.len();
     let count = |health| rows.iter().filter(|row| row.health == health).count();
     let (connected, attention) = (count(Health::Connected), count(Health::Attention));
-    rows.retain(|row| row.extension.as_str().contains(search.trim()));
+    rows.retain(|row| row.is_found(search.trim()));
     rows.sort_by(|a, b| (a.health, &a.extension).cmp(&(b.health, &b.extension)));
     let pages = rows.len().div_ceil(PAGE).max(1);
     let page = page.min(pages - 1);
@@ -102,15 +118,21 @@ pub(crate) async fn read(site: &Site, search: &str, page: usize) -> Result<Overv
     Ok(Overview { rows, extensions, connected, attention, page, pages, now })
 }
 
-fn row<'a>(rows: &'a mut BTreeMap<ExtensionId, Row>, extension: &ExtensionId) -> &'a mut Row {
+fn row<'a>(rows: &'a mut BTreeMap<ExtensionId, Row>, book: &Book, extension: &ExtensionId) -> &'a mut Row {
     rows.entry(extension.clone()).or_insert_with(|| Row {
         extension: extension.clone(),
+        title: title(book, extension),
         health: Health::NotConnected,
         entries: Vec::new(),
         parked: Vec::new(),
         waiting: 0,
         problem: None,
     })
+}
+
+pub(crate) fn title(book: &Book, extension: &ExtensionId) -> Title {
+    let name = book.extension(extension).map(|facts| facts.name.expose()).filter(|name| !name.is_empty());
+    Title { who: book.who(extension), name: name.map(str::to_owned) }
 }
 
 /// All lanes of an extension that is shown: also those where nothing waits now.
@@ -123,6 +145,12 @@ async fn look_at_lanes(site: &Site, row: &mut Row) -> Result<(), Trouble> {
 }
 
 impl Row {
+    fn is_found(&self, search: &str) -> bool {
+        let short = self.title.who.short.as_ref().is_some_and(|short| short.as_str().contains(search));
+        let name = || self.title.name.as_ref().is_some_and(|name| name.to_lowercase().contains(&search.to_lowercase()));
+        self.extension.as_str().contains(search) || short || name()
+    }
+
     fn note(&mut self, view: &LaneView) {
         if let (Some(lane), Some(reason)) = (&view.lane, &view.parked) {
             self.parked.push((lane.group(), reason.clone()));

@@ -1,14 +1,13 @@
 //! The operator's pages.
 
 use maud::{Markup, html};
-use ringcentral::ExtensionId;
 use ringfleet_identity::Method;
 use ringfleet_store::{Group, Millis};
 
 use super::{date, distance, prose};
 use crate::{
     browser::{Browser, FORM_FIELD},
-    operator::{Entry, Health, LIST, Overview, Problem, Row},
+    operator::{Entry, Health, LIST, Overview, Problem, Row, Title},
 };
 
 pub(crate) fn sign_in(browser: &Browser, wrong: bool) -> Markup {
@@ -51,8 +50,8 @@ pub(crate) fn list(overview: &Overview, browser: &Browser, search: &str, done: O
                 li.bad[overview.attention > 0] { strong { (overview.attention) } " need attention" }
             }
             form.search method="get" action=(LIST) role="search" {
-                label.hidden for="q" { "Extension id" }
-                input id="q" name="q" type="search" value=(search) placeholder="Extension id" maxlength="64";
+                label.hidden for="q" { "Extension number, name or id" }
+                input id="q" name="q" type="search" value=(search) placeholder="Number, name or id" maxlength="64";
                 button type="submit" { "Find" }
             }
             @if overview.rows.is_empty() {
@@ -75,7 +74,7 @@ fn nobody(search: &str) -> Markup {
         @if search.trim().is_empty() {
             p.empty { "No extension is connected yet. Invite somebody below, or add JWTs with " code { "ringfleet credentials import" } "." }
         } @else {
-            p.empty { "No extension's id holds “" (search) "”. " a href=(LIST) { "Show all" } }
+            p.empty { "No extension's number, name or id holds “" (search) "”. " a href=(LIST) { "Show all" } }
         }
     }
 }
@@ -90,9 +89,10 @@ fn one(row: &Row, browser: &Browser, now: Millis) -> Markup {
     html! {
         li.row id={ "e" (row.extension) } {
             div.head {
-                h2 { (row.extension) }
+                h2 { (heading(&row.title)) }
                 span class={ "badge " (class) } { (word) }
             }
+            @if row.title.who.short.is_some() { p.small { "Id " (row.extension) } }
             @if let Some(problem) = &row.problem { (trouble(problem)) }
             @if row.waiting > 0 || !row.parked.is_empty() { p.lanes { (lanes(row)) } }
             @for entry in &row.entries { (credential(row, entry, browser, now)) }
@@ -104,6 +104,14 @@ fn one(row: &Row, browser: &Browser, now: Millis) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// `102 · Ada Brook`, or the id where nothing more is known.
+fn heading(title: &Title) -> Markup {
+    html! {
+        @match &title.who.short { Some(short) => { (short) }, None => { (title.who.id) } }
+        @if let Some(name) = &title.name { " · " (name) }
     }
 }
 
@@ -123,7 +131,7 @@ fn lanes(row: &Row) -> Markup {
 
 fn credential(row: &Row, entry: &Entry, browser: &Browser, now: Millis) -> Markup {
     let path = format!("{LIST}/{}/{}", row.extension, entry.method);
-    let subject = format!("{} of {}", name(entry.method), row.extension);
+    let subject = format!("{} of {}", name(entry.method), row.title.who);
     html! {
         div.credential {
             div.facts {
@@ -171,7 +179,7 @@ fn trouble(problem: &Problem) -> Markup {
 
 fn pages(overview: &Overview, search: &str) -> Markup {
     let link = |page: usize, rel: &str, name: &str| {
-        let search: String = search.chars().filter(|c| c.is_ascii_alphanumeric() || "-_".contains(*c)).collect();
+        let search: String = search.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect();
         html! { a.button rel=(rel) href={ (LIST) "?page=" (page) "&q=" (search) } { (name) } }
     };
     html! {
@@ -189,16 +197,17 @@ fn invite_form(browser: &Browser) -> Markup {
     html! {
         form.search method="post" action="/connect/invitations" {
             input type="hidden" name=(FORM_FIELD) value=(browser.form_token());
-            label for="extension" { "Extension id" }
+            label for="extension" { "Extension number or id" }
             input id="extension" name="extension" inputmode="numeric" required maxlength="64" autocomplete="off";
             button type="submit" { "Make a link" }
         }
     }
 }
 
-pub(crate) fn invitation(extension: &ExtensionId, link: &str, until: Millis) -> Markup {
+pub(crate) fn invitation(title: &Title, link: &str, until: Millis) -> Markup {
     html! {
-        h1 { "Invitation for " (extension) }
+        h1 { "Invitation for " (heading(title)) }
+        p.small { "Extension id " (title.who.id) }
         p.lead { "Send this link to the employee who has this extension." }
         p.copy { (link) }
         p.small { "Good until " (date(until)) ". It connects this extension and no other." }
@@ -209,15 +218,15 @@ pub(crate) fn invitation(extension: &ExtensionId, link: &str, until: Millis) -> 
 pub(crate) fn no_such_extension(browser: &Browser) -> Markup {
     html! {
         h1 { "That is no extension id" }
-        p.lead { "An id has up to 64 letters and digits, such as 400129284008. It is not the short number that colleagues dial; RingCentral's list of users shows it in the address of a user's page." }
+        p.lead { "An id has up to 64 letters and digits, such as 400129284008; RingCentral's list of users shows it in the address of a user's page. The number that colleagues dial will do where the fleet knows it and only one extension has it." }
         (invite_form(browser))
         p { a.button href=(LIST) { "To the list" } }
     }
 }
 
-pub(crate) fn ask_disconnect(browser: &Browser, extension: &ExtensionId, method: Method) -> Markup {
+pub(crate) fn ask_disconnect(browser: &Browser, title: &Title, method: Method) -> Markup {
     html! {
-        h1 { "Disconnect " (extension) "?" }
+        h1 { "Disconnect " (heading(title)) "?" }
         p.lead {
             @match method {
                 Method::Code => { "The session at RingCentral ends, and the connection is forgotten. The employee can connect again at any time." },
@@ -226,7 +235,7 @@ pub(crate) fn ask_disconnect(browser: &Browser, extension: &ExtensionId, method:
             }
         }
         p { "If this extension has no other way to log in, its texts wait until it has one. To stop using it for a while, switch it off instead." }
-        form method="post" action={ (LIST) "/" (extension) "/" (method) "/disconnect" } {
+        form method="post" action={ (LIST) "/" (title.who.id) "/" (method) "/disconnect" } {
             input type="hidden" name=(FORM_FIELD) value=(browser.form_token());
             div.buttons {
                 button.danger type="submit" { "Disconnect" }

@@ -131,7 +131,32 @@ async fn the_list_tells_method_time_trouble_and_remedy() {
     browser
         .get(&format!("{LIST}?q=%22%3E%3Cb%3E"))
         .await
-        .shows(200, &["No extension's id holds", "&quot;&gt;&lt;b&gt;"]);
+        .shows(200, &["No extension's number, name or id holds", "&quot;&gt;&lt;b&gt;"]);
+}
+
+#[tokio::test]
+async fn the_directory_names_extensions_shows_the_unconnected_and_lets_them_be_invited_by_number() {
+    let known = vec![("400900001", "102", "Ada Brook"), ("400900002", "103", "Käthe <b>"), ("400900003", "103", "")];
+    let rig = Rig::start(Options { known, fixed: vec![jwt("400900001")], ..Options::default() }).await;
+    let browser = signed_in(&rig).await;
+    let list = browser.get(LIST).await;
+    list.shows(200, &["<strong>3</strong> in all", "<strong>1</strong> connected", "Käthe &lt;b&gt;"]);
+    let connected = row(&list, "400900001");
+    for part in ["<h2>102 · Ada Brook</h2>", "Id 400900001", "Connected"] {
+        assert!(connected.contains(part), "{part}: {connected}");
+    }
+    let nobody = row(&list, "400900002");
+    assert!(nobody.contains("Not connected") && nobody.contains("Invitation link"), "{nobody}");
+    for (search, found) in [("102", true), ("ada", true), ("400900001", true), ("K%C3%A4the", false), ("104", false)] {
+        let page = browser.get(&format!("{LIST}?q={search}")).await;
+        assert_eq!(page.text.contains("id=\"e400900001\""), found, "{search}");
+    }
+    let invite =
+        async |typed: &str| browser.post("/connect/invitations", &[("form", &list.form()), ("extension", typed)]).await;
+    invite("102").await.shows(200, &["Invitation for 102 · Ada Brook", "Extension id 400900001"]);
+    invite("400900003").await.shows(200, &["Invitation for 103", "Extension id 400900003"]);
+    invite("103").await.shows(422, &["no extension id"]);
+    invite("400900009").await.shows(200, &["Invitation for 400900009"]);
 }
 
 #[tokio::test]

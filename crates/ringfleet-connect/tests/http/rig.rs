@@ -10,10 +10,14 @@ use std::{
 use reqwest::{Client as Http, Method as Verb, StatusCode, header};
 use ringcentral::{Client, ClientConfig, ClientId, ClientSecret, ExtensionId, GuardMode};
 use ringfleet_connect::{Connect, OperatorKeys, PublicUrl, router};
-use ringfleet_identity::{Credential, KeyRing, Method, Vault, new_key};
+use ringfleet_identity::{
+    Credential, KeyRing, Method, Vault,
+    directory::{Claims, Directory, Follower, Register},
+    new_key,
+};
 use ringfleet_simulator::{Account, AppSettings, Limits, Simulator, SimulatorConfig};
 use ringfleet_store::{
-    LaneRules, SharedStore,
+    LaneRules, Private, SharedStore,
     sqlite::{SqliteOptions, SqliteStore},
 };
 use secrecy::SecretString;
@@ -30,6 +34,24 @@ pub(crate) struct Options {
     pub(crate) keys: Option<Vec<&'static str>>,
     pub(crate) fixed: Vec<Credential>,
     pub(crate) address_header: bool,
+    /// What the directory knows: id, extension number, name.
+    pub(crate) known: Vec<(&'static str, &'static str, &'static str)>,
+}
+
+impl Options {
+    async fn know(&self, vault: &Vault) {
+        let register = Register::new(vault);
+        for (id, short, name) in &self.known {
+            let id = id.parse().unwrap();
+            let told = register.change_extension(&id, |facts| {
+                facts.short = short.parse().ok();
+                facts.name = Private::new(*name);
+                facts.read_at = 1;
+                true
+            });
+            told.await.unwrap();
+        }
+    }
 }
 
 pub(crate) struct Rig {
@@ -37,6 +59,7 @@ pub(crate) struct Rig {
     pub(crate) accounts: Vec<Account>,
     pub(crate) store: SharedStore,
     pub(crate) vault: Vault,
+    directory: Directory,
     /// Two processes of one fleet.
     pub(crate) base: [String; 2],
     pub(crate) http: Http,
@@ -66,8 +89,10 @@ impl Rig {
         let keys = Arc::new(KeyRing::from_text(&new_key()).unwrap());
         let vault = Vault::new(store.clone(), keys, "main");
         let accounts = simulator.accounts();
+        options.know(&vault).await;
+        let (directory, _) = Follower::start(&vault, Claims::default()).await.unwrap();
         let http = Http::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-        let rig = Self { simulator, accounts, store, vault, base, http, options, _folder: folder };
+        let rig = Self { simulator, accounts, store, vault, directory, base, http, options, _folder: folder };
         for listener in listeners {
             rig.serve(listener);
         }
@@ -90,6 +115,7 @@ impl Rig {
         Connect {
             client: Client::new(config).unwrap(),
             vault: self.vault.clone(),
+            directory: self.directory.clone(),
             public_url: PublicUrl::try_new(&self.base[0]).unwrap(),
             account: self.options.account.as_deref().map(|id| id.parse().unwrap()),
             operator_keys: OperatorKeys::new(keys.into_iter().map(SecretString::from)),

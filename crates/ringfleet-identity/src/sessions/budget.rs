@@ -11,7 +11,26 @@ use crate::{metrics, rate::plan_seen};
 /// Stands for the extension in the lane of logins that the whole app shares.
 const ALL_EXTENSIONS: &str = "*";
 
+/// What logins are made from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct LoginBudget {
+    /// All extensions of the app share it.
+    pub(crate) shared: bool,
+    /// There is room for a login that nobody waits for: it is not shared, or more than half of it is free.
+    pub(crate) roomy: bool,
+}
+
 impl Sessions {
+    pub(crate) async fn login_budget(&self) -> Result<LoginBudget, StoreError> {
+        let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else {
+            return Ok(LoginBudget { shared: false, roomy: true });
+        };
+        let lane = self.store().lane(&shared).await?;
+        let shared = lane.parked.is_some();
+        let half = lane.plan.is_none_or(|plan| lane.slots_in_use * 2 < plan.limit);
+        Ok(LoginBudget { shared, roomy: !shared || (half && lane.penalty_until.is_none()) })
+    }
+
     /// Makes one request of the Auth lane, under a slot of its window; `call` is not polled before it has one.
     pub(super) async fn with_slot(
         &self,

@@ -13,6 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use self::budget::LoginBudget;
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
 use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};
 
@@ -94,6 +95,10 @@ impl Sessions {
 
     pub fn roster(&self) -> &Roster {
         &self.roster
+    }
+
+    pub(crate) fn vault(&self) -> &Vault {
+        &self.vault
     }
 
     pub fn client(&self) -> &Client {

@@ -5,6 +5,7 @@
 //! | `POST /v1/messages` | takes in one message, or up to [`MAX_MESSAGES`] as `{"messages": […]}` |
 //! | `GET /v1/messages/{id}` | where a message is, numbers masked, without its text |
 //! | `DELETE /v1/messages/{id}` | cancels a message that no worker holds yet |
+//! | `GET /v1/senders` | the numbers that texts can be sent from now, up to [`MAX_SENDERS`] at a time |
 //!
 //! Errors are `application/problem+json` and never repeat what was sent. A caller who may have to repeat a request must
 //! give the message a key (`key`, or the header `Idempotency-Key`); where he gave none and the store's reply was lost,
@@ -15,6 +16,7 @@ mod body;
 mod lookup;
 mod problem;
 mod send;
+mod senders;
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,6 +33,7 @@ use self::problem::Problem;
 pub use self::{
     auth::{ApiKeyError, ApiKeys},
     send::MAX_MESSAGES,
+    senders::MAX_SENDERS,
 };
 use crate::producer::Producer;
 
@@ -56,6 +59,7 @@ pub fn router(api: Api) -> Router {
     Router::new()
         .route("/v1/messages", post(send::accept))
         .route("/v1/messages/{id}", get(lookup::show).delete(lookup::cancel))
+        .route("/v1/senders", get(senders::list))
         .method_not_allowed_fallback(|| async { Problem::wrong_method() })
         .route_layer(middleware::from_fn_with_state(api.clone(), auth::require_key))
         .fallback(|| async { Problem::no_such_path() })
@@ -69,6 +73,7 @@ async fn count(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().map_or("other", |path| match path.as_str() {
         "/v1/messages" => "/v1/messages",
         "/v1/messages/{id}" => "/v1/messages/{id}",
+        "/v1/senders" => "/v1/senders",
         _ => "other",
     });
     let response = next.run(request).await.into_response();

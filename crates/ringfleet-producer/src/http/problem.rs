@@ -59,12 +59,12 @@ impl Problem {
     }
 
     pub(super) fn no_such_path() -> Self {
-        let detail = "the API has /v1/messages and /v1/messages/{id}";
+        let detail = "the API has /v1/messages, /v1/messages/{id} and /v1/senders";
         Self::new(StatusCode::NOT_FOUND, "no-such-path", "no such path", detail)
     }
 
     pub(super) fn wrong_method() -> Self {
-        let detail = "use POST on /v1/messages, GET or DELETE on /v1/messages/{id}";
+        let detail = "use POST on /v1/messages, GET or DELETE on /v1/messages/{id}, GET on /v1/senders";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "method not allowed", detail)
     }
 
@@ -85,6 +85,10 @@ impl Problem {
 
     pub(super) fn malformed(detail: String) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed", "body is not what it should be", detail)
+    }
+
+    pub(super) fn bad_query(detail: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-query", "query is not what it should be", detail)
     }
 
     pub(super) fn wrong_count(count: usize) -> Self {

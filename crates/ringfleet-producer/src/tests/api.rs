@@ -12,11 +12,14 @@ use super::{
     fake::{FakeStore, Fault},
     producer, sqlite,
 };
-use crate::http::{Api, ApiKeys, MAX_BODY_BYTES, router};
+use crate::{
+    Producer,
+    http::{Api, ApiKeys, MAX_BODY_BYTES, router},
+};
 
 const KEY: &str = "test-key-0123456789";
 
-struct Server {
+pub(super) struct Server {
     base: String,
     client: Client,
     task: tokio::task::JoinHandle<()>,
@@ -30,30 +33,34 @@ impl Drop for Server {
 
 impl Server {
     async fn start(store: SharedStore) -> Self {
+        Self::of(producer(store.clone()), store).await
+    }
+
+    pub(super) async fn of(producer: Producer, store: SharedStore) -> Self {
         // Already installed by another test of this process, or by this one: both are fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
-        let app = router(Api { producer: producer(store.clone()), store, keys });
+        let app = router(Api { producer, store, keys });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { base, client: Client::builder().no_proxy().build().unwrap(), task }
     }
 
-    fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(super) fn bare(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    fn call(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(super) fn call(&self, method: Method, path: &str) -> RequestBuilder {
         self.bare(method, path).bearer_auth(KEY)
     }
 
-    fn post(&self, body: &Value) -> RequestBuilder {
+    pub(super) fn post(&self, body: &Value) -> RequestBuilder {
         self.call(Method::POST, "/v1/messages").json(body)
     }
 }
 
-async fn read(request: RequestBuilder) -> (StatusCode, Value) {
+pub(super) async fn read(request: RequestBuilder) -> (StatusCode, Value) {
     let response: Response = request.send().await.unwrap();
     let status = response.status();
     let kind = response.headers()["content-type"].to_str().unwrap().to_owned();

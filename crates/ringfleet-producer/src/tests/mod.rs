@@ -5,6 +5,7 @@ mod fake;
 mod import;
 mod lost_replies;
 mod rules;
+mod senders;
 
 use std::sync::Arc;
 
@@ -32,8 +33,12 @@ fn directory() -> Arc<SenderDirectory> {
 }
 
 fn producer(store: SharedStore) -> Producer {
+    producer_of(store, directory())
+}
+
+fn producer_of(store: SharedStore, directory: Arc<SenderDirectory>) -> Producer {
     let patience = Patience { total: std::time::Duration::from_secs(3), attempt: std::time::Duration::from_secs(1) };
-    Producer::new(store, directory()).with_patience(patience)
+    Producer::new(store, directory).with_patience(patience)
 }
 
 /// A real store in a folder of its own.

@@ -71,8 +71,9 @@ fn numbers_that_are_not_e164_are_refused_masked() {
 fn sender_must_be_connected_and_another_than_the_recipient() {
     let unknown = only_fault(&Draft { from: "+15550109934".into(), ..draft() });
     assert_eq!(unknown.code, Code::UnknownSender);
-    let expected = "from: +1******34 belongs to no connected extension; add it to the accounts file, or send from a number \
-                    that is listed there";
+    let expected = "from: +1******34 belongs to no connected extension; connect its extension (`ringfleet credentials add`) or \
+                    add it to the accounts file, or send from extension 101, extension 102 or extension 103 (GET /v1/senders \
+                    lists all)";
     assert_eq!(unknown.to_string(), expected);
     assert_eq!(only_fault(&Draft { to: FROM.into(), ..draft() }).code, Code::SameNumber);
     assert_eq!(only_fault(&Draft { from: "101".into(), to: FROM.into(), ..draft() }).code, Code::SameNumber);

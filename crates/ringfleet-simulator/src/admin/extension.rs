@@ -139,3 +139,19 @@ pub(super) async fn campaign(State(world): Shared, Path(id): Path<String>, Json(
     world.extension(find(&world, &id)?).campaign = body.status;
     Ok(Json(json!({"status": body.status})))
 }
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Take {
+    /// E.164, of another extension.
+    number: String,
+}
+
+/// Moves a number of another extension to this one: it is in this one's list from now on, and texts leave as this one only.
+pub(super) async fn take_number(State(world): Shared, Path(id): Path<String>, Json(body): Json<Take>) -> Answer {
+    let index = find(&world, &id)?;
+    let number = Number::parse(&body.number).ok().filter(|number| world.directory.owner(*number).is_some());
+    world.directory.move_number(number.ok_or_else(|| bad("not a number of an extension"))?, index);
+    let numbers: Vec<_> = world.directory.numbers(index).collect();
+    Ok(Json(json!({"numbers": numbers})))
+}

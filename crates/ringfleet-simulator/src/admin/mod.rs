@@ -40,6 +40,7 @@ pub(crate) fn router() -> Router<Arc<World>> {
         .route(&of_extension("permissions"), post(extension::permissions))
         .route(&of_extension("opt-out"), post(extension::opt_out))
         .route(&of_extension("features"), post(extension::features))
+        .route(&of_extension("numbers"), post(extension::take_number))
         .route(&of_extension("campaign"), post(extension::campaign))
         .route(&of_extension("inbound"), post(arrivals::inbound))
         .route(&of_extension("missed-call"), post(arrivals::missed_call))

@@ -1,7 +1,8 @@
 //! Who exists: one account, its extensions, their numbers and credentials. All of it is arithmetic on the seed; only what was handed
-//! out is kept.
+//! out is kept, and the numbers that an administrator has moved.
 
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -65,6 +66,8 @@ pub(crate) struct Directory {
     seed: u64,
     /// Tokens and codes, in the order in which they were made.
     handed_out: Mutex<Vec<String>>,
+    /// Numbers that belong to another extension than at first.
+    moved: RwLock<BTreeMap<Number, usize>>,
 }
 
 impl Directory {
@@ -74,6 +77,7 @@ impl Directory {
             numbers_each: u64::from(config.numbers_per_extension.max(1)),
             seed: config.seed,
             handed_out: Mutex::default(),
+            moved: RwLock::default(),
         }
     }
 
@@ -113,16 +117,32 @@ impl Directory {
 
     pub(crate) fn numbers(&self, index: usize) -> impl Iterator<Item = Number> + use<> {
         let first = self.first_number(index).0;
-        (first..first + self.numbers_each).map(Number)
-    }
-
-    pub(crate) fn first_number(&self, index: usize) -> Number {
-        Number(FIRST_PHONE_NUMBER + index as u64 * self.numbers_each)
+        let moved = self.moved();
+        let stayed = (first..first + self.numbers_each).map(Number).filter(|number| !moved.contains_key(number));
+        let came = moved.iter().filter(|(_, owner)| **owner == index).map(|(number, _)| *number);
+        stayed.chain(came).collect::<Vec<_>>().into_iter()
     }
 
     pub(crate) fn owner(&self, number: Number) -> Option<usize> {
+        if let Some(owner) = self.moved().get(&number) {
+            return Some(*owner);
+        }
         let index = number.0.checked_sub(FIRST_PHONE_NUMBER)? / self.numbers_each;
         (index < self.extensions).then_some(index as usize)
+    }
+
+    /// From now on the number is this extension's.
+    pub(crate) fn move_number(&self, number: Number, to: usize) {
+        self.moved.write().unwrap_or_else(PoisonError::into_inner).insert(number, to);
+    }
+
+    fn moved(&self) -> RwLockReadGuard<'_, BTreeMap<Number, usize>> {
+        self.moved.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The one that the extension was made with.
+    pub(crate) fn first_number(&self, index: usize) -> Number {
+        Number(FIRST_PHONE_NUMBER + index as u64 * self.numbers_each)
     }
 
     /// Whom a login names: an extension number or id, a phone number, or `+15550099999*101` (documented).

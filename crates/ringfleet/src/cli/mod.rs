@@ -3,6 +3,7 @@
 mod credentials;
 mod discreet;
 mod explain;
+mod extensions;
 mod operate;
 mod trial;
 
@@ -15,6 +16,7 @@ pub(crate) use self::{
     credentials::{AddOptions, CredentialsCommand, ImportCredentials, MethodWord, Which},
     discreet::parse,
     explain::CodeOptions,
+    extensions::{ExtensionsCommand, ShowOptions},
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
     trial::{DemoOptions, SimulatorOptions},
 };
@@ -66,6 +68,11 @@ pub(crate) enum Command {
     Credentials {
         #[command(subcommand)]
         what: CredentialsCommand,
+    },
+    /// Who may text from which number, as the fleet has learnt it from RingCentral
+    Extensions {
+        #[command(subcommand)]
+        what: ExtensionsCommand,
     },
     /// Tells what a code of RingCentral's, or a reason of this program's, means and what to do about it
     ExplainCode(CodeOptions),

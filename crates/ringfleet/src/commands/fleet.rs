@@ -5,9 +5,9 @@ use std::{process::ExitCode, sync::Arc};
 use anyhow::Context;
 use ringfleet_connect::{Connect, OperatorKeys};
 use ringfleet_console::Recorder;
-use ringfleet_identity::{Follower, Roster, Vault};
+use ringfleet_identity::{Follower, Roster, Vault, directory::Directory};
 use ringfleet_producer::{
-    Producer,
+    Producer, SenderDirectory,
     http::{Api, ApiKeys},
 };
 use ringfleet_store::SharedStore;
@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accounts::Accounts,
     config::{Faults, Settings},
-    keys, provider, serve, store, telemetry,
+    directory, keys, provider, serve, store, telemetry,
 };
 
 pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
@@ -58,6 +58,7 @@ pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
 struct Role {
     accounts: Accounts,
     store: SharedStore,
+    directory: Directory,
     stop: CancellationToken,
     /// Metrics and API answer a little longer than work is claimed.
     listeners: CancellationToken,
@@ -75,11 +76,14 @@ impl Role {
             let console = ringfleet_console::router(recorder, store.clone());
             serve::http("metrics", listen, console, listeners.clone()).await?;
         }
-        Ok(Self { accounts, store, stop, listeners })
+        let directory = directory::follow(settings, &accounts, &store, stop.clone()).await?;
+        Ok(Self { accounts, store, directory, stop, listeners })
     }
 
     async fn serve_api(&self, settings: &Settings) -> anyhow::Result<()> {
-        let directory = Arc::new(self.accounts.directory(&settings.provider.app)?);
+        let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
+        let directory = SenderDirectory::of(self.directory.clone(), &settings.provider.app)?;
+        let directory = Arc::new(directory.with_connect_page(connect_page.as_deref()));
         let keys = if settings.api.keys.is_empty() {
             tracing::warn!("the API asks for no key; it listens on loopback only");
             ApiKeys::none()
@@ -101,6 +105,7 @@ impl Role {
         let router = ringfleet_connect::router(Connect {
             client: provider::client(&settings.provider, &settings.rules)?,
             vault: self.vault(settings)?,
+            directory: self.directory.clone(),
             public_url: connect.public_url,
             account: connect.account,
             operator_keys: OperatorKeys::new(connect.operator_keys.into_iter().map(SecretString::from)),
@@ -130,7 +135,7 @@ impl Role {
             tracing::warn!("{}", super::config::NOBODY);
         }
         let options = settings.worker.clone();
-        Ok(ringfleet_worker::run(vault, roster, client, options, self.stop.clone()).await?)
+        Ok(ringfleet_worker::run(vault, roster, self.directory.clone(), client, options, self.stop.clone()).await?)
     }
 
     async fn end(self, drained: Drained) -> ExitCode {

@@ -3,26 +3,38 @@
 use std::{fs::File, io::Read, process::ExitCode, sync::Arc};
 
 use anyhow::Context;
-use ringfleet_producer::{ImportOptions as Options, ImportSummary, Producer, import_csv};
+use ringfleet_identity::directory::Directory;
+use ringfleet_producer::{ImportOptions as Options, ImportSummary, Producer, SenderDirectory, import_csv};
+use tokio_util::sync::CancellationToken;
 
-use crate::{accounts::Accounts, cli::ImportOptions, config::Settings, exit, output::say, progress, store, telemetry};
+use crate::{
+    accounts::Accounts, cli::ImportOptions, config::Settings, directory, exit, output::say, progress, store, telemetry,
+};
 
 pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::Result<ExitCode> {
     telemetry::start(&settings.log_level, settings.log_format)?;
     let accounts = Accounts::load(&settings)?;
-    let directory = Arc::new(accounts.directory(&settings.provider.app)?);
-    // A dry run checks rows against the accounts only, so a store of its own, in memory for as long as it lasts, will do.
+    // A dry run changes nothing, so a store of its own, for as long as it lasts, will do. Who may be sent from is read from
+    // the fleet's, if there is one.
     let scratch = tempfile::tempdir().context("can't make a folder for the dry run")?;
-    let store = if options.dry_run {
+    let (store, fleet) = if options.dry_run {
         let mut nowhere = settings.store.clone();
         nowhere.url = format!("sqlite:{}", scratch.path().join("dry-run.db").display());
         nowhere.sqlite_full = false;
-        store::open(&nowhere, settings.rules).await?
+        (store::open(&nowhere, settings.rules).await?, store::open_existing(&settings.store, settings.rules).await)
     } else {
-        store::open(&settings.store, settings.rules).await?
+        let store = store::open(&settings.store, settings.rules).await?;
+        (store.clone(), Some(store))
     };
     let on_unknown = options.on_unknown.unwrap_or(settings.on_unknown);
-    let producer = Producer::new(store, directory).with_on_unknown(on_unknown);
+    let stop = CancellationToken::new();
+    let _followed_until_the_end = stop.clone().drop_guard();
+    let directory = match &fleet {
+        Some(fleet) => directory::follow(&settings, &accounts, fleet, stop).await?,
+        None => Directory::fixed(accounts.claims()?),
+    };
+    let directory = SenderDirectory::of(directory, &settings.provider.app)?;
+    let producer = Producer::new(store, Arc::new(directory)).with_on_unknown(on_unknown);
 
     let (reader, size): (Box<dyn Read + Send>, u64) = if options.file.as_os_str() == "-" {
         (Box::new(std::io::stdin()), 0)

@@ -6,6 +6,7 @@ pub(crate) mod demo;
 mod evidence;
 pub(crate) mod explain;
 pub(crate) mod explain_code;
+pub(crate) mod extensions;
 pub(crate) mod fleet;
 pub(crate) mod held;
 pub(crate) mod import;

@@ -77,7 +77,30 @@ const NO_LOGIN: [(&str, &str, &str); 5] = [
     ),
 ];
 
+/// What the provider has said since of a number that a message was to leave from: how the reason begins, meaning, remedy.
+const SENDER: [(&str, &str, &str); 3] = [
+    (
+        "sender number moved to ",
+        "the number that its texts leave from belongs to another extension now",
+        "give the number back and it goes on by itself; or take its messages back (`ringfleet message cancel ID`, or DELETE \
+         /v1/messages/ID) and hand them in again under new keys: they go to the extension that has it now",
+    ),
+    (
+        "sender number has lost ",
+        "the number that its texts leave from can't text any more",
+        "give the extension the SMS feature back and it goes on by itself",
+    ),
+    (
+        "sender number is not ",
+        "the number that its texts leave from is not the extension's any more",
+        "give the number back and it goes on by itself; or take its messages back (`ringfleet message cancel ID`)",
+    ),
+];
+
 pub(super) fn sense(reason: &str) -> Option<Sense> {
+    if let Some((_, meaning, remedy)) = SENDER.into_iter().find(|(begin, _, _)| reason.starts_with(begin)) {
+        return Some(Sense { meaning, remedy: Some(remedy) });
+    }
     let words = || reason.split([' ', '(', ')', ',']);
     if let Some((_, meaning, remedy)) = NO_LOGIN.into_iter().find(|(known, _, _)| words().any(|word| word == *known)) {
         return Some(Sense { meaning, remedy: Some(remedy) });
@@ -113,6 +136,18 @@ mod tests {
         }
         assert_ne!(sense("answer lost (deadline passed)"), sense("answer lost (connection cut)"));
         assert_ne!(sense("unreadable for too long"), sense("unreadable CMN-401"));
+    }
+
+    #[test]
+    fn a_sender_that_has_changed_is_explained() {
+        for reason in [
+            "sender number moved to extension 102 #1",
+            "sender number has lost SmsSender #1",
+            "sender number is not the extension's any more #1",
+        ] {
+            assert!(sense(reason).unwrap().remedy.unwrap().contains("goes on by itself"), "{reason}");
+        }
+        assert!(sense("sender MSG-304 #1").unwrap().meaning.contains("sender's number"));
     }
 
     #[test]

@@ -59,3 +59,11 @@ pub(super) fn read_identity(r: &mut Reader<'_>) -> Option<IdentitySettings> {
     };
     Some(IdentitySettings { keys, poll: poll? })
 }
+
+/// How old the sender directory may grow; `Some(None)`: it is off, and the accounts file alone counts.
+pub(super) fn read_directory(r: &mut Reader<'_>) -> Option<Option<Duration>> {
+    if r.text("directory.refresh")? == "off" {
+        return Some(None);
+    }
+    r.duration("directory.refresh", Duration::from_secs(1), Duration::from_secs(30 * 86_400)).map(Some)
+}

@@ -8,7 +8,7 @@ use ringfleet_worker::WorkerOptions;
 
 use super::{
     connect::{ConnectSettings, needs_a_key, read_connect},
-    identity::{IdentitySettings, read_identity},
+    identity::{IdentitySettings, read_directory, read_identity},
     reader::Reader,
     reconcile::{journal_dir, read_policy, read_reconcile},
 };
@@ -100,6 +100,7 @@ impl Settings {
         let journal = r.text("worker.journal_dir");
         let on_unknown = read_policy(r);
         let reconcile = read_reconcile(r);
+        let directory = read_directory(r);
         let api = read_api(r);
         let connect = read_connect(r, api.as_ref());
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
@@ -114,6 +115,7 @@ impl Settings {
         let provider = provider?;
         let store = store?;
         worker.reconcile = reconcile?;
+        worker.directory_refresh = directory?;
         worker.journal_dir = journal_dir(&journal?, &store);
         // The POST's deadline must end before the process gives up on it, or every drain leaves unknown sends behind.
         if worker.drain < provider.request_timeout {

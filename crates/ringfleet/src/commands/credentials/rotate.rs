@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Context;
-use ringfleet_identity::{RecordError, Vault, VaultError};
+use ringfleet_identity::{RecordError, Vault, VaultError, directory::Register};
 
 use crate::{exit, output::say, progress};
 
@@ -16,6 +16,9 @@ pub(super) async fn run(vault: &Vault) -> anyhow::Result<ExitCode> {
     bar.finish_and_clear();
 
     say!("key {current} seals from now on: {} sealed anew, {} had it already", count.resealed, count.current);
+    let directory =
+        Register::new(vault).reseal().await.context("the sender directory was not sealed anew; try again")?;
+    say!("sender directory: {directory} of its records sealed anew");
     let mut unreadable: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut others: BTreeMap<String, u32> = BTreeMap::new();
     for kept in vault.all().await? {

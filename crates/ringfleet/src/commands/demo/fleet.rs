@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::Context;
 use ringcentral::{ClientId, ClientSecret, ExtensionId, Jwt, ServerUrl};
-use ringfleet_identity::{KeyRing, Roster, Vault};
+use ringfleet_identity::{
+    KeyRing, Roster, Vault,
+    directory::{Claims, Directory},
+};
 use ringfleet_simulator::Simulator;
 use ringfleet_store::LaneRules;
 use ringfleet_worker::WorkerOptions;
@@ -55,6 +58,7 @@ impl Fleet {
         }
         let keys = Arc::new(KeyRing::of_app(simulator.client_id(), simulator.client_secret()));
         let roster = Roster::fixed(credentials);
+        let directory = Directory::fixed(Claims::default());
         let stop = CancellationToken::new();
         let mut workers = JoinSet::new();
         for n in 1..=options.workers {
@@ -62,9 +66,9 @@ impl Fleet {
             let vault = Vault::new(store::open(settings, rules).await?, keys.clone(), &provider.app);
             let client = provider::client(&provider, &rules)?;
             let worker = WorkerOptions { name: format!("demo-{n}"), ..WorkerOptions::default() };
-            let (roster, stop) = (roster.clone(), stop.clone());
+            let (roster, directory, stop) = (roster.clone(), directory.clone(), stop.clone());
             workers.spawn(async move {
-                if let Err(error) = ringfleet_worker::run(vault, roster, client, worker, stop).await {
+                if let Err(error) = ringfleet_worker::run(vault, roster, directory, client, worker, stop).await {
                     tracing::error!(error = &error as &dyn std::error::Error, "a worker of the demo ended");
                 }
             });

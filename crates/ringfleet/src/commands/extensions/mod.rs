@@ -1,0 +1,76 @@
+//! `extensions`: who may text from which number, as the fleet knows it.
+
+mod entry;
+mod list;
+mod refresh;
+mod show;
+
+use std::{process::ExitCode, sync::Arc};
+
+use anyhow::Context;
+use ringcentral::{ExtensionId, PhoneNumber};
+use ringfleet_identity::{
+    Follower, Roster, Vault,
+    directory::{Book, Directory},
+};
+use ringfleet_producer::SenderDirectory;
+use tokio_util::sync::CancellationToken;
+
+use super::credentials;
+use crate::{accounts::Accounts, cli::ExtensionsCommand, config::Settings, directory, output::remark, telemetry};
+
+/// What the fleet knows, followed while the command runs.
+struct Known {
+    vault: Vault,
+    roster: Roster,
+    directory: Directory,
+    /// Judges numbers in the words that producers are told.
+    senders: SenderDirectory,
+}
+
+pub(crate) async fn run(settings: Settings, what: ExtensionsCommand) -> anyhow::Result<ExitCode> {
+    telemetry::start(&settings.log_level, settings.log_format)?;
+    if settings.worker.directory_refresh.is_none() {
+        remark!("directory.refresh is off here: only what the accounts file says is shown");
+    }
+    let accounts = Accounts::load(&settings)?;
+    let vault = credentials::open(&settings).await?;
+    let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
+    let stop = CancellationToken::new();
+    let _followed_until_the_end = stop.clone().drop_guard();
+    let directory = directory::follow(&settings, &accounts, vault.store(), stop).await?;
+    let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
+    let senders = SenderDirectory::of(directory.clone(), &settings.provider.app)?;
+    let known = Known { vault, roster, directory, senders: senders.with_connect_page(connect_page.as_deref()) };
+    match what {
+        ExtensionsCommand::List { wrong, how } => list::run(&known, wrong, &how).await,
+        ExtensionsCommand::Show { which, how } => show::run(&known, &which, &how).await,
+        ExtensionsCommand::Refresh { which, wait } => refresh::run(&known, &which, wait).await,
+    }
+}
+
+impl Known {
+    fn book(&self) -> Arc<Book> {
+        self.directory.book()
+    }
+
+    /// The extensions that a number, an extension number or an id means; several share an extension number at times.
+    fn meant(&self, typed: &str) -> anyhow::Result<Vec<ExtensionId>> {
+        let book = self.book();
+        if let Ok(number) = PhoneNumber::try_new(typed) {
+            let owner = book.owner(&number).with_context(|| {
+                format!("{number} belongs to no extension that is known; `ringfleet extensions list` shows all")
+            })?;
+            return Ok(vec![owner.id]);
+        }
+        let mut meant: Vec<ExtensionId> = book.named(typed).into_iter().cloned().collect();
+        // Connected a moment ago, and read by nobody yet.
+        let unread = ExtensionId::try_new(typed).ok().filter(|id| !self.roster.of(id.as_str()).is_empty());
+        meant.extend(unread.filter(|id| !meant.contains(id)));
+        anyhow::ensure!(
+            !meant.is_empty(),
+            "no extension is known by what was typed; `ringfleet extensions list` shows all with number and id"
+        );
+        Ok(meant)
+    }
+}
