@@ -13,6 +13,7 @@ mod credentials;
 mod due_at_once;
 mod explain;
 mod killpoints;
+mod logins;
 mod neighbours;
 mod operations;
 mod plans;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ringfleet_store::State;
 
-use crate::rig::{Ends, Rig, RigOptions};
+use crate::rig::{Ends, Except, Rig, RigOptions};
 
 /// The long form of a test, for whoever has the time: `RINGFLEET_LONG=1`.
 fn load_seconds() -> u64 {
@@ -37,4 +37,40 @@ async fn tokens_of_three_seconds_cost_no_send_and_are_renewed_once_a_lifetime() 
     assert!(report.refreshes <= EXTENSIONS as u64 * most, "{report:?}");
     assert!(report.refreshes >= EXTENSIONS as u64 * (seconds / 4), "{report:?}");
     eprintln!("{all} texts in {took:?}, {} refreshes, quota use {:?}", report.refreshes, report.quota_use_mean);
+}
+
+/// Starts eight workers at once on a cold fleet, and says what the logins came to.
+async fn cold_start(extensions: u32, auth_per_app: bool, deadline: Duration) -> (Rig, Duration) {
+    let mut options = RigOptions::new(extensions, Duration::from_secs(2));
+    options.simulator.auth_per_app = auth_per_app;
+    let mut rig = Rig::start(options).await;
+    for extension in 0..extensions as usize {
+        rig.enqueue(extension, 2, None).await;
+    }
+    rig.start_workers(8);
+    let took = rig.until_ended(2 * u64::from(extensions), deadline).await;
+    (rig, took)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_workers_on_three_hundred_cold_extensions_log_in_once_for_each() {
+    let (rig, took) = cold_start(300, false, Duration::from_secs(120)).await;
+    let report = rig.finish(Ends::all()).await.report;
+    eprintln!("{} logins in {took:?}", report.logins);
+    assert_eq!((report.logins, report.auth_requests, report.sessions_max), (300, 300, 1), "{report:?}");
+    assert_eq!((report.auth_429, report.accepted), (0, 600), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn logins_that_are_counted_per_app_cost_one_refusal_and_then_use_all_of_the_budget() {
+    // Five in two seconds: 300 extensions take two minutes, which is the long form.
+    let extensions = if std::env::var_os("RINGFLEET_LONG").is_some() { 300 } else { 30 };
+    let least = Duration::from_secs(2) * extensions / 5;
+    let (rig, took) = cold_start(extensions, true, 2 * least + Duration::from_secs(30)).await;
+    let one = Except::LoginsThrottled { at_most: 1 };
+    let report = rig.finish(Ends::all().except(one, "nobody knows before whose the budget is")).await.report;
+    eprintln!("{} logins in {took:?}, at least {least:?}; {} refused", report.logins, report.auth_429);
+    assert_eq!((report.logins, report.sessions_max), (u64::from(extensions), 1), "{report:?}");
+    assert!(report.auth_429 <= 1, "{report:?}");
+    assert!(took < least + least / 4 + Duration::from_secs(5), "the budget was not used: {took:?}");
 }

@@ -66,6 +66,8 @@ pub struct Follower {
     fixed: Vec<Credential>,
     stored: BTreeMap<(String, Method), Credential>,
     cursor: DocCursor,
+    /// Something was read that is not published yet: a later page may have failed.
+    changed: bool,
     roster: Roster,
 }
 
@@ -76,8 +78,14 @@ impl Follower {
     /// [`StoreError`] if the store can't be read.
     pub async fn start(vault: Vault, fixed: Vec<Credential>) -> Result<(Roster, Self), StoreError> {
         let roster = Roster::of_snapshot(Snapshot::new());
-        let mut follower =
-            Self { vault, fixed, stored: BTreeMap::new(), cursor: DocCursor::default(), roster: roster.clone() };
+        let mut follower = Self {
+            vault,
+            fixed,
+            stored: BTreeMap::new(),
+            cursor: DocCursor::default(),
+            changed: false,
+            roster: roster.clone(),
+        };
         follower.read().await?;
         follower.publish();
         Ok((roster, follower))
@@ -91,8 +99,8 @@ impl Follower {
                 () = tokio::time::sleep(every.mul_f64(rand::random_range(0.7..=1.3))) => {}
             }
             match self.read().await {
-                Ok(true) => self.publish(),
-                Ok(false) => {}
+                Ok(()) if self.changed => self.publish(),
+                Ok(()) => {}
                 Err(error) => {
                     tracing::debug!(error = &error as &dyn std::error::Error, "credentials can't be read now");
                 }
@@ -100,15 +108,13 @@ impl Follower {
         }
     }
 
-    /// Whether anything has changed.
-    async fn read(&mut self) -> Result<bool, StoreError> {
-        let mut changed = false;
+    async fn read(&mut self) -> Result<(), StoreError> {
         loop {
             let page = self.vault.store().docs_since(DocKind::Credential, &self.cursor, PAGE).await?;
             if page.reset {
                 self.stored.clear();
             }
-            changed |= page.reset || !page.changed.is_empty() || !page.removed.is_empty();
+            self.changed |= page.reset || !page.changed.is_empty() || !page.removed.is_empty();
             for key in &page.removed {
                 if let Some((app, extension, method)) = record::parts_of(key)
                     && app == self.vault.app()
@@ -129,12 +135,13 @@ impl Follower {
             }
             self.cursor = page.cursor;
             if !page.more {
-                return Ok(changed);
+                return Ok(());
             }
         }
     }
 
-    fn publish(&self) {
+    fn publish(&mut self) {
+        self.changed = false;
         let mut all: BTreeMap<(String, Method), Credential> = BTreeMap::new();
         let file = self.fixed.iter().map(|c| ((c.extension.as_str().to_owned(), c.login.method()), c.clone()));
         all.extend(file);

@@ -1,8 +1,8 @@
 -- control: an operator's hand on a lane, a message or the whole shard.
 -- ARGV     3 what, then
---          pause lane 0|1 · park lane reason ('' lets it go on) · cancel id
+--          pause lane 0|1 · park lane reason ('' lets it go on) · unpark lane · cancel id
 --          gate open · gate stop reason · gate until ms reason · resolve id resend|sent|cancelled
--- returns  pause, park, gate: 1;  cancel, resolve: { 1 done | 2 not possible | 3 missing, state }
+-- returns  pause, park, unpark, gate: 1;  cancel, resolve: { 1 done | 2 not possible | 3 missing, state }
 
 local what = ARGV[3]
 local answer = 1
@@ -23,6 +23,12 @@ elseif what == 'park' then
     L.parked = ARGV[5]
     put(L, 'par', ARGV[5])
   end
+elseif what == 'unpark' then
+  -- Another credential has come: those that were refused stay so.
+  local L = lane_of(ARGV[4])
+  touch(L)
+  L.parked = nil
+  redis.call('HDEL', T..':l:'..L.name, 'par')
 elseif what == 'gate' then
   if ARGV[4] == 'open' then
     -- The kill switch only: a penalty of the provider goes on, whatever an operator wishes.

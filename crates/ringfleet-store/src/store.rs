@@ -98,6 +98,9 @@ pub trait Store: Send + Sync + 'static {
     /// credential, should it have been refused, be tried again.
     async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError>;
 
+    /// Lets a parked lane go on with another credential: those that were refused stay so, and are not tried again.
+    async fn unpark(&self, lane: &LaneId) -> Result<(), StoreError>;
+
     /// The fleet's gate. `Open` ends the kill switch, not a penalty. A penalty never shortens one that is longer, and
     /// never opens the kill switch; under it, it is remembered.
     async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError>;

@@ -1,11 +1,15 @@
-//! Lets a lane go on by itself when the cause for which it was parked is gone: its credential is another one, or what the
-//! provider says of its numbers.
+//! Follows the roster: a credential that was taken away ends its session. Lets a lane go on by itself when the cause for which
+//! it was parked is gone: its credential is another one, or what the provider says of its numbers.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use ringcentral::ExtensionId;
 use ringfleet_identity::{
-    NO_CREDENTIAL, Sessions,
+    NO_CREDENTIAL, Sessions, Standing,
     directory::{Directory, Register},
 };
 use ringfleet_store::{Group, LaneId, Millis, StoreError};
@@ -13,11 +17,16 @@ use tokio_util::sync::CancellationToken;
 
 use crate::parked::{CREDENTIAL, sender_read_at};
 
-/// Extensions looked after in one round, so that thousands of them are no load on the store.
-const AT_ONCE: usize = 200;
-const EVERY: Duration = Duration::from_secs(15);
+/// All extensions are looked after so often, if the directory is not read more often, beside those that have changed.
+const EVERY: Duration = Duration::from_secs(60);
+/// One look of many follows the other after this time, so that thousands of them are no load on the store.
+const PACE: Duration = Duration::from_millis(5);
 /// A parked extension's numbers are read again so often, if the setting is not quicker.
 const READ_AGAIN: Duration = Duration::from_secs(120);
+
+type Known = BTreeMap<Arc<str>, Vec<Standing>>;
+/// Extensions to look after, and whether one of its credentials that was refused is said to be good again.
+type Due = BTreeMap<Arc<str>, bool>;
 
 pub(crate) struct Caretaker {
     pub(crate) sessions: Arc<Sessions>,
@@ -28,54 +37,68 @@ pub(crate) struct Caretaker {
 }
 
 impl Caretaker {
-    /// Looks after all extensions in turn, and at once after a change of the roster.
+    /// Looks after all extensions in turn, and at once after those that change in the roster.
     pub(crate) async fn care(self, stop: CancellationToken) {
         let mut changes = self.sessions.roster().changes();
+        let mut known = standings(&self.sessions);
+        let all = || self.sessions.roster().extensions().into_iter();
+        let mut due: Due = all().map(|extension| (extension, false)).collect();
         loop {
-            let extensions = self.sessions.roster().extensions();
-            for some in extensions.chunks(AT_ONCE) {
-                for extension in some {
-                    if let Err(error) = self.look_after(extension).await {
-                        crate::metrics::store_error("lane", &error);
-                        break;
+            let many = due.len() > 1;
+            while let Some((extension, cleared)) = due.pop_first() {
+                if let Err(error) = self.look_after(&extension, cleared).await {
+                    crate::metrics::store_error("lane", &error);
+                    due.insert(extension, cleared);
+                    break;
+                }
+                if many {
+                    tokio::time::sleep(PACE).await;
+                }
+                if stop.is_cancelled() || changes.has_changed().unwrap_or(false) {
+                    break;
+                }
+            }
+            let wait = EVERY.min(self.refresh.unwrap_or(EVERY)).mul_f64(rand::random_range(0.7..=1.3));
+            tokio::select! {
+                () = stop.cancelled() => return,
+                Ok(()) = changes.changed() => {
+                    let now = standings(&self.sessions);
+                    due.extend(take_over(&self.sessions, &known, &now));
+                    known = now;
+                }
+                () = tokio::time::sleep(wait) => {
+                    for extension in all() {
+                        due.entry(extension).or_default();
                     }
                 }
-                let wait = EVERY.min(self.refresh.unwrap_or(EVERY)).mul_f64(rand::random_range(0.7..=1.3));
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    () = tokio::time::sleep(wait) => {}
-                    Ok(()) = changes.changed() => break,
-                }
-            }
-            if extensions.is_empty() {
-                tokio::select! {
-                    () = stop.cancelled() => return,
-                    Ok(()) = changes.changed() => {}
-                }
             }
         }
     }
 
-    async fn look_after(&self, extension: &str) -> Result<(), StoreError> {
-        let Ok(lane) = LaneId::try_new(self.sessions.app(), extension, Group::Medium) else { return Ok(()) };
-        let Some(reason) = self.sessions.store().lane(&lane).await?.parked else { return Ok(()) };
-        let gone = match (reason.strip_prefix(CREDENTIAL), sender_read_at(&reason)) {
-            (Some(cause), _) => self.credential_changed(extension, cause),
-            (None, Some(read_at)) => self.was_read_since(extension, read_at).await?,
-            (None, None) => return Ok(()),
+    async fn look_after(&self, extension: &str, cleared: bool) -> Result<(), StoreError> {
+        let (sessions, store) = (&self.sessions, self.sessions.store());
+        let Ok(lane) = LaneId::try_new(sessions.app(), extension, Group::Medium) else { return Ok(()) };
+        let Some(reason) = store.lane(&lane).await?.parked else {
+            // It goes on, with another credential; the one that is good again is tried with the next renewal.
+            return if cleared { store.set_parked(&lane, None).await } else { Ok(()) };
         };
-        if gone {
-            let cause = reason.split(" #").next().unwrap_or_default();
-            tracing::info!(extension.id = extension, cause, "what parked it has changed; the lane goes on");
-            self.sessions.store().set_parked(&lane, None).await?;
-        }
-        Ok(())
-    }
-
-    fn credential_changed(&self, extension: &str, cause: &str) -> bool {
-        match cause.split_once('#') {
-            Some((_, refused)) => refused != self.sessions.prints(extension),
-            None => cause == NO_CREDENTIAL,
+        let cause = reason.split(" #").next().unwrap_or_default();
+        let goes_on =
+            || tracing::info!(extension.id = extension, cause, "what parked it has changed; the lane goes on");
+        match (reason.strip_prefix(CREDENTIAL), sender_read_at(&reason)) {
+            (Some(_), _) if cleared => {
+                goes_on();
+                store.set_parked(&lane, None).await
+            }
+            (Some(refused), _) if is_another(&sessions.standings(extension), refused) => {
+                goes_on();
+                store.unpark(&lane).await
+            }
+            (None, Some(read_at)) if self.was_read_since(extension, read_at).await? => {
+                goes_on();
+                store.unpark(&lane).await
+            }
+            _ => Ok(()),
         }
     }
 
@@ -101,4 +124,43 @@ impl Caretaker {
         }
         Ok(false)
     }
+}
+
+/// Whether there is a credential that was not among the refused ones, which a reason names after its `#`.
+fn is_another(standings: &[Standing], cause: &str) -> bool {
+    match cause.split_once('#') {
+        Some((_, refused)) => standings.iter().any(|one| refused.split(',').all(|print| print != one.print)),
+        None => cause == NO_CREDENTIAL && !standings.is_empty(),
+    }
+}
+
+fn standings(sessions: &Sessions) -> Known {
+    let extensions = sessions.roster().extensions();
+    extensions.into_iter().map(|extension| (extension.clone(), sessions.standings(&extension))).collect()
+}
+
+/// Ends the sessions of what was taken away, and names the extensions whose lanes may go on.
+fn take_over(sessions: &Sessions, before: &Known, now: &Known) -> Due {
+    let none = Vec::new();
+    let mut changed = Due::new();
+    for extension in before.keys().chain(now.keys()).collect::<BTreeSet<_>>() {
+        let (was, is) = (before.get(extension).unwrap_or(&none), now.get(extension).unwrap_or(&none));
+        if was == is {
+            continue;
+        }
+        for gone in was.iter().filter(|old| is.iter().all(|new| new.print != old.print)) {
+            sessions.retire(extension, &gone.print);
+        }
+        for come in is.iter().filter(|new| was.iter().all(|old| old.print != new.print)) {
+            sessions.reinstate(extension, &come.print);
+        }
+        if let (Some(old), Some(new)) = (was.first(), is.first())
+            && old.print != new.print
+        {
+            sessions.prefer(extension, &new.print);
+        }
+        let cleared = |new: &Standing| !new.refused && was.iter().any(|old| old.print == new.print && old.refused);
+        changed.insert(extension.clone(), is.iter().any(cleared));
+    }
+    changed
 }

@@ -1,15 +1,45 @@
 //! Whose budget a login spends, and a slot of it.
+//!
+//! RingCentral documents a budget of logins for each user; a platform announcement says one for the app. Which it is, nobody
+//! knows before a login is refused, so until then all logins keep to the app's, one after the other; the first for which that
+//! has no place is tried beyond it. If it is taken, each extension has its own budget; if not, that was the one refusal that it
+//! costs. The answer is the fleet's, for good; a later 429 makes the budget the app's all the same.
+//!
+//! One after the other, because a login under way beside the one that is tried would meet the penalty for it.
 
 use std::time::{Duration, Instant};
 
 use ringcentral::{Answer, CallError, ExtensionId, Token, TokenOutcome, classify_token};
-use ringfleet_store::{Acquired, Group, LaneId, PlanSeen, Release, StoreError};
+use ringfleet_store::{Acquired, Group, LaneId, LeaseToken, PlanSeen, Release, StoreError, TokenAsk, TokenLease};
+use tokio::sync::OwnedMutexGuard;
 
-use super::{Sessions, login::NotIn};
+use super::{Sessions, lock, login::NotIn};
 use crate::{metrics, rate::plan_seen};
 
-/// Stands for the extension in the lane of logins that the whole app shares.
+/// Stands for the extension in the lane of logins that the whole app shares, and in the lock that they need before anybody
+/// knows.
 const ALL_EXTENSIONS: &str = "*";
+/// What the shared lane is "parked" with is how the fleet remembers whose the budget is; nothing is queued in it.
+const OF_THE_APP: &str = "logins share one budget";
+const OF_EACH: &str = "each extension has its own budget of logins";
+/// How long one waits for the logins of others before anybody knows, and when it asks again after that.
+const PATIENCE: Duration = Duration::from_secs(3);
+const BUSY: Duration = Duration::from_millis(300);
+
+/// Places in the windows that a login counts in.
+struct Places {
+    held: Vec<(LaneId, LeaseToken)>,
+    /// Nobody knows whose the budget is: no other login of the fleet meanwhile.
+    alone: Option<OwnedMutexGuard<()>>,
+    /// Beyond the app's budget: its answer tells whose the budget is.
+    tries: bool,
+}
+
+impl Places {
+    fn known(place: (LaneId, LeaseToken)) -> Self {
+        Self { held: vec![place], alone: None, tries: false }
+    }
+}
 
 /// What logins are made from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +56,7 @@ impl Sessions {
             return Ok(LoginBudget { shared: false, roomy: true });
         };
         let lane = self.store().lane(&shared).await?;
-        let shared = lane.parked.is_some();
+        let shared = lane.parked.as_deref() == Some(OF_THE_APP);
         let half = lane.plan.is_none_or(|plan| lane.slots_in_use * 2 < plan.limit);
         Ok(LoginBudget { shared, roomy: !shared || (half && lane.penalty_until.is_none()) })
     }
@@ -37,11 +67,16 @@ impl Sessions {
         extension: &ExtensionId,
         call: impl Future<Output = Result<Answer<Token>, CallError>>,
     ) -> Result<Result<Answer<Token>, CallError>, NotIn> {
-        let lane = self.auth_lane(extension).await?;
-        let slot = match self.store().acquire(&lane, self.login_deadline()).await? {
-            Acquired::Granted(slot) => slot,
-            Acquired::Wait(delay) => return Err(NotIn::Later { delay }),
+        let places = match self.places(extension).await {
+            Ok(places) => places,
+            Err(error) => {
+                if let NotIn::Later { delay } = error {
+                    self.waits_for_login(extension.as_str(), delay);
+                }
+                return Err(error);
+            }
         };
+        lock(&self.waiting).remove(extension.as_str());
         let answer = call.await;
         let read_at = Instant::now();
         let (how, seen) = match &answer {
@@ -61,45 +96,122 @@ impl Sessions {
                 (how, rate.map(plan_seen).unwrap_or_default())
             }
         };
-        if let Err(error) = self.store().release(&lane, slot, how, read_at.elapsed(), seen).await {
-            // The slot frees itself later than it might; a session that was granted must not be thrown away for that.
-            metrics::store_error("release", &error);
+        for (lane, slot) in &places.held {
+            if let Err(error) = self.store().release(lane, *slot, how, read_at.elapsed(), seen).await {
+                // The slot frees itself later than it might; a session that was granted must not be thrown away for that.
+                metrics::store_error("release", &error);
+            }
         }
-        if let Release::Throttled { retry_after } = how {
-            self.share_auth_budget(&lane, retry_after).await;
+        let answered = answer.is_ok() || answer.as_ref().is_err_and(|error| error.status().is_some());
+        let told = match how {
+            Release::Throttled { .. } => self.remember_budget(&places, how, OF_THE_APP).await,
+            Release::Used if places.tries && answered => self.remember_budget(&places, how, OF_EACH).await,
+            Release::Used | Release::Unused => Ok(()),
+        };
+        if let Err(error) = told {
+            metrics::store_error("set_parked", &error);
+        }
+        if places.alone.is_some() {
+            self.store().token_release(ALL_EXTENSIONS, &self.worker, Duration::ZERO).await?;
         }
         Ok(answer)
     }
 
-    /// RingCentral documents a budget for each user; a platform announcement says one for the app. It begins with the user's,
-    /// and the first 429 of the token endpoint makes it the app's, for the whole fleet and for good.
-    async fn auth_lane(&self, extension: &ExtensionId) -> Result<LaneId, NotIn> {
-        let lane = |whose| {
-            LaneId::try_new(self.app(), whose, Group::Auth).map_err(|error| NotIn::Refused { code: error.to_string() })
-        };
-        let shared = lane(ALL_EXTENSIONS)?;
-        let view = self.store().lane(&shared).await?;
-        if view.parked.is_some() { Ok(shared) } else { lane(extension.as_str()) }
+    async fn places(&self, extension: &ExtensionId) -> Result<Places, NotIn> {
+        let own = self.auth_lane(extension.as_str())?;
+        let shared = self.auth_lane(ALL_EXTENSIONS)?;
+        let give_up = Instant::now() + PATIENCE;
+        // The store's lock tells processes apart; within this one they take turns.
+        let turn = tokio::time::timeout(PATIENCE, self.auth_turn.clone().lock_owned()).await;
+        let Ok(turn) = turn else { return Err(NotIn::Later { delay: BUSY }) };
+        loop {
+            match self.store().lane(&shared).await?.parked.as_deref() {
+                Some(OF_EACH) => return self.take(own).await.map(Places::known),
+                Some(_) => return self.take(shared).await.map(Places::known),
+                None if self.is_alone(&shared).await? => break,
+                None if Instant::now() > give_up => return Err(NotIn::Later { delay: BUSY }),
+                None => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+        let places = self.places_alone(own, &shared).await;
+        if places.is_err() {
+            self.store().token_release(ALL_EXTENSIONS, &self.worker, Duration::ZERO).await?;
+        }
+        places.map(|(held, tries)| Places { held, alone: Some(turn), tries })
     }
 
-    async fn share_auth_budget(&self, throttled: &LaneId, retry_after: Duration) {
-        let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else { return };
-        if *throttled == shared {
-            return;
+    async fn places_alone(&self, own: LaneId, shared: &LaneId) -> Result<(Vec<(LaneId, LeaseToken)>, bool), NotIn> {
+        let view = self.store().lane(shared).await?;
+        if view.parked.is_some() {
+            // Somebody found out between the two questions.
+            return Err(NotIn::Later { delay: Duration::ZERO });
         }
-        tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
-        let hold = Duration::from_secs(1);
-        let shared_it = async {
-            // "Parked" is how a lane remembers; nothing is queued in this one.
-            self.store().set_parked(&shared, Some("logins share one budget")).await?;
-            if let Acquired::Granted(slot) = self.store().acquire(&shared, hold).await? {
-                let how = Release::Throttled { retry_after };
-                self.store().release(&shared, slot, how, Duration::ZERO, PlanSeen::default()).await?;
+        let mine = self.take(own).await?;
+        match self.take(shared.clone()).await {
+            Ok(also) => Ok((vec![mine, also], false)),
+            // After a 429 the lane waits, and nobody tries.
+            Err(NotIn::Later { .. }) if view.penalty_until.is_none() => Ok((vec![mine], true)),
+            Err(error) => {
+                self.store().release(&mine.0, mine.1, Release::Unused, Duration::ZERO, PlanSeen::default()).await?;
+                Err(error)
             }
-            Ok::<_, StoreError>(())
-        };
-        if let Err(error) = shared_it.await {
-            metrics::store_error("release", &error);
         }
+    }
+
+    async fn take(&self, lane: LaneId) -> Result<(LaneId, LeaseToken), NotIn> {
+        match self.store().acquire(&lane, self.login_deadline()).await? {
+            Acquired::Granted(slot) => Ok((lane, slot)),
+            Acquired::Wait(delay) => Err(NotIn::Later { delay }),
+        }
+    }
+
+    /// Whether no other process logs in now, and none will until the lock is given back or ends.
+    async fn is_alone(&self, shared: &LaneId) -> Result<bool, StoreError> {
+        let credentials = ["-".to_owned()];
+        let ask = TokenAsk {
+            known_bad: None,
+            credentials: &credentials,
+            lock: self.login_deadline(),
+            renew: true,
+            sends: shared,
+        };
+        let lease = self.store().token_lease(ALL_EXTENSIONS, &self.worker, ask).await?;
+        Ok(matches!(lease, TokenLease::Renew { .. }))
+    }
+
+    fn auth_lane(&self, whose: &str) -> Result<LaneId, NotIn> {
+        LaneId::try_new(self.app(), whose, Group::Auth).map_err(|error| NotIn::Refused { code: error.to_string() })
+    }
+
+    async fn remember_budget(&self, places: &Places, how: Release, whose: &str) -> Result<(), StoreError> {
+        let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
+        let known = self.store().lane(&shared).await?.parked;
+        if known.as_deref() == Some(whose) {
+            return Ok(());
+        }
+        if whose == OF_THE_APP {
+            tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
+        }
+        self.store().set_parked(&shared, Some(whose)).await?;
+        // The penalty is the app's: its lane waits as well.
+        let of_shared = places.held.iter().any(|(lane, _)| *lane == shared);
+        match (how, places.held.first()) {
+            (Release::Throttled { .. }, Some((_, slot))) if !of_shared => {
+                self.store().release(&shared, *slot, how, Duration::ZERO, PlanSeen::default()).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn waits_for_login(&self, extension: &str, delay: Duration) {
+        let until = Instant::now() + delay + Duration::from_secs(2);
+        lock(&self.waiting).insert(extension.to_owned(), until);
+    }
+
+    /// Extensions that this process has lately seen waiting for a login, because the budget of logins is used up.
+    pub fn waiting_for_login(&self) -> usize {
+        let mut waiting = lock(&self.waiting);
+        waiting.retain(|_, until| *until > Instant::now());
+        waiting.len()
     }
 }

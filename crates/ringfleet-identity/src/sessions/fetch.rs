@@ -56,7 +56,7 @@ impl Sessions {
             let lease = self.store().token_lease(name, &self.worker, ask).await.map_err(NoSession::Store)?;
             match lease {
                 TokenLease::Valid(record) => match self.unseal(extension, &record) {
-                    Some(kept) => {
+                    Some(kept) if !self.is_retired(name, &kept.print) => {
                         let until = asked_at + record.renew_in;
                         return Ok(Session {
                             token: kept.access,
@@ -65,8 +65,8 @@ impl Sessions {
                             until,
                         });
                     }
-                    // Unreadable: as good as none, so it is renewed.
-                    None => known_bad = record.generation,
+                    // Unreadable, or made with a credential that was taken away: as good as none, so it is renewed.
+                    _ => known_bad = record.generation,
                 },
                 TokenLease::Dead { refused } => return Err(dead(&refused)),
                 TokenLease::Busy(_) if Instant::now() >= give_up => {

@@ -8,7 +8,7 @@ mod login;
 mod renew;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -17,7 +17,12 @@ pub(crate) use self::budget::LoginBudget;
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
 use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};
 
-use crate::{credential::AppPrint, metrics, roster::Roster, vault::Vault};
+use crate::{
+    credential::{AppPrint, Credential},
+    metrics,
+    roster::Roster,
+    vault::Vault,
+};
 
 /// After a login that did not work, the messages that waited for it don't each try another.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
@@ -36,6 +41,13 @@ pub struct Session {
     print: String,
     /// Use it no longer than this: then it is time to renew it.
     until: Instant,
+}
+
+/// One credential, and whether it was refused. Holds nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub print: String,
+    pub refused: bool,
 }
 
 /// Why there is no session now.
@@ -60,6 +72,11 @@ pub struct Sessions {
     lock: Duration,
     known: Mutex<HashMap<String, Session>>,
     trials: Mutex<HashMap<String, Trial>>,
+    /// Credentials that were taken away while this process ran: extension and print.
+    retired: Mutex<HashSet<(String, String)>>,
+    /// Extensions that wait for a login, and until when that is believed.
+    waiting: Mutex<HashMap<String, Instant>>,
+    auth_turn: Arc<tokio::sync::Mutex<()>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -89,6 +106,9 @@ impl Sessions {
             lock,
             known: Mutex::default(),
             trials: Mutex::default(),
+            retired: Mutex::default(),
+            waiting: Mutex::default(),
+            auth_turn: Arc::default(),
             turns: Mutex::default(),
         }
     }
@@ -139,7 +159,13 @@ impl Sessions {
             return Err(NoSession::Later { delay });
         }
         let fetched = self.fetch(extension, &credentials).await;
-        let quiet_until = fetched.is_err().then(|| Instant::now() + AFTER_FAILURE);
+        let quiet = match &fetched {
+            Ok(_) => None,
+            // Mostly the budget of logins, whose next place must not be missed.
+            Err(NoSession::Later { delay }) => Some(AFTER_FAILURE.min(*delay)),
+            Err(NoSession::Dead { .. } | NoSession::Store(_)) => Some(AFTER_FAILURE),
+        };
+        let quiet_until = quiet.map(|quiet| Instant::now() + quiet);
         self.trial(name, |trial| trial.quiet_until = quiet_until);
         let session = fetched?;
         lock(&self.known).insert(name.to_owned(), session.clone());
@@ -196,12 +222,44 @@ impl Sessions {
         format!("{code} #{}", self.prints(name))
     }
 
+    /// A credential was taken away: no session that was made with it is used any more.
+    pub fn retire(&self, extension: &str, print: &str) {
+        lock(&self.known).retain(|name, session| name != extension || session.print != print);
+        lock(&self.retired).insert((extension.to_owned(), print.to_owned()));
+    }
+
+    /// Another credential comes first now: an extension that is in use logs in with it, an idle one with its next renewal.
+    pub fn prefer(&self, extension: &str, print: &str) {
+        let replaced = lock(&self.known).remove(extension).filter(|session| session.print != print);
+        if let Some(session) = replaced {
+            self.trial(extension, |trial| trial.refused = trial.refused.max(session.generation));
+        }
+    }
+
+    /// A credential is there again.
+    pub fn reinstate(&self, extension: &str, print: &str) {
+        lock(&self.retired).remove(&(extension.to_owned(), print.to_owned()));
+    }
+
+    fn is_retired(&self, extension: &str, print: &str) -> bool {
+        lock(&self.retired).contains(&(extension.to_owned(), print.to_owned()))
+    }
+
     fn trial<T>(&self, extension: &str, look: impl FnOnce(&mut Trial) -> T) -> T {
         look(lock(&self.trials).entry(extension.to_owned()).or_default())
     }
 
+    /// The credentials of an extension in this process, the preferred one first.
+    pub fn standings(&self, extension: &str) -> Vec<Standing> {
+        let standing = |one: &Credential| Standing {
+            print: one.login.print(&self.app_print),
+            refused: one.refused(&self.app_print).is_some(),
+        };
+        self.roster.of(extension).iter().map(standing).collect()
+    }
+
     /// Names the credentials that an extension has in this process; changes when one of them does.
-    pub fn prints(&self, extension: &str) -> String {
+    pub(crate) fn prints(&self, extension: &str) -> String {
         let prints: Vec<_> = self.roster.of(extension).iter().map(|one| one.login.print(&self.app_print)).collect();
         prints.join(",")
     }

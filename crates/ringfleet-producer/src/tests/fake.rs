@@ -196,6 +196,9 @@ impl Store for FakeStore {
     async fn set_paused(&self, _: &LaneId, _: bool) -> Result<(), StoreError> {
         absent("set_paused")
     }
+    async fn unpark(&self, _: &LaneId) -> Result<(), StoreError> {
+        absent("unpark")
+    }
     async fn set_parked(&self, _: &LaneId, _: Option<&str>) -> Result<(), StoreError> {
         absent("set_parked")
     }

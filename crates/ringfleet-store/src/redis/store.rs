@@ -83,6 +83,9 @@ impl Store for RedisStore {
     async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError> {
         self.control_lane("park", lane, &reason.map(calls::short).unwrap_or_default()).await
     }
+    async fn unpark(&self, lane: &LaneId) -> Result<(), StoreError> {
+        self.control_lane("unpark", lane, "").await
+    }
     async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError> {
         self.set_gate_everywhere(gate).await
     }

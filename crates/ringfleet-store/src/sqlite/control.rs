@@ -30,6 +30,14 @@ impl Tx<'_> {
         Ok(())
     }
 
+    pub(super) fn unpark(&mut self, lane: &LaneId) -> Step<()> {
+        let at = self.lane_named(lane)?;
+        self.lanes[at].parked = None;
+        self.touch(at);
+        self.wake = true;
+        Ok(())
+    }
+
     pub(super) fn set_gate(&mut self, gate: &Gate) -> Step<()> {
         self.wake = true;
         match gate {

@@ -114,6 +114,11 @@ impl Store for SqliteStore {
         self.call("set_parked", move |tx| tx.set_parked(&lane, reason.as_deref())).await
     }
 
+    async fn unpark(&self, lane: &LaneId) -> Result<(), StoreError> {
+        let lane = lane.clone();
+        self.call("unpark", move |tx| tx.unpark(&lane)).await
+    }
+
     async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError> {
         let gate = gate.clone();
         self.call("set_gate", move |tx| tx.set_gate(&gate)).await

@@ -201,6 +201,7 @@ behaviours! {
         a_refused_credential_stays_refused_and_the_next_one_is_tried
         a_session_that_nobody_can_renew_is_used_to_its_end
         a_lane_that_goes_on_has_its_credential_tried_again
+        a_lane_that_goes_on_with_another_credential_leaves_the_refused_one_alone
         a_loser_of_the_race_does_not_kill_the_credential
         nothing_begins_with_a_token_whose_renewal_has_begun
         a_send_whose_worker_died_holds_no_renewal_up_once_it_is_reaped

@@ -194,6 +194,17 @@ pub(crate) async fn a_lane_that_goes_on_has_its_credential_tried_again(s: &Subje
     is_to_renew(s, &a, one.ask()).await;
 }
 
+pub(crate) async fn a_lane_that_goes_on_with_another_credential_leaves_the_refused_one_alone(s: &Subject) {
+    let (Workers(a, _), one) = (workers(), asks());
+    lease(s, &a, one.ask()).await;
+    s.store.token_refuse("1", &a, 0, &refused("print-1", "OAU-211")).await.unwrap();
+    s.store.token_release("1", &a, Duration::ZERO).await.unwrap();
+    s.store.set_parked(&wide(1), Some("credential OAU-211")).await.unwrap();
+    s.store.unpark(&wide(1)).await.unwrap();
+    assert_eq!(s.store.lane(&wide(1)).await.unwrap().parked, None);
+    assert!(matches!(lease(s, &a, one.ask()).await, TokenLease::Dead { .. }));
+}
+
 pub(crate) async fn a_loser_of_the_race_does_not_kill_the_credential(s: &Subject) {
     let (Workers(a, b), one) = (workers(), asks());
     lease(s, &a, one.ask()).await;
