@@ -1,6 +1,6 @@
 //! What is counted here. No label ever names an extension; `docs/metrics.md` lists them all.
 
-use metrics::counter;
+use metrics::{counter, gauge};
 use ringfleet_store::{Group, StoreError};
 
 pub(crate) fn store_error(call: &'static str, error: &StoreError) {
@@ -9,6 +9,10 @@ pub(crate) fn store_error(call: &'static str, error: &StoreError) {
 
 pub(crate) fn token(result: &'static str) {
     counter!("ringfleet_token_renewals_total", "result" => result).increment(1);
+}
+
+pub(crate) fn logins_waiting(extensions: usize) {
+    gauge!("ringfleet_logins_waiting").set(extensions as f64);
 }
 
 pub(crate) fn throttled(group: Group, scope: &'static str) {

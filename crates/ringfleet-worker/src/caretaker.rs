@@ -58,6 +58,7 @@ impl Caretaker {
                     break;
                 }
             }
+            self.sessions.show_waiting();
             let wait = EVERY.min(self.refresh.unwrap_or(EVERY)).mul_f64(rand::random_range(0.7..=1.3));
             tokio::select! {
                 () = stop.cancelled() => return,

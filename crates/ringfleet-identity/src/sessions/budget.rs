@@ -77,6 +77,7 @@ impl Sessions {
             }
         };
         lock(&self.waiting).remove(extension.as_str());
+        self.show_waiting();
         let answer = call.await;
         let read_at = Instant::now();
         let (how, seen) = match &answer {
@@ -205,13 +206,23 @@ impl Sessions {
 
     fn waits_for_login(&self, extension: &str, delay: Duration) {
         let until = Instant::now() + delay + Duration::from_secs(2);
+        let before = self.show_waiting();
         lock(&self.waiting).insert(extension.to_owned(), until);
+        self.show_waiting();
+        if before == 0 {
+            tracing::warn!(
+                extension.id = extension,
+                ?delay,
+                "logins wait for their budget; they are made as it allows"
+            );
+        }
     }
 
-    /// Extensions that this process has lately seen waiting for a login, because the budget of logins is used up.
-    pub fn waiting_for_login(&self) -> usize {
+    /// Shows how many extensions this process has lately seen waiting for a login, because the budget of logins is used up.
+    pub fn show_waiting(&self) -> usize {
         let mut waiting = lock(&self.waiting);
         waiting.retain(|_, until| *until > Instant::now());
+        metrics::logins_waiting(waiting.len());
         waiting.len()
     }
 }
