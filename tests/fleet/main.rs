@@ -10,6 +10,7 @@ mod checker_itself;
 mod crash;
 mod credential_commands;
 mod credentials;
+mod doctor;
 mod due_at_once;
 mod explain;
 mod killpoints;

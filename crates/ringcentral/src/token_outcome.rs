@@ -5,7 +5,6 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::answer::{Answer, CallError, ConnectFault, LostFault, UnreadableFault};
-use crate::calls::token::Token;
 use crate::outcome::{ThrottleScope, throttle_scope};
 use crate::provider_error::{ErrorCode, ProviderError};
 
@@ -45,7 +44,7 @@ pub enum TransientReason {
 }
 
 /// Decides what became of a token call. Pure.
-pub fn classify_token(result: &Result<Answer<Token>, CallError>) -> TokenOutcome {
+pub fn classify_token<T>(result: &Result<Answer<T>, CallError>) -> TokenOutcome {
     let transient = |reason| TokenOutcome::Transient { reason };
     match result {
         Ok(_) => TokenOutcome::Granted,
@@ -111,7 +110,7 @@ mod tests {
     fn of(http: u16, body: &str, rate: RateHeaders) -> TokenOutcome {
         let status = StatusCode::from_u16(http).expect("a status");
         let error = Box::new(ProviderError::parse(body.as_bytes()));
-        classify_token(&Err(CallError::Status { status, error, rate, request_id: None }))
+        classify_token::<()>(&Err(CallError::Status { status, error, rate, request_id: None }))
     }
 
     fn oauth(word: &str, code: &str) -> String {
@@ -198,8 +197,8 @@ mod tests {
             assert_eq!(of(http, "", none()), expected, "{http}");
         }
         let wait = Duration::from_secs(9);
-        assert_eq!(classify_token(&Err(CallError::Guard { wait })), throttled(9, ThrottleScope::Lane));
-        let lost = classify_token(&Err(CallError::Lost { fault: LostFault::Timeout, source: None }));
+        assert_eq!(classify_token::<()>(&Err(CallError::Guard { wait })), throttled(9, ThrottleScope::Lane));
+        let lost = classify_token::<()>(&Err(CallError::Lost { fault: LostFault::Timeout, source: None }));
         assert_eq!(lost, TokenOutcome::Transient { reason: TransientReason::Lost(LostFault::Timeout) });
     }
 }

@@ -25,5 +25,5 @@ pub use reader::{ReadError, Reader, Turn};
 pub use record::RecordError;
 pub use roster::{Follower, Roster};
 pub use seal::{KeyRing, KeyRingError, OpenError, Purpose};
-pub use sessions::{NO_CREDENTIAL, NoSession, Session, Sessions, Standing};
+pub use sessions::{Granted, NO_CREDENTIAL, NoSession, Session, Sessions, Standing, Tried};
 pub use vault::{Kept, Resealed, Stored, Vault, VaultError};

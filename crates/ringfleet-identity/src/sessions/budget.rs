@@ -9,7 +9,7 @@
 
 use std::time::{Duration, Instant};
 
-use ringcentral::{Answer, CallError, ExtensionId, Token, TokenOutcome, classify_token};
+use ringcentral::{Answer, CallError, TokenOutcome, classify_token};
 use ringfleet_store::{Acquired, Group, LaneId, LeaseToken, PlanSeen, Release, StoreError, TokenAsk, TokenLease};
 use tokio::sync::OwnedMutexGuard;
 
@@ -18,7 +18,7 @@ use crate::{metrics, rate::plan_seen};
 
 /// Stands for the extension in the lane of logins that the whole app shares, and in the lock that they need before anybody
 /// knows.
-const ALL_EXTENSIONS: &str = "*";
+pub(super) const ALL_EXTENSIONS: &str = "*";
 /// What the shared lane is "parked" with is how the fleet remembers whose the budget is; nothing is queued in it.
 const OF_THE_APP: &str = "logins share one budget";
 const OF_EACH: &str = "each extension has its own budget of logins";
@@ -61,22 +61,25 @@ impl Sessions {
         Ok(LoginBudget { shared, roomy: !shared || (half && lane.penalty_until.is_none()) })
     }
 
-    /// Makes one request of the Auth lane, under a slot of its window; `call` is not polled before it has one.
-    pub(super) async fn with_slot(
+    /// Makes one request of the Auth lane, under a slot of its window; `call` is not polled before it has one. `whose` is the
+    /// extension that logs in, or [`ALL_EXTENSIONS`] for a question about the app, whose answer tells nothing of whose the
+    /// budget is.
+    pub(super) async fn with_slot<T>(
         &self,
-        extension: &ExtensionId,
-        call: impl Future<Output = Result<Answer<Token>, CallError>>,
-    ) -> Result<Result<Answer<Token>, CallError>, NotIn> {
-        let places = match self.places(extension).await {
+        whose: &str,
+        call: impl Future<Output = Result<Answer<T>, CallError>>,
+    ) -> Result<Result<Answer<T>, CallError>, NotIn> {
+        let is_login = whose != ALL_EXTENSIONS;
+        let places = match self.places(whose).await {
             Ok(places) => places,
             Err(error) => {
-                if let NotIn::Later { delay } = error {
-                    self.waits_for_login(extension.as_str(), delay);
+                if let (true, NotIn::Later { delay }) = (is_login, &error) {
+                    self.waits_for_login(whose, *delay);
                 }
                 return Err(error);
             }
         };
-        lock(&self.waiting).remove(extension.as_str());
+        lock(&self.waiting).remove(whose);
         self.show_waiting();
         let answer = call.await;
         let read_at = Instant::now();
@@ -105,9 +108,9 @@ impl Sessions {
         }
         let answered = answer.is_ok() || answer.as_ref().is_err_and(|error| error.status().is_some());
         let told = match how {
-            Release::Throttled { .. } => self.remember_budget(&places, how, OF_THE_APP).await,
+            Release::Throttled { .. } if is_login => self.remember_budget(&places, how, OF_THE_APP).await,
             Release::Used if places.tries && answered => self.remember_budget(&places, how, OF_EACH).await,
-            Release::Used | Release::Unused => Ok(()),
+            Release::Throttled { .. } | Release::Used | Release::Unused => Ok(()),
         };
         if let Err(error) = told {
             metrics::store_error("set_parked", &error);
@@ -118,8 +121,8 @@ impl Sessions {
         Ok(answer)
     }
 
-    async fn places(&self, extension: &ExtensionId) -> Result<Places, NotIn> {
-        let own = self.auth_lane(extension.as_str())?;
+    async fn places(&self, whose: &str) -> Result<Places, NotIn> {
+        let own = self.auth_lane(whose)?;
         let shared = self.auth_lane(ALL_EXTENSIONS)?;
         let give_up = Instant::now() + PATIENCE;
         // The store's lock tells processes apart; within this one they take turns.
@@ -148,6 +151,9 @@ impl Sessions {
             return Err(NotIn::Later { delay: Duration::ZERO });
         }
         let mine = self.take(own).await?;
+        if mine.0 == *shared {
+            return Ok((vec![mine], false));
+        }
         match self.take(shared.clone()).await {
             Ok(also) => Ok((vec![mine, also], false)),
             // After a 429 the lane waits, and nobody tries.

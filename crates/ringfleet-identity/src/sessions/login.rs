@@ -73,14 +73,12 @@ impl Sessions {
         Err(NotIn::Refused { code })
     }
 
-    async fn log_in_with(
+    pub(super) async fn log_in_with(
         &self,
         right: &Right<'_>,
         credential: &Credential,
         print: &str,
     ) -> Result<(Token, Instant), NotIn> {
-        let (extension, options) = (right.extension, TokenOptions::default());
-        let budget = AuthBudget::Extension(extension);
         let refresh = right.old.as_ref().filter(|old| old.print == print).and_then(|old| old.refresh.as_ref());
         if let Some(refresh) = refresh {
             match self.refresh(right, refresh).await {
@@ -90,16 +88,26 @@ impl Sessions {
             }
         }
         match &credential.login {
+            Login::Code { .. } => self.next_of_chain(right, print).await,
+            Login::Jwt(_) | Login::Password { .. } => self.log_in_anew(credential).await,
+        }
+    }
+
+    /// A session beside those that there may be; a connection has none to give.
+    pub(super) async fn log_in_anew(&self, credential: &Credential) -> Result<(Token, Instant), NotIn> {
+        let (extension, options) = (&credential.extension, TokenOptions::default());
+        let budget = AuthBudget::Extension(extension);
+        let malformed = || NotIn::Refused { code: "malformed-credential".to_owned() };
+        match &credential.login {
             Login::Jwt(jwt) => self.grant(extension, self.client.token_by_jwt(budget, jwt, &options)).await,
             Login::Password { username, extension: number, password } => {
-                let malformed = || NotIn::Refused { code: "malformed-credential".to_owned() };
                 let username = Username::try_new(username).map_err(|_| malformed())?;
                 let password = Password::try_new(password.expose_secret()).map_err(|_| malformed())?;
                 let number = number.as_deref().map(ShortNumber::try_new).transpose().map_err(|_| malformed())?;
                 let grant = PasswordGrant { username: &username, password: &password, extension: number.as_ref() };
                 self.grant(extension, self.client.token_by_password(budget, grant, &options)).await
             }
-            Login::Code { .. } => self.next_of_chain(right, print).await,
+            Login::Code { .. } => Err(malformed()),
         }
     }
 
@@ -172,7 +180,7 @@ impl Sessions {
         extension: &ExtensionId,
         call: impl Future<Output = Result<Answer<Token>, CallError>>,
     ) -> Result<(Token, Instant), NotIn> {
-        let answer = self.with_slot(extension, call).await?;
+        let answer = self.with_slot(extension.as_str(), call).await?;
         let outcome = classify_token(&answer);
         match (outcome, answer) {
             (TokenOutcome::Granted, Ok(Answer { value: token, elapsed, .. })) => {

@@ -5,6 +5,7 @@ mod budget;
 mod fetch;
 mod kept;
 mod login;
+mod probe;
 mod renew;
 
 use std::{
@@ -14,6 +15,7 @@ use std::{
 };
 
 pub(crate) use self::budget::LoginBudget;
+pub use self::probe::{Granted, Tried};
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
 use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};
 

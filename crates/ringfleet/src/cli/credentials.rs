@@ -27,6 +27,8 @@ Keep a copy away from the store: without the key, nobody can read the credential
         #[arg(long)]
         json: bool,
     },
+    /// Really logs in with each login alone, and says what is wrong with it; beside a running fleet, under the Auth plan
+    Check(CheckOptions),
     /// Lets a login that was switched off be used again; running workers notice within seconds
     Enable(Which),
     /// Switches a login off without forgetting it: the extension's next one is used
@@ -128,6 +130,19 @@ pub(crate) struct AddOptions {
     /// For password: the short number, if the user name is the company's number
     #[arg(long, value_name = "DIGITS", requires = "username")]
     pub extension_number: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct CheckOptions {
+    /// Extensions to check
+    #[arg(required_unless_present = "all", value_name = "EXTENSION")]
+    pub extensions: Vec<ExtensionId>,
+    /// Check all that have a login which is switched on
+    #[arg(long, conflicts_with = "extensions")]
+    pub all: bool,
+    /// Print as JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Args)]

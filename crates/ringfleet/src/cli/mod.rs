@@ -2,6 +2,7 @@
 
 mod credentials;
 mod discreet;
+mod doctor;
 mod explain;
 mod extensions;
 mod operate;
@@ -13,8 +14,9 @@ use clap::{Args, Parser, Subcommand};
 use ringfleet_store::OnUnknown;
 
 pub(crate) use self::{
-    credentials::{AddOptions, CredentialsCommand, ImportCredentials, MethodWord, Which},
+    credentials::{AddOptions, CheckOptions, CredentialsCommand, ImportCredentials, MethodWord, Which},
     discreet::parse,
+    doctor::DoctorOptions,
     explain::CodeOptions,
     extensions::{ExtensionsCommand, ShowOptions},
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
@@ -74,6 +76,8 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: ExtensionsCommand,
     },
+    /// Looks at all that must be right, from the settings to each extension's numbers, and says what to do about each fault
+    Doctor(DoctorOptions),
     /// Tells what a code of RingCentral's, or a reason of this program's, means and what to do about it
     ExplainCode(CodeOptions),
     /// Stops one extension, or lets it go on

@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod credentials;
 pub(crate) mod demo;
+pub(crate) mod doctor;
 mod evidence;
 pub(crate) mod explain;
 pub(crate) mod explain_code;

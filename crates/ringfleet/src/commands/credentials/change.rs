@@ -54,7 +54,7 @@ pub(super) async fn add(vault: &Vault, options: AddOptions) -> anyhow::Result<Ex
     if options.disabled {
         say!("it is switched off; `ringfleet credentials enable {extension} {method}` lets it be used");
     } else {
-        say!("running workers use it within seconds; `ringfleet credentials list` shows if one is refused");
+        say!("running workers use it within seconds; `ringfleet credentials check {extension}` tries it now");
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -139,7 +139,7 @@ fn tell(summary: &Summary, repeated: &[(u64, u64)], as_json: bool) -> anyhow::Re
         "{added} {would}added, {replaced} {would}replaced, {unchanged} unchanged, {repeated} repeated in the file, {refused} refused"
     );
     if added + replaced > 0 && !summary.dry_run {
-        say!("running workers use them within seconds; `ringfleet credentials list` shows those that are refused");
+        say!("running workers use them within seconds; `ringfleet credentials check --all` tries them now");
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `credentials`: how each extension logs in, sealed in the fleet's store.
 
 mod change;
+mod check;
 mod import;
 mod list;
 mod login;
@@ -10,7 +11,8 @@ mod sheet;
 
 use std::{process::ExitCode, sync::Arc};
 
-use ringfleet_identity::{AppPrint, Vault};
+use ringfleet_identity::{AppPrint, Follower, Sessions, Vault};
+use ringfleet_store::WorkerId;
 
 use crate::{
     accounts::Accounts,
@@ -18,7 +20,7 @@ use crate::{
     config::{Layers, Settings},
     keys,
     output::{remark, say},
-    store, telemetry,
+    provider, store, telemetry,
 };
 
 pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Result<ExitCode> {
@@ -35,6 +37,14 @@ pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Re
         CredentialsCommand::List { json } => {
             let accounts = Accounts::load(&settings)?;
             list::run(&vault, &accounts.credentials(), app_print(&settings).as_ref(), json).await
+        }
+        CredentialsCommand::Check(options) => {
+            let client = provider::client(&settings.provider, &settings.rules)?;
+            let accounts = Accounts::load(&settings)?;
+            let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
+            let name = WorkerId::incarnation("check");
+            let sessions = Sessions::new(vault.clone(), roster, client, name, settings.worker.lease);
+            check::run(&sessions, &vault, &options).await
         }
         CredentialsCommand::Enable(which) => change::enable(&vault, &which, true).await,
         CredentialsCommand::Disable(which) => change::enable(&vault, &which, false).await,

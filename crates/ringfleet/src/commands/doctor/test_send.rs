@@ -1,0 +1,85 @@
+//! `--send-test-to`: one text through the fleet, as a producer's would go.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use ringcentral::{ExtensionId, PhoneNumber};
+use ringfleet_producer::{Draft, Producer, SenderDirectory};
+use ringfleet_store::{MessageId, State, Store};
+use tokio::time::Instant;
+
+use super::{
+    case::Case,
+    finding::{Finding, Section},
+};
+use crate::commands::reason::sense;
+
+/// A worker takes a message of a free lane within a second or two; a full window may take a minute.
+const PATIENCE: Duration = Duration::from_secs(90);
+const CHECK: &str = "test text";
+
+pub(super) async fn look(case: &Case, extension: &ExtensionId, to: &PhoneNumber) -> Section {
+    Section::new("Test text", vec![send(case, extension, to).await])
+}
+
+async fn send(case: &Case, extension: &ExtensionId, to: &PhoneNumber) -> Finding {
+    let senders = match SenderDirectory::of(case.directory.clone(), &case.settings.provider.app) {
+        Ok(senders) => Arc::new(senders),
+        Err(error) => return Finding::fail(CHECK, super::store::chain(&error), "correct ringcentral.app"),
+    };
+    let book = case.directory.book();
+    let number = book.senders().iter().find(|(_, owner)| owner == extension).map(|(number, _)| number.expose());
+    let now = Timestamp::now();
+    let draft = Draft {
+        // Without one the producer says what it lacks.
+        from: number.unwrap_or(extension.as_str()).to_owned(),
+        to: to.expose().to_owned(),
+        // The time makes it another text each time, so that it is not taken for a repetition.
+        text: format!("Ringfleet test, {}", now.strftime("%Y-%m-%d %H:%M:%S UTC")),
+        // Should no worker run, it must not go out hours later.
+        send_by: (now + PATIENCE).to_string().into(),
+        ..Draft::default()
+    };
+    let producer = Producer::new(case.vault.store().clone(), senders);
+    // SEND-SAFETY: it goes the way of every text: opt-outs, kill switch and pauses count, and an answer that is lost is looked
+    // up and not sent again.
+    let receipt = match producer.enqueue(draft).await {
+        Ok(receipt) => receipt,
+        Err(error) => return Finding::fail(CHECK, super::store::chain(&error), "correct what it names, and try again"),
+    };
+    ended(&**case.vault.store(), &receipt.id).await
+}
+
+async fn ended(store: &dyn Store, id: &MessageId) -> Finding {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (state, reason) = match store.get(id).await {
+            Ok(Some(view)) => (view.state, view.reason),
+            Ok(None) => return Finding::fail(CHECK, format!("{id} is gone from the store"), "look at the store"),
+            Err(error) => return Finding::fail(CHECK, super::store::chain(&error), "look at the store"),
+        };
+        match state {
+            State::Sent => return Finding::ok(CHECK, format!("sent by the fleet: {id}")),
+            state if state.is_final() || state == State::Held => {
+                let told = sense(&reason);
+                let meaning = told.map_or(reason.as_str(), |told| told.meaning);
+                let step = told.and_then(|told| told.remedy).unwrap_or("look at the findings above");
+                return Finding {
+                    code: super::code_in(&reason),
+                    ..Finding::fail(CHECK, format!("{}: {meaning} ({reason})", state.as_str()), step)
+                };
+            }
+            _ if Instant::now() >= deadline => {
+                // Best effort: its own send_by ends it a moment later.
+                let _ = store.cancel(id).await;
+                let seen = format!("{id} was not sent within {} s, and is taken back", PATIENCE.as_secs());
+                return Finding::fail(
+                    CHECK,
+                    seen,
+                    "is a worker running? `ringfleet worker`; and look at the lane above",
+                );
+            }
+            _ => tokio::time::sleep(Duration::from_millis(200)).await,
+        }
+    }
+}
