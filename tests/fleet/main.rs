@@ -20,6 +20,7 @@ mod operations;
 mod plans;
 mod rig;
 mod rows_fleet;
+mod rows_junk;
 mod rows_provider;
 mod rows_store;
 mod sender_directory;

@@ -1,4 +1,4 @@
-//! Rows 3, 4, 6 to 8, 19, 32 and 35: more that a Redis can do to a fleet.
+//! Rows 3, 4, 6 to 8, 19 and 35: more that a Redis can do to a fleet.
 
 use std::{
     sync::Arc,
@@ -11,15 +11,27 @@ use ringfleet_store::{RedisStore, State, redis::RedisOptions};
 use ringfleet_testkit::{RedisServer, eventually, free_port, wait_until};
 
 use crate::{
-    rig::{Ends, Except, Rig, Waiting, http},
+    rig::{Ends, Rig, http},
     store_faults::{all_sent_once, loaded, quick, until_sent},
 };
 
 /// Longer than a lease, so that what a fault holds up falls out of its worker's hand.
 const PAST_A_LEASE: Duration = Duration::from_secs(3);
 
-async fn link(server: &RedisServer) -> MultiplexedConnection {
+pub(crate) async fn link(server: &RedisServer) -> MultiplexedConnection {
     redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+}
+
+/// `false` when the deadline passed first.
+pub(crate) async fn wait(deadline: Duration, condition: impl AsyncFn() -> bool) -> bool {
+    let end = Instant::now() + deadline;
+    while !condition().await {
+        if Instant::now() >= end {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    true
 }
 
 /// One command, as an administrator types it.
@@ -277,124 +289,6 @@ async fn row_19_a_clock_of_redis_that_steps_back_by_an_hour_stalls_nothing() {
     let end = rig.finish(Ends::all()).await;
     assert_eq!((end.stats.count(State::Sent), end.report.accepted), (360, 360), "{end:?}");
     eprintln!("all were sent {took:?} after the step");
-}
-
-/// Ten messages of each of six extensions, one more at the head of the first three, and each of those spoilt.
-async fn with_spoilt_records(spoil: impl Fn(&[u8]) -> Vec<u8>) {
-    let mut rig = Rig::start(quick()).await;
-    let mut link = link(rig.redis()).await;
-    for extension in 0..3 {
-        let from = rig.accounts[extension].numbers[0].clone();
-        let draft = Draft { from, to: "+15552007777".into(), text: "to be spoilt".into(), ..Draft::default() };
-        let id = rig.hand_in(draft).await.unwrap().id;
-        let record: Vec<u8> =
-            redis::cmd("HGET").arg("{rf:0}:m").arg(id.as_bytes()).query_async(&mut link).await.unwrap();
-        let mut put = redis::cmd("HSET");
-        put.arg("{rf:0}:m").arg(id.as_bytes()).arg(spoil(&record));
-        let _: i64 = put.query_async(&mut link).await.unwrap();
-    }
-    for extension in 0..6 {
-        rig.enqueue(extension, 10, None).await;
-    }
-    rig.start_workers(2);
-    others_go_out(&mut rig, 60).await;
-    // A record that only the worker can't read is dead after three recoveries.
-    rig.until_ended(63, Duration::from_secs(30)).await;
-    let junk = Except::Junk { at_most: 3 };
-    rig.finish(Ends::all().except(junk, "the test has spoilt three records; they are put aside")).await;
-}
-
-/// `false` when the deadline passed first.
-async fn wait(deadline: Duration, condition: impl AsyncFn() -> bool) -> bool {
-    let end = Instant::now() + deadline;
-    while !condition().await {
-        if Instant::now() >= end {
-            return false;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    true
-}
-
-/// `count` sound messages are sent, and that something is not sound is told.
-async fn others_go_out(rig: &mut Rig, count: u64) {
-    let began = Instant::now();
-    while rig.simulator.report().accepted < count {
-        let (stats, report) = (rig.stats().await, rig.simulator.report());
-        assert!(began.elapsed() < Duration::from_secs(15), "the fleet stands still: {stats:?} {report:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let told = async || {
-        let dead = rig.stats().await.count(State::Dead);
-        dead > 0 || rig.logs().lines().any(|line| line.contains("ERROR"))
-    };
-    if !wait(Duration::from_secs(15), told).await {
-        let logs = rig.logs();
-        let said: Vec<_> = logs.lines().filter(|line| !line.contains("DEBUG")).collect();
-        let (stats, lanes) = (rig.stats().await, in_flight(rig).await);
-        panic!("neither dead nor in the log as an error: {stats:?} in flight {lanes:?}\n{}", said.join("\n"));
-    }
-    let report = rig.simulator.report();
-    assert_eq!((report.accepted, report.duplicates), (count, 0), "{report:?}");
-    assert!(!rig.logs().contains("panicked"), "{}", rig.logs());
-    assert!(!rig.worker_has_ended(0) && !rig.worker_has_ended(1), "a worker ended");
-    let settled = async || {
-        let stats = rig.stats().await;
-        let busy: u64 = [State::Claimed, State::Sending, State::Unknown].iter().map(|state| stats.count(*state)).sum();
-        (stats.count(State::Sent), busy) == (count, 0) && in_flight(rig).await == [0; 6]
-    };
-    if !wait(Duration::from_secs(15), settled).await {
-        panic!("the store's books do not agree with what was sent: {:?}", rig.stats().await);
-    }
-}
-
-/// What the lanes believe to be in workers' hands.
-async fn in_flight(rig: &Rig) -> Vec<i64> {
-    let mut link = link(rig.redis()).await;
-    let mut lanes = Vec::new();
-    for account in &rig.accounts {
-        let lane = format!("{{rf:0}}:l:main/{}/medium", account.extension_id);
-        let busy: Option<i64> = redis::cmd("HGET").arg(lane).arg("inf").query_async(&mut link).await.unwrap();
-        lanes.push(busy.unwrap_or(0));
-    }
-    lanes
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_32_records_of_a_wrong_shape_stop_nothing_but_themselves() {
-    with_spoilt_records(|_| b"{\"json\": true}".to_vec()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_32_records_that_were_cut_off_stop_nothing_but_themselves() {
-    with_spoilt_records(|record| record[..50].to_vec()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_32_records_of_an_older_shape_stop_nothing_but_themselves() {
-    // Without the byte that says what to do when the fate of a send is unknown.
-    with_spoilt_records(|record| [&record[..4], &record[5..]].concat()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_32_records_whose_words_are_no_text_stop_nothing_but_themselves() {
-    with_spoilt_records(|record| [record, b"\xff\xfe"].concat()).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn row_32_a_queue_that_is_no_list_stops_nothing_but_its_lane() {
-    let mut rig = loaded(quick(), 10).await;
-    let lane = format!("main/{}/medium", rig.accounts[0].extension_id);
-    let queue = format!("{{rf:0}}:q:{lane}:1");
-    let mut link = link(rig.redis()).await;
-    let there: i64 = redis::cmd("LLEN").arg(&queue).query_async(&mut link).await.unwrap();
-    assert_eq!(there, 10, "the queue has another name");
-    let _: redis::Value = redis::cmd("SET").arg(&queue).arg("junk").query_async(&mut link).await.unwrap();
-    rig.start_workers(2);
-    others_go_out(&mut rig, 50).await;
-    let unreachable = Ends::waiting(Waiting::Exactly(10), "their queue was overwritten by the test");
-    rig.finish(unreachable.except(Except::Junk { at_most: 1 }, "the test has put something else in a queue's place"))
-        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,7 @@
 //! What a report says after its lease has ended, or after the store has lost a moment.
 
 use ringfleet_store::{
-    Acquired, Begin, Cancelled, Decided, LeaseRef, LeaseToken, MessageId, NewMessage, OptOut, Outcome, Resolution,
-    Settled, State,
+    Begin, Cancelled, Decided, LeaseRef, LeaseToken, MessageId, NewMessage, OptOut, Outcome, Resolution, Settled, State,
 };
 
 use crate::talk::*;
@@ -303,38 +302,6 @@ pub(crate) async fn a_late_sending_takes_its_slot_again(s: &Subject) {
     assert_eq!(s.view(&tight(1)).await.slots_in_use, 1);
     s.step(1);
     assert_eq!(s.view(&tight(1)).await.slots_in_use, 0);
-}
-
-pub(crate) async fn tokens_are_made_of_the_time_and_grow(s: &Subject) {
-    let mut last = 0;
-    for n in 0..20 {
-        s.put(message(&wide(1), &n.to_string())).await;
-        let lease = s.claim_one().await;
-        assert!(lease.token.0 > last, "they grow, also within one millisecond");
-        assert!(lease.token.0 >= s.now() as u64 * 2_048);
-        last = lease.token.0;
-        s.send(&lease).await;
-        s.step(n % 2);
-    }
-    let Acquired::Granted(slot) = s.store.acquire(&wide(1), ms(10)).await.unwrap() else { panic!("no slot") };
-    assert!(slot.0 >= s.now() as u64 * 2_048);
-}
-
-pub(crate) async fn no_token_is_given_out_twice_though_the_counter_is_lost(s: &Subject) {
-    s.put(message(&wide(1), "x")).await;
-    let mut tokens = Vec::new();
-    for _ in 0..3 {
-        let lease = s.claim_one().await.reference();
-        tokens.push(lease.token);
-        s.step(LEASE_MS);
-        assert_eq!(s.reap().await.requeued, 1);
-        s.lose_token_counter();
-    }
-    let lease = s.claim_one().await.reference();
-    assert!(tokens.iter().all(|token| *token < lease.token), "{tokens:?} {lease:?}");
-    for token in tokens {
-        assert_eq!(s.begin(LeaseRef { token, ..lease }).await, Begin::LeaseLost);
-    }
 }
 
 /// The store believes an old lease to be under way whose send was over: what was done since is lost.

@@ -11,6 +11,7 @@ mod talk;
 
 mod cancelling;
 mod crashes;
+mod credits;
 mod documents;
 mod evidence;
 mod expiry;
@@ -30,6 +31,7 @@ mod sessions;
 mod settling;
 mod slots;
 mod stops;
+mod tokens;
 mod views;
 mod waking;
 mod window;
@@ -180,6 +182,7 @@ behaviours! {
         opening_the_kill_switch_does_not_end_a_penalty_that_came_under_it
         a_penalty_of_the_fleet_is_never_shortened
         what_is_put_back_keeps_its_slot_free
+        nothing_is_decided_behind_a_closed_gate
     }
     slots {
         an_auth_lane_grants_five_and_says_when_the_sixth_may_go
@@ -262,14 +265,15 @@ behaviours! {
         what_never_arrives_is_dead_after_its_last_attempt
         what_cannot_be_decided_is_for_a_person
         what_was_decided_meanwhile_is_stale
+        the_intent_of_the_first_attempt_is_kept_through_all_of_them
+        unknown_sends_are_listed
+        what_is_sent_again_wakes_a_sleeper
+    }
+    credits {
         evidence_of_many_is_decided_at_once_and_in_order
         a_text_that_proved_another_sending_proves_nothing
         within_one_decision_a_text_proves_one_sending_only
         a_credit_outlives_the_record_of_its_message
-        the_intent_of_the_first_attempt_is_kept_through_all_of_them
-        nothing_is_decided_behind_a_closed_gate
-        unknown_sends_are_listed
-        what_is_sent_again_wakes_a_sleeper
     }
     pairs {
         one_of_a_pair_goes_at_a_time_and_the_others_do_not_hold_up_their_lane
@@ -298,6 +302,8 @@ behaviours! {
         a_late_sending_takes_its_slot_again
         a_newer_sending_counts_against_an_older_one_that_seems_under_way
         a_message_that_was_sent_before_ends_as_sent
+    }
+    tokens {
         tokens_are_made_of_the_time_and_grow
         no_token_is_given_out_twice_though_the_counter_is_lost
     }

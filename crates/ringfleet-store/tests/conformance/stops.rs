@@ -1,6 +1,6 @@
 //! Stops: of one lane, by a person or a cause, and of the whole fleet.
 
-use ringfleet_store::{Begin, Gate, Outcome, Settled, State};
+use ringfleet_store::{Begin, Decided, Gate, Outcome, Settled, State};
 
 use crate::talk::*;
 
@@ -130,4 +130,20 @@ pub(crate) async fn what_is_put_back_keeps_its_slot_free(s: &Subject) {
     assert_eq!(s.store.begin_send(&intents(&leases), LEASE).await.unwrap(), [Begin::PutBack; 3]);
     s.store.set_paused(&tight(1), false).await.unwrap();
     assert_eq!(s.claim(5).await.len(), 3);
+}
+
+/// Behind it the store may not have been told yet which texts were sent for whom.
+pub(crate) async fn nothing_is_decided_behind_a_closed_gate(s: &Subject) {
+    let lease = s.send_into_the_dark(asked(&wide(1), "x")).await;
+    s.step(SETTLE_MS);
+    s.store.set_gate(&Gate::Until { until: s.now() + 1_000, reason: "x".into() }).await.unwrap();
+    assert!(s.take_unknown(10, 1_000).await.is_empty());
+    for ids in [&["p"][..], &[], &["p", "q"], &[]] {
+        assert_eq!(s.found(lease, ids, 0).await, Decided::NotYet);
+    }
+    assert_eq!(s.undecidable(lease, "x").await, Decided::NotYet);
+    assert_eq!((s.get(lease.id).await.reads, s.state(lease.id).await), (0, State::Unknown));
+    s.step(1_000);
+    assert_eq!(s.take_unknown(10, 1_000).await.len(), 1);
+    assert_eq!(s.found(lease, &["p"], 0).await, Decided::Sent);
 }

@@ -1,0 +1,56 @@
+//! A text at the provider proves one sending, and one only.
+
+use ringfleet_store::{Decided, Evidence, Found, Settled, State};
+
+use crate::talk::*;
+
+pub(crate) async fn evidence_of_many_is_decided_at_once_and_in_order(s: &Subject) {
+    let mut evidence = Vec::new();
+    let mut expected = Vec::new();
+    for n in 0..120_u32 {
+        let lease = s.send_into_the_dark(asked(&wide(n % 7), &n.to_string())).await;
+        let ids = (0..n % 3).map(|k| format!("p-{n}-{k}")).collect();
+        evidence.push(Evidence { lease, found: Found::Candidates { ids, read_at: s.now() } });
+        expected.push([Decided::NotYet, Decided::Sent, Decided::Held][n as usize % 3]);
+    }
+    assert_eq!(s.store.decide(&evidence, SETTLE_TIME, 5).await.unwrap(), expected);
+    let stats = s.store.stats().await.unwrap();
+    let states = [State::Unknown, State::Sent, State::Held];
+    assert_eq!(states.map(|state| stats.count(state)), [40; 3]);
+}
+
+pub(crate) async fn a_text_that_proved_another_sending_proves_nothing(s: &Subject) {
+    // Counted by a report, by a reading, and beside another.
+    let told = s.put(asked(&wide(1), "1")).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, sent_as("p-1")).await;
+    let read = s.send_into_the_dark(asked(&wide(1), "2")).await;
+    assert_eq!(s.found(read, &["p-1", "p-2"], 0).await, Decided::Sent);
+    assert_eq!(s.get(read.id).await.provider_id.as_deref(), Some("p-2"));
+    assert_eq!(s.settle(read, sent_as("p-3")).await, Settled::SentTwice);
+
+    let lease = s.send_into_the_dark(asked(&wide(1), "3")).await;
+    assert_eq!(s.found(lease, &["p-1", "p-2", "p-3"], 0).await, Decided::NotYet);
+    s.step(SETTLE_MS);
+    assert_eq!(s.found(lease, &["p-1", "p-2", "p-3"], 0).await, Decided::Again);
+    assert_eq!(s.get(told).await.provider_id.as_deref(), Some("p-1"));
+}
+
+pub(crate) async fn within_one_decision_a_text_proves_one_sending_only(s: &Subject) {
+    let (a, b) = (s.send_into_the_dark(asked(&wide(1), "1")).await, s.send_into_the_dark(asked(&wide(1), "2")).await);
+    let evidence =
+        [a, b].map(|lease| Evidence { lease, found: Found::Candidates { ids: vec!["p".into()], read_at: s.now() } });
+    assert_eq!(s.store.decide(&evidence, SETTLE_TIME, 5).await.unwrap(), [Decided::Sent, Decided::NotYet]);
+}
+
+pub(crate) async fn a_credit_outlives_the_record_of_its_message(s: &Subject) {
+    s.put(message(&wide(1), "1")).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, sent_as("p-1")).await;
+    let unknown = s.send_into_the_dark(asked(&wide(1), "2")).await;
+    s.step(3_600_000);
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 1);
+    s.step(3_600_000);
+    s.reap().await;
+    assert_eq!(s.found(unknown, &["p-1"], 0).await, Decided::NotYet);
+}
