@@ -18,6 +18,7 @@ mod logins;
 mod neighbours;
 mod operations;
 mod plans;
+mod reading;
 mod rig;
 mod rows_fleet;
 mod rows_junk;

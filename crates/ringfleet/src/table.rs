@@ -20,26 +20,27 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-/// The lines of a table under its header. The last column is not padded.
-pub(crate) fn lines<const N: usize>(header: [&str; N], rows: &[[Cell; N]]) -> Vec<String> {
-    let mut widths = header.map(str::len);
+/// The lines of a table under its header; each row has a cell for each column. The last column is not padded.
+pub(crate) fn lines<'a>(header: impl AsRef<[&'a str]>, rows: &[impl AsRef<[Cell]>]) -> Vec<String> {
+    let header = header.as_ref();
+    let mut widths: Vec<usize> = header.iter().map(|name| name.len()).collect();
     for row in rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
+        for (width, cell) in widths.iter_mut().zip(row.as_ref()) {
             *width = (*width).max(measure_text_width(&cell.text));
         }
     }
-    let line = |cells: [(&str, &Style); N]| {
+    let line = |cells: &mut dyn Iterator<Item = (&str, &Style)>| {
         let mut line = String::new();
-        for (at, (text, style)) in cells.into_iter().enumerate() {
-            let pad = if at + 1 == N { 0 } else { widths[at] + 2 - measure_text_width(text) };
+        for (at, (text, style)) in cells.enumerate() {
+            let pad = if at + 1 == widths.len() { 0 } else { widths[at] + 2 - measure_text_width(text) };
             line.push_str(&style.apply_to(text).to_string());
             line.push_str(&" ".repeat(pad));
         }
         line.trim_end().to_owned()
     };
     let dim = Style::new().dim();
-    let head = line(header.map(|name| (name, &dim)));
-    let body = rows.iter().map(|row| line(std::array::from_fn(|at| (row[at].text.as_str(), &row[at].style))));
+    let head = line(&mut header.iter().map(|name| (*name, &dim)));
+    let body = rows.iter().map(|row| line(&mut row.as_ref().iter().map(|cell| (cell.text.as_str(), &cell.style))));
     std::iter::once(head).chain(body).collect()
 }
 

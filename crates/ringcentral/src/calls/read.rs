@@ -98,6 +98,12 @@ impl<T> Read<T> {
 }
 
 impl<T> Read<Page<T>> {
+    /// The same list from this page on, counted from 1: where a run that was interrupted goes on.
+    pub fn at_page(mut self, page: u32) -> Self {
+        self.query.retain(|(name, _)| *name != "page");
+        self.with([("page", page.max(1).to_string())])
+    }
+
     /// The same list, with each record as the server wrote it.
     pub fn raw_records(self) -> Read<Page<Raw>> {
         self.into_read()

@@ -6,6 +6,7 @@ mod doctor;
 mod explain;
 mod extensions;
 mod operate;
+mod rc;
 mod trial;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     explain::CodeOptions,
     extensions::{ExtensionsCommand, ShowOptions},
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
+    rc::{DirectionWord, MessageWord, RangeOptions, RcCommand, ReadOptions, ViewWord},
     trial::{DemoOptions, SimulatorOptions},
 };
 
@@ -75,6 +77,11 @@ pub(crate) enum Command {
     Extensions {
         #[command(subcommand)]
         what: ExtensionsCommand,
+    },
+    /// Reads from RingCentral through the fleet: account, extensions, numbers, messages, call logs
+    Rc {
+        #[command(subcommand)]
+        what: RcCommand,
     },
     /// Looks at all that must be right, from the settings to each extension's numbers, and says what to do about each fault
     Doctor(DoctorOptions),

@@ -12,6 +12,7 @@ pub(crate) mod fleet;
 pub(crate) mod held;
 pub(crate) mod import;
 pub(crate) mod operate;
+pub(crate) mod rc;
 mod reason;
 pub(crate) mod simulator;
 pub(crate) mod status;

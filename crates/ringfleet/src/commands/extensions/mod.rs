@@ -20,9 +20,10 @@ use super::credentials;
 use crate::{accounts::Accounts, cli::ExtensionsCommand, config::Settings, directory, output::remark, telemetry};
 
 /// What the fleet knows, followed while the command runs.
-struct Known {
-    vault: Vault,
-    roster: Roster,
+pub(super) struct Known {
+    pub(super) vault: Vault,
+    /// Who can log in, as it was when the command began.
+    pub(super) roster: Roster,
     directory: Directory,
     /// Judges numbers in the words that producers are told.
     senders: SenderDirectory,
@@ -34,14 +35,9 @@ pub(crate) async fn run(settings: Settings, what: ExtensionsCommand) -> anyhow::
         remark!("directory.refresh is off here: only what the accounts file says is shown");
     }
     let accounts = Accounts::load(&settings)?;
-    let vault = credentials::open(&settings).await?;
-    let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
-    let directory = directory::follow(&settings, &accounts, vault.store(), stop).await?;
-    let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
-    let senders = SenderDirectory::of(directory.clone(), &settings.provider.app)?;
-    let known = Known { vault, roster, directory, senders: senders.with_connect_page(connect_page.as_deref()) };
+    let known = Known::open(&settings, &accounts, stop).await?;
     match what {
         ExtensionsCommand::List { wrong, how } => list::run(&known, wrong, &how).await,
         ExtensionsCommand::Show { which, how } => show::run(&known, &which, &how).await,
@@ -50,12 +46,26 @@ pub(crate) async fn run(settings: Settings, what: ExtensionsCommand) -> anyhow::
 }
 
 impl Known {
+    /// Reads what there is, and follows the directory until `stop`.
+    pub(super) async fn open(
+        settings: &Settings,
+        accounts: &Accounts,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let vault = credentials::open(settings).await?;
+        let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
+        let directory = directory::follow(settings, accounts, vault.store(), stop).await?;
+        let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
+        let senders = SenderDirectory::of(directory.clone(), &settings.provider.app)?;
+        Ok(Self { vault, roster, directory, senders: senders.with_connect_page(connect_page.as_deref()) })
+    }
+
     fn book(&self) -> Arc<Book> {
         self.directory.book()
     }
 
     /// The extensions that a number, an extension number or an id means; several share an extension number at times.
-    fn meant(&self, typed: &str) -> anyhow::Result<Vec<ExtensionId>> {
+    pub(super) fn meant(&self, typed: &str) -> anyhow::Result<Vec<ExtensionId>> {
         let book = self.book();
         if let Ok(number) = PhoneNumber::try_new(typed) {
             let owner = book.owner(&number).with_context(|| {

@@ -1,0 +1,135 @@
+//! `rc`: reads from RingCentral through the fleet's sessions and lanes.
+//!
+//! - `source`: what can be read, and the columns of it that people look at
+//! - `pages`: one page after the other of one extension, each in its turn
+//! - `columns`: records as cells
+//! - `sink`: where records go; `file` writes one that survives a kill, with `progress` beside it
+//! - `trouble`: why an extension could not be read
+
+mod columns;
+mod file;
+mod pages;
+mod progress;
+mod sink;
+mod source;
+mod trouble;
+
+use std::{process::ExitCode, sync::Arc};
+
+use futures::{StreamExt, stream};
+use jiff::Timestamp;
+use ringcentral::ExtensionId;
+use ringfleet_identity::{Follower, Reader, Sessions};
+use ringfleet_store::WorkerId;
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    pages::Paged,
+    sink::Sink,
+    source::{Question, Source},
+    trouble::Trouble,
+};
+use super::extensions::Known;
+use crate::{
+    accounts::Accounts,
+    cli::{RcCommand, ReadOptions},
+    config::Settings,
+    exit, progress as bars, provider, telemetry,
+};
+
+/// Extensions read side by side; each waits for its own lane.
+const AT_ONCE: usize = 32;
+
+pub(crate) async fn run(settings: Settings, what: RcCommand) -> anyhow::Result<ExitCode> {
+    telemetry::start(&settings.log_level, settings.log_format)?;
+    let client = provider::client(&settings.provider, &settings.rules)?;
+    let accounts = Accounts::load(&settings)?;
+    let stop = CancellationToken::new();
+    let _followed_until_the_end = stop.clone().drop_guard();
+    let known = Known::open(&settings, &accounts, stop.clone()).await?;
+    let (question, read) = Question::of(what);
+    let chosen = chosen(&known, &read, question.of_account())?;
+    // A credential that is brought in or renewed while a long run goes on counts in it.
+    let (roster, follower) = Follower::start(known.vault.clone(), accounts.credentials()).await?;
+    tokio::spawn(follower.run(settings.identity.poll, stop));
+    let name = WorkerId::incarnation("rc");
+    let sessions = Arc::new(Sessions::new(known.vault.clone(), roster, client, name, settings.worker.lease));
+    let reader = Reader::new(sessions);
+
+    let range = question.range(Timestamp::now())?;
+    let mut sink = Sink::open(&question, &read, range)?;
+    let source = question.source(&sink.range());
+    let failed = copy(&reader, &source, &chosen, read.reads_all(), &mut sink).await?;
+    sink.end(&source, failed.is_empty())?;
+    trouble::tell(&failed, read.output.is_some());
+    Ok(match (failed.len(), chosen.len()) {
+        (0, _) => ExitCode::SUCCESS,
+        (failed, all) if failed == all => ExitCode::from(exit::FAILED),
+        _ => ExitCode::from(exit::PARTLY),
+    })
+}
+
+/// Reads all extensions side by side; their pages go into the sink as they come. Gives those that could not be read.
+async fn copy(
+    reader: &Reader,
+    source: &Source,
+    chosen: &[ExtensionId],
+    all: bool,
+    sink: &mut Sink,
+) -> anyhow::Result<Vec<Trouble>> {
+    let bar = bars::bar(chosen.len() as u64, source.name);
+    let left: Vec<_> = chosen.iter().filter_map(|extension| Some((extension, sink.next_page(extension)?))).collect();
+    bar.inc((chosen.len() - left.len()) as u64);
+    let read = |(extension, first)| pages::from(reader, source, extension, first, all).boxed();
+    let mut paged = stream::iter(left).flat_map_unordered(AT_ONCE, read);
+    let mut failed = Vec::new();
+    while let Some(page) = paged.next().await {
+        match page {
+            Paged::Page(page) => {
+                bar.inc(u64::from(page.last || !all));
+                bar.suspend(|| sink.take(source, page))?;
+            }
+            Paged::Failed(trouble) => {
+                bar.inc(1);
+                failed.push(trouble);
+            }
+        }
+    }
+    bar.finish_and_clear();
+    Ok(failed)
+}
+
+/// The extensions to read as. All faults of what was typed are told together.
+fn chosen(known: &Known, read: &ReadOptions, of_account: bool) -> anyhow::Result<Vec<ExtensionId>> {
+    let mut connected: Vec<ExtensionId> =
+        known.roster.extensions().iter().filter_map(|name| ExtensionId::try_new(name).ok()).collect();
+    connected.sort();
+    if read.extensions.is_empty() {
+        connected.truncate(if of_account { 1 } else { usize::MAX });
+        anyhow::ensure!(
+            !connected.is_empty(),
+            "no extension is connected, so nobody can read; bring a login in with `ringfleet credentials add`"
+        );
+        return Ok(connected);
+    }
+    let (mut meant, mut faults) = (Vec::new(), Vec::new());
+    for typed in &read.extensions {
+        match known.meant(typed) {
+            Ok(found) => meant.extend(found),
+            Err(error) => faults.push(format!("--extension {typed}: {error:#}")),
+        }
+    }
+    for unconnected in meant.iter().filter(|id| connected.binary_search(id).is_err()) {
+        faults.push(format!(
+            "extension {unconnected} is not connected, so nobody can read as it; `ringfleet credentials add {unconnected}`"
+        ));
+    }
+    anyhow::ensure!(faults.is_empty(), "{}", faults.join("\n"));
+    meant.sort();
+    meant.dedup();
+    anyhow::ensure!(
+        !of_account || meant.len() == 1,
+        "what is the account's is read once: name one extension whose user may read it"
+    );
+    Ok(meant)
+}

@@ -1,0 +1,153 @@
+//! `ringfleet rc`: what is read is complete, in the plans, and survives a kill.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use ringfleet_testkit::wait_until;
+use serde_json::{Value, json};
+
+use crate::{
+    credential_commands::told,
+    rig::{Ends, Rig, RigOptions, blocking, http},
+};
+
+fn options(extensions: u32, calls: u32) -> RigOptions {
+    let mut options = RigOptions::new(extensions, Duration::from_secs(3)).on_sqlite();
+    options.simulator.calls_per_extension = calls;
+    options
+}
+
+/// The records of a file of JSON lines, by extension and in their order.
+fn records(rig: &Rig, name: &str) -> BTreeMap<String, Vec<Value>> {
+    let mut all: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for line in rig.log(name).lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        all.entry(line["extension"].as_str().unwrap().to_owned()).or_default().push(line["record"].clone());
+    }
+    all
+}
+
+/// Pages that a run has noted.
+fn noted(rig: &Rig, name: &str) -> usize {
+    rig.log(&format!("{name}.progress")).lines().count().saturating_sub(1)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn call_logs_of_fifty_extensions_are_complete_although_the_reader_is_killed_twice() {
+    const READ: [&str; 6] = ["rc", "call-log", "--per-page", "10", "--output", "calls.jsonl"];
+    let rig = Rig::start(options(50, 30)).await;
+    let slow = json!({"match": {"endpoint": "call-log"}, "fault": {"kind": "delay", "ms": 200}});
+    rig.simulator.add_fault(serde_json::from_value(slow).unwrap());
+    for pages in [40, 100] {
+        let mut reader = rig.spawn(&READ, &[]);
+        let come_to = || noted(&rig, "calls.jsonl") >= pages || reader.child.try_wait().unwrap().is_some();
+        assert!(blocking(|| wait_until(Duration::from_secs(60), come_to)), "{}", rig.log(reader.log()));
+        assert!(reader.child.try_wait().unwrap().is_none(), "it ended by itself: {}", rig.log(reader.log()));
+        reader.child.kill().unwrap();
+        reader.child.wait().unwrap();
+        assert!(noted(&rig, "calls.jsonl") < 150, "it was killed too late to prove anything");
+    }
+    let output = rig.run(&READ);
+    assert!(output.status.success(), "{}", told(&output));
+    assert!(!rig.path("calls.jsonl.progress").exists());
+
+    let all = records(&rig, "calls.jsonl");
+    assert_eq!(all.len(), 50);
+    for (extension, calls) in &all {
+        let ids: BTreeSet<&str> = calls.iter().map(|call| call["id"].as_str().unwrap()).collect();
+        assert_eq!((calls.len(), ids.len()), (30, 30), "a page of {extension} is missing or there twice");
+        let starts: Vec<&str> = calls.iter().map(|call| call["startTime"].as_str().unwrap()).collect();
+        assert!(starts.is_sorted_by(|newer, older| newer >= older), "pages of {extension} are out of order");
+        assert!(calls.iter().all(|call| call["extension"]["id"].to_string().trim_matches('"') == extension.as_str()));
+    }
+    // A file that is complete is left alone.
+    let again = rig.run(&READ);
+    assert!(!again.status.success() && told(&again).contains("is there already"), "{}", told(&again));
+    let finished = rig.finish(Ends::all()).await;
+    assert_eq!((finished.report.http_429, finished.report.auth_429), (0, 0), "{:?}", finished.report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_call_log_waits_for_its_lane_and_has_all_its_legs() {
+    let rig = Rig::start(options(1, 30)).await;
+    let began = Instant::now();
+    let read = ["rc", "call-log", "--view", "detailed", "--per-page", "2", "--output", "calls.jsonl"];
+    let output = rig.run(&read);
+    assert!(output.status.success(), "{}", told(&output));
+    // Fifteen pages, ten in three seconds.
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}", began.elapsed());
+    let calls = records(&rig, "calls.jsonl").into_values().next().unwrap();
+    assert_eq!(calls.len(), 30);
+    assert!(calls.iter().all(|call| !call["legs"].as_array().unwrap().is_empty()));
+    assert_eq!(rig.finish(Ends::all()).await.report.http_429, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_people_see_is_shortened_and_what_they_take_with_them_is_whole() {
+    let mut rig = Rig::start(options(2, 5)).await;
+    rig.start_workers(1);
+    rig.enqueue_to(0, "+15552000001", "canary text").await;
+    rig.until_ended(1, Duration::from_secs(20)).await;
+    let id = rig.accounts[0].extension_id.clone();
+    let (number, of_number) = (rig.accounts[0].numbers[0].clone(), rig.accounts[1].extension_id.clone());
+
+    // Nothing private in any table: rig.finish looks.
+    for (command, part) in [
+        (&["rc", "account"][..], "status"),
+        (&["rc", "extensions"], of_number.as_str()),
+        (&["rc", "phone-numbers"], "SmsSender"),
+        (&["rc", "phone-numbers", "--account"], "DirectNumber"),
+        (&["rc", "messages", "--extension", &id], "[11 characters]"),
+        (&["rc", "call-log", "--extension", &id], "Voice"),
+        (&["rc", "call-log", "--account", "--all"], of_number.as_str()),
+        (&["rc", "call-log", "--per-page", "2"], "--all reads every page"),
+    ] {
+        let output = rig.run(command);
+        let text = told(&output);
+        assert!(output.status.success() && text.contains(part), "{command:?}: {text}");
+    }
+    for (command, part) in [
+        (&["rc", "messages", "--type", "sms", "--direction", "outbound", "--output", "out"][..], "\"canary text\""),
+        (&["rc", "phone-numbers", "--csv", "--output", "out"], number.as_str()),
+    ] {
+        let output = rig.run(command);
+        assert!(output.status.success() && rig.log("out").contains(part), "{command:?}: {}", told(&output));
+        std::fs::remove_file(rig.path("out")).unwrap();
+    }
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_that_may_not_be_read_is_named_with_the_remedy_and_the_others_are_read() {
+    const READ: [&str; 4] = ["rc", "call-log", "--output", "calls.jsonl"];
+    let rig = Rig::start(options(3, 5)).await;
+    let id = rig.accounts[1].extension_id.clone();
+    let permissions = async |missing: Value| {
+        let url = format!("{}/simulator/extensions/{id}/permissions", rig.simulator.base_url());
+        let answer = http().post(url).json(&json!({"missing": missing})).send().await.unwrap();
+        assert!(answer.status().is_success());
+    };
+    permissions(json!(["ReadCallLog"])).await;
+    let output = rig.run(&READ);
+    let text = told(&output);
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for part in [id.as_str(), "the user needs ReadCallLog", "CMN-408", "next step"] {
+        assert!(text.contains(part), "{part} is missing in\n{text}");
+    }
+    assert_eq!(records(&rig, "calls.jsonl").len(), 2);
+    permissions(json!([])).await;
+    let output = rig.run(&READ);
+    assert!(output.status.success(), "{}", told(&output));
+    let all = records(&rig, "calls.jsonl");
+    assert!(all.len() == 3 && all.values().all(|calls| calls.len() == 5), "{}", told(&output));
+
+    let output = rig.run(&["rc", "messages", "--extension", "nobody", "--extension", "12"]);
+    let text = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{text}");
+    assert!(text.contains("--extension nobody") && text.contains("--extension 12"), "{text}");
+    let output = rig.run(&["rc", "messages", "--from", "yesterday"]);
+    assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    rig.finish(Ends::all()).await;
+}
