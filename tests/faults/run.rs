@@ -101,7 +101,7 @@ impl Run {
         }
         let (finished, broken) = rig.look(&ends).await;
         let (stats, report) = (finished.stats, finished.report);
-        let sent = stats.count(State::Sent);
+        let sent = stats.sent();
         let held = rig.store.list(State::Held, 100).await.unwrap();
         let nobody_could_know =
             |reason: &str| ["several-matches", "rolled-back"].contains(&reason) || reason.starts_with("unreadable");

@@ -4,7 +4,8 @@
 --          Cluster slot although it finds its lanes only while it runs.
 -- ARGV[1]  '0', or the time in ms that tests set by hand
 -- ARGV[2]  the epoch that the caller knows, '|', then its rules: limit,window_ms of heavy, medium, light, auth; then
---          the in-flight cap of a lane; then how long a worker is waited for after a restart of the store, in ms
+--          the in-flight cap of a lane; then how long a worker is waited for after a restart of the store, in ms; then
+--          how long a sent message waits for its delivery report, in ms (0 = not at all)
 --
 -- Records
 --   m     hash  id -> blob: state, priority, attempt, recoveries, what to do when its fate is unknown (1 byte each),
@@ -16,7 +17,8 @@
 --   exp   zset  id -> send_by, while waiting     fin   zset  id -> time it ended
 --   ready zset  lane -> first instant at which it may send (see reindex)
 --   due   zset  lane -> when its oldest waiting message became due
---   l:<lane>  hash  pen, pau, par, inf, prb, lim, win, cnt, seen, unk, lck, snd  s:<lane>  zset  slot token -> time it is free
+--   l:<lane>  hash  pen, pau, par, inf, prb, lim, win, cnt, seen, unk, lck, snd, dlk, look, old
+--   s:<lane>  zset  slot token -> time it is free
 --   q:<lane>:<priority>  list of id (16 bytes) + due (8 bytes)         c  hash  state -> messages
 --   pair  hash  from NUL to -> id of the message between them that is in flight or of unknown fate; more than one id only
 --               where late evidence told of a second one
@@ -24,8 +26,14 @@
 --   doc:<kind>  hash  key -> rev, changed, end (8 each, 0 = none), body    docrev:<kind>  zset  key -> rev, also of those gone
 --   docend  zset  kind/key -> end    docgone  zset  kind/key -> rev of its removal    docfloor  hash  kind -> the greatest
 --               revision of a removal that is forgotten
+--   wait:<lane>  zset  provider id -> since when it may have been sent, of sent messages that wait for a delivery report
+--   waitid:<lane>  hash  provider id -> message, of the same    told:<lane>  zset  provider id -> when its report came, of an
+--               hour
+--   look  zset  lane -> when its reports are looked for next    oldest  zset  lane -> the earliest time in its wait (both stand
+--               in its l too, so that a send which changes neither writes neither)
 --   out   zset  extension NUL from NUL to -> revision: who wants no texts. No extension = of every one, from '*' = any number
---   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown ones
+--   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown
+--               ones, but for those in wait
 --   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
 --   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
 -- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
@@ -34,6 +42,7 @@
 local T = KEYS[1]
 local SCHEDULED, READY, CLAIMED, SENDING, SENT = 1, 2, 3, 4, 5
 local REJECTED, EXPIRED, CANCELLED, DEAD, HELD, UNKNOWN, SUPPRESSED = 6, 7, 8, 9, 10, 11, 12
+local DELIVERED, DELIVERY_FAILED = 13, 14
 local RECONCILE, HOLD, RESEND = 0, 1, 2
 local IN_USE = 9000000000000000 -- score of a slot whose request is under way
 local HEAD = '>BBBBBI8I8I8c16'
@@ -46,6 +55,7 @@ local function ms(n) return string.format('%.0f', n) end
 local M, F, LEASE, SCHED, EXP = T..':m', T..':f', T..':lease', T..':sched', T..':exp'
 local READYZ, DUE, FIN, COUNTS, SEQ, GATE = T..':ready', T..':due', T..':fin', T..':c', T..':seq', T..':gate'
 local PAIR, UNK, CLOCK, OUT = T..':pair', T..':unk', T..':clock', T..':out'
+local LOOK, OLDEST = T..':look', T..':oldest'
 local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
 
 -- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.
@@ -84,6 +94,8 @@ local rule = {}
 for n in string.gmatch(rules_text, '%d+') do rule[#rule + 1] = tonumber(n) end
 local DEFAULT = { heavy = 1, medium = 3, light = 5, auth = 7 }
 local CAP = rule[9]
+local REPORT_WAIT = rule[11]
+local FIRST_REPORT = 30000 -- reports are looked for so long after a send
 
 -- messages ---------------------------------------------------------------------------------------------------------
 
@@ -102,7 +114,7 @@ local function read_message(id)
   if not pcall(parse, m, blob) then return nil, blob end
   local group = string.match(m.lane, '^[%w_.~*-]+/[%w_.~*-]+/(%l+)$')
   -- The time tells a record of another format: its fields lie elsewhere.
-  local sound = DEFAULT[group or ''] and m.state >= 1 and m.state <= SUPPRESSED and m.prio <= 2 and m.policy <= RESEND
+  local sound = DEFAULT[group or ''] and m.state >= 1 and m.state <= DELIVERY_FAILED and m.prio <= 2 and m.policy <= RESEND
     and m.created > 0 and m.created < 100000000000000
   if not sound then return nil, blob end
   return m
@@ -134,18 +146,20 @@ local function count(state, by) moved[state] = (moved[state] or 0) + by end
 -- lanes ------------------------------------------------------------------------------------------------------------
 
 local lanes, touched = {}, {}
+local awaited = {} -- lane -> the earliest time of those whose report is waited for from now on
 
 local function lane_of(name)
   local L = lanes[name]
   if L then return L end
   local v = redis.call('HMGET', T..':l:'..name, 'pen', 'pau', 'par', 'inf', 'prb', 'lim', 'win', 'cnt', 'seen',
-    'unk', 'lck', 'snd')
+    'unk', 'lck', 'snd', 'dlk', 'look', 'old')
   local d = DEFAULT[string.match(name, '[^/]+$')]
   L = {
     name = name, pen = tonumber(v[1]) or 0, paused = v[2] == '1', parked = v[3], inf = tonumber(v[4]) or 0,
     probe = v[5] == '1', lim = tonumber(v[6]) or rule[d], win = tonumber(v[7]) or rule[d + 1],
     cnt = tonumber(v[8]) or 0, seen = tonumber(v[9]) or 0, unk = tonumber(v[10]) or 0,
-    looked_at = tonumber(v[11]) or 0, sending = tonumber(v[12]) or 0, slots = T..':s:'..name, set = {},
+    looked_at = tonumber(v[11]) or 0, sending = tonumber(v[12]) or 0, reports_locked = tonumber(v[13]) or 0,
+    report_look = tonumber(v[14]), oldest_report = tonumber(v[15]), slots = T..':s:'..name, set = {},
   }
   lanes[name] = L
   return L
@@ -269,6 +283,11 @@ local function reindex(L)
   redis.call('ZADD', READYZ, at, L.name)
 end
 
+local function plan_report_look(name, at)
+  redis.call('ZADD', LOOK, ms(at), name)
+  redis.call('HSET', T..':l:'..name, 'look', ms(at))
+end
+
 -- Every script ends with it: writes what changed of the lanes, then their place, then the counts.
 local function save()
   for _, L in ipairs(touched) do
@@ -279,6 +298,15 @@ local function save()
     end
     if #args > 2 then redis.call(unpack(args)) end
     reindex(L)
+  end
+  for L, since in pairs(awaited) do
+    if not L.oldest_report or since < L.oldest_report then
+      redis.call('ZADD', OLDEST, ms(since), L.name)
+      redis.call('HSET', T..':l:'..L.name, 'old', ms(since))
+    end
+    -- A moment later, so that one look serves those that go together; not while somebody looks for the others.
+    local soon = math.max(now + FIRST_REPORT, L.reports_locked)
+    if not L.report_look or soon < L.report_look then plan_report_look(L.name, soon) end
   end
   for state, by in pairs(moved) do
     if by ~= 0 then redis.call('HINCRBY', COUNTS, state, by) end
@@ -364,7 +392,8 @@ local function leave_flight(L, m, f)
 end
 
 local function note_of(m)
-  local code, provider_id, at, token, intent, reads = string.match(m.note, '^([^|]*)|([^|]*)|(%d*)|(%d+)|?(%d*)|?(%d*)$')
+  local code, provider_id, at, token, intent, reads =
+    string.match(m.note, '^([^|]*)|([^|]*)|(%d*)|(%d+)|?(%d*)|?(%d*)')
   return { code = code or '', provider_id = provider_id or '', token = tonumber(token), at = tonumber(at) or 0,
     intent = tonumber(intent) or 0, reads = tonumber(reads) or 0 }
 end
@@ -386,6 +415,18 @@ local function credit(L, provider_id)
   end
 end
 
+-- Whether the provider accepted it, whatever became of it since.
+local function was_sent(m) return m.state == SENT or m.state == DELIVERED or m.state == DELIVERY_FAILED end
+
+-- A token is made of its time: before that of its lease a text was certainly not sent, nor before the first intent.
+local function await_report(L, m, provider_id, token, intent)
+  local since = math.floor(token / 2048)
+  if intent > 0 then since = math.min(since, intent) end
+  redis.call('ZADD', T..':wait:'..L.name, ms(since), provider_id)
+  redis.call('HSET', T..':waitid:'..L.name, provider_id, m.id)
+  awaited[L] = math.min(awaited[L] or since, since)
+end
+
 -- Ends a message, or gives it to a person. `was` tells of a send whose fate is unknown; otherwise what the note tells stays.
 local function close(m, state, code, provider_id, token, was)
   m.state = state
@@ -397,7 +438,15 @@ local function close(m, state, code, provider_id, token, was)
   if state ~= HELD then redis.call('ZADD', FIN, now, m.id) end
   if state == HELD or state == DEAD then redis.call('ZADD', T..':in:'..state, now, m.id) end
   count(state, 1)
-  if state == SENT and provider_id ~= '' then credit(lane_of(m.lane), provider_id) end
+  if state == SENT and provider_id ~= '' then
+    local L = lane_of(m.lane)
+    -- SEND-SAFETY: those whose report is waited for are remembered there, and credited when they wait no longer.
+    if REPORT_WAIT > 0 then
+      await_report(L, m, provider_id, token, was.intent)
+    else
+      credit(L, provider_id)
+    end
+  end
 end
 
 -- It waits again, at the head of its lane, and the story of `token` is closed.
@@ -486,6 +535,27 @@ local function forget_doc(kind, key, rev)
   redis.call('ZADD', T..':docrev:'..kind, ms(rev), key)
   redis.call('ZREM', DOC_ENDS, kind..'/'..key)
   redis.call('ZADD', DOC_GONE, ms(rev), kind..'/'..key)
+end
+
+local function forget_report(L, provider_id)
+  credit(L, provider_id)
+  redis.call('ZREM', T..':wait:'..L.name, provider_id)
+  redis.call('HDEL', T..':waitid:'..L.name, provider_id)
+end
+
+-- After some of a lane's reports are no longer waited for.
+local function index_reports(L)
+  local lane, first = T..':l:'..L.name, redis.call('ZRANGE', T..':wait:'..L.name, 0, 0, 'WITHSCORES')[2]
+  L.oldest_report = first and tonumber(first)
+  if first then
+    redis.call('ZADD', OLDEST, first, L.name)
+    redis.call('HSET', lane, 'old', first)
+  else
+    L.report_look = nil
+    redis.call('ZREM', OLDEST, L.name)
+    redis.call('ZREM', LOOK, L.name)
+    redis.call('HDEL', lane, 'old', 'look')
+  end
 end
 
 -- Workers that are there: name -> when last seen, and the incarnation they have told their sends to.

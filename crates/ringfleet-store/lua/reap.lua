@@ -1,11 +1,22 @@
 -- reap: looks after what nobody holds any more.
 -- ARGV     3 at most this many of each kind, 4 retention of final records in ms, 5 recoveries before a message is poison,
 --          6 how long the removal of a document is remembered, in ms, 7 and how many of them at most
--- returns  { requeued, unknown, poisoned, expired, pruned, things that can't be read }
+-- returns  { requeued, unknown, poisoned, expired, pruned, unreported, things that can't be read }
 
 local limit, retention, max_recoveries = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local requeued, unknown, poisoned, expired, pruned = 0, 0, 0, 0, 0
+local requeued, unknown, poisoned, expired, pruned, unreported = 0, 0, 0, 0, 0, 0
 local again = false
+
+-- Delivery reports that did not come in their time, the longest waiting lane first.
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', OLDEST, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit)) do
+  local L = lane_of(name)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', T..':wait:'..name, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit - unreported)) do
+    forget_report(L, id)
+    unreported = unreported + 1
+  end
+  index_reports(L)
+  if unreported == limit then break end
+end
 
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASE, '-inf', now, 'LIMIT', 0, limit)) do
   local m, f = read_message(id), read_flight(id)
@@ -84,4 +95,4 @@ for i = 1, #gone, 2 do
 end
 save()
 if requeued > 0 or again then redis.call('PUBLISH', T..':wake', '') end
-return { requeued, unknown, poisoned, expired, pruned, redis.call('HLEN', T..':junk') }
+return { requeued, unknown, poisoned, expired, pruned, unreported, redis.call('HLEN', T..':junk') }

@@ -48,7 +48,10 @@ while i <= #ARGV do
     -- SEND-SAFETY: a text that proved another message's sending proves nothing about this one.
     local free, met = {}, {}
     for c = i + 5, i + 4 + n do
-      if not met[ARGV[c]] and not redis.call('ZSCORE', T..':k:'..L.name, ARGV[c]) then free[#free + 1] = ARGV[c] end
+      if not met[ARGV[c]] and not redis.call('ZSCORE', T..':k:'..L.name, ARGV[c])
+        and not redis.call('ZSCORE', T..':wait:'..L.name, ARGV[c]) then
+        free[#free + 1] = ARGV[c]
+      end
       met[ARGV[c]] = true
     end
     if reason ~= '' or #free > 1 then

@@ -59,8 +59,8 @@ end
 local function stale(L, m, f, was, token, kind, age, text)
   local newer = f and f.state == SENDING and f.token > token
   if kind == 'sent' then
-    local known = m.state == SENT and was.provider_id or ''
-    if m.state == SENT and (known == text or text == '') then return 2, SENT end
+    local known = was_sent(m) and was.provider_id or ''
+    if was_sent(m) and (known == text or text == '') then return 2, m.state end
     retime_slot(L, token, age)
     if newer or known ~= '' then
       -- SEND-SAFETY: two texts went out, or are about to. It can't be undone; it is told, never dropped. Whatever becomes of
@@ -70,7 +70,7 @@ local function stale(L, m, f, was, token, kind, age, text)
         write_note(m, 'sent-before', text, token, was and was.intent, was and was.reads)
         write_message(m)
       end
-      return 6, newer and SENDING or SENT
+      return 6, newer and SENDING or m.state
     end
     -- SEND-SAFETY: it was sent, whatever was believed of it: it must not be sent again. A send of an older token is one that
     -- was over, and that a store which lost its last moments believes to be under way.

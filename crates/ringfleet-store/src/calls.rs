@@ -127,6 +127,8 @@ pub struct Reaped {
     pub expired: u32,
     /// Final records older than the retention, removed.
     pub pruned: u32,
+    /// Sent messages whose delivery report did not come in its time: they stay `sent`.
+    pub unreported: u32,
     /// Things in the store that can't be read, all in all: put aside, so that they stop nothing else.
     pub unreadable: u32,
 }
@@ -307,6 +309,11 @@ impl Stats {
         if let Some(at) = State::ALL.iter().position(|s| *s == state) {
             self.by_state[at] += n;
         }
+    }
+
+    /// Messages that the provider accepted, whatever is known of their delivery.
+    pub fn sent(&self) -> u64 {
+        State::ALL.iter().filter(|state| state.was_sent()).map(|state| self.count(*state)).sum()
     }
 
     /// Every message the store knows.

@@ -9,6 +9,7 @@
 //! - [`docs`]: small records beside the messages, which the fleet shares
 //! - [`explain`]: why a message isn't moving, and when it will
 //! - [`opt_out`]: who wants no texts
+//! - [`delivery`]: what becomes of a text after it was sent
 //! - [`redis`]: one Lua file a transition (`lua/`)
 //! - [`sqlite`]: one transaction a transition
 //!
@@ -17,6 +18,7 @@
 
 pub mod calls;
 pub mod clock;
+pub mod delivery;
 pub mod docs;
 pub mod explain;
 pub mod ids;
@@ -34,6 +36,7 @@ pub use crate::{
         TokenLease, TokenRecord, UnknownSend, UnknownSends,
     },
     clock::Clock,
+    delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Busy, Eta, Explained, LaneFacts, Place, Slot, Stand, Until, Why},
     ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},

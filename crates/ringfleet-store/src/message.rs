@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::ids::{Fingerprint, IdempotencyKey, LaneId, LeaseToken, MessageId};
+use crate::{
+    delivery::DeliveryReport,
+    ids::{Fingerprint, IdempotencyKey, LaneId, LeaseToken, MessageId},
+};
 
 /// Milliseconds since 1970 on the *store's* clock. Zero never occurs as a real time.
 pub type Millis = i64;
@@ -64,7 +67,7 @@ impl OnUnknown {
     }
 }
 
-/// Where a message is in its life (DESIGN: scheduled → ready → claimed → sending → sent, or one of the other ends).
+/// Where a message is in its life (DESIGN: scheduled → ready → claimed → sending → sent → delivered, or one of the other ends).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum State {
     /// Waits for its `send_at`, or for the delay after a failed attempt.
@@ -91,10 +94,14 @@ pub enum State {
     Unknown = 11,
     /// Its recipient has opted out: it is not sent.
     Suppressed = 12,
+    /// Sent, and the provider says that it arrived.
+    Delivered = 13,
+    /// Sent, and the provider says that it did not arrive.
+    DeliveryFailed = 14,
 }
 
 impl State {
-    pub const ALL: [State; 12] = [
+    pub const ALL: [State; 14] = [
         State::Scheduled,
         State::Ready,
         State::Claimed,
@@ -107,6 +114,8 @@ impl State {
         State::Held,
         State::Unknown,
         State::Suppressed,
+        State::Delivered,
+        State::DeliveryFailed,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -123,13 +132,21 @@ impl State {
             State::Held => "held",
             State::Unknown => "unknown",
             State::Suppressed => "suppressed",
+            State::Delivered => "delivered",
+            State::DeliveryFailed => "delivery_failed",
         }
     }
 
-    /// Nothing more happens to it by itself. `Held` is not an end: somebody has to decide.
+    /// The provider accepted it, whatever is known of its delivery.
+    pub fn was_sent(self) -> bool {
+        matches!(self, State::Sent | State::Delivered | State::DeliveryFailed)
+    }
+
+    /// Nothing more happens to it by itself, but that a sent one may turn out to be delivered or not. `Held` is not an end:
+    /// somebody has to decide.
     pub fn is_final(self) -> bool {
-        use State::{Cancelled, Dead, Expired, Rejected, Sent, Suppressed};
-        matches!(self, Sent | Rejected | Expired | Cancelled | Dead | Suppressed)
+        use State::{Cancelled, Dead, Expired, Rejected, Suppressed};
+        self.was_sent() || matches!(self, Rejected | Expired | Cancelled | Dead | Suppressed)
     }
 
     pub(crate) fn from_code(code: u8) -> Option<Self> {
@@ -247,4 +264,6 @@ pub struct MessageView {
     pub intent_at: Option<Millis>,
     /// How often the provider's message store was read for it without finding it.
     pub reads: u32,
+    /// Of a message that is `delivered` or `delivery_failed`.
+    pub delivery: Option<DeliveryReport>,
 }

@@ -13,6 +13,9 @@ pub struct Plan {
     pub window_ms: u32,
 }
 
+/// Carriers tell within minutes, some within days.
+const DELIVERY_WAIT: Duration = Duration::from_secs(72 * 3_600);
+
 /// The plans and bounds that a process brings along; a lane's own, learnt plan comes before them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LaneRules {
@@ -22,6 +25,8 @@ pub struct LaneRules {
     auth: Plan,
     /// Messages of one lane in flight at once: a slow extension can hold no more of a worker than this.
     pub in_flight_cap: u32,
+    /// How long a sent message waits for its delivery report; zero: not at all, and no memory is spent on it.
+    pub delivery_wait: Duration,
 }
 
 impl LaneRules {
@@ -34,7 +39,14 @@ impl LaneRules {
     pub fn with_window(window: Duration) -> Self {
         let window_ms = u32::try_from(window.as_millis()).unwrap_or(u32::MAX).max(1);
         let plan = |limit| Plan { limit, window_ms };
-        Self { heavy: plan(10), medium: plan(40), light: plan(50), auth: plan(5), in_flight_cap: 8 }
+        Self {
+            heavy: plan(10),
+            medium: plan(40),
+            light: plan(50),
+            auth: plan(5),
+            in_flight_cap: 8,
+            delivery_wait: DELIVERY_WAIT,
+        }
     }
 
     pub fn plan(&self, group: Group) -> Plan {

@@ -11,6 +11,7 @@ use crate::{
         LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
         UnknownSends,
     },
+    delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
@@ -182,6 +183,14 @@ pub trait Store: Send + Sync + 'static {
 
     /// Who has opted out, at most `limit` (1 to 500) at once, for operators.
     async fn opt_outs(&self, cursor: &OptOutCursor, limit: u32) -> Result<OptOuts, StoreError>;
+
+    /// Lanes whose delivery reports are to be looked for now, at most `lanes`; nobody else is given them for `lock`. Soon after a
+    /// send, then ever rarer, until [`delivery_wait`](crate::LaneRules::delivery_wait) is over.
+    async fn delivery_take(&self, lanes: u32, lock: Duration) -> Result<Vec<AwaitedReports>, StoreError>;
+
+    /// Notes what the provider says of texts of `lane` that it had accepted, one answer each, in order. A report that is
+    /// repeated changes nothing.
+    async fn record_delivery(&self, lane: &LaneId, reports: &[Delivery]) -> Result<Vec<Recorded>, StoreError>;
 
     /// Resolves when work may have come in since *this call* (not since the first poll): take it before a claim and await
     /// it after an empty one, and nothing that came in between is overlooked. A hint may be lost with a connection, so

@@ -42,6 +42,7 @@ pub(crate) fn reaped(reaped: &Reaped) {
         ("poisoned", reaped.poisoned),
         ("expired", reaped.expired),
         ("pruned", reaped.pruned),
+        ("unreported", reaped.unreported),
     ];
     for (what, n) in counts.into_iter().filter(|(_, n)| *n > 0) {
         counter!("ringfleet_reaped_total", "what" => what).increment(n.into());

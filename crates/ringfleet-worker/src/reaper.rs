@@ -38,7 +38,12 @@ pub(crate) async fn reap(store: SharedStore, every: Duration, retention: Duratio
                     "took over messages whose worker stopped answering"
                 );
             }
-            let most = reaped.requeued.max(reaped.expired).max(reaped.pruned);
+            if reaped.unreported > 0 {
+                // Not every carrier tells.
+                let messages = reaped.unreported;
+                tracing::info!(messages, "no delivery report came in worker.delivery_wait; these messages stay sent");
+            }
+            let most = reaped.requeued.max(reaped.expired).max(reaped.pruned).max(reaped.unreported);
             if most < BATCH || stop.is_cancelled() {
                 break;
             }

@@ -37,6 +37,9 @@ pub(super) struct View {
     reason: Option<String>,
     provider_message_id: Option<String>,
     finished_at: Option<String>,
+    /// Only of a message that is delivered or delivery_failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delivery: Option<Delivery>,
     /// Only of a message that is unknown or held.
     #[serde(flatten)]
     evidence: Option<Evidence>,
@@ -44,6 +47,14 @@ pub(super) struct View {
     why: Vec<ToldWhy>,
     /// When it goes; null once it has ended.
     eta: Option<ToldEta>,
+}
+
+#[derive(Serialize)]
+struct Delivery {
+    /// When the provider's word came.
+    at: Option<String>,
+    /// Why it failed, as the provider says it.
+    code: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -99,6 +110,9 @@ fn failed(error: &StoreError) -> Problem {
 fn view(message: MessageView, told: Told) -> View {
     let undecided = matches!(message.state, MessageState::Unknown | MessageState::Held);
     let evidence = undecided.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });
+    let delivery = message
+        .delivery
+        .map(|report| Delivery { at: rfc3339(report.at), code: Some(report.code).filter(|code| !code.is_empty()) });
     View {
         id: message.id.to_string(),
         status: message.state.as_str(),
@@ -114,6 +128,7 @@ fn view(message: MessageView, told: Told) -> View {
         reason: Some(message.reason).filter(|reason| !reason.is_empty()),
         provider_message_id: message.provider_id,
         finished_at: message.finished_at.and_then(rfc3339),
+        delivery,
         evidence,
         why: told.why,
         eta: told.eta,

@@ -12,11 +12,12 @@ use std::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
-    Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Doc, DocChanges, DocCursor, DocKind, Enqueued, Evidence,
-    Expect, Explained, Fingerprint, Gate, Incarnation, Intent, LaneFacts, LaneId, LaneView, LeaseRef, LeaseToken,
-    MessageId, MessageView, Millis, NewMessage, NewSession, OptOut, OptOutCursor, OptOuts, Place, Plan, PlanSeen,
-    Private, Put, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stand, State,
-    Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends, WorkerId,
+    Acquired, AwaitedReports, Begin, Cancelled, Claim, ClaimRequest, Decided, Delivery, Doc, DocChanges, DocCursor,
+    DocKind, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Incarnation, Intent, LaneFacts, LaneId,
+    LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, NewSession, OptOut, OptOutCursor,
+    OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded, RefusedCredential, Release,
+    Resolution, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends,
+    WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -151,6 +152,7 @@ impl Store for FakeStore {
             on_unknown: message.on_unknown,
             intent_at: None,
             reads: 0,
+            delivery: None,
         }))
     }
 
@@ -288,6 +290,12 @@ impl Store for FakeStore {
     }
     async fn opt_outs(&self, _: &OptOutCursor, _: u32) -> Result<OptOuts, StoreError> {
         absent("opt_outs")
+    }
+    async fn delivery_take(&self, _: u32, _: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
+        absent("delivery_take")
+    }
+    async fn record_delivery(&self, _: &LaneId, _: &[Delivery]) -> Result<Vec<Recorded>, StoreError> {
+        absent("record_delivery")
     }
     fn work_hint(&self) -> BoxFuture<'static, ()> {
         Box::pin(std::future::pending())

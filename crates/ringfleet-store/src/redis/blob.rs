@@ -1,6 +1,7 @@
 //! A message as Redis keeps it; the layout stands in `lua/lib.lua`.
 
 use crate::{
+    delivery::DeliveryReport,
     ids::{LaneId, LeaseToken, MessageId},
     message::{Lease, MessageView, Millis, OnUnknown, Priority, Private, State},
 };
@@ -70,6 +71,12 @@ impl Blob {
         (number(), number().unwrap_or(0) as u32)
     }
 
+    fn delivery(&self) -> Option<DeliveryReport> {
+        let mut tail = self.note.split('|').skip(6);
+        let at = tail.next()?.parse().ok()?;
+        Some(DeliveryReport { at, code: tail.next().unwrap_or_default().to_owned() })
+    }
+
     /// When the note was written.
     pub(super) fn noted_at(&self) -> Option<Millis> {
         self.note.split('|').nth(2)?.parse().ok()
@@ -82,7 +89,7 @@ impl Blob {
         let provider_id = note.next().filter(|id| !id.is_empty()).map(str::to_owned);
         let waits = matches!(state, State::Scheduled | State::Ready | State::Claimed | State::Sending);
         let finished_at = note.next().and_then(|at| at.parse().ok()).filter(|_| !waits);
-        let (intent_at, reads) = self.intent();
+        let ((intent_at, reads), delivery) = (self.intent(), self.delivery());
         MessageView {
             id,
             lane: self.lane,
@@ -102,6 +109,7 @@ impl Blob {
             finished_at,
             intent_at,
             reads,
+            delivery,
         }
     }
 }

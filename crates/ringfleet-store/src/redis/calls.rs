@@ -307,13 +307,14 @@ impl RedisStore {
             call.arg(limit.min(MAX_BATCH as u32)).arg(millis(retention)).arg(MAX_RECOVERIES);
             call.arg(REMEMBER_MS).arg(MOST_GONE);
             let reply: Vec<u32> = self.link.run("reap", &call).await?;
-            let [requeued, unknown, poisoned, expired, pruned, unreadable] =
+            let [requeued, unknown, poisoned, expired, pruned, unreported, unreadable] =
                 reply.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))?;
             sum.requeued += requeued;
             sum.unknown += unknown;
             sum.poisoned += poisoned;
             sum.expired += expired;
             sum.pruned += pruned;
+            sum.unreported += unreported;
             sum.unreadable += unreadable;
         }
         Ok(sum)

@@ -6,6 +6,7 @@
 mod blob;
 mod calls;
 mod connect;
+mod delivery;
 mod docs;
 mod explain;
 mod link;
@@ -37,7 +38,7 @@ use crate::{
 };
 
 /// The format of the data; part of the epoch, so that a program which knows another one is refused by every script.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Messages and lanes in Redis (6.2 or newer; one server or a Cluster).
 pub struct RedisStore {
@@ -210,7 +211,8 @@ fn rules_argument(options: &RedisOptions) -> String {
         let plan = rules.plan(group);
         text.push_str(&format!("{},{},", plan.limit, plan.window_ms));
     }
-    text + &format!("{},{}", rules.in_flight_cap.max(1), millis(options.restart_patience))
+    let patience = millis(options.restart_patience);
+    text + &format!("{},{patience},{}", rules.in_flight_cap.max(1), millis(rules.delivery_wait))
 }
 
 fn millis(duration: Duration) -> i64 {

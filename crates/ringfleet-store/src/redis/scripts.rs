@@ -35,6 +35,7 @@ pub(super) struct Scripts {
     pub(super) watch: Script,
     pub(super) doc: Script,
     pub(super) opt_out: Script,
+    pub(super) delivery: Script,
     /// Runs before the epoch is known.
     pub(super) open: Script,
 }
@@ -58,6 +59,7 @@ impl Scripts {
             watch: script!(freeing "watch.lua"),
             doc: script!("doc.lua"),
             opt_out: script!(freeing "opt_out.lua"),
+            delivery: script!(freeing "delivery.lua"),
             open: Script::new(include_str!("../../lua/open.lua")),
         }
     }

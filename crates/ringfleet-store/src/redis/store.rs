@@ -12,6 +12,7 @@ use crate::{
         LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
         UnknownSends,
     },
+    delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
@@ -169,6 +170,12 @@ impl Store for RedisStore {
     }
     async fn opt_outs(&self, cursor: &OptOutCursor, limit: u32) -> Result<OptOuts, StoreError> {
         self.list_opt_outs(cursor, limit).await
+    }
+    async fn delivery_take(&self, lanes: u32, lock: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
+        self.take_deliveries(lanes, lock).await
+    }
+    async fn record_delivery(&self, lane: &LaneId, reports: &[Delivery]) -> Result<Vec<Recorded>, StoreError> {
+        self.record_reports(lane, reports).await
     }
 
     fn work_hint(&self) -> BoxFuture<'static, ()> {

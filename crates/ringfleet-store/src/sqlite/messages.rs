@@ -203,6 +203,9 @@ impl Tx<'_> {
             params![m.row, state as u8, code, provider_id, token, self.now, m.attempt, m.recoveries, m.intent, m.reads];
         self.exec(sql, end)?;
         self.count(state, 1);
+        if state == State::Sent && !provider_id.is_empty() {
+            self.await_report(m, provider_id, token)?;
+        }
         Ok(())
     }
 }

@@ -12,6 +12,7 @@
 mod begin_send;
 mod claim;
 mod control;
+mod delivery;
 mod docs;
 mod enqueue;
 mod explain;

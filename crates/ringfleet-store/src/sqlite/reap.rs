@@ -17,7 +17,7 @@ const CREDIT_MS: Millis = 900_000;
 impl Tx<'_> {
     pub(super) fn reap(&mut self, limit: u32, retention: Duration) -> Step<Reaped> {
         let limit = limit.min(MAX_BATCH as u32);
-        let mut sum = Reaped::default();
+        let mut sum = Reaped { unreported: self.reap_reports(limit)?, ..Reaped::default() };
         for flight in self.ended_flights(limit)? {
             self.reap_flight(&flight, &mut sum)?;
         }
@@ -76,7 +76,7 @@ impl Tx<'_> {
     }
 
     fn prune(&mut self, limit: u32, retention: Duration) -> Step<u32> {
-        let sql = "SELECT n, state FROM messages WHERE state IN (5, 6, 7, 8, 9, 12) AND ended <= ?1 ORDER BY ended, id LIMIT ?2";
+        let sql = "SELECT n, state FROM messages WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14) AND ended <= ?1 ORDER BY ended, id LIMIT ?2";
         let before = self.now.saturating_sub(millis(retention));
         let old: Vec<(i64, u8)> = self.rows(sql, params![before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (row, state) in &old {

@@ -272,12 +272,13 @@ impl Tx<'_> {
             self.now,
             TOMBSTONE.as_bytes(),
             OnUnknown::Hold as u8,
-            provider_id,
+            &provider_id,
             raw_token(lease.token),
         ];
         self.exec(sql, values)?;
         self.touch(at);
         self.count(state, 1);
-        Ok(())
+        let tombstone = self.message(&lease.id)?.filter(|_| !provider_id.is_empty());
+        tombstone.map_or(Ok(()), |m| self.await_report(&m, &provider_id, m.token))
     }
 }

@@ -14,7 +14,7 @@ CREATE TABLE store (
 INSERT INTO store VALUES (1, 0, 0, 0, NULL, '', '');
 
 CREATE TABLE counters (state INTEGER PRIMARY KEY, n INTEGER NOT NULL) STRICT;
-INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0), (12, 0);
+INSERT INTO counters VALUES (1, 0), (2, 0), (3, 0), (4, 0), (5, 0), (6, 0), (7, 0), (8, 0), (9, 0), (10, 0), (11, 0), (12, 0), (13, 0), (14, 0);
 
 CREATE TABLE lanes (
     n             INTEGER PRIMARY KEY,
@@ -32,12 +32,17 @@ CREATE TABLE lanes (
     waiting       INTEGER NOT NULL DEFAULT 0,  -- rows in queue
     look_at       INTEGER,                     -- when its unknown sends are looked up next; NULL = it has none
     looked_at     INTEGER NOT NULL DEFAULT 0,  -- until when somebody does that now
+    report_look   INTEGER,                     -- when its delivery reports are looked for next; NULL = none is waited for
+    report_locked INTEGER NOT NULL DEFAULT 0,  -- until when somebody does that now
+    report_since  INTEGER,                     -- the earliest `since` of its reports_due
     oldest_due    INTEGER,                     -- NULL = nothing waits
     ready_at      INTEGER                      -- first instant at which it may send; NULL = not in the ready index
 ) STRICT;
 CREATE INDEX lanes_ready ON lanes (ready_at, name) WHERE ready_at IS NOT NULL;
 CREATE INDEX lanes_due ON lanes (oldest_due, name) WHERE oldest_due IS NOT NULL;
 CREATE INDEX lanes_look ON lanes (look_at, name) WHERE look_at IS NOT NULL;
+CREATE INDEX lanes_report_look ON lanes (report_look, name) WHERE report_look IS NOT NULL;
+CREATE INDEX lanes_report_since ON lanes (report_since, name) WHERE report_since IS NOT NULL;
 
 -- A waiting message has state 2 (ready); a row in schedule makes it scheduled, one in flight claimed or sending.
 CREATE TABLE messages (
@@ -62,10 +67,12 @@ CREATE TABLE messages (
     intent      INTEGER NOT NULL DEFAULT 0,    -- of the send whose fate is or was unknown
     reads       INTEGER NOT NULL DEFAULT 0,    -- of the provider's message store, without finding it
     expire_at   INTEGER,                       -- when reap looks at its send_by; NULL = never
+    reported    INTEGER,                       -- when the provider's word on its delivery came
+    report      TEXT NOT NULL DEFAULT '',      -- the code of that
     text        TEXT NOT NULL
 ) STRICT;
 CREATE INDEX messages_expiry ON messages (expire_at, id) WHERE expire_at IS NOT NULL;
-CREATE INDEX messages_finished ON messages (ended, id) WHERE state IN (5, 6, 7, 8, 9, 12);
+CREATE INDEX messages_finished ON messages (ended, id) WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14);
 CREATE INDEX messages_looked_at ON messages (state, ended, id) WHERE state IN (9, 10, 11);
 CREATE INDEX messages_unknown ON messages (lane, ended, id) WHERE state = 11;
 CREATE INDEX messages_credited ON messages (provider_id) WHERE provider_id <> '';
@@ -128,6 +135,25 @@ CREATE TABLE opt_outs (
     rev       INTEGER NOT NULL UNIQUE,  -- from the same counter as the tokens
     PRIMARY KEY (extension, sender, recipient)
 ) STRICT, WITHOUT ROWID;
+
+-- Sent texts whose delivery report is waited for. The message is named by its id: a row may come back as another one.
+CREATE TABLE reports_due (
+    lane        INTEGER NOT NULL,
+    provider_id TEXT NOT NULL,
+    message     BLOB NOT NULL,
+    since       INTEGER NOT NULL,  -- before this time it was not sent
+    PRIMARY KEY (lane, provider_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reports_due_since ON reports_due (lane, since, provider_id);
+
+-- Those whose report has come, of the last hour.
+CREATE TABLE reports_told (
+    lane        INTEGER NOT NULL,
+    provider_id TEXT NOT NULL,
+    at          INTEGER NOT NULL,
+    PRIMARY KEY (lane, provider_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reports_told_at ON reports_told (at);
 
 CREATE TABLE sessions (
     extension  TEXT PRIMARY KEY,

@@ -96,10 +96,10 @@ impl Tx<'_> {
         match &settlement.outcome {
             Outcome::Sent { provider_id } => {
                 let provider_id = short(provider_id);
-                let known = "SELECT provider_id FROM messages WHERE n = ?1 AND state = 5";
+                let known = "SELECT provider_id FROM messages WHERE n = ?1 AND state IN (5, 13, 14)";
                 let known: String = self.row(known, [m.row], |row| row.get(0))?.unwrap_or_default();
-                if m.state == State::Sent && (known == provider_id || provider_id.is_empty()) {
-                    return Ok(Some(Settled::Again(State::Sent)));
+                if m.state.was_sent() && (known == provider_id || provider_id.is_empty()) {
+                    return Ok(Some(Settled::Again(m.state)));
                 }
                 self.retime(at, settlement);
                 if newer || !known.is_empty() {

@@ -12,6 +12,7 @@ use crate::{
         LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
         UnknownSends,
     },
+    delivery::{AwaitedReports, Delivery, Recorded},
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
@@ -249,6 +250,19 @@ impl Store for SqliteStore {
     async fn opt_outs(&self, cursor: &OptOutCursor, limit: u32) -> Result<OptOuts, StoreError> {
         let cursor = cursor.clone();
         self.call("opt_outs", move |tx| tx.opt_outs(&cursor, limit)).await
+    }
+
+    async fn delivery_take(&self, lanes: u32, lock: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
+        self.call("delivery_take", move |tx| tx.delivery_take(lanes, lock)).await
+    }
+
+    async fn record_delivery(&self, lane: &LaneId, reports: &[Delivery]) -> Result<Vec<Recorded>, StoreError> {
+        let mut answers = Vec::with_capacity(reports.len());
+        for some in reports.chunks(MAX_BATCH) {
+            let (lane, some) = (lane.clone(), some.to_vec());
+            answers.extend(self.call("record_delivery", move |tx| tx.record_delivery(&lane, &some)).await?);
+        }
+        Ok(answers)
     }
 
     fn work_hint(&self) -> BoxFuture<'static, ()> {

@@ -27,6 +27,8 @@ pub(super) struct Tx<'a> {
     token: Option<i64>,
     /// Whether anybody has opted out of anything, once it was asked.
     pub(super) any_out: Option<bool>,
+    /// Lanes with new delivery reports to wait for, and the earliest time of those.
+    pub(super) awaited: HashMap<i64, Millis>,
     /// Messages put off in this transition because their recipient is busy.
     pub(super) put_off: Millis,
 }
@@ -46,6 +48,7 @@ impl<'a> Tx<'a> {
             moved: [0; State::ALL.len()],
             token: None,
             any_out: None,
+            awaited: HashMap::new(),
             put_off: 0,
         }
     }
@@ -103,6 +106,7 @@ impl<'a> Tx<'a> {
             self.write_lane(at)?;
             self.lanes[at].untouch();
         }
+        self.save_awaited()?;
         for (at, by) in std::mem::take(&mut self.moved).into_iter().enumerate().filter(|(_, by)| *by != 0) {
             self.exec("UPDATE counters SET n = n + ?2 WHERE state = ?1", params![State::ALL[at] as u8, by])?;
         }

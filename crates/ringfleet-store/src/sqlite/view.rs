@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     calls::{Gate, LaneView, Stats},
+    delivery::DeliveryReport,
     ids::{LaneId, MessageId},
     message::{MessageView, Millis, Private, State},
     store::MAX_BATCH,
@@ -30,10 +31,13 @@ impl Tx<'_> {
     fn message_view(&mut self, m: Message) -> Step<MessageView> {
         let at = self.lane_at_row(m.lane)?;
         let state = self.state_now(&m)?;
-        let sql = "SELECT sender, recipient, text, code, provider_id FROM messages WHERE n = ?1";
-        let words: Option<[String; 5]> =
-            self.row(sql, [m.row], |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?]))?;
-        let [from, to, text, reason, provider_id] = words.ok_or(Fault::Unreadable("a message without its text"))?;
+        let sql = "SELECT sender, recipient, text, code, provider_id, report, reported FROM messages WHERE n = ?1";
+        let words = self.row(sql, [m.row], |row| {
+            let words = [row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?];
+            Ok((words, row.get::<_, Option<Millis>>(6)?))
+        })?;
+        let ([from, to, text, reason, provider_id, code], reported): ([String; 6], _) =
+            words.ok_or(Fault::Unreadable("a message without its text"))?;
         let time = |at: Millis| (at > 0).then_some(at);
         Ok(MessageView {
             id: m.id,
@@ -54,6 +58,7 @@ impl Tx<'_> {
             finished_at: m.ended,
             intent_at: time(m.intent),
             reads: m.reads,
+            delivery: reported.map(|at| DeliveryReport { code, at }),
         })
     }
 

@@ -79,7 +79,7 @@ async fn past_lease(s: &Subject, state: State, lane: u32) -> (LeaseRef, MessageI
             s.store.set_opt_outs(Some(wide(lane).extension()), &[out]).await.unwrap();
             assert_eq!(s.begin(lease).await, Begin::Suppressed);
         }
-        State::Sending | State::Sent => unreachable!("told elsewhere"),
+        State::Sending | State::Sent | State::Delivered | State::DeliveryFailed => unreachable!("told elsewhere"),
     }
     assert_eq!(s.state(id).await, state);
     (old, id)

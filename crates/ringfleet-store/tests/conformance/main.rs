@@ -12,6 +12,7 @@ mod talk;
 mod cancelling;
 mod crashes;
 mod credits;
+mod delivering;
 mod documents;
 mod evidence;
 mod expiry;
@@ -342,6 +343,25 @@ behaviours! {
         opt_outs_are_listed_page_by_page
         a_number_that_no_message_can_have_is_refused
         a_suppressed_message_is_forgotten_like_any_other
+    }
+    delivering {
+        a_report_ends_a_sent_message_as_delivered_or_not
+        a_repeated_report_changes_nothing
+        a_report_of_another_text_is_unknown
+        a_message_waits_for_its_report_so_long_and_no_longer
+        the_reaper_forgets_few_reports_at_a_time
+        lanes_are_looked_at_soon_after_a_send_and_then_ever_rarer
+        who_is_given_a_lane_is_alone_with_it_for_its_lock
+        no_more_lanes_are_given_than_asked_for
+        a_lane_that_waits_for_nothing_is_not_looked_at
+        since_lies_before_every_sending
+        a_delivered_message_stays_what_it_is
+        its_text_still_proves_no_other_sending
+        a_delivered_message_is_forgotten_so_long_after_its_sending
+        a_record_made_of_what_a_worker_knew_waits_too
+        a_message_closed_by_a_person_waits_for_no_report
+        nothing_is_remembered_where_nobody_waits
+        five_thousand_reports_are_told_in_one_call
     }
     documents {
         a_document_comes_back_as_it_was_put

@@ -45,7 +45,7 @@ impl Run<'_> {
         let views = join_all(self.model.messages.keys().map(|id| self.subject.store.get(id))).await;
         for ((id, m), view) in self.model.messages.iter().zip(views) {
             let view = view.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
-            let text = if m.state == State::Sent { Private::default() } else { m.new.text.clone() };
+            let text = if m.state.was_sent() { Private::default() } else { m.new.text.clone() };
             same("a message's state", (id, view.state, view.reason.as_str()), (id, m.state, m.reason.as_str()))?;
             same("its counts", (view.attempt, view.recoveries), (m.attempt, m.recoveries))?;
             same("its end", (view.finished_at, &view.provider_id), (m.finished_at, &m.provider_id))?;
@@ -56,6 +56,7 @@ impl Run<'_> {
                 (m.created, m.new.send_at, m.new.send_by),
             )?;
             same("what is known of its sends", (view.intent_at, view.reads), (m.intent, m.reads))?;
+            same("its delivery", &view.delivery, &m.delivery)?;
             same("its policy", view.on_unknown, m.new.on_unknown)?;
             same("its lane", (&view.lane, view.priority), (&m.new.lane, m.new.priority))?;
         }

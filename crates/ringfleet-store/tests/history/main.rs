@@ -2,9 +2,10 @@
 //! bystander never sees a plan exceeded or a message sent twice.
 //!
 //! - [`model`]: what is promised, as simple as it can be told
-//! - [`ops`]: what may happen
-//! - [`run`]: does it to a store and to the model; [`claims`] judges what a claim gives, [`doubts`] is about unknown
+//! - [`ops`]: what may happen, and [`draw`], how often
+//! - [`run`]: does it to a store and to the model; [`claims`] judges what a claim gives, [`upkeep`] what the reaper did, [`doubts`] is about unknown
 //!   fates, [`agree`] compares the rest
+//! - [`reports`]: tells what became of texts
 //! - [`shared`]: documents and opt-outs
 //! - [`witness`]: the provider's side, which knows nothing of the model
 //!
@@ -15,13 +16,16 @@
 mod agree;
 mod claims;
 mod doubts;
+mod draw;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod model;
 mod ops;
+mod reports;
 mod requests;
 mod run;
 mod shared;
+mod upkeep;
 mod witness;
 
 use std::env;
@@ -56,7 +60,7 @@ fn play_histories(backend: Backend) {
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let outcome = runner
-        .run(&ops::histories(), |history| runtime.block_on(run::play(backend, &history)).map_err(TestCaseError::fail));
+        .run(&draw::histories(), |history| runtime.block_on(run::play(backend, &history)).map_err(TestCaseError::fail));
     match outcome {
         Ok(()) => {}
         Err(TestError::Fail(reason, shortest)) => {

@@ -3,8 +3,8 @@
 use std::{fmt::Debug, time::Duration};
 
 use ringfleet_store::{
-    Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, Outcome,
-    PlanSeen, Private, Reaped, Settled, Settlement, State, WorkerId,
+    Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, MessageId, Millis, NewMessage, Outcome, PlanSeen,
+    Private, Settled, Settlement, State, WorkerId,
 };
 
 use crate::{
@@ -138,6 +138,8 @@ impl Run<'_> {
                 let batch: Vec<_> = reports.iter().filter_map(|report| self.settlement(report)).collect();
                 self.reassert(batch).await
             }
+            Op::TakeDeliveries { lanes, lock_ms } => self.take_deliveries(*lanes, *lock_ms).await,
+            Op::TellDeliveries { lane, told } => self.tell_deliveries(*lane, told).await,
             Op::OptOut(opting) => self.opt_out(opting).await,
             Op::DocPut(put) => self.put_doc(put).await,
             Op::DocsSince { reader, limit } => self.read_docs(*reader, *limit).await,
@@ -165,6 +167,10 @@ impl Run<'_> {
             Step::By(ms) => Some(now + ms),
             Step::ToNext(beside) => self.model.next_instant().map(|at| at + beside),
             Step::ToLeaseEnd(beside) => ends.filter(|at| *at > now).min().map(|at| at + beside),
+            Step::ToReports(beside) => {
+                let looks = self.model.lanes.values().filter_map(|lane| lane.report_look);
+                looks.filter(|at| *at > now).min().map(|at| at + beside)
+            }
             Step::ToLook(beside) => self.next_look().map(|at| at + beside),
         };
         self.move_to(to.unwrap_or(now));
@@ -306,10 +312,10 @@ impl Run<'_> {
             Settled::Done(State::Ready | State::Scheduled) | Settled::LateEvidence(State::Ready | State::Scheduled) => {
                 self.witness.not_sent(&lease.id);
             }
-            Settled::Done(State::Sent)
-            | Settled::Again(State::Sent)
-            | Settled::LateEvidence(State::Sent)
-            | Settled::SentTwice => self.witness.is_sent(&lease.id),
+            Settled::Again(state) if state.was_sent() => self.witness.is_sent(&lease.id),
+            Settled::Done(State::Sent) | Settled::LateEvidence(State::Sent) | Settled::SentTwice => {
+                self.witness.is_sent(&lease.id)
+            }
             _ => {}
         }
         self.witness.plan(&lane, self.model.lanes[&lane].plan);
@@ -340,60 +346,6 @@ impl Run<'_> {
         let batch: Vec<_> = hand.into_iter().filter(is_ours).map(report).collect();
         self.hands[worker].clear();
         self.settle(batch).await
-    }
-
-    pub(crate) async fn reap(&mut self, limit: u32, retention_ms: Millis) -> Verdict {
-        let now = self.model.now;
-        let reaped = self.subject.store.reap(limit, ms(retention_ms)).await.unwrap();
-        let in_hand = |state| move |m: &crate::model::Message| m.state == state;
-        let sending = self.model.messages.iter().filter(|(_, m)| in_hand(State::Sending)(m));
-        let lost: Vec<_> = sending.filter_map(|(id, m)| Some((*id, m.new.lane.clone(), m.hand.as_ref()?))).collect();
-        let lost: Vec<_> = lost.into_iter().map(|(id, lane, hand)| (id, lane, hand.token, hand.ends)).collect();
-        let expected = self.model.reap_leases(limit as usize);
-        for (id, lane, token, ends) in lost {
-            match self.model.messages[&id].state {
-                // Its policy says so.
-                State::Ready => self.witness.not_sent(&id),
-                State::Sent => self.witness.is_sent(&id),
-                _ => {}
-            }
-            let still = self.model.messages.values().filter_map(|m| m.hand.as_ref()).any(|hand| hand.token == token);
-            if !still {
-                // Nobody knows when its request ended; the design says: not after its lease.
-                self.witness.ends(&lane, Name::Message(token), ends);
-            }
-        }
-        for m in self.model.messages.values_mut().filter(|m| m.hand.is_some() && m.is_past(now)) {
-            m.expiry_put_off = true;
-        }
-        let expired = self.see_what_expired().await?;
-        let overlooked = |m: &&crate::model::Message| m.waits() && m.is_past(now) && !m.expiry_put_off;
-        if limit >= 500
-            && let Some(m) = self.model.messages.values().find(overlooked)
-        {
-            return Err(format!("the reaper overlooked a message past its time in {}", m.new.lane));
-        }
-        self.model.docs.reap(now, limit as usize);
-        let gone = self.model.prune(limit as usize, retention_ms);
-        gone.iter().for_each(|id| self.witness.forgotten(id));
-        let expected = Reaped { expired, pruned: gone.len() as u32, ..expected };
-        same("reap", reaped, expected)
-    }
-
-    /// A store may close a message past its time whenever it meets it; it must not close any other.
-    pub(crate) async fn see_what_expired(&mut self) -> Result<u32, String> {
-        let now = self.model.now;
-        let past = self.model.messages.iter().filter(|(_, m)| m.waits() && m.is_past(now));
-        let past: Vec<_> = past.map(|(id, _)| *id).collect();
-        let mut expired = 0;
-        for id in past {
-            let view = self.subject.store.get(&id).await.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
-            if view.state == State::Expired {
-                self.model.close(&id, State::Expired, "send-by-passed", LeaseToken(0), None);
-                expired += 1;
-            }
-        }
-        Ok(expired)
     }
 
     pub(crate) async fn pause(&mut self, lane: usize, on: bool) -> Verdict {

@@ -1,8 +1,8 @@
 //! Data that are gone, or that a newer program has made.
 
 use ringfleet_store::{
-    DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, NewSession, OptOut, OptOutCursor, Reassertion,
-    RefusedCredential, Release, Resolution, State, Store, StoreError, TokenAsk, WorkerId,
+    Delivery, DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, NewSession, OptOut, OptOutCursor,
+    Reassertion, RefusedCredential, Release, Resolution, State, Store, StoreError, TokenAsk, WorkerId,
 };
 use ringfleet_testkit::RedisServer;
 
@@ -20,6 +20,7 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
     let refused = RefusedCredential { print: "c".into(), reason: "x".into() };
     let gate = Gate::Stopped { reason: "x".into() };
     let (kind, number) = (DocKind::Setting, Private::new("+16505550100"));
+    let delivery = Delivery { provider_id: "p".into(), delivered: true, code: String::new() };
     let out = OptOut { from: number.clone(), to: Private::new("*"), out: true };
     vec![
         ("enqueue", store.enqueue(&[message(&lane, "after")]).await.map(drop)),
@@ -56,6 +57,8 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
         ("set_opt_outs", store.set_opt_outs(None, &[out]).await),
         ("opted_out", store.opted_out("1", &number, &number).await.map(drop)),
         ("opt_outs", store.opt_outs(&OptOutCursor::default(), 5).await.map(drop)),
+        ("delivery_take", store.delivery_take(1, second).await.map(drop)),
+        ("record_delivery", store.record_delivery(&lane, &[delivery]).await.map(drop)),
         ("now", store.now().await.map(drop)),
     ]
 }

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use ringcentral::PhoneNumber;
-use ringfleet_store::{MessageView, Millis, Private, State};
+use ringfleet_store::{DeliveryReport, MessageView, Millis, Private, State};
 use serde_json::{Value, json};
 
 use super::reason::sense;
@@ -78,8 +78,14 @@ pub(super) fn lines(view: &MessageView, private: bool) -> Vec<String> {
             lines.push(format!("            {}{remedy}", sense.meaning));
         }
     }
+    lines.extend(view.delivery.iter().map(delivery_line));
     lines.extend(view.provider_id.iter().map(|id| format!("provider id {id}")));
     lines
+}
+
+fn delivery_line(report: &DeliveryReport) -> String {
+    let code = Some(&report.code).filter(|code| !code.is_empty()).map(|code| format!(", {code}")).unwrap_or_default();
+    format!("told        {}{code}", time(Some(report.at)))
 }
 
 pub(super) fn as_json(view: &MessageView, private: bool, clock_skew: Millis) -> Value {
@@ -104,6 +110,7 @@ pub(super) fn as_json(view: &MessageView, private: bool, clock_skew: Millis) -> 
         "meaning": sense.map(|sense| sense.meaning),
         "remedy": sense.and_then(|sense| sense.remedy),
         "provider_message_id": view.provider_id,
+        "delivery": view.delivery.as_ref().map(|report| json!({"at": rfc3339(report.at), "code": report.code})),
         "look_for": LookFor::of(view, clock_skew).map(|look| json!({
             "extension": view.lane.extension(), "from": look.from, "to": look.to, "recipient_ends_in": look.ends_in,
         })),
@@ -157,6 +164,7 @@ mod tests {
             finished_at: Some(200_000),
             intent_at: Some(150_000),
             reads: 2,
+            delivery: None,
         }
     }
 

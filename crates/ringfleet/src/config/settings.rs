@@ -229,11 +229,13 @@ fn read_rules(r: &mut Reader<'_>) -> Option<LaneRules> {
         limits.push((group, r.number(&format!("plans.{}", group.as_str()), 1, 1_000)));
     }
     let in_flight_cap = r.number("worker.lane_in_flight", 1, 255);
+    let delivery_wait = r.duration("worker.delivery_wait", Duration::ZERO, 30 * DAY);
     let mut rules = LaneRules::with_window(window?);
     for (group, limit) in limits {
         rules.set_plan(group, Plan { limit: limit? as u32, window_ms: rules.plan(group).window_ms });
     }
     rules.in_flight_cap = in_flight_cap? as u32;
+    rules.delivery_wait = delivery_wait?;
     Some(rules)
 }
 

@@ -84,9 +84,7 @@ fn sent_was_accepted(rig: &Rig, ends: &Ends, records: &Records, ledger: &[SmsLin
     let by_id: HashMap<String, &Key> =
         accepted.iter().filter_map(|(send, key)| Some((send.id?.to_string(), key))).collect();
     let mut credited: HashSet<&str> = HashSet::new();
-    for (id, record) in
-        records.iter().filter(|(_, record)| record.state == State::Sent && !record.provider_id.is_empty())
-    {
+    for (id, record) in records.iter().filter(|(_, record)| record.state.was_sent() && !record.provider_id.is_empty()) {
         if !credited.insert(&record.provider_id) {
             broken.push(format!("I3, two messages are sent by the same text of the provider: {id}"));
         }
@@ -102,7 +100,7 @@ fn sent_was_accepted(rig: &Rig, ends: &Ends, records: &Records, ledger: &[SmsLin
     let mut open: HashMap<(String, String), u64> = HashMap::new();
     let in_doubt = |record: &Record| {
         matches!(record.state, State::Held | State::Unknown | State::Sending)
-            || (record.state == State::Sent && record.provider_id.is_empty())
+            || (record.state.was_sent() && record.provider_id.is_empty())
     };
     for (id, record) in records.iter().filter(|(_, record)| in_doubt(record)) {
         // One that the store had forgotten has no numbers any more; the rig knows them.

@@ -62,9 +62,9 @@ impl Model {
         let newer_is_under_way = m.state == State::Sending && m.hand.as_ref().is_some_and(|hand| hand.token > token);
         match &s.outcome {
             Outcome::Sent { provider_id } => {
-                let known = m.provider_id.clone().filter(|_| m.state == State::Sent);
+                let known = m.provider_id.clone().filter(|_| m.state.was_sent());
                 if known.as_ref() == Some(provider_id) {
-                    return Some(Settled::Again(State::Sent));
+                    return Some(Settled::Again(m.state));
                 }
                 self.retime(&lane, token, age);
                 if newer_is_under_way || known.is_some() {

@@ -38,6 +38,13 @@ pub(crate) struct Lane {
     /// When its unknown sends are looked up next, and until when somebody does that.
     pub(crate) look: Option<Millis>,
     pub(super) locked: Millis,
+    /// Sent texts whose delivery report is waited for: their message, and before when they were not sent.
+    pub(crate) awaited: BTreeMap<String, (MessageId, Millis)>,
+    /// When the reports came that have come.
+    pub(crate) told: BTreeMap<String, Millis>,
+    /// When reports are looked for next, and until when somebody does that.
+    pub(crate) report_look: Option<Millis>,
+    pub(super) reports_locked: Millis,
     /// The provider's texts that were counted for messages of the lane, and when.
     pub(crate) credits: BTreeMap<String, Millis>,
 }
@@ -56,6 +63,10 @@ impl Lane {
             queue: Vec::new(),
             look: None,
             locked: 0,
+            awaited: BTreeMap::new(),
+            told: BTreeMap::new(),
+            report_look: None,
+            reports_locked: 0,
             credits: BTreeMap::new(),
         }
     }

@@ -4,11 +4,15 @@
 //! whether that was right. It has no ready index: whether a lane may send is worked out anew whenever somebody asks.
 //!
 //! - [`fate`]: what reports and readings make of a message
+//! - [`control`]: what operators do, and requests that are no messages
+//! - [`delivery`]: what becomes of a text after it was sent
 //! - [`docs`]: documents, and who has read them
 //! - [`opt_out`]: who wants no texts
 //! - [`lane`]: a lane, its plan and its window
 //! - [`upkeep`]: what the reaper does
 
+mod control;
+mod delivery;
 mod docs;
 mod fate;
 mod lane;
@@ -18,7 +22,7 @@ mod upkeep;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringfleet_store::{
-    Begin, Cancelled, Gate, LaneId, LaneRules, Lease, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, OptedOut,
+    Begin, DeliveryReport, LaneId, LaneRules, Lease, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, OptedOut,
     State,
 };
 
@@ -59,6 +63,7 @@ pub(crate) struct Message {
     pub(crate) reads: u32,
     /// Made of what a worker knew; it stands for any content, and has none.
     pub(crate) tombstone: bool,
+    pub(crate) delivery: Option<DeliveryReport>,
     pub(crate) hand: Option<Hand>,
     /// The reaper met it in a worker's hand after its `send_by`, and need not look again at once.
     pub(crate) expiry_put_off: bool,
@@ -80,6 +85,8 @@ pub(crate) struct Model {
     /// In the order in which they came.
     pub(crate) opted_out: Vec<OptedOut>,
     pub(crate) docs: Docs,
+    /// When each lease was given out.
+    claimed: BTreeMap<LeaseToken, Millis>,
 }
 
 impl Message {
@@ -115,6 +122,7 @@ impl Model {
             left_a_gap: BTreeSet::new(),
             opted_out: Vec::new(),
             docs: Docs::default(),
+            claimed: BTreeMap::new(),
         }
     }
 
@@ -165,6 +173,7 @@ impl Model {
             intent: None,
             reads: 0,
             tombstone: false,
+            delivery: None,
             hand: None,
             expiry_put_off: false,
             may_jump: false,
@@ -275,6 +284,7 @@ impl Model {
 
     pub(crate) fn take(&mut self, lease: &Lease, ends: Millis) {
         let now = self.now;
+        self.claimed.insert(lease.token, now);
         let lane = self.lane(&lease.lane);
         lane.queue.retain(|id| *id != lease.id);
         lane.take(Use::Message(lease.token), None);
@@ -379,58 +389,8 @@ impl Model {
         let lane = m.new.lane.clone();
         m.provider_id = provider_id.clone();
         if let Some(provider_id) = provider_id {
+            self.await_report(id, &provider_id, closed);
             self.credit(&lane, provider_id);
         }
-    }
-
-    pub(crate) fn cancel(&mut self, id: &MessageId) -> Cancelled {
-        match self.messages.get(id) {
-            None => Cancelled::Missing,
-            Some(m) if !m.waits() => Cancelled::TooLate(m.state),
-            Some(_) => {
-                self.close(id, State::Cancelled, "cancelled", LeaseToken(0), None);
-                Cancelled::Done
-            }
-        }
-    }
-
-    pub(crate) fn set_gate(&mut self, gate: &Gate) {
-        match gate {
-            Gate::Open => self.stopped = None,
-            Gate::Stopped { reason } => self.stopped = Some(reason.clone()),
-            Gate::Until { until, reason } => {
-                if self.penalty.as_ref().is_none_or(|(known, _)| known < until) {
-                    self.penalty = Some((*until, reason.clone()));
-                }
-            }
-        }
-    }
-
-    pub(crate) fn gate(&self) -> Gate {
-        match (&self.stopped, &self.penalty) {
-            (Some(reason), _) => Gate::Stopped { reason: reason.clone() },
-            (None, Some((until, reason))) if *until > self.now => Gate::Until { until: *until, reason: reason.clone() },
-            _ => Gate::Open,
-        }
-    }
-
-    /// `None` = granted.
-    pub(crate) fn must_wait(&self, lane: &LaneId) -> Option<Millis> {
-        const LONGEST: Millis = 60_000;
-        let l = &self.lanes[lane];
-        let at = l.window_opens(self.now).zip(self.gate_opens()).map(|(window, gate)| window.max(gate).max(l.penalty));
-        let wait = at.map_or(LONGEST, |at| (at - self.now).min(LONGEST));
-        (wait > 0).then_some(wait)
-    }
-
-    pub(crate) fn grant(&mut self, lane: &LaneId, slot: LeaseToken, hold_ms: Millis) {
-        let now = self.now;
-        let lane = self.lane(lane);
-        let free_at = now + hold_ms + lane.hold();
-        lane.take(Use::Request(slot), Some(free_at));
-    }
-
-    pub(crate) fn drop_request(&mut self, lane: &LaneId, slot: LeaseToken) {
-        self.lane(lane).drop_slot(Use::Request(slot));
     }
 }

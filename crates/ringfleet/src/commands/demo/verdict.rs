@@ -53,7 +53,7 @@ impl Verdict {
         options: &DemoOptions,
         store: &'static str,
     ) -> Self {
-        let sent = stats.count(State::Sent);
+        let sent = stats.sent();
         // What the store calls sent must have arrived, and whatever it was given must still be known to it.
         let lost = messages.saturating_sub(stats.total()) + sent.saturating_sub(report.distinct);
         let waiting = messages.saturating_sub(

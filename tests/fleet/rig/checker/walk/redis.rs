@@ -12,12 +12,13 @@ type Bytes = Vec<u8>;
 type Zset = BTreeMap<Bytes, i64>;
 
 /// Keys of one name.
-const SINGLE: [&str; 26] = [
+const SINGLE: [&str; 28] = [
     "m", "f", "lease", "sched", "exp", "fin", "ready", "due", "c", "pair", "unk", "seq", "clock", "epoch", "inc",
-    "gate", "workers", "junk", "shards", "in:9", "in:10", "in:11", "docend", "docgone", "docfloor", "out",
+    "gate", "workers", "junk", "shards", "in:9", "in:10", "in:11", "docend", "docgone", "docfloor", "out", "look",
+    "oldest",
 ];
 /// Beginnings of those that there are many of.
-const MANY: [&str; 9] = ["l:", "s:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:"];
+const MANY: [&str; 12] = ["l:", "s:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:", "wait:", "waitid:", "told:"];
 
 struct Keys {
     link: MultiplexedConnection,
@@ -109,6 +110,7 @@ pub(super) async fn walk(url: &str, ends: &Ends) -> Walk {
     }
     queues(&mut walk, &mut keys, &many("q:"), spoilt).await;
     unknown_sends(&mut walk, &mut keys, &many("u:")).await;
+    reports(&mut walk, &mut keys, &many("wait:"), &many("waitid:")).await;
     pairs(&mut walk, keys.hash("pair").await);
     lanes(&mut walk, &mut keys, &many("l:"), &flights).await;
     counts(&mut walk, keys.hash("c").await, junk.keys().filter(|id| id.len() == 16).count() as i64);
@@ -175,7 +177,7 @@ fn record(blob: &[u8], (flight, scheduled): (Option<&Flight>, bool)) -> Option<R
         lane,
         from,
         to,
-        provider_id: if state == State::Sent { provider_id } else { String::new() },
+        provider_id: if state.was_sent() { provider_id } else { String::new() },
         priority: *blob.get(1)?,
         due: created.max(send_at),
         send_by,
@@ -230,6 +232,22 @@ async fn unknown_sends(walk: &mut Walk, keys: &mut Keys, lanes: &[String]) {
         }
     }
     walk.same("unk", &words(keys.zset("unk").await), &with_some);
+}
+
+/// Texts that wait for their delivery report are named twice, and their lanes stand where the readers look.
+async fn reports(walk: &mut Walk, keys: &mut Keys, lanes: &[String], others: &[String]) {
+    let set = |lanes: &[String]| lanes.iter().cloned().collect::<BTreeSet<_>>();
+    walk.same("waitid", &set(others), &set(lanes));
+    let (look, oldest) = (keys.zset("look").await, keys.zset("oldest").await);
+    for lane in lanes {
+        let waiting = keys.zset(&format!("wait:{lane}")).await;
+        let named: BTreeSet<Bytes> = keys.hash(&format!("waitid:{lane}")).await.into_keys().collect();
+        walk.same(&format!("waitid:{lane}"), &named, &waiting.keys().cloned().collect());
+        let (told, first) = (oldest.get(lane.as_bytes()).copied(), waiting.values().min().copied());
+        walk.count(&format!("the oldest that waits in {lane}"), told, first);
+    }
+    walk.same("oldest", &words(oldest), &set(lanes));
+    walk.same("look", &words(look), &set(lanes));
 }
 
 /// Of the messages between two numbers those in flight or of unknown fate are named, and nobody else.

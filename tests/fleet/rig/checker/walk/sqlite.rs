@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, Row, types::FromSql};
 use super::{CAP, IN_USE, Record, Walk, in_flight, state_of, waits};
 
 /// Those that this walk knows.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     "store",
     "counters",
     "lanes",
@@ -25,6 +25,8 @@ const TABLES: [&str; 14] = [
     "docs",
     "doc_floors",
     "opt_outs",
+    "reports_due",
+    "reports_told",
     "workers",
 ];
 
@@ -112,6 +114,9 @@ pub(super) fn walk(path: &Path) -> Walk {
     let astray = "SELECT count(*) FROM pairs p JOIN messages m ON m.n = p.message \
                   WHERE (m.sender, m.recipient) <> (p.sender, p.recipient)";
     walk.count("pairs of other numbers", column::<i64>(&file, astray).next(), Some(0));
+    let astray = "SELECT count(*) FROM lanes WHERE (report_look IS NULL) <> (report_since IS NULL) OR report_since IS NOT \
+                  (SELECT min(since) FROM reports_due WHERE lane = lanes.n)";
+    walk.count("lanes whose reports are not looked for in their time", column::<i64>(&file, astray).next(), Some(0));
     for lane in lanes.values() {
         check_lane(&mut walk, lane, &ids, &flights);
     }
@@ -146,7 +151,7 @@ fn message(
         lane: String::new(),
         from: row.get(7)?,
         to: row.get(8)?,
-        provider_id: if state == State::Sent { provider_id } else { String::new() },
+        provider_id: if state.was_sent() { provider_id } else { String::new() },
         priority: row.get(4)?,
         due: row.get(5)?,
         send_by: row.get(6)?,

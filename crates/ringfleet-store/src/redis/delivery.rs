@@ -1,0 +1,72 @@
+//! Delivery reports of sent messages, lane by lane.
+
+use std::time::Duration;
+
+use redis::Value;
+
+use super::{
+    RedisStore,
+    calls::short,
+    millis,
+    scripts::{bytes, number, text, unreadable},
+};
+use crate::{
+    delivery::{AwaitedReports, Delivery, Recorded},
+    ids::{LaneId, MessageId},
+    store::{MAX_BATCH, StoreError},
+};
+
+impl RedisStore {
+    pub(super) async fn take_deliveries(&self, lanes: u32, lock: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
+        let mut taken = Vec::new();
+        for tag in &self.tags {
+            let left = lanes.saturating_sub(taken.len() as u32);
+            if left == 0 {
+                break;
+            }
+            let mut call = self.prepare(&self.scripts.delivery, tag);
+            call.arg("take").arg(left.min(MAX_BATCH as u32)).arg(millis(lock));
+            let reply: Vec<Value> = self.link.run("delivery_take", &call).await?;
+            for lane in reply.chunks_exact(3) {
+                let awaited = (|| {
+                    let (name, since, waiting) = (text(&lane[0])?, number(&lane[1])?, number(&lane[2])?);
+                    Some(AwaitedReports { lane: name.parse().ok()?, since, waiting: waiting as u32 })
+                })();
+                taken.push(awaited.ok_or_else(|| unreadable("delivery_take", "a wrong shape"))?);
+            }
+        }
+        Ok(taken)
+    }
+
+    pub(super) async fn record_reports(
+        &self,
+        lane: &LaneId,
+        reports: &[Delivery],
+    ) -> Result<Vec<Recorded>, StoreError> {
+        let mut answers = Vec::with_capacity(reports.len());
+        for some in reports.chunks(MAX_BATCH) {
+            let mut call = self.prepare(&self.scripts.delivery, self.tag_of_lane(lane));
+            call.arg("record").arg(lane.as_str());
+            for report in some {
+                call.arg(short(&report.provider_id)).arg(u8::from(report.delivered)).arg(short(&report.code));
+            }
+            let reply: Vec<Value> = self.link.run("record_delivery", &call).await?;
+            let bad = || unreadable("record_delivery", "a wrong shape");
+            if reply.len() != some.len() * 2 {
+                return Err(bad());
+            }
+            for pair in reply.chunks_exact(2) {
+                answers.push(match number(&pair[0]) {
+                    Some(1) => {
+                        let id = bytes(&pair[1]).and_then(|id| id.try_into().ok()).ok_or_else(bad)?;
+                        Recorded::Done(MessageId::from_bytes(id))
+                    }
+                    Some(2) => Recorded::Again,
+                    Some(3) => Recorded::Late,
+                    _ => Recorded::Unknown,
+                });
+            }
+        }
+        Ok(answers)
+    }
+}

@@ -1,0 +1,58 @@
+//! What operators do, and requests that are no messages.
+
+use ringfleet_store::{Cancelled, Gate, LaneId, LeaseToken, MessageId, Millis, State};
+
+use super::{Model, Use};
+
+impl Model {
+    pub(crate) fn cancel(&mut self, id: &MessageId) -> Cancelled {
+        match self.messages.get(id) {
+            None => Cancelled::Missing,
+            Some(m) if !m.waits() => Cancelled::TooLate(m.state),
+            Some(_) => {
+                self.close(id, State::Cancelled, "cancelled", LeaseToken(0), None);
+                Cancelled::Done
+            }
+        }
+    }
+
+    pub(crate) fn set_gate(&mut self, gate: &Gate) {
+        match gate {
+            Gate::Open => self.stopped = None,
+            Gate::Stopped { reason } => self.stopped = Some(reason.clone()),
+            Gate::Until { until, reason } => {
+                if self.penalty.as_ref().is_none_or(|(known, _)| known < until) {
+                    self.penalty = Some((*until, reason.clone()));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn gate(&self) -> Gate {
+        match (&self.stopped, &self.penalty) {
+            (Some(reason), _) => Gate::Stopped { reason: reason.clone() },
+            (None, Some((until, reason))) if *until > self.now => Gate::Until { until: *until, reason: reason.clone() },
+            _ => Gate::Open,
+        }
+    }
+
+    /// `None` = granted.
+    pub(crate) fn must_wait(&self, lane: &LaneId) -> Option<Millis> {
+        const LONGEST: Millis = 60_000;
+        let l = &self.lanes[lane];
+        let at = l.window_opens(self.now).zip(self.gate_opens()).map(|(window, gate)| window.max(gate).max(l.penalty));
+        let wait = at.map_or(LONGEST, |at| (at - self.now).min(LONGEST));
+        (wait > 0).then_some(wait)
+    }
+
+    pub(crate) fn grant(&mut self, lane: &LaneId, slot: LeaseToken, hold_ms: Millis) {
+        let now = self.now;
+        let lane = self.lane(lane);
+        let free_at = now + hold_ms + lane.hold();
+        lane.take(Use::Request(slot), Some(free_at));
+    }
+
+    pub(crate) fn drop_request(&mut self, lane: &LaneId, slot: LeaseToken) {
+        self.lane(lane).drop_slot(Use::Request(slot));
+    }
+}
