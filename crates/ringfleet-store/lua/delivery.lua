@@ -1,6 +1,6 @@
 -- delivery: what became of sent messages, which the provider tells later.
 -- ARGV     3 'take', 4 lanes at most, 5 ms until another one may take the same lane
---          3 'record', 4 lane, then three each: provider id, 1 delivered | 0 failed, code
+--          3 'record', 4 lane, then four each: provider id, 1 delivered | 0 failed, code, 1 its recipient has opted out | 0
 -- returns  take: of each lane: name, since when its oldest may have been sent, how many wait
 --          record: two each: 1 done | 2 told before | 3 too late | 4 unknown, message ('' unless it is done)
 -- bounded: a look costs the same however many wait.
@@ -40,7 +40,7 @@ local function answer(what, id)
   answers[#answers + 1] = id or ''
 end
 
-for i = 5, #ARGV, 3 do
+for i = 5, #ARGV, 4 do
   local provider_id, code = ARGV[i], ARGV[i + 2]
   local since = tonumber(redis.call('ZSCORE', waiting, provider_id))
   if not since then
@@ -64,6 +64,9 @@ for i = 5, #ARGV, 3 do
       count(SENT, -1)
       count(m.state, 1)
       redis.call('ZADD', told, now, provider_id)
+      -- SEND-SAFETY: noted with the first report alone, so that one that is read again does not undo an opt-in that came since. A
+      -- record made of what a worker knew has no numbers.
+      if ARGV[i + 3] == '1' and m.to ~= '' then opt_out(extension_of(m), m.from, m.to) end
       answer(1, id)
     end
   end

@@ -371,7 +371,14 @@ local function is_out(extension, from, to)
   local found = redis.call('ZMSCORE', OUT, own..from..'\0'..to, own..'*\0'..to, all..from..'\0'..to, all..'*\0'..to)
   return (found[1] or found[2] or found[3] or found[4]) and true or false
 end
-local function opted_out(m) return is_out(string.match(m.lane, '^[^/]+/([^/]+)/'), m.from, m.to) end
+local function extension_of(m) return string.match(m.lane, '^[^/]+/([^/]+)/') end
+local function opted_out(m) return is_out(extension_of(m), m.from, m.to) end
+
+-- An empty extension is every one.
+local function opt_out(extension, from, to)
+  local name = extension..'\0'..from..'\0'..to
+  if not redis.call('ZSCORE', OUT, name) then redis.call('ZADD', OUT, ms(next_token()), name) end
+end
 
 -- A record that is no message must not stop the others. It is kept aside for a person, and counts as dead.
 local function put_aside(id, blob, was)

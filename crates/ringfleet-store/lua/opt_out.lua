@@ -8,11 +8,10 @@ if ARGV[3] == 'ask' then return is_out(ARGV[4], ARGV[5], ARGV[6]) and 1 or 0 end
 
 if ARGV[3] == 'set' then
   for i = 4, #ARGV, 4 do
-    local name = ARGV[i]..'\0'..ARGV[i + 1]..'\0'..ARGV[i + 2]
     if ARGV[i + 3] == '0' then
-      redis.call('ZREM', OUT, name)
-    elseif not redis.call('ZSCORE', OUT, name) then
-      redis.call('ZADD', OUT, ms(next_token()), name)
+      redis.call('ZREM', OUT, ARGV[i]..'\0'..ARGV[i + 1]..'\0'..ARGV[i + 2])
+    else
+      opt_out(ARGV[i], ARGV[i + 1], ARGV[i + 2])
     end
   end
   save()

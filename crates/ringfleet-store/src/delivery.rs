@@ -29,12 +29,19 @@ pub struct Delivery {
     pub delivered: bool,
     /// Why it failed, e.g. `SMS-CAR-411`; empty when it did not, or nobody says.
     pub code: String,
+    /// Its recipient wants no texts from its sender: noted in the same step, as [`set_opt_outs`](crate::Store::set_opt_outs)
+    /// would, if a message of ours waited for this report.
+    pub opted_out: bool,
 }
 
 /// The provider's id names a text of a customer's: it stays out of logs.
 impl fmt::Debug for Delivery {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery").field("delivered", &self.delivered).field("code", &self.code).finish_non_exhaustive()
+        f.debug_struct("Delivery")
+            .field("delivered", &self.delivered)
+            .field("code", &self.code)
+            .field("opted_out", &self.opted_out)
+            .finish_non_exhaustive()
     }
 }
 

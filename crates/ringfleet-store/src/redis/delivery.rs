@@ -49,6 +49,7 @@ impl RedisStore {
             call.arg("record").arg(lane.as_str());
             for report in some {
                 call.arg(short(&report.provider_id)).arg(u8::from(report.delivered)).arg(short(&report.code));
+                call.arg(u8::from(report.opted_out));
             }
             let reply: Vec<Value> = self.link.run("record_delivery", &call).await?;
             let bad = || unreadable("record_delivery", "a wrong shape");

@@ -8,7 +8,8 @@ use super::{fault::Step, messages::Message, millis, short, tx::Tx};
 use crate::{
     delivery::{AwaitedReports, Delivery, FIRST_LOOK_MS, RAREST_LOOK_MS, REMEMBER_MS, Recorded},
     ids::{LaneId, MessageId},
-    message::{Millis, State},
+    message::{Millis, Private, State},
+    opt_out::OptOut,
     store::MAX_BATCH,
 };
 
@@ -100,7 +101,21 @@ impl Tx<'_> {
         self.count(state, 1);
         let sql = "INSERT OR REPLACE INTO reports_told (lane, provider_id, at) VALUES (?1, ?2, ?3)";
         self.exec(sql, params![lane, provider_id, self.now])?;
+        if report.opted_out {
+            self.opt_out_of(lane, &id)?;
+        }
         Ok(Recorded::Done(MessageId::from_bytes(id)))
+    }
+
+    /// SEND-SAFETY: noted with the first report alone, so that one that is read again does not undo an opt-in that came since. A
+    /// record made of what a worker knew has no numbers.
+    fn opt_out_of(&mut self, lane: i64, message: &[u8; 16]) -> Step<()> {
+        let sql = "SELECT sender, recipient FROM messages WHERE id = ?1 AND recipient <> ''";
+        let parties: Option<[String; 2]> = self.row(sql, [message], |row| Ok([row.get(0)?, row.get(1)?]))?;
+        let Some([from, to]) = parties.map(|both| both.map(Private::new)) else { return Ok(()) };
+        let at = self.lane_at_row(lane)?;
+        let extension = self.lanes[at].id.extension().to_owned();
+        self.set_opt_outs(&extension, &[OptOut { from, to, out: true }])
     }
 
     /// After some of a lane's reports are no longer waited for.

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ringfleet_store::{
-    AwaitedReports, Cancelled, Decided, Delivery, DeliveryReport, LaneId, LeaseRef, MessageId, Reaped, Recorded,
-    Resolution, Settled, State,
+    AwaitedReports, Cancelled, Decided, Delivery, DeliveryReport, LaneId, LeaseRef, MessageId, NewMessage, OptOut,
+    Private, Reaped, Recorded, Resolution, Settled, State,
 };
 
 use crate::talk::*;
@@ -24,7 +24,7 @@ async fn send(s: &Subject, lane: &LaneId, provider_id: &str) -> (MessageId, Leas
 
 fn told(provider_id: &str, delivered: bool) -> Delivery {
     let code = if delivered { "" } else { "SMS-CAR-411" };
-    Delivery { provider_id: provider_id.into(), delivered, code: code.into() }
+    Delivery { provider_id: provider_id.into(), delivered, code: code.into(), opted_out: false }
 }
 
 async fn tell(s: &Subject, lane: &LaneId, provider_id: &str, delivered: bool) -> Recorded {
@@ -296,4 +296,31 @@ pub(crate) async fn five_thousand_reports_are_told_in_one_call(s: &Subject) {
     let stats = s.store.stats().await.unwrap();
     assert_eq!((stats.count(State::Delivered), stats.count(State::DeliveryFailed)), (400, 200));
     s.adds_up(&wide(1), &ids).await;
+}
+
+pub(crate) async fn a_report_of_an_opt_out_is_heard_once(s: &Subject) {
+    let from = Private::new("+16505550100");
+    let new = message(&wide(1), "x");
+    let to = new.to.clone();
+    let id = s.put(new.clone()).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, sent_as("100")).await;
+    let out = async || s.store.opted_out(wide(1).extension(), &from, &to).await.unwrap();
+    let refused = Delivery { opted_out: true, code: "SMS-RC-413".into(), ..told("100", false) };
+    // Nobody of ours, on another lane or under another id.
+    for (lane, text) in [(wide(2), "100"), (wide(1), "101")] {
+        let other = Delivery { provider_id: text.into(), ..refused.clone() };
+        assert_eq!(s.store.record_delivery(&lane, &[other]).await.unwrap(), [Recorded::Unknown]);
+    }
+    assert!(!out().await);
+    assert_eq!(s.store.record_delivery(&wide(1), std::slice::from_ref(&refused)).await.unwrap(), [Recorded::Done(id)]);
+    assert!(out().await);
+    assert!(!s.store.opted_out(wide(2).extension(), &from, &to).await.unwrap());
+    let next = s.put(NewMessage { key: None, ..new }).await;
+    assert_eq!(s.state(next).await, State::Suppressed);
+    // An opt-in that comes after it stands, however often the report is read again.
+    let opt_in = OptOut { from: from.clone(), to: to.clone(), out: false };
+    s.store.set_opt_outs(Some(wide(1).extension()), &[opt_in]).await.unwrap();
+    assert_eq!(s.store.record_delivery(&wide(1), &[refused]).await.unwrap(), [Recorded::Again]);
+    assert!(!out().await);
 }

@@ -347,6 +347,7 @@ behaviours! {
     delivering {
         a_report_ends_a_sent_message_as_delivered_or_not
         a_repeated_report_changes_nothing
+        a_report_of_an_opt_out_is_heard_once
         a_report_of_another_text_is_unknown
         a_message_waits_for_its_report_so_long_and_no_longer
         the_reaper_forgets_few_reports_at_a_time

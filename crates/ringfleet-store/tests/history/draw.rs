@@ -141,7 +141,8 @@ fn told() -> impl Strategy<Value = Told> {
         2 => any::<Index>().prop_map(ToldOf::Ever),
         1 => Just(ToldOf::Stranger),
     ];
-    (of, any::<bool>()).prop_map(|(of, delivered)| Told { of, delivered })
+    let opted_out = prop::bool::weighted(0.2);
+    (of, any::<bool>(), opted_out).prop_map(|(of, delivered, opted_out)| Told { of, delivered, opted_out })
 }
 
 fn doc_put() -> impl Strategy<Value = DocPut> {

@@ -182,6 +182,7 @@ pub(crate) struct OptingOut {
 pub(crate) struct Told {
     pub(crate) of: ToldOf,
     pub(crate) delivered: bool,
+    pub(crate) opted_out: bool,
 }
 
 #[derive(Clone, Debug)]

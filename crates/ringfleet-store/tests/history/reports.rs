@@ -1,6 +1,6 @@
 //! The provider's word on the delivery of texts, repeated, late, contradictory, or of texts that are not ours.
 
-use ringfleet_store::{Delivery, LaneId, Recorded};
+use ringfleet_store::{Delivery, LaneId, OptOut, Recorded};
 
 use crate::{
     ops::{Told, ToldOf},
@@ -24,7 +24,7 @@ impl Run<'_> {
             _ => "not ours".to_owned(),
         };
         let code = if told.delivered { "" } else { "SMS-CAR-411" };
-        Delivery { provider_id, delivered: told.delivered, code: code.to_owned() }
+        Delivery { provider_id, delivered: told.delivered, code: code.to_owned(), opted_out: told.opted_out }
     }
 
     pub(crate) async fn tell_deliveries(&mut self, lane: usize, told: &[Told]) -> Verdict {
@@ -33,6 +33,15 @@ impl Run<'_> {
         let answers = self.subject.store.record_delivery(&lane, &reports).await.unwrap();
         let expected: Vec<Recorded> = reports.iter().map(|report| self.model.record_delivery(&lane, report)).collect();
         self.model.index_reports(&lane);
+        for (report, recorded) in reports.iter().zip(&expected) {
+            if let Recorded::Done(id) = recorded
+                && report.opted_out
+            {
+                let new = &self.model.messages[id].new;
+                let change = OptOut { from: new.from.clone(), to: new.to.clone(), out: true };
+                self.witness.opts_out(Some(lane.extension()), &change);
+            }
+        }
         same("record_delivery", answers, expected)
     }
 }

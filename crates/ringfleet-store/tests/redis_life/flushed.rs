@@ -20,7 +20,7 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
     let refused = RefusedCredential { print: "c".into(), reason: "x".into() };
     let gate = Gate::Stopped { reason: "x".into() };
     let (kind, number) = (DocKind::Setting, Private::new("+16505550100"));
-    let delivery = Delivery { provider_id: "p".into(), delivered: true, code: String::new() };
+    let delivery = Delivery { provider_id: "p".into(), delivered: true, code: String::new(), opted_out: false };
     let out = OptOut { from: number.clone(), to: Private::new("*"), out: true };
     vec![
         ("enqueue", store.enqueue(&[message(&lane, "after")]).await.map(drop)),

@@ -1,6 +1,6 @@
 //! What becomes of a text after it was sent.
 
-use ringfleet_store::{Delivery, DeliveryReport, LaneId, LeaseToken, MessageId, Millis, Recorded, State};
+use ringfleet_store::{Delivery, DeliveryReport, LaneId, LeaseToken, MessageId, Millis, OptOut, Recorded, State};
 
 use super::Model;
 
@@ -64,7 +64,11 @@ impl Model {
         let Some(m) = self.messages.get_mut(&id).filter(ours) else { return Recorded::Unknown };
         m.state = if report.delivered { State::Delivered } else { State::DeliveryFailed };
         m.delivery = Some(DeliveryReport { code: report.code.clone(), at: now });
+        let new = (report.opted_out && !m.new.to.expose().is_empty()).then(|| m.new.clone());
         self.lane(lane).told.insert(report.provider_id.clone(), now);
+        if let Some(new) = new {
+            self.set_opt_out(Some(lane.extension()), &OptOut { from: new.from, to: new.to, out: true });
+        }
         Recorded::Done(id)
     }
 
