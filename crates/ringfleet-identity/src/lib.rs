@@ -9,6 +9,7 @@ pub mod directory;
 pub mod failpoint;
 mod follow;
 mod key;
+mod lead;
 mod metrics;
 mod rate;
 mod reader;
@@ -20,6 +21,7 @@ mod vault;
 
 pub use credential::{AppPrint, Credential, Facts, Login, Method, Refused, Source};
 pub use key::{KeyError, KeyId, new_key};
+pub use lead::Lead;
 pub use rate::plan_seen;
 pub use reader::{ReadError, Reader, Turn};
 pub use record::RecordError;

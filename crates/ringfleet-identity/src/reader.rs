@@ -64,6 +64,21 @@ impl Reader {
         &self.sessions
     }
 
+    /// Whether a request that nobody waits for may go out now: half of the lane's plan is free and, should it need a login, half
+    /// of a budget that all extensions share.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn has_room(&self, extension: &ExtensionId, group: UsageGroup) -> Result<bool, StoreError> {
+        let sessions = &self.sessions;
+        let Ok(lane) = LaneId::try_new(sessions.app(), extension.as_str(), lane_group(group)) else { return Ok(false) };
+        let lane = sessions.store().lane(&lane).await?;
+        if lane.penalty_until.is_some() || lane.plan.is_some_and(|plan| lane.slots_in_use * 2 >= plan.limit) {
+            return Ok(false);
+        }
+        Ok(sessions.remembered(extension.as_str()).is_some() || sessions.login_budget().await?.roomy)
+    }
+
     /// Reads one object; see [`call`](Self::call) for how it waits.
     ///
     /// # Errors

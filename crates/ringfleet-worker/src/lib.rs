@@ -9,6 +9,7 @@
 //!  breaker: few hands while the provider's answers tell nothing
 //!  reaper: takes back what dead workers held
 //!  reconciler: finds out what became of sends whose fate is unknown
+//!  mailbox: learns what became of texts after they were sent, and who wants no more of them
 //!  watcher, journal: tell a store that lost its last moments what was sent in them
 //!  caretaker: lets lanes go on whose credential has changed, or what the provider says of their numbers
 //!  refresher (of the fleet, one at a time): reads extensions and numbers from the provider
@@ -24,6 +25,7 @@ mod caretaker;
 mod claimer;
 mod journal;
 mod keeper;
+mod mailbox;
 mod matching;
 mod metrics;
 mod options;

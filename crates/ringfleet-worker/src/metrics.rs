@@ -88,6 +88,21 @@ pub(crate) fn reconciled(decided: Decided) {
     counter!("ringfleet_reconciled_total", "answer" => answer).increment(1);
 }
 
+/// An extension's message store was read.
+pub(crate) fn mailbox_read(result: &'static str) {
+    counter!("ringfleet_mailbox_reads_total", "result" => result).increment(1);
+}
+
+/// A recipient said STOP, or START.
+pub(crate) fn wish_heard(wish: &'static str) {
+    counter!("ringfleet_wishes_total", "wish" => wish).increment(1);
+}
+
+/// The provider's last word on a text came.
+pub(crate) fn delivery_reported(result: &'static str) {
+    counter!("ringfleet_delivery_reports_total", "result" => result).increment(1);
+}
+
 /// The store was restarted or exchanged, and this worker told it what it had sent.
 pub(crate) fn reasserted(sends: usize) {
     counter!("ringfleet_store_restarts_total").increment(1);

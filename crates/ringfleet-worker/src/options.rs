@@ -21,6 +21,10 @@ pub struct WorkerOptions {
     /// Longest sleep without asking the store, should every wake-up be lost.
     pub poll: Duration,
     pub reconcile: ReconcileOptions,
+    /// How often this worker looks for texts whose delivery report is due; `None` reads none.
+    pub delivery_every: Option<Duration>,
+    /// How often the message store of each connected extension is read for what came in; `None` leaves it to others.
+    pub inbound_poll: Option<Duration>,
     /// How old what is known of extensions and numbers may grow before the provider is asked again; `None` asks never.
     pub directory_refresh: Option<Duration>,
     /// Where this worker keeps what it has sent last, for a store that loses its last moments. `None` keeps it in memory
@@ -64,6 +68,8 @@ impl Default for WorkerOptions {
             max_attempts: 5,
             poll: Duration::from_secs(1),
             reconcile: ReconcileOptions::default(),
+            delivery_every: None,
+            inbound_poll: None,
             directory_refresh: None,
             journal_dir: None,
         }

@@ -12,7 +12,7 @@ use ringfleet_identity::{ReadError, Reader};
 use ringfleet_store::{Decided, Evidence, Found, Millis, SharedStore, StoreError, UnknownSend, UnknownSends};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{matching::candidates, metrics, options::ReconcileOptions, outcome::word};
+use crate::{mailbox, matching::candidates, metrics, options::ReconcileOptions, outcome::word};
 
 /// Lanes read at the same time by one worker.
 const LANES: u32 = 8;
@@ -27,6 +27,8 @@ pub(crate) struct Reconciler {
     /// Nobody else reads a lane for so long: as for a message, a dead worker's work goes on after it. A reading that takes
     /// longer is done twice, which does no harm.
     pub(crate) lock: Duration,
+    /// Also tells what became of the texts that it reads; see [`mailbox`].
+    pub(crate) tells: bool,
     pub(crate) stop: CancellationToken,
 }
 
@@ -65,8 +67,9 @@ impl Reconciler {
     }
 
     async fn look_up(&self, unknown: UnknownSends) {
-        let evidence = match self.read(&unknown).await {
-            Ok((records, read_at)) => self.judge(&unknown.sends, &records, read_at),
+        let mut records = Vec::new();
+        let evidence = match self.read(&unknown, &mut records).await {
+            Ok(read_at) => self.judge(&unknown.sends, &records, read_at),
             Err(StoreOr::Store(error)) => return metrics::store_error("reconcile", &error),
             Err(StoreOr::Unread(unread)) => self.give_up(&unknown.sends, unread).await,
         };
@@ -82,7 +85,13 @@ impl Reconciler {
                     }
                 }
             }
-            Err(error) => metrics::store_error("decide", &error),
+            Err(error) => return metrics::store_error("decide", &error),
+        }
+        // A text that was unknown until now may have been delivered long ago, and no reading of changes tells that once more.
+        if self.tells
+            && let Err(error) = mailbox::tell(&self.store, &unknown.lane, &records).await
+        {
+            metrics::store_error("record_delivery", &error);
         }
     }
 
@@ -117,8 +126,9 @@ impl Reconciler {
         }
     }
 
-    /// All outbound texts of the extension since the first of these sends, to the last page, and when the reading began.
-    async fn read(&self, unknown: &UnknownSends) -> Result<(Vec<MessageRecord>, Millis), StoreOr> {
+    /// Gathers all outbound texts of the extension since the first of these sends, to the last page, and says when the reading
+    /// began.
+    async fn read(&self, unknown: &UnknownSends, records: &mut Vec<MessageRecord>) -> Result<Millis, StoreOr> {
         let extension = ExtensionId::try_new(unknown.lane.extension()).map_err(|_| refused("no extension"))?;
         let first = unknown.sends.iter().map(|send| send.intent_at).min().unwrap_or_default();
         let skew = self.options.clock_skew.as_millis() as Millis;
@@ -129,10 +139,9 @@ impl Reconciler {
         let texts = Read::messages(&MessageQuery::outbound_sms(instant(first - skew), instant(now + skew)));
         let patience = self.lock / 2;
         let mut page = page(self.reader.read_page(&extension, &texts, patience).await)?;
-        let mut records = Vec::new();
         for _ in 0..MOST_PAGES {
             records.append(&mut page.records);
-            let Some(next) = page.next else { return Ok((records, now)) };
+            let Some(next) = page.next else { return Ok(now) };
             page = self::page(self.reader.next_page(&extension, &next, patience).await)?;
         }
         Err(StoreOr::Unread(Unread::Later))

@@ -19,6 +19,7 @@ use crate::{
     failpoint,
     journal::{Journal, JournalError},
     keeper,
+    mailbox::Mailboxes,
     options::WorkerOptions,
     queue, reaper,
     reconciler::Reconciler,
@@ -140,9 +141,17 @@ pub async fn run(
         options: options.reconcile.clone(),
         max_attempts,
         lock: lease,
+        tells: options.delivery_every.is_some(),
         stop: stop.clone(),
     };
     background.spawn(reconciler.run());
+    let mailboxes = Mailboxes::new(Reader::new(sessions.clone()), options.reconcile.clock_skew, stop.clone());
+    if let Some(every) = options.delivery_every {
+        background.spawn(mailboxes.clone().follow_deliveries(every));
+    }
+    if let Some(every) = options.inbound_poll {
+        background.spawn(mailboxes.poll(worker.clone(), every));
+    }
     let sender = Sender {
         store,
         client,

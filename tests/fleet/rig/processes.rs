@@ -71,6 +71,9 @@ impl Rig {
             .env("RINGFLEET__STORE__DATA_DIR", self.folder.path())
             // Most tests count requests; those of the directory turn it on.
             .env("RINGFLEET__DIRECTORY__REFRESH", "off")
+            // The same with delivery reports, which would change `sent` into something else in a long test.
+            .env("RINGFLEET__WORKER__DELIVERY_EVERY", "off")
+            .env("RINGFLEET__INBOUND__POLL", "off")
             .env("RINGFLEET__METRICS__LISTEN", "")
             .env("RINGFLEET__LOG__LEVEL", "warn")
             .current_dir(self.folder.path())

@@ -14,7 +14,6 @@ mod book;
 mod facts;
 mod follower;
 mod gone;
-mod lead;
 mod learn;
 mod plan;
 mod reading;

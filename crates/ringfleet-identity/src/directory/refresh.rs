@@ -12,12 +12,10 @@ use ringfleet_store::{Millis, SharedStore, StoreError, WorkerId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    book::Book, facts::ExtensionFacts, follower::Directory, lead::Lead, plan::Rhythm, reading::Ended,
-    register::Register,
-};
+use super::{book::Book, facts::ExtensionFacts, follower::Directory, plan::Rhythm, reading::Ended, register::Register};
 use crate::{
     credential::{Credential, Source},
+    lead::Lead,
     reader::Reader,
     sessions::{LoginBudget, Sessions},
 };
@@ -86,7 +84,7 @@ impl Refresher {
     /// but their repetition.
     pub async fn run(self, process: WorkerId, stop: CancellationToken) {
         let this = Arc::new(self);
-        let mut lead = Lead::new(this.store().clone(), this.sessions().app(), process.as_str());
+        let mut lead = Lead::new(this.store().clone(), this.sessions().app(), "directory", process.as_str());
         let mut readings: JoinSet<Ended> = JoinSet::new();
         let mut lately = Lately::default();
         let tick = TICK.min(this.every / 4);

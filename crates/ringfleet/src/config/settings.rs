@@ -248,6 +248,8 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
     let drain = r.duration("worker.drain", Duration::ZERO, 3_600 * SECOND);
     let max_attempts = r.number("worker.max_attempts", 1, 100);
     let poll = r.duration("worker.poll", 5 * MS, 60 * SECOND);
+    let delivery_every = duration_or_off(r, "worker.delivery_every", 10 * MS, 3_600 * SECOND);
+    let inbound_poll = duration_or_off(r, "inbound.poll", SECOND, DAY);
     let name = name?;
     Some(WorkerOptions {
         name: if name.is_empty() { host_name() } else { name },
@@ -258,8 +260,15 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
         drain: drain?,
         max_attempts: max_attempts? as u32,
         poll: poll?,
+        delivery_every: delivery_every?,
+        inbound_poll: inbound_poll?,
         ..WorkerOptions::default()
     })
+}
+
+/// `Some(None)` is a duration that is "off".
+fn duration_or_off(r: &mut Reader<'_>, key: &str, least: Duration, most: Duration) -> Option<Option<Duration>> {
+    if r.text(key)? == "off" { Some(None) } else { r.duration(key, least, most).map(Some) }
 }
 
 fn host_name() -> String {

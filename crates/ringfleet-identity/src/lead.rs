@@ -13,7 +13,7 @@ const BEAT: Duration = Duration::from_secs(10);
 ///
 /// Two processes may have it for a moment, when one was frozen: then something is read twice, which costs a few requests of
 /// Light, each in its turn.
-pub(crate) struct Lead {
+pub struct Lead {
     store: SharedStore,
     key: String,
     holder: String,
@@ -23,12 +23,16 @@ pub(crate) struct Lead {
 }
 
 impl Lead {
-    pub(crate) fn new(store: SharedStore, app: &str, holder: &str) -> Self {
-        Self { store, key: format!("{app}/directory"), holder: holder.to_owned(), held: None, asked: None }
+    /// `what` is read, under this name among those that read the same; `holder` tells this process from the others.
+    pub fn new(store: SharedStore, app: &str, what: &str, holder: &str) -> Self {
+        Self { store, key: format!("{app}/{what}"), holder: holder.to_owned(), held: None, asked: None }
     }
 
     /// Whether this process is the one that reads. Asks the store no more often than needed.
-    pub(crate) async fn have(&mut self) -> Result<bool, StoreError> {
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked: nobody knows then.
+    pub async fn have(&mut self) -> Result<bool, StoreError> {
         if self.asked.is_some_and(|asked| asked.elapsed() < BEAT) {
             return Ok(self.is_held());
         }
@@ -53,7 +57,7 @@ impl Lead {
     }
 
     /// Lets another process go on at once.
-    pub(crate) async fn leave(&mut self) {
+    pub async fn leave(&mut self) {
         let Some((rev, _)) = self.held.take() else { return };
         let _ = self.store.doc_put(DocKind::Progress, &self.key, Expect::Rev(rev), None, None).await;
     }
@@ -72,8 +76,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("fleet.db"), SqliteOptions::default()).await.unwrap();
         let store: SharedStore = Arc::new(store);
-        let lead = |name| Lead::new(store.clone(), "main", name);
-        let (mut first, mut second, mut other_app) = (lead("a"), lead("b"), Lead::new(store.clone(), "other", "c"));
+        let lead = |name| Lead::new(store.clone(), "main", "directory", name);
+        let (mut first, mut second, mut other_app) =
+            (lead("a"), lead("b"), Lead::new(store.clone(), "other", "directory", "c"));
         assert!(first.have().await.unwrap());
         assert!(!second.have().await.unwrap() && other_app.have().await.unwrap());
         second.asked = None;

@@ -1,0 +1,126 @@
+//! Reads the message stores of extensions: what became of texts after they were sent, and who wants no more of them.
+//!
+//! Two causes for a look: texts whose delivery report has not come (the store names their extensions, one reader at a time; see
+//! [`Store::delivery_take`]), and time (`poll`). Nobody waits for either, so both give way: a request goes out only while half of
+//! the extension's Light plan is free, and a login is spent only while there is room for one. The reconciler, which reads by the
+//! same lane, finds the other half.
+//!
+//! - `poll`: every connected extension, time and again
+//! - `reading`: what is read, and how little of it
+//! - `cursor`: how far an extension's store was read
+//! - `reports`: what a record says of a text that was sent
+//! - `wishes`: what a record says of a recipient's wish
+//!
+//! [`Store::delivery_take`]: ringfleet_store::Store::delivery_take
+
+mod cursor;
+mod poll;
+mod reading;
+mod reports;
+mod wishes;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ringcentral::ExtensionId;
+use ringfleet_identity::Reader;
+use ringfleet_store::{Group, LaneId, Millis, SharedStore, WorkerId};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use self::reading::Unread;
+pub(crate) use self::reports::tell;
+use crate::metrics;
+
+/// Extensions read at the same time by one worker, for each of the two causes.
+const AT_ONCE: usize = 4;
+/// Nobody else reads an extension for its reports for so long, which is how often one that sends all the time is read at most. A
+/// longer reading may be done twice, which does no harm.
+const LOCK: Duration = Duration::from_secs(30);
+
+pub(crate) struct Mailboxes {
+    store: SharedStore,
+    reader: Reader,
+    /// How far the clocks of store and provider may be apart.
+    clock_skew: Duration,
+    /// Extensions whose refusal this process has told.
+    refused: Mutex<HashSet<ExtensionId>>,
+    stop: CancellationToken,
+}
+
+impl Mailboxes {
+    pub(crate) fn new(reader: Reader, clock_skew: Duration, stop: CancellationToken) -> Arc<Self> {
+        let store = reader.sessions().store().clone();
+        Arc::new(Self { store, reader, clock_skew, refused: Mutex::default(), stop })
+    }
+
+    /// Looks for delivery reports until `stop`. Readings under way end with it, which costs nothing but their repetition.
+    pub(crate) async fn follow_deliveries(self: Arc<Self>, every: Duration) {
+        let readings = TaskTracker::new();
+        while self.pause(every).await {
+            let free = AT_ONCE.saturating_sub(readings.len());
+            if free == 0 {
+                continue;
+            }
+            match self.store.delivery_take(free as u32, LOCK).await {
+                Ok(lanes) => {
+                    for awaited in lanes.into_iter().filter(|one| one.lane.app() == self.app()) {
+                        let this = self.clone();
+                        readings.spawn(async move { this.look(awaited.lane.extension(), Some(awaited.since)).await });
+                    }
+                }
+                Err(error) => metrics::store_error("delivery_take", &error),
+            }
+        }
+    }
+
+    /// Polls every connected extension once in `every` until `stop`, as the one process of the fleet that does.
+    pub(crate) async fn poll(self: Arc<Self>, process: WorkerId, every: Duration) {
+        poll::run(self, process, every).await;
+    }
+
+    fn app(&self) -> &str {
+        self.reader.sessions().app()
+    }
+
+    /// `false`: it is over. Jitter spreads the fleet's readers.
+    async fn pause(&self, time: Duration) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(time.mul_f64(rand::random_range(0.7..=1.3))) => true,
+        }
+    }
+
+    /// Reads an extension's store; `waits_since` is before the oldest text that waits for its report.
+    async fn look(&self, extension: &str, waits_since: Option<Millis>) {
+        let (Ok(lane), Ok(extension)) =
+            (LaneId::try_new(self.app(), extension, Group::Medium), ExtensionId::try_new(extension))
+        else {
+            return;
+        };
+        let read = tokio::select! {
+            () = self.stop.cancelled() => return,
+            read = self.read(&extension, &lane, waits_since) => read,
+        };
+        metrics::mailbox_read(match &read {
+            Ok(()) => "read",
+            Err(Unread::GaveWay) => "gave_way",
+            Err(Unread::Refused { .. }) => "refused",
+            Err(Unread::Later | Unread::Store(_)) => "later",
+        });
+        let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        match read {
+            Ok(()) => drop(told.remove(&extension)),
+            Err(Unread::Refused { code }) if told.insert(extension.clone()) => tracing::warn!(
+                extension.id = %extension,
+                rc.error_code = code,
+                "nobody may read the extension's messages: its texts stay sent, and a STOP is not heard here; grant \
+                 ReadMessages to the app and the user"
+            ),
+            Err(Unread::Store(error)) => metrics::store_error("mailbox", &error),
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! Reading an extension's message store: once in full, then only what has changed, which costs one request however many texts
+//! wait. A full reading comes again from time to time, because a change may be told before the store knows the text as sent.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use ringcentral::{
+    ExtensionId, MessageKind, MessageQuery, MessageRecord, MessageSync, Outcome as Meaning, Read, SyncOutcome,
+    SyncQuery, UsageGroup, classify_read, classify_sync,
+};
+use ringfleet_identity::ReadError;
+use ringfleet_store::{LaneId, Millis, StoreError};
+
+use super::{
+    Mailboxes,
+    cursor::{self, Cursor},
+    reports::tell,
+    wishes::{Wish, wishes},
+};
+use crate::outcome::word;
+
+/// A request whose turn does not come within this time is left for the next look.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Of an extension that was never read, the last day is.
+const FIRST_MS: Millis = 86_400_000;
+/// Records that a full sync is asked for; what it leaves out is read as a list.
+const SYNC_RECORDS: u32 = 250;
+const PER_PAGE: u32 = 1_000;
+/// Pages that one reading takes. Older texts have had theirs read while they were among the newest.
+const MOST_PAGES: usize = 50;
+/// How often, and how many times, a list in the middle looks for its next turn.
+const BUSY: Duration = Duration::from_secs(2);
+const BUSY_FOR: u32 = 30;
+
+/// Why a reading did not come to its end.
+pub(super) enum Unread {
+    /// Others need the extension's plan, or the logins.
+    GaveWay,
+    /// Nobody may read these messages, until somebody acts.
+    Refused {
+        code: String,
+    },
+    /// It may do later.
+    Later,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Unread::Store(error)
+    }
+}
+
+impl Mailboxes {
+    /// Reads what is new since the last reading, or everything since then and since `waits_since`, and tells the store.
+    pub(super) async fn read(
+        &self,
+        extension: &ExtensionId,
+        lane: &LaneId,
+        waits_since: Option<Millis>,
+    ) -> Result<(), Unread> {
+        if !self.reader.has_room(extension, UsageGroup::Light).await? {
+            return Err(Unread::GaveWay);
+        }
+        let (key, now) = (cursor::key(self.app(), extension), self.store.now().await?);
+        let before = Cursor::load(&self.store, &key).await?;
+        if let Some(cursor) = before.as_ref().filter(|cursor| cursor.goes_on(now))
+            && let Some(sync) = self.sync(extension, SyncQuery::Since(cursor.token.clone())).await?
+            && !sync.older_records_exist
+        {
+            let heard = self.take_in(lane, &sync.records).await?;
+            self.heed(extension, heard).await?;
+            return Ok(cursor.then(sync.token, now).save(&self.store, &key).await?);
+        }
+        let last = before.map_or(now - FIRST_MS, |cursor| cursor.read_at);
+        let skew = self.clock_skew.as_millis() as Millis;
+        let since = instant(waits_since.map_or(last, |waits| waits.min(last)).saturating_sub(skew));
+        let full = SyncQuery::Full {
+            date_from: since,
+            directions: Vec::new(),
+            kinds: vec![MessageKind::Sms],
+            record_count: Some(SYNC_RECORDS),
+        };
+        let Some(sync) = self.sync(extension, full).await? else { return Err(Unread::Later) };
+        let mut heard = self.take_in(lane, &sync.records).await?;
+        if sync.older_records_exist {
+            let seen = sync.records.iter().filter_map(|record| record.creation_time).min();
+            heard.extend(self.list(extension, lane, since, seen.unwrap_or_else(|| instant(now + skew))).await?);
+        }
+        self.heed(extension, heard).await?;
+        // The token is older than the list: what has changed meanwhile is told by the next sync.
+        Ok(Cursor::new(sync.token, now).save(&self.store, &key).await?)
+    }
+
+    /// Tells what became of sent texts, and gives what else was read.
+    async fn take_in(&self, lane: &LaneId, records: &[MessageRecord]) -> Result<Vec<Wish>, StoreError> {
+        tell(&self.store, lane, records).await?;
+        Ok(records.iter().flat_map(wishes).collect())
+    }
+
+    /// `None`: the token is no longer good.
+    async fn sync(&self, extension: &ExtensionId, query: SyncQuery) -> Result<Option<MessageSync>, Unread> {
+        match self.reader.read(extension, &Read::message_sync(&query), PATIENCE).await {
+            Ok(answer) => Ok(Some(answer.value)),
+            Err(ReadError::Call(error)) => match classify_sync(&Err(error)) {
+                SyncOutcome::Synced | SyncOutcome::FullSyncNeeded => Ok(None),
+                SyncOutcome::Failed(meaning) => Err(refused(meaning)),
+            },
+            Err(error) => Err(unread(error)),
+        }
+    }
+
+    async fn list(
+        &self,
+        extension: &ExtensionId,
+        lane: &LaneId,
+        from: Timestamp,
+        to: Timestamp,
+    ) -> Result<Vec<Wish>, Unread> {
+        let query = MessageQuery { kinds: vec![MessageKind::Sms], per_page: PER_PAGE, ..MessageQuery::new(from, to) };
+        self.has_room_soon(extension).await?;
+        let read = self.reader.read_page(extension, &Read::messages(&query), PATIENCE).await;
+        let mut page = read.map_err(unread)?.value;
+        let mut heard = Vec::new();
+        for _ in 1..MOST_PAGES {
+            heard.extend(self.take_in(lane, &page.records).await?);
+            let Some(next) = page.next else { return Ok(heard) };
+            self.has_room_soon(extension).await?;
+            page = self.reader.next_page(extension, &next, PATIENCE).await.map_err(unread)?.value;
+        }
+        heard.extend(self.take_in(lane, &page.records).await?);
+        Ok(heard)
+    }
+
+    async fn has_room_soon(&self, extension: &ExtensionId) -> Result<(), Unread> {
+        for _ in 0..BUSY_FOR {
+            if self.reader.has_room(extension, UsageGroup::Light).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(BUSY).await;
+        }
+        Err(Unread::GaveWay)
+    }
+}
+
+fn unread(error: ReadError) -> Unread {
+    match error {
+        ReadError::Store(error) => Unread::Store(error),
+        ReadError::NoSession { .. } | ReadError::NoTurn { .. } => Unread::Later,
+        ReadError::Call(error) => refused(classify_read(&error)),
+    }
+}
+
+fn refused(meaning: Meaning) -> Unread {
+    match meaning {
+        Meaning::Rejected { code: Some(code), .. } => Unread::Refused { code: word(Some(&code)) },
+        _ => Unread::Later,
+    }
+}
+
+fn instant(at: Millis) -> Timestamp {
+    Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
+}
