@@ -14,6 +14,7 @@ mod delivery;
 mod doctor;
 mod due_at_once;
 mod explain;
+mod inbound;
 mod killpoints;
 mod logins;
 mod neighbours;

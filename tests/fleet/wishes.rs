@@ -19,14 +19,14 @@ fn options(extensions: u32) -> RigOptions {
 }
 
 /// Something happens to an extension at the provider.
-async fn at_the_provider(rig: &Rig, extension: usize, call: &str, body: serde_json::Value) {
+pub(crate) async fn at_the_provider(rig: &Rig, extension: usize, call: &str, body: serde_json::Value) {
     let id = &rig.accounts[extension].extension_id;
     let url = format!("{}/simulator/extensions/{id}/{call}", rig.simulator.base_url());
     let answer = http().post(url).json(&body).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
 }
 
-async fn says(rig: &Rig, text: &str) {
+pub(crate) async fn says(rig: &Rig, text: &str) {
     at_the_provider(rig, 0, "inbound", serde_json::json!({"from": CUSTOMER, "text": text})).await;
 }
 

@@ -81,6 +81,6 @@ pub use tls::install_crypto;
 pub use token_outcome::{TokenOutcome, TransientReason, classify_token};
 pub use webhook::{EventFilter, EventFilterError, WebhookAddress, WebhookAddressError};
 pub use words::{
-    AccountStatus, Availability, CallKind, CampaignStatus, Direction, ExtensionStatus, MessageKind, MessageStatus,
-    NumberFeature, ReadStatus, SubscriptionStatus,
+    AccountStatus, Availability, CallKind, CallResult, CampaignStatus, Direction, ExtensionStatus, MessageKind,
+    MessageStatus, NumberFeature, ReadStatus, SubscriptionStatus,
 };

@@ -98,6 +98,11 @@ provider_words!(
 provider_words!(CallKind { Voice = "Voice", Fax = "Fax" });
 
 provider_words!(
+    /// How a call ended (documented enumeration, cut to what is asked for).
+    CallResult { Accepted = "Accepted", Connected = "Call connected", Missed = "Missed", Voicemail = "Voicemail" }
+);
+
+provider_words!(
     /// Where a campaign registration stands (documented enumeration). Texts leave under a confirmed one only.
     CampaignStatus {
         Created = "Created",

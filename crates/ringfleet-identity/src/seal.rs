@@ -34,6 +34,8 @@ pub enum Purpose<'a> {
     Directory { key: &'a str },
     /// A login by authorization code that has begun in a browser.
     Login { state: &'a str },
+    /// Something that came in, under this key.
+    Inbound { key: &'a str },
     /// What the connect page hands to a browser to bring back: an operator's session, an invitation.
     Page { what: &'a str },
 }
@@ -45,6 +47,7 @@ impl Purpose<'_> {
             Purpose::Session { app, extension } => &["session", app, extension],
             Purpose::Directory { key } => &["directory", key],
             Purpose::Login { state } => &["login", state],
+            Purpose::Inbound { key } => &["inbound", key],
             Purpose::Page { what } => &["page", what],
         };
         parts.iter().flat_map(|part| [&(part.len() as u32).to_be_bytes(), part.as_bytes()].concat()).collect()

@@ -38,10 +38,12 @@ pub enum DocKind {
     Progress,
     /// What operators have set for the whole fleet.
     Setting,
+    /// Something that came in at an extension: a text, a voicemail, a call that nobody took.
+    Inbound,
 }
 
 impl DocKind {
-    pub const ALL: [DocKind; 7] = [
+    pub const ALL: [DocKind; 8] = [
         DocKind::Credential,
         DocKind::Extension,
         DocKind::Number,
@@ -49,6 +51,7 @@ impl DocKind {
         DocKind::Subscription,
         DocKind::Progress,
         DocKind::Setting,
+        DocKind::Inbound,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -60,6 +63,7 @@ impl DocKind {
             DocKind::Subscription => "subscription",
             DocKind::Progress => "progress",
             DocKind::Setting => "setting",
+            DocKind::Inbound => "inbound",
         }
     }
 }

@@ -9,7 +9,7 @@
 //!  breaker: few hands while the provider's answers tell nothing
 //!  reaper: takes back what dead workers held
 //!  reconciler: finds out what became of sends whose fate is unknown
-//!  mailbox: learns what became of texts after they were sent, and who wants no more of them
+//!  mailbox, inbox: learn what became of texts after they were sent, who wants no more of them, and what came in
 //!  watcher, journal: tell a store that lost its last moments what was sent in them
 //!  caretaker: lets lanes go on whose credential has changed, or what the provider says of their numbers
 //!  refresher (of the fleet, one at a time): reads extensions and numbers from the provider
@@ -23,6 +23,7 @@ mod batcher;
 mod breaker;
 mod caretaker;
 mod claimer;
+mod inbox;
 mod journal;
 mod keeper;
 mod mailbox;
@@ -42,6 +43,7 @@ mod watcher;
 use ringfleet_identity::failpoint;
 
 pub use crate::{
-    options::{ReconcileOptions, WorkerOptions},
+    inbox::{Inbound, InboundKind, InboundList, Inbox},
+    options::{InboundOptions, ReconcileOptions, WorkerOptions},
     run::{Drained, WorkerError, run},
 };

@@ -93,6 +93,11 @@ pub(crate) fn mailbox_read(result: &'static str) {
     counter!("ringfleet_mailbox_reads_total", "result" => result).increment(1);
 }
 
+/// Something came in that was not known.
+pub(crate) fn received(kind: &'static str) {
+    counter!("ringfleet_inbound_total", "kind" => kind).increment(1);
+}
+
 /// A recipient said STOP, or START.
 pub(crate) fn wish_heard(wish: &'static str) {
     counter!("ringfleet_wishes_total", "wish" => wish).increment(1);

@@ -23,8 +23,7 @@ pub struct WorkerOptions {
     pub reconcile: ReconcileOptions,
     /// How often this worker looks for texts whose delivery report is due; `None` reads none.
     pub delivery_every: Option<Duration>,
-    /// How often the message store of each connected extension is read for what came in; `None` leaves it to others.
-    pub inbound_poll: Option<Duration>,
+    pub inbound: InboundOptions,
     /// How old what is known of extensions and numbers may grow before the provider is asked again; `None` asks never.
     pub directory_refresh: Option<Duration>,
     /// Where this worker keeps what it has sent last, for a store that loses its last moments. `None` keeps it in memory
@@ -43,6 +42,23 @@ pub struct ReconcileOptions {
     pub give_up: Duration,
     /// How often this worker looks for sends to look up.
     pub every: Duration,
+}
+
+/// How what comes in is looked for.
+#[derive(Clone, Debug)]
+pub struct InboundOptions {
+    /// How often each connected extension is looked into; `None` leaves it to others.
+    pub poll: Option<Duration>,
+    /// Also for calls that nobody took.
+    pub calls: bool,
+    /// What came in is kept so long.
+    pub retention: Duration,
+}
+
+impl Default for InboundOptions {
+    fn default() -> Self {
+        Self { poll: None, calls: false, retention: Duration::from_secs(30 * 86_400) }
+    }
 }
 
 impl Default for ReconcileOptions {
@@ -69,7 +85,7 @@ impl Default for WorkerOptions {
             poll: Duration::from_secs(1),
             reconcile: ReconcileOptions::default(),
             delivery_every: None,
-            inbound_poll: None,
+            inbound: InboundOptions::default(),
             directory_refresh: None,
             journal_dir: None,
         }

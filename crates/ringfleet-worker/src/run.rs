@@ -17,6 +17,7 @@ use crate::{
     caretaker::Caretaker,
     claimer::Claimer,
     failpoint,
+    inbox::Inbox,
     journal::{Journal, JournalError},
     keeper,
     mailbox::Mailboxes,
@@ -103,6 +104,7 @@ pub async fn run(
         end.clone(),
     ));
     let register = Register::new(&vault);
+    let inbox = Inbox::new(&vault);
     let sessions = Arc::new(Sessions::new(vault, roster, client.clone(), worker.clone(), lease));
     let caretaker = Caretaker {
         sessions: sessions.clone(),
@@ -145,11 +147,17 @@ pub async fn run(
         stop: stop.clone(),
     };
     background.spawn(reconciler.run());
-    let mailboxes = Mailboxes::new(Reader::new(sessions.clone()), options.reconcile.clock_skew, stop.clone());
+    let mailboxes = Mailboxes::new(
+        Reader::new(sessions.clone()),
+        inbox,
+        options.inbound.clone(),
+        options.reconcile.clock_skew,
+        stop.clone(),
+    );
     if let Some(every) = options.delivery_every {
         background.spawn(mailboxes.clone().follow_deliveries(every));
     }
-    if let Some(every) = options.inbound_poll {
+    if let Some(every) = options.inbound.poll {
         background.spawn(mailboxes.poll(worker.clone(), every));
     }
     let sender = Sender {

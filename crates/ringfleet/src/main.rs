@@ -54,6 +54,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Explain(options) => commands::explain::run(layers.settings()?, options).await,
         Command::Credentials { what } => commands::credentials::run(&layers, what).await,
         Command::Extensions { what } => commands::extensions::run(layers.settings()?, what).await,
+        Command::Inbound { what } => commands::inbound::run(layers.settings()?, what).await,
         Command::Rc { what } => commands::rc::run(layers.settings()?, what).await,
         Command::Doctor(options) => commands::doctor::run(&layers, options).await,
         Command::ExplainCode(options) => commands::explain_code::run(&options),

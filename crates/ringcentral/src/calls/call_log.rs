@@ -11,7 +11,7 @@ use crate::operation::Operation;
 use crate::phone::{PhoneNumber, WrittenNumber};
 use crate::serde_text;
 use crate::short_number::ShortNumber;
-use crate::words::{CallKind, Direction};
+use crate::words::{CallKind, CallResult, Direction};
 
 /// Which calls to list. The dates are always sent: without them the server looks back 24 hours only (documented).
 #[derive(Debug, Clone)]
@@ -82,6 +82,8 @@ pub struct CallRecord {
     pub direction: Direction,
     #[serde(rename = "type", default)]
     pub kind: CallKind,
+    #[serde(default)]
+    pub result: CallResult,
     #[serde(default, deserialize_with = "serde_text::lenient")]
     pub from: Option<CallParty>,
     #[serde(default, deserialize_with = "serde_text::lenient")]
@@ -133,6 +135,7 @@ mod tests {
         .expect("a call");
         assert_eq!(call.id.as_ref().map(CallId::as_str), Some("Ab-1_2"));
         assert_eq!((call.duration_s, call.kind, call.direction), (Some(62), CallKind::Voice, Direction::Inbound));
+        assert_eq!(call.result, CallResult::Connected);
         let from = call.from.as_ref().and_then(|party| party.phone_number.as_ref()).and_then(WrittenNumber::normalised);
         assert_eq!(from.expect("a number").expose(), "+15550100001");
         let to = call.to.as_ref().and_then(|party| party.extension_number.as_ref()).map(ShortNumber::as_str);

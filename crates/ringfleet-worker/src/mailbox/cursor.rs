@@ -9,8 +9,9 @@ use ringfleet_store::{Doc, DocKind, Expect, Millis, SharedStore, StoreError};
 
 /// What one reading may have overlooked is found by the next one that begins anew, so long after the last.
 const ANEW_MS: Millis = 6 * 3_600_000;
-const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
-const FORMAT: &str = "1";
+pub(super) const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+/// Another one has tokens of other kinds of messages.
+const FORMAT: &str = "2";
 
 /// Where a sync goes on.
 pub(super) struct Cursor {

@@ -10,12 +10,15 @@
 //! - `cursor`: how far an extension's store was read
 //! - `reports`: what a record says of a text that was sent
 //! - `wishes`: what a record says of a recipient's wish
+//! - `received`, `calls`: what came in
 //!
 //! [`Store::delivery_take`]: ringfleet_store::Store::delivery_take
 
+mod calls;
 mod cursor;
 mod poll;
 mod reading;
+mod received;
 mod reports;
 mod wishes;
 
@@ -32,7 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::reading::Unread;
 pub(crate) use self::reports::tell;
-use crate::metrics;
+use crate::{inbox::Inbox, metrics, options::InboundOptions};
 
 /// Extensions read at the same time by one worker, for each of the two causes.
 const AT_ONCE: usize = 4;
@@ -43,17 +46,25 @@ const LOCK: Duration = Duration::from_secs(30);
 pub(crate) struct Mailboxes {
     store: SharedStore,
     reader: Reader,
+    inbox: Inbox,
+    inbound: InboundOptions,
     /// How far the clocks of store and provider may be apart.
     clock_skew: Duration,
-    /// Extensions whose refusal this process has told.
-    refused: Mutex<HashSet<ExtensionId>>,
+    /// Refusals that this process has told.
+    refused: Mutex<HashSet<(ExtensionId, What)>>,
     stop: CancellationToken,
 }
 
 impl Mailboxes {
-    pub(crate) fn new(reader: Reader, clock_skew: Duration, stop: CancellationToken) -> Arc<Self> {
+    pub(crate) fn new(
+        reader: Reader,
+        inbox: Inbox,
+        inbound: InboundOptions,
+        clock_skew: Duration,
+        stop: CancellationToken,
+    ) -> Arc<Self> {
         let store = reader.sessions().store().clone();
-        Arc::new(Self { store, reader, clock_skew, refused: Mutex::default(), stop })
+        Arc::new(Self { store, reader, inbox, inbound, clock_skew, refused: Mutex::default(), stop })
     }
 
     /// Looks for delivery reports until `stop`. Readings under way end with it, which costs nothing but their repetition.
@@ -100,10 +111,22 @@ impl Mailboxes {
         else {
             return;
         };
-        let read = tokio::select! {
-            () = self.stop.cancelled() => return,
-            read = self.read(&extension, &lane, waits_since) => read,
-        };
+        let read = self.read(&extension, &lane, waits_since);
+        self.ended(&extension, What::Messages, self.unless_stopped(read).await);
+        if waits_since.is_none() && self.inbound.calls {
+            self.ended(&extension, What::Calls, self.unless_stopped(self.read_calls(&extension)).await);
+        }
+    }
+
+    async fn unless_stopped(&self, read: impl Future<Output = Result<(), Unread>>) -> Result<(), Unread> {
+        tokio::select! {
+            () = self.stop.cancelled() => Err(Unread::Later),
+            read = read => read,
+        }
+    }
+
+    /// Counts a reading, and tells of a refusal once.
+    fn ended(&self, extension: &ExtensionId, what: What, read: Result<(), Unread>) {
         metrics::mailbox_read(match &read {
             Ok(()) => "read",
             Err(Unread::GaveWay) => "gave_way",
@@ -111,16 +134,34 @@ impl Mailboxes {
             Err(Unread::Later | Unread::Store(_)) => "later",
         });
         let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let which = (extension.clone(), what);
         match read {
-            Ok(()) => drop(told.remove(&extension)),
-            Err(Unread::Refused { code }) if told.insert(extension.clone()) => tracing::warn!(
-                extension.id = %extension,
-                rc.error_code = code,
-                "nobody may read the extension's messages: its texts stay sent, and a STOP is not heard here; grant \
-                 ReadMessages to the app and the user"
-            ),
+            Ok(()) => drop(told.remove(&which)),
+            Err(Unread::Refused { code }) if told.insert(which) => {
+                tracing::warn!(extension.id = %extension, rc.error_code = code, "{}", what.refusal());
+            }
             Err(Unread::Store(error)) => metrics::store_error("mailbox", &error),
             Err(_) => {}
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum What {
+    Messages,
+    Calls,
+}
+
+impl What {
+    fn refusal(self) -> &'static str {
+        match self {
+            What::Messages => {
+                "nobody may read the extension's messages: its texts stay sent, and a STOP is not heard here; grant \
+                 ReadMessages to the app and the user"
+            }
+            What::Calls => {
+                "nobody may read the extension's calls; grant ReadCallLog to the app and the user, or set inbound.calls = false"
+            }
         }
     }
 }

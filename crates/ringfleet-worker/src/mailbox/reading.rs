@@ -14,15 +14,18 @@ use ringfleet_store::{LaneId, Millis, StoreError};
 use super::{
     Mailboxes,
     cursor::{self, Cursor},
+    received::received,
     reports::tell,
     wishes::{Wish, wishes},
 };
 use crate::outcome::word;
 
 /// A request whose turn does not come within this time is left for the next look.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// What is read of a store; what else is in it concerns nobody here.
+const KINDS: [MessageKind; 2] = [MessageKind::Sms, MessageKind::VoiceMail];
 /// Of an extension that was never read, the last day is.
-const FIRST_MS: Millis = 86_400_000;
+pub(super) const FIRST_MS: Millis = 86_400_000;
 /// Records that a full sync is asked for; what it leaves out is read as a list.
 const SYNC_RECORDS: u32 = 250;
 const PER_PAGE: u32 = 1_000;
@@ -68,7 +71,7 @@ impl Mailboxes {
             && let Some(sync) = self.sync(extension, SyncQuery::Since(cursor.token.clone())).await?
             && !sync.older_records_exist
         {
-            let heard = self.take_in(lane, &sync.records).await?;
+            let heard = self.take_in(extension, lane, &sync.records).await?;
             self.heed(extension, heard).await?;
             return Ok(cursor.then(sync.token, now).save(&self.store, &key).await?);
         }
@@ -78,11 +81,11 @@ impl Mailboxes {
         let full = SyncQuery::Full {
             date_from: since,
             directions: Vec::new(),
-            kinds: vec![MessageKind::Sms],
+            kinds: KINDS.to_vec(),
             record_count: Some(SYNC_RECORDS),
         };
         let Some(sync) = self.sync(extension, full).await? else { return Err(Unread::Later) };
-        let mut heard = self.take_in(lane, &sync.records).await?;
+        let mut heard = self.take_in(extension, lane, &sync.records).await?;
         if sync.older_records_exist {
             let seen = sync.records.iter().filter_map(|record| record.creation_time).min();
             heard.extend(self.list(extension, lane, since, seen.unwrap_or_else(|| instant(now + skew))).await?);
@@ -92,9 +95,15 @@ impl Mailboxes {
         Ok(Cursor::new(sync.token, now).save(&self.store, &key).await?)
     }
 
-    /// Tells what became of sent texts, and gives what else was read.
-    async fn take_in(&self, lane: &LaneId, records: &[MessageRecord]) -> Result<Vec<Wish>, StoreError> {
+    /// Tells what became of sent texts, keeps what came in, and gives the wishes among it.
+    async fn take_in(
+        &self,
+        extension: &ExtensionId,
+        lane: &LaneId,
+        records: &[MessageRecord],
+    ) -> Result<Vec<Wish>, StoreError> {
         tell(&self.store, lane, records).await?;
+        self.keep(records.iter().filter_map(|record| received(extension, record)).collect()).await?;
         Ok(records.iter().flat_map(wishes).collect())
     }
 
@@ -117,18 +126,18 @@ impl Mailboxes {
         from: Timestamp,
         to: Timestamp,
     ) -> Result<Vec<Wish>, Unread> {
-        let query = MessageQuery { kinds: vec![MessageKind::Sms], per_page: PER_PAGE, ..MessageQuery::new(from, to) };
+        let query = MessageQuery { kinds: KINDS.to_vec(), per_page: PER_PAGE, ..MessageQuery::new(from, to) };
         self.has_room_soon(extension).await?;
         let read = self.reader.read_page(extension, &Read::messages(&query), PATIENCE).await;
         let mut page = read.map_err(unread)?.value;
         let mut heard = Vec::new();
         for _ in 1..MOST_PAGES {
-            heard.extend(self.take_in(lane, &page.records).await?);
+            heard.extend(self.take_in(extension, lane, &page.records).await?);
             let Some(next) = page.next else { return Ok(heard) };
             self.has_room_soon(extension).await?;
             page = self.reader.next_page(extension, &next, PATIENCE).await.map_err(unread)?.value;
         }
-        heard.extend(self.take_in(lane, &page.records).await?);
+        heard.extend(self.take_in(extension, lane, &page.records).await?);
         Ok(heard)
     }
 
@@ -143,7 +152,7 @@ impl Mailboxes {
     }
 }
 
-fn unread(error: ReadError) -> Unread {
+pub(super) fn unread(error: ReadError) -> Unread {
     match error {
         ReadError::Store(error) => Unread::Store(error),
         ReadError::NoSession { .. } | ReadError::NoTurn { .. } => Unread::Later,
@@ -158,6 +167,6 @@ fn refused(meaning: Meaning) -> Unread {
     }
 }
 
-fn instant(at: Millis) -> Timestamp {
+pub(super) fn instant(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ringcentral::{Direction, ExtensionId, MessageKind, MessageRecord, Party, PhoneNumber, ProviderMessageId};
+use ringcentral::{Direction, ExtensionId, MessageKind, MessageRecord, PhoneNumber, ProviderMessageId};
 use ringfleet_store::{DocKind, Expect, OptOut, Private, StoreError};
 
-use super::Mailboxes;
+use super::{Mailboxes, received::number};
 use crate::metrics;
 
 const OUT: [&str; 5] = ["STOP", "UNSUBSCRIBE", "QUIT", "CANCEL", "END"];
@@ -36,10 +36,6 @@ pub(super) fn wishes(record: &MessageRecord) -> Vec<Wish> {
         change: OptOut { from: Private::new(own.expose()), to: Private::new(customer.expose()), out },
     };
     record.to.iter().filter_map(number).map(wish).collect()
-}
-
-fn number(party: &Party) -> Option<PhoneNumber> {
-    party.phone_number.as_ref().and_then(|written| written.normalised())
 }
 
 /// `true` out, `false` in again.

@@ -45,6 +45,6 @@ pub(crate) struct ShowOptions {
     pub json: bool,
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "write a time such as 30s".to_owned())
 }

@@ -5,6 +5,7 @@ mod discreet;
 mod doctor;
 mod explain;
 mod extensions;
+mod inbound;
 mod operate;
 mod rc;
 mod trial;
@@ -20,6 +21,7 @@ pub(crate) use self::{
     doctor::DoctorOptions,
     explain::CodeOptions,
     extensions::{ExtensionsCommand, ShowOptions},
+    inbound::InboundCommand,
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
     rc::{DirectionWord, MessageWord, RangeOptions, RcCommand, ReadOptions, ViewWord},
     trial::{DemoOptions, SimulatorOptions},
@@ -77,6 +79,11 @@ pub(crate) enum Command {
     Extensions {
         #[command(subcommand)]
         what: ExtensionsCommand,
+    },
+    /// What came in at the fleet's extensions: texts, voicemails, missed calls
+    Inbound {
+        #[command(subcommand)]
+        what: InboundCommand,
     },
     /// Reads from RingCentral through the fleet: account, extensions, numbers, messages, call logs
     Rc {

@@ -11,6 +11,7 @@ pub(crate) mod extensions;
 pub(crate) mod fleet;
 pub(crate) mod held;
 pub(crate) mod import;
+pub(crate) mod inbound;
 pub(crate) mod operate;
 pub(crate) mod rc;
 mod reason;

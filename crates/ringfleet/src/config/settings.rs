@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ringcentral::{ClientId, ClientSecret, ServerUrl};
 use ringfleet_store::{Group, LaneRules, OnUnknown, Plan};
-use ringfleet_worker::WorkerOptions;
+use ringfleet_worker::{InboundOptions, WorkerOptions};
 
 use super::{
     connect::{ConnectSettings, needs_a_key, read_connect},
@@ -101,6 +101,7 @@ impl Settings {
         let on_unknown = read_policy(r);
         let reconcile = read_reconcile(r);
         let directory = read_directory(r);
+        let inbound = read_inbound(r);
         let api = read_api(r);
         let connect = read_connect(r, api.as_ref());
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
@@ -116,6 +117,7 @@ impl Settings {
         let store = store?;
         worker.reconcile = reconcile?;
         worker.directory_refresh = directory?;
+        worker.inbound = inbound?;
         worker.journal_dir = journal_dir(&journal?, &store);
         // The POST's deadline must end before the process gives up on it, or every drain leaves unknown sends behind.
         if worker.drain < provider.request_timeout {
@@ -249,7 +251,6 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
     let max_attempts = r.number("worker.max_attempts", 1, 100);
     let poll = r.duration("worker.poll", 5 * MS, 60 * SECOND);
     let delivery_every = duration_or_off(r, "worker.delivery_every", 10 * MS, 3_600 * SECOND);
-    let inbound_poll = duration_or_off(r, "inbound.poll", SECOND, DAY);
     let name = name?;
     Some(WorkerOptions {
         name: if name.is_empty() { host_name() } else { name },
@@ -261,7 +262,6 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
         max_attempts: max_attempts? as u32,
         poll: poll?,
         delivery_every: delivery_every?,
-        inbound_poll: inbound_poll?,
         ..WorkerOptions::default()
     })
 }
@@ -269,6 +269,13 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
 /// `Some(None)` is a duration that is "off".
 fn duration_or_off(r: &mut Reader<'_>, key: &str, least: Duration, most: Duration) -> Option<Option<Duration>> {
     if r.text(key)? == "off" { Some(None) } else { r.duration(key, least, most).map(Some) }
+}
+
+fn read_inbound(r: &mut Reader<'_>) -> Option<InboundOptions> {
+    let poll = duration_or_off(r, "inbound.poll", SECOND, DAY);
+    let calls = r.flag("inbound.calls");
+    let retention = r.duration("inbound.retention", 60 * SECOND, 366 * DAY);
+    Some(InboundOptions { poll: poll?, calls: calls?, retention: retention? })
 }
 
 fn host_name() -> String {

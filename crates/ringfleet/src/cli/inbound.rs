@@ -1,0 +1,50 @@
+//! What is typed about what came in.
+
+use std::time::Duration;
+
+use clap::{Subcommand, ValueEnum};
+use ringcentral::ExtensionId;
+use ringfleet_worker::InboundKind;
+
+use super::extensions::{ShowOptions, duration};
+
+#[derive(Subcommand)]
+pub(crate) enum InboundCommand {
+    /// Lists texts, voicemails and missed calls that came in, the last first
+    ///
+    /// Workers look for them every inbound.poll, and keep them for inbound.retention. Missed calls are read with
+    /// inbound.calls = true.
+    List {
+        /// Only of this extension (its id)
+        #[arg(long, value_name = "ID")]
+        extension: Option<ExtensionId>,
+        /// Only of this kind
+        #[arg(long, value_enum)]
+        kind: Option<KindWord>,
+        /// Only of so long ago and since, e.g. 24h
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        since: Option<Duration>,
+        /// How many to list
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        #[command(flatten)]
+        how: ShowOptions,
+    },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum KindWord {
+    Text,
+    Voicemail,
+    MissedCall,
+}
+
+impl From<KindWord> for InboundKind {
+    fn from(word: KindWord) -> Self {
+        match word {
+            KindWord::Text => InboundKind::Text,
+            KindWord::Voicemail => InboundKind::Voicemail,
+            KindWord::MissedCall => InboundKind::MissedCall,
+        }
+    }
+}
