@@ -44,7 +44,7 @@ pub(crate) fn test(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 }
 
 /// Node looks for packages beside the file that imports them, so the tests are copied to where `node_modules` may lie.
-fn node_package(source: &Path, built: &Path) -> Result<std::path::PathBuf> {
+pub(crate) fn node_package(source: &Path, built: &Path) -> Result<std::path::PathBuf> {
     fs::create_dir_all(built)?;
     for entry in fs::read_dir(source).with_context(|| source.display().to_string())? {
         let entry = entry?;

@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "the results of a task are its output")]
 
+mod bench;
 mod cargo;
 mod child;
 mod compose;
@@ -54,6 +55,8 @@ enum Command {
     Check,
     /// Lets everything go wrong at random, and fails on a broken promise with the seed that repeats it
     Faults(faults::FaultOptions),
+    /// Measures Ringfleet beside other queues and limiters, and writes docs/benchmarks.md
+    Bench(bench::BenchOptions),
 }
 
 #[derive(Args)]
@@ -78,13 +81,18 @@ fn main() -> ExitCode {
             }
             step::run(&steps)
         }
-        Command::Faults(options) => match faults::run(&options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("{error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Command::Faults(options) => ended(faults::run(&options)),
+        Command::Bench(options) => ended(bench::run(&options)),
         Command::Check => step::run(&[Step::Fmt, Step::Clippy, Step::Docs]),
+    }
+}
+
+fn ended(task: anyhow::Result<()>) -> ExitCode {
+    match task {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

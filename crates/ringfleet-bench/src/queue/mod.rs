@@ -1,0 +1,142 @@
+//! Plain queueing with no-op messages of 300 bytes: what goes in, what goes through (claim → begin → settle), what it costs
+//! Redis, and the same on SQLite.
+//!
+//! What goes through is the worker's way through the store: a lease and a slot of the exact window, the intent, the outcome.
+//! Only the POST is missing.
+
+mod drain;
+mod enqueue;
+mod sqlite;
+
+use std::sync::Arc;
+
+use anyhow::ensure;
+use ringfleet_store::{RedisStore, SharedStore, redis::RedisOptions};
+
+use self::drain::Fleet;
+use crate::{
+    figure::shown,
+    messages,
+    options::Bench,
+    redis::{Keep, Redis},
+    sitting::Sitting,
+};
+
+/// Us, among the peers.
+pub(crate) const OURS: &str = "ringfleet";
+
+pub(crate) const DRAIN: &str = "claim, begin, settle";
+pub(crate) const BY_BACKLOG: &str = "claim, begin, settle by backlog";
+pub(crate) const BY_LANES: &str = "claim, begin, settle by lanes";
+pub(crate) const CPU_BY_BACKLOG: &str = "Redis CPU by backlog";
+pub(crate) const CPU_BY_LANES: &str = "Redis CPU by lanes";
+pub(crate) const BULK: &str = "enqueue in bulk";
+pub(crate) const QUEUED_BYTES: &str = "Redis memory of a queued message";
+pub(crate) const FINISHED_BYTES: &str = "Redis memory of a finished message";
+pub(crate) const CPU: &str = "Redis CPU";
+pub(crate) const COMMANDS: &str = "Redis commands";
+pub(crate) const ROUND_TRIPS: &str = "round trips";
+
+pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
+    let redis = Redis::start(Keep::Memory).await?;
+    sitting.attempt("enqueueing", enqueue::measure(sitting, &redis)).await;
+    sitting.attempt("draining as the peers are drained", beside_peers(sitting, &redis)).await;
+    for backlog in sitting.size.backlogs {
+        let what = format!("draining beside a backlog of {}", shown(*backlog as f64));
+        sitting.attempt(&what, by_backlog(sitting, &redis, *backlog)).await;
+    }
+    for lanes in sitting.size.lanes {
+        let what = format!("draining {} lanes", shown(*lanes as f64));
+        sitting.attempt(&what, by_lanes(sitting, &redis, *lanes)).await;
+    }
+    sitting.attempt("memory of finished messages", finished(sitting, &redis)).await;
+    sitting.attempt("draining 16 hash tags", sharded(sitting, &redis)).await;
+    drop(redis);
+    sitting.attempt("draining with an append-only file", with_aof(sitting)).await;
+    sitting.attempt("SQLite", sqlite::measure(sitting)).await;
+    Ok(())
+}
+
+/// A store on the bench's Redis over a connection of its own, as each worker process has one.
+async fn connect(redis: &Redis, shards: u16) -> anyhow::Result<SharedStore> {
+    let rules = messages::rules();
+    let options = RedisOptions { rules, shards, allow_volatile: true, ..RedisOptions::new(redis.url()) };
+    Ok(Arc::new(RedisStore::connect(options).await?))
+}
+
+/// The same number of messages as the peers, drained whole, at two settings: with the peers' 64 in hand, and as a fleet.
+async fn beside_peers(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
+    for fleet in [Fleet::PEERS, Fleet::FOUR] {
+        let count = sitting.size.peer;
+        let level = drain::at_level(redis, fleet, 1, (count, 1_000, count)).await?;
+        let case = sitting.case(Bench::Queue, OURS).when(fleet.words()).with(format!(
+            "{} messages queued, 1,000 lanes, {} bytes, Redis without persistence",
+            shown(count as f64),
+            messages::BYTES
+        ));
+        case.note(DRAIN, "messages/s", level.per_s());
+        case.note(CPU, "µs/message", level.each(|redis| redis.cpu_us));
+        case.note(COMMANDS, "commands/message", level.each(|redis| redis.commands));
+        case.note(ROUND_TRIPS, "scripts/message", level.each(|redis| redis.round_trips));
+    }
+    Ok(())
+}
+
+async fn by_backlog(sitting: &Sitting, redis: &Redis, backlog: u64) -> anyhow::Result<()> {
+    let lanes = sitting.size.lanes_of_backlogs;
+    let level = drain::at_level(redis, Fleet::FOUR, 1, (backlog, lanes, sitting.size.drained)).await?;
+    let case = sitting.case(Bench::Queue, OURS).when(format!("{} queued", shown(backlog as f64))).at(backlog as f64);
+    let case = case.with(format!("{} lanes, {}", shown(lanes as f64), Fleet::FOUR.words()));
+    case.note(BY_BACKLOG, "messages/s", level.per_s());
+    case.note(CPU_BY_BACKLOG, "µs/message", level.each(|redis| redis.cpu_us));
+    Ok(())
+}
+
+async fn by_lanes(sitting: &Sitting, redis: &Redis, lanes: u64) -> anyhow::Result<()> {
+    let backlog = sitting.size.backlog_of_lanes;
+    let level = drain::at_level(redis, Fleet::FOUR, 1, (backlog, lanes, sitting.size.drained)).await?;
+    let case = sitting.case(Bench::Queue, OURS).when(format!("{} lanes", shown(lanes as f64))).at(lanes as f64);
+    let case = case.with(format!("{} queued, {}", shown(backlog as f64), Fleet::FOUR.words()));
+    case.note(BY_LANES, "messages/s", level.per_s());
+    case.note(CPU_BY_LANES, "µs/message", level.each(|redis| redis.cpu_us));
+    Ok(())
+}
+
+/// One server with the hash tags of a small Cluster: what asking each of them costs.
+async fn sharded(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
+    const SHARDS: u16 = 16;
+    note(sitting, redis, SHARDS, &format!("{SHARDS} hash tags on one server")).await
+}
+
+/// What a fleet is run with.
+async fn with_aof(sitting: &Sitting) -> anyhow::Result<()> {
+    let redis = Redis::start(Keep::Aof).await?;
+    note(sitting, &redis, 1, "append-only file, fsync each second").await
+}
+
+async fn note(sitting: &Sitting, redis: &Redis, shards: u16, when: &str) -> anyhow::Result<()> {
+    let count = sitting.size.drained;
+    let level = drain::at_level(redis, Fleet::FOUR, shards, (count, 1_000, count)).await?;
+    let case = sitting.case(Bench::Queue, OURS).when(when);
+    let case = case.with(format!("{} queued, 1,000 lanes, {}", shown(count as f64), Fleet::FOUR.words()));
+    case.note(DRAIN, "messages/s", level.per_s());
+    case.note(CPU, "µs/message", level.each(|redis| redis.cpu_us));
+    case.note(ROUND_TRIPS, "scripts/message", level.each(|redis| redis.round_trips));
+    Ok(())
+}
+
+/// What is left of messages when they are sent: their records, for as long as `worker.retention` keeps them, and for a quarter
+/// of an hour the provider's ids.
+async fn finished(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
+    redis.empty().await?;
+    let store = connect(redis, 1).await?;
+    let before = redis.info().await?;
+    let count = sitting.size.drained;
+    enqueue::fill(&store, 0, count, 1_000).await?;
+    let (done, _) = Fleet::FOUR.drain(&vec![store; Fleet::FOUR.workers()], count).await?;
+    ensure!(done == count, "only {done} of {count} messages could be finished");
+    let grown = redis.info().await?.since(before).memory_bytes;
+    let case = sitting.case(Bench::Queue, OURS).with(format!("{} sent, 1,000 lanes", shown(count as f64)));
+    case.note(FINISHED_BYTES, "bytes", grown / count as f64);
+    Ok(())
+}
