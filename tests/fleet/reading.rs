@@ -101,12 +101,14 @@ async fn what_people_see_is_shortened_and_what_they_take_with_them_is_whole() {
         (&["rc", "phone-numbers", "--account"], "DirectNumber"),
         (&["rc", "messages", "--extension", &id], "[11 characters]"),
         (&["rc", "call-log", "--extension", &id], "Voice"),
-        (&["rc", "call-log", "--account", "--all"], of_number.as_str()),
+        (&["rc", "call-log", "--account", "--all", "--per-page", "3"], of_number.as_str()),
         (&["rc", "call-log", "--per-page", "2"], "--all reads every page"),
     ] {
         let output = rig.run(command);
         let text = told(&output);
         assert!(output.status.success() && text.contains(part), "{command:?}: {text}");
+        let told_of_more = text.contains("there is more");
+        assert_eq!(told_of_more, command.contains(&"--per-page") && !command.contains(&"--all"), "{command:?}: {text}");
     }
     for (command, part) in [
         (&["rc", "messages", "--type", "sms", "--direction", "outbound", "--output", "out"][..], "\"canary text\""),
@@ -149,5 +151,38 @@ async fn an_extension_that_may_not_be_read_is_named_with_the_remedy_and_the_othe
     assert!(text.contains("--extension nobody") && text.contains("--extension 12"), "{text}");
     let output = rig.run(&["rc", "messages", "--from", "yesterday"]);
     assert_eq!(output.status.code(), Some(2), "{}", told(&output));
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_read_beside_a_backlog_of_texts_costs_no_text_and_no_429() {
+    let mut rig = Rig::start(options(6, 100)).await;
+    for extension in 0..6 {
+        rig.enqueue(extension, 120, None).await;
+    }
+    rig.start_workers(1);
+    // Twenty pages of Heavy each, ten of which have a place at once.
+    let mut calls = rig.spawn(&["rc", "call-log", "--per-page", "5", "--from", "2020-01-01", "--output", "calls"], &[]);
+    rig.until_ended(720, Duration::from_secs(60)).await;
+    let messages = rig.run(&["rc", "messages", "--per-page", "5", "--output", "messages"]);
+    assert!(messages.status.success(), "{}", told(&messages));
+    assert!(blocking(|| wait_until(Duration::from_secs(60), || calls.child.try_wait().unwrap().is_some())));
+    assert!(calls.child.wait().unwrap().success(), "{}", rig.log(calls.log()));
+    assert_eq!(records(&rig, "calls").values().map(Vec::len).collect::<Vec<_>>(), [100; 6]);
+    assert_eq!(records(&rig, "messages").values().map(Vec::len).collect::<Vec<_>>(), [120; 6]);
+    let report = rig.finish(Ends::all()).await.report;
+    eprintln!("quota use beside the reads: mean {:?}, worst {:?}", report.quota_use_mean, report.quota_use_worst);
+    assert_eq!((report.http_429, report.auth_429, report.accepted), (0, 0, 720), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_whose_reader_has_gone_ends_at_once() {
+    let rig = Rig::start(options(1, 100)).await;
+    let began = Instant::now();
+    // Fifty pages, of which ten have a place in three seconds.
+    let read = ["rc", "call-log", "--all", "--json", "--per-page", "2", "--from", "2020-01-01"];
+    let (status, text) = rig.run_without_reader(&read);
+    assert!(status.success() && text.is_empty(), "{status}: {text}");
+    assert!(began.elapsed() < Duration::from_secs(8), "it went on for {:?}", began.elapsed());
     rig.finish(Ends::all()).await;
 }

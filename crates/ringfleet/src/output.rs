@@ -40,6 +40,11 @@ pub(crate) fn to_stderr(text: fmt::Arguments<'_>) {
     let _ = io::stderr().lock().write_fmt(text);
 }
 
+/// Whether nothing more is printed: what would be done for the output alone need not be done.
+pub(crate) fn is_over() -> bool {
+    FAILED.get().is_some()
+}
+
 /// Why the result could not be printed, where somebody was there to read it: a full disk, for instance.
 pub(crate) fn failure() -> Option<&'static io::Error> {
     FAILED.get().filter(|error| error.kind() != ErrorKind::BrokenPipe)

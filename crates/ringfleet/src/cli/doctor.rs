@@ -6,8 +6,9 @@ use ringcentral::{ExtensionId, PhoneNumber, RedirectUri};
 #[derive(Args)]
 #[command(after_help = DOCTOR)]
 pub(crate) struct DoctorOptions {
-    /// Look at this extension only; may be given several times. Without it, at all
-    #[arg(long = "extension", value_name = "ID")]
+    /// Look at this extension only (its id, or its number once the fleet has read it); may be given several times. Without it,
+    /// at all
+    #[arg(long = "extension", value_name = "EXTENSION")]
     pub extensions: Vec<ExtensionId>,
     /// Send one test text to this number, through the fleet, from the extension named with --extension
     #[arg(long, value_name = "NUMBER", requires = "extensions")]

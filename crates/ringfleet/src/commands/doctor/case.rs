@@ -27,6 +27,15 @@ pub(super) struct Case {
     pub(super) chosen: Vec<ExtensionId>,
 }
 
+/// An extension number was typed where it is no id of a connected extension and one extension has it.
+fn meant(roster: &Roster, directory: &Directory, typed: ExtensionId) -> ExtensionId {
+    let book = directory.book();
+    match book.named(typed.as_str()).into_iter().collect::<Vec<_>>()[..] {
+        [one] if roster.of(typed.as_str()).is_empty() => one.clone(),
+        _ => typed,
+    }
+}
+
 impl Case {
     pub(super) async fn open(
         settings: Settings,
@@ -47,7 +56,10 @@ impl Case {
         let sessions =
             Arc::new(Sessions::new(vault.clone(), roster.clone(), client.clone(), name, settings.worker.lease));
         let all = || roster.extensions().iter().filter_map(|name| ExtensionId::try_new(name).ok()).collect();
-        let chosen = if chosen.is_empty() { all() } else { chosen };
+        let chosen = match chosen {
+            none if none.is_empty() => all(),
+            some => some.into_iter().map(|typed| meant(&roster, &directory, typed)).collect(),
+        };
         let reader = Reader::new(sessions.clone());
         Ok(Self { settings, accounts, client, vault, kept, roster, directory, sessions, reader, redirect_uri, chosen })
     }

@@ -92,7 +92,7 @@ async fn look(
     report.add(app::look(&case).await);
     report.extensions(&case).await;
     report.add(lanes::look(&case).await);
-    if let (Some(to), Some(extension)) = (&options.send_test_to, options.extensions.first()) {
+    if let (Some(to), Some(extension)) = (&options.send_test_to, case.chosen.first()) {
         report.add(test_send::look(&case, extension, to).await);
     }
     Ok(())

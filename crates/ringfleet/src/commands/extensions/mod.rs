@@ -77,10 +77,18 @@ impl Known {
         // Connected a moment ago, and read by nobody yet.
         let unread = ExtensionId::try_new(typed).ok().filter(|id| !self.roster.of(id.as_str()).is_empty());
         meant.extend(unread.filter(|id| !meant.contains(id)));
-        anyhow::ensure!(
-            !meant.is_empty(),
-            "no extension is known by what was typed; `ringfleet extensions list` shows all with number and id"
-        );
-        Ok(meant)
+        let unread = |id: &Arc<str>| {
+            ExtensionId::try_new(id).is_ok_and(|id| book.extension(&id).is_none_or(|one| one.read_at == 0))
+        };
+        match self.roster.extensions().iter().filter(|id| unread(id)).count() {
+            _ if !meant.is_empty() => Ok(meant),
+            0 => anyhow::bail!(
+                "no extension is known by what was typed; `ringfleet extensions list` shows all with number and id"
+            ),
+            unread => anyhow::bail!(
+                "no extension is known by what was typed, and of {unread} that are connected the number was not read yet: give \
+                 the id, or let a worker run with directory.refresh on"
+            ),
+        }
     }
 }

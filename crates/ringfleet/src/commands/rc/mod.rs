@@ -88,6 +88,9 @@ async fn copy(
             Paged::Page(page) => {
                 bar.inc(u64::from(page.last || !all));
                 bar.suspend(|| sink.take(source, page))?;
+                if sink.is_over() {
+                    break;
+                }
             }
             Paged::Failed(trouble) => {
                 bar.inc(1);

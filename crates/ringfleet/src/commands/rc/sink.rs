@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::ReadOptions,
-    output::{remark, say, to_stdout},
+    output::{self, remark, say, to_stdout},
     table::{self, Cell},
 };
 
@@ -22,7 +22,9 @@ pub(super) struct Sink {
     range: Range,
     records: u64,
     pages: u64,
-    /// Extensions that have more than was read.
+    /// Every page is read.
+    all: bool,
+    /// Extensions that have more than is read.
     more: u64,
 }
 
@@ -69,7 +71,7 @@ impl Sink {
             }
             None => (Way::Table { rows: Vec::new(), private: read.show_private }, range),
         };
-        Ok(Self { way, range, records: 0, pages: 0, more: 0 })
+        Ok(Self { way, range, records: 0, pages: 0, all: read.reads_all(), more: 0 })
     }
 
     pub(super) fn range(&self) -> Range {
@@ -87,7 +89,7 @@ impl Sink {
     pub(super) fn take(&mut self, source: &Source, page: PageOf) -> anyhow::Result<()> {
         self.records += page.records.len() as u64;
         self.pages += 1;
-        self.more += u64::from(!page.last);
+        self.more += u64::from(!page.last && !self.all);
         match &mut self.way {
             Way::Table { rows, private } => rows.extend(page.records.iter().map(|record| {
                 let cell = |column: &Column| if *private { column.full(record) } else { column.shown(record) };
@@ -101,6 +103,11 @@ impl Sink {
             }
         }
         Ok(())
+    }
+
+    /// Nobody reads any more what is printed, and no page need be spent on it.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self.way, Way::Lines(_)) && output::is_over()
     }
 
     /// `complete`: no extension is missing, so a file is finished.
