@@ -28,12 +28,17 @@ async fn until_told(rig: &Rig, delivered: u64, failed: u64) {
     ringfleet_testkit::eventually(A_LOOK, told).await;
 }
 
-/// Requests of an operation that arrived at the simulator.
-pub(crate) async fn requests(rig: &Rig, of: Endpoint) -> usize {
+/// All that the simulator has written down.
+pub(crate) async fn ledger(rig: &Rig) -> Vec<LedgerLine> {
     let url = format!("{}/simulator/ledger", rig.simulator.base_url());
     let ledger = http().get(url).send().await.unwrap().text().await.unwrap();
-    let lines = ledger.lines().map(|line| serde_json::from_str::<LedgerLine>(line).unwrap());
-    lines.filter(|line| matches!(line, LedgerLine::Api(api) if api.operation == of)).count()
+    ledger.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Requests of an operation that arrived at the simulator.
+pub(crate) async fn requests(rig: &Rig, of: Endpoint) -> usize {
+    let lines = ledger(rig).await;
+    lines.iter().filter(|line| matches!(line, LedgerLine::Api(api) if api.operation == of)).count()
 }
 
 async fn code_of(rig: &Rig, id: &MessageId) -> String {

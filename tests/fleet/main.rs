@@ -31,4 +31,5 @@ mod sessions;
 mod store_faults;
 mod streaming_import;
 mod unknown_fate;
+mod webhooks;
 mod wishes;

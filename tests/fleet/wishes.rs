@@ -11,7 +11,7 @@ use crate::{
     rig::{Ends, Rig, RigOptions, http},
 };
 
-const CUSTOMER: &str = "+15552000001";
+pub(crate) const CUSTOMER: &str = "+15552000001";
 const SOON: Duration = Duration::from_secs(60);
 
 fn options(extensions: u32) -> RigOptions {
@@ -30,7 +30,7 @@ pub(crate) async fn says(rig: &Rig, text: &str) {
     at_the_provider(rig, 0, "inbound", serde_json::json!({"from": CUSTOMER, "text": text})).await;
 }
 
-async fn opted_out(rig: &Rig, extension: usize) -> bool {
+pub(crate) async fn opted_out(rig: &Rig, extension: usize) -> bool {
     let account = &rig.accounts[extension];
     let (from, to) = (Private::new(&account.numbers[0]), Private::new(CUSTOMER));
     rig.store.opted_out(&account.extension_id, &from, &to).await.unwrap()

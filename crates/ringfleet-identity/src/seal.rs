@@ -34,6 +34,8 @@ pub enum Purpose<'a> {
     Directory { key: &'a str },
     /// A login by authorization code that has begun in a browser.
     Login { state: &'a str },
+    /// An extension's subscription to events, under this key.
+    Subscription { key: &'a str },
     /// Something that came in, under this key.
     Inbound { key: &'a str },
     /// What the connect page hands to a browser to bring back: an operator's session, an invitation.
@@ -47,6 +49,7 @@ impl Purpose<'_> {
             Purpose::Session { app, extension } => &["session", app, extension],
             Purpose::Directory { key } => &["directory", key],
             Purpose::Login { state } => &["login", state],
+            Purpose::Subscription { key } => &["subscription", key],
             Purpose::Inbound { key } => &["inbound", key],
             Purpose::Page { what } => &["page", what],
         };

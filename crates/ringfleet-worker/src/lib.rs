@@ -10,6 +10,7 @@
 //!  reaper: takes back what dead workers held
 //!  reconciler: finds out what became of sends whose fate is unknown
 //!  mailbox, inbox: learn what became of texts after they were sent, who wants no more of them, and what came in
+//!  webhooks: let the provider tell when something came in
 //!  watcher, journal: tell a store that lost its last moments what was sent in them
 //!  caretaker: lets lanes go on whose credential has changed, or what the provider says of their numbers
 //!  refresher (of the fleet, one at a time): reads extensions and numbers from the provider
@@ -38,7 +39,9 @@ mod reconciler;
 mod run;
 mod sender;
 mod settler;
+mod turns;
 mod watcher;
+mod webhooks;
 
 use ringfleet_identity::failpoint;
 
@@ -46,4 +49,5 @@ pub use crate::{
     inbox::{Inbound, InboundKind, InboundList, Inbox},
     options::{InboundOptions, ReconcileOptions, WorkerOptions},
     run::{Drained, WorkerError, run},
+    webhooks::{Hints, router as webhook_router},
 };

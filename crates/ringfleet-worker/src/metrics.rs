@@ -93,6 +93,16 @@ pub(crate) fn mailbox_read(result: &'static str) {
     counter!("ringfleet_mailbox_reads_total", "result" => result).increment(1);
 }
 
+/// Somebody called the webhook.
+pub(crate) fn webhook(result: &'static str) {
+    counter!("ringfleet_webhooks_total", "result" => result).increment(1);
+}
+
+/// An extension's subscription was looked at.
+pub(crate) fn subscription(result: &'static str) {
+    counter!("ringfleet_subscriptions_total", "result" => result).increment(1);
+}
+
 /// Something came in that was not known.
 pub(crate) fn received(kind: &'static str) {
     counter!("ringfleet_inbound_total", "kind" => kind).increment(1);

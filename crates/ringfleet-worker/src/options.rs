@@ -1,6 +1,8 @@
 //! What a worker is told: the times it lives by.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use crate::webhooks::Hints;
 
 #[derive(Clone, Debug)]
 pub struct WorkerOptions {
@@ -53,11 +55,24 @@ pub struct InboundOptions {
     pub calls: bool,
     /// What came in is kept so long.
     pub retention: Duration,
+    /// The address under which the provider reaches the fleet's webhooks; `None` subscribes to nothing.
+    pub public_url: Option<String>,
+    /// A subscription lives so long unless it is renewed.
+    pub subscription_life: Duration,
+    /// What this process's own webhook hears.
+    pub hints: Arc<Hints>,
 }
 
 impl Default for InboundOptions {
     fn default() -> Self {
-        Self { poll: None, calls: false, retention: Duration::from_secs(30 * 86_400) }
+        Self {
+            poll: None,
+            calls: false,
+            retention: Duration::from_secs(30 * 86_400),
+            public_url: None,
+            subscription_life: Duration::from_secs(7 * 86_400),
+            hints: Arc::default(),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Putting a worker together, running it, and draining it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use ringcentral::Client;
 use ringfleet_identity::{
@@ -27,7 +27,11 @@ use crate::{
     sender::Sender,
     settler::settler,
     watcher,
+    webhooks::Keeper,
 };
+
+/// How often each subscription is looked at, where nothing else says how often to look.
+const LOOK_AT_SUBSCRIPTIONS: Duration = Duration::from_secs(600);
 
 /// How a worker ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,7 +108,7 @@ pub async fn run(
         end.clone(),
     ));
     let register = Register::new(&vault);
-    let inbox = Inbox::new(&vault);
+    let (inbox, subscribed) = (Inbox::new(&vault), vault.clone());
     let sessions = Arc::new(Sessions::new(vault, roster, client.clone(), worker.clone(), lease));
     let caretaker = Caretaker {
         sessions: sessions.clone(),
@@ -158,8 +162,20 @@ pub async fn run(
         background.spawn(mailboxes.clone().follow_deliveries(every));
     }
     if let Some(every) = options.inbound.poll {
-        background.spawn(mailboxes.poll(worker.clone(), every));
+        background.spawn(mailboxes.clone().poll(worker.clone(), every));
     }
+    if let Some(public_url) = options.inbound.public_url.clone() {
+        let keeper = Keeper {
+            vault: subscribed,
+            reader: Reader::new(sessions.clone()),
+            public_url,
+            every: options.inbound.poll.unwrap_or(LOOK_AT_SUBSCRIPTIONS),
+            life: options.inbound.subscription_life,
+            stop: stop.clone(),
+        };
+        background.spawn(keeper.run(worker.clone()));
+    }
+    background.spawn(mailboxes.follow_hints(options.inbound.hints.clone()));
     let sender = Sender {
         store,
         client,

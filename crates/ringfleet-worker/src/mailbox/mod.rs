@@ -1,9 +1,9 @@
 //! Reads the message stores of extensions: what became of texts after they were sent, and who wants no more of them.
 //!
-//! Two causes for a look: texts whose delivery report has not come (the store names their extensions, one reader at a time; see
-//! [`Store::delivery_take`]), and time (`poll`). Nobody waits for either, so both give way: a request goes out only while half of
-//! the extension's Light plan is free, and a login is spent only while there is room for one. The reconciler, which reads by the
-//! same lane, finds the other half.
+//! Three causes for a look: texts whose delivery report has not come (the store names their extensions, one reader at a time; see
+//! [`Store::delivery_take`]), time (`poll`), and a webhook's hint. Nobody waits for any of them, so all give way: a request goes
+//! out only while half of the extension's Light plan is free, and a login is spent only while there is room for one. The
+//! reconciler, which reads by the same lane, finds the other half.
 //!
 //! - `poll`: every connected extension, time and again
 //! - `reading`: what is read, and how little of it
@@ -31,17 +31,20 @@ use std::{
 use ringcentral::ExtensionId;
 use ringfleet_identity::Reader;
 use ringfleet_store::{Group, LaneId, Millis, SharedStore, WorkerId};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::reading::Unread;
 pub(crate) use self::reports::tell;
-use crate::{inbox::Inbox, metrics, options::InboundOptions};
+use crate::{inbox::Inbox, metrics, options::InboundOptions, webhooks::Hints};
 
-/// Extensions read at the same time by one worker, for each of the two causes.
+/// Extensions read at the same time by one worker, for each cause.
 const AT_ONCE: usize = 4;
 /// Nobody else reads an extension for its reports for so long, which is how often one that sends all the time is read at most. A
 /// longer reading may be done twice, which does no harm.
 const LOCK: Duration = Duration::from_secs(30);
+/// Several events of one moment make one look.
+const A_MOMENT: Duration = Duration::from_millis(500);
 
 pub(crate) struct Mailboxes {
     store: SharedStore,
@@ -79,7 +82,9 @@ impl Mailboxes {
                 Ok(lanes) => {
                     for awaited in lanes.into_iter().filter(|one| one.lane.app() == self.app()) {
                         let this = self.clone();
-                        readings.spawn(async move { this.look(awaited.lane.extension(), Some(awaited.since)).await });
+                        readings.spawn(async move {
+                            this.look(awaited.lane.extension(), Cause::Reports { since: awaited.since }).await
+                        });
                     }
                 }
                 Err(error) => metrics::store_error("delivery_take", &error),
@@ -90,6 +95,28 @@ impl Mailboxes {
     /// Polls every connected extension once in `every` until `stop`, as the one process of the fleet that does.
     pub(crate) async fn poll(self: Arc<Self>, process: WorkerId, every: Duration) {
         poll::run(self, process, every).await;
+    }
+
+    /// Looks where something came in, as this process's webhook was told, until `stop`.
+    pub(crate) async fn follow_hints(self: Arc<Self>, hints: Arc<Hints>) {
+        let readings = TaskTracker::new();
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        loop {
+            let next = async {
+                let permit = room.clone().acquire_owned().await;
+                (hints.next().await, permit)
+            };
+            let (extension, permit) = tokio::select! {
+                () = self.stop.cancelled() => return,
+                next = next => next,
+            };
+            let this = self.clone();
+            readings.spawn(async move {
+                tokio::time::sleep(A_MOMENT).await;
+                this.look(extension.as_str(), Cause::Hint).await;
+                drop(permit);
+            });
+        }
     }
 
     fn app(&self) -> &str {
@@ -104,16 +131,16 @@ impl Mailboxes {
         }
     }
 
-    /// Reads an extension's store; `waits_since` is before the oldest text that waits for its report.
-    async fn look(&self, extension: &str, waits_since: Option<Millis>) {
+    async fn look(&self, extension: &str, cause: Cause) {
         let (Ok(lane), Ok(extension)) =
             (LaneId::try_new(self.app(), extension, Group::Medium), ExtensionId::try_new(extension))
         else {
             return;
         };
+        let waits_since = if let Cause::Reports { since } = cause { Some(since) } else { None };
         let read = self.read(&extension, &lane, waits_since);
         self.ended(&extension, What::Messages, self.unless_stopped(read).await);
-        if waits_since.is_none() && self.inbound.calls {
+        if cause == Cause::Time && self.inbound.calls {
             self.ended(&extension, What::Calls, self.unless_stopped(self.read_calls(&extension)).await);
         }
     }
@@ -144,6 +171,17 @@ impl Mailboxes {
             Err(_) => {}
         }
     }
+}
+
+/// Why an extension is looked into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Cause {
+    /// Texts wait for their reports; none was sent before `since`.
+    Reports {
+        since: Millis,
+    },
+    Time,
+    Hint,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,29 +1,29 @@
 //! Looks into every connected extension's message store from time to time, whether or not it sends.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use ringfleet_identity::Lead;
 use ringfleet_store::WorkerId;
-use tokio_util::task::TaskTracker;
+use tokio::task::JoinSet;
 
-use super::{AT_ONCE, Mailboxes};
-use crate::metrics;
+use super::{AT_ONCE, Cause, Mailboxes};
+use crate::{metrics, turns::Turns};
 
 const TICK: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(mailboxes: Arc<Mailboxes>, process: WorkerId, every: Duration) {
     let mut lead = Lead::new(mailboxes.store.clone(), mailboxes.app(), "mailboxes", process.as_str());
-    let readings = TaskTracker::new();
-    let mut next: HashMap<Arc<str>, Instant> = HashMap::new();
-    while mailboxes.pause(TICK.min(every / 4)).await {
+    let mut turns = Turns::new(mailboxes.reader.sessions().roster());
+    let mut readings = JoinSet::new();
+    loop {
+        tokio::select! {
+            go_on = mailboxes.pause(TICK.min(every / 4)) => if !go_on { break },
+            Some(_) = readings.join_next() => {}
+        }
         match lead.have().await {
             Ok(true) => {}
             Ok(false) => {
-                next.clear();
+                turns.forget();
                 continue;
             }
             Err(error) => {
@@ -31,18 +31,9 @@ pub(super) async fn run(mailboxes: Arc<Mailboxes>, process: WorkerId, every: Dur
                 continue;
             }
         }
-        let connected = mailboxes.reader.sessions().roster().extensions();
-        next.retain(|extension, _| connected.contains(extension));
-        for extension in connected {
-            // A new reader begins anywhere in the round, so that a restart is no burst.
-            next.entry(extension).or_insert_with(|| Instant::now() + every.mul_f64(rand::random_range(0.0..1.0)));
-        }
-        let mut due: Vec<_> = next.iter_mut().filter(|(_, at)| **at <= Instant::now()).collect();
-        due.sort_by_key(|(_, at)| **at);
-        for (extension, at) in due.into_iter().take(AT_ONCE.saturating_sub(readings.len())) {
-            *at = Instant::now() + every.mul_f64(rand::random_range(0.9..=1.1));
-            let (this, extension) = (mailboxes.clone(), extension.clone());
-            readings.spawn(async move { this.look(&extension, None).await });
+        for extension in turns.take(AT_ONCE.saturating_sub(readings.len()), every, every) {
+            let this = mailboxes.clone();
+            readings.spawn(async move { this.look(&extension, Cause::Time).await });
         }
     }
     lead.leave().await;

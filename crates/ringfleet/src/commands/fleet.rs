@@ -135,6 +135,10 @@ impl Role {
             tracing::warn!("{}", super::config::NOBODY);
         }
         let options = settings.worker.clone();
+        if let Some(listen) = settings.inbound_listen {
+            let router = ringfleet_worker::webhook_router(vault.clone(), options.inbound.hints.clone());
+            serve::http("inbound", listen, router, self.stop.clone()).await?;
+        }
         Ok(ringfleet_worker::run(vault, roster, self.directory.clone(), client, options, self.stop.clone()).await?)
     }
 

@@ -2,6 +2,7 @@
 
 mod connect;
 mod identity;
+mod inbound;
 mod reader;
 mod reconcile;
 mod settings;

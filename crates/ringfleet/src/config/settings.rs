@@ -4,11 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ringcentral::{ClientId, ClientSecret, ServerUrl};
 use ringfleet_store::{Group, LaneRules, OnUnknown, Plan};
-use ringfleet_worker::{InboundOptions, WorkerOptions};
+use ringfleet_worker::WorkerOptions;
 
 use super::{
     connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_directory, read_identity},
+    inbound::read_inbound,
     reader::Reader,
     reconcile::{journal_dir, read_policy, read_reconcile},
 };
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
     pub on_unknown: OnUnknown,
     pub api: ApiSettings,
     pub connect: Option<ConnectSettings>,
+    /// Where a worker hears the provider's webhooks.
+    pub inbound_listen: Option<SocketAddr>,
     pub metrics_listen: Option<SocketAddr>,
     pub log_level: String,
     pub log_format: LogFormat,
@@ -117,7 +120,8 @@ impl Settings {
         let store = store?;
         worker.reconcile = reconcile?;
         worker.directory_refresh = directory?;
-        worker.inbound = inbound?;
+        let (inbound, inbound_listen) = inbound?;
+        worker.inbound = inbound;
         worker.journal_dir = journal_dir(&journal?, &store);
         // The POST's deadline must end before the process gives up on it, or every drain leaves unknown sends behind.
         if worker.drain < provider.request_timeout {
@@ -141,6 +145,7 @@ impl Settings {
             on_unknown: on_unknown?,
             api: api?,
             connect,
+            inbound_listen,
             metrics_listen,
             log_level: log_level?,
             log_format: log_format?,
@@ -267,15 +272,13 @@ fn read_worker(r: &mut Reader<'_>) -> Option<WorkerOptions> {
 }
 
 /// `Some(None)` is a duration that is "off".
-fn duration_or_off(r: &mut Reader<'_>, key: &str, least: Duration, most: Duration) -> Option<Option<Duration>> {
+pub(super) fn duration_or_off(
+    r: &mut Reader<'_>,
+    key: &str,
+    least: Duration,
+    most: Duration,
+) -> Option<Option<Duration>> {
     if r.text(key)? == "off" { Some(None) } else { r.duration(key, least, most).map(Some) }
-}
-
-fn read_inbound(r: &mut Reader<'_>) -> Option<InboundOptions> {
-    let poll = duration_or_off(r, "inbound.poll", SECOND, DAY);
-    let calls = r.flag("inbound.calls");
-    let retention = r.duration("inbound.retention", 60 * SECOND, 366 * DAY);
-    Some(InboundOptions { poll: poll?, calls: calls?, retention: retention? })
 }
 
 fn host_name() -> String {

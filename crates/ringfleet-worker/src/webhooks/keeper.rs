@@ -1,0 +1,261 @@
+//! Keeps one subscription for each connected extension: makes it, renews it at half of its life, and replaces one that the
+//! provider has blacklisted or forgotten.
+
+use std::{sync::Arc, time::Duration};
+
+use ringcentral::{
+    Answer, CallError, EventFilter, ExtensionId, NewSubscription, Outcome as Meaning, Read, Subscription,
+    SubscriptionId, SubscriptionStatus, UsageGroup, VerificationToken, WebhookAddress, classify_read,
+};
+use ringfleet_identity::{Lead, ReadError, Reader, Turn, Vault};
+use ringfleet_store::{Millis, StoreError, WorkerId};
+use sha2::{Digest, Sha256};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::record::Record;
+use crate::{metrics, turns::Turns};
+
+const TICK: Duration = Duration::from_secs(1);
+const AT_ONCE: usize = 4;
+const PATIENCE: Duration = Duration::from_secs(20);
+/// After a failure, and while the provider refuses.
+const AGAIN: Duration = Duration::from_secs(60);
+const REFUSED_AGAIN: Duration = Duration::from_secs(600);
+/// There is no such subscription any more.
+const GONE: &str = "gone";
+/// Counts only: what came in is read by those who may, not sent about.
+const FILTERS: [&str; 2] = [
+    "/restapi/v1.0/account/~/extension/~/message-store?type=SMS&direction=Inbound",
+    "/restapi/v1.0/account/~/extension/~/message-store?type=VoiceMail",
+];
+
+pub(crate) struct Keeper {
+    pub(crate) vault: Vault,
+    pub(crate) reader: Reader,
+    /// The path of an extension is put behind it.
+    pub(crate) public_url: String,
+    /// How often each subscription is looked at.
+    pub(crate) every: Duration,
+    /// A subscription lives so long unless it is renewed, and it is at half of it.
+    pub(crate) life: Duration,
+    pub(crate) stop: CancellationToken,
+}
+
+/// How one look at an extension's subscription ended.
+enum Kept {
+    Active,
+    Made,
+    Renewed,
+}
+
+enum Failed {
+    /// By the provider, with this code.
+    Refused {
+        code: String,
+    },
+    Later,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Failed::Store(error)
+    }
+}
+
+impl Keeper {
+    /// Looks at every connected extension's subscription in turn until `stop`.
+    pub(crate) async fn run(self, process: WorkerId) {
+        let this = Arc::new(self);
+        let mut lead = Lead::new(this.vault.store().clone(), this.vault.app(), "subscriptions", process.as_str());
+        let mut turns = Turns::new(this.reader.sessions().roster());
+        let mut looks = JoinSet::new();
+        loop {
+            tokio::select! {
+                () = this.stop.cancelled() => break,
+                () = tokio::time::sleep(TICK.mul_f64(rand::random_range(0.7..=1.3))) => {}
+                Some(Ok((extension, wait))) = looks.join_next() => turns.put_off(extension, wait),
+            }
+            match lead.have().await {
+                Ok(true) => {}
+                Ok(false) => {
+                    turns.forget();
+                    continue;
+                }
+                Err(error) => {
+                    metrics::store_error("subscriptions", &error);
+                    continue;
+                }
+            }
+            for extension in turns.take(AT_ONCE.saturating_sub(looks.len()), Duration::ZERO, this.every) {
+                let this = this.clone();
+                looks.spawn(async move {
+                    let wait = this.look(&extension).await;
+                    (extension, wait)
+                });
+            }
+        }
+        lead.leave().await;
+    }
+
+    /// Sees to one extension's subscription, and says when to look again.
+    async fn look(&self, name: &str) -> Duration {
+        let Ok(extension) = ExtensionId::try_new(name) else { return self.every };
+        let kept = tokio::select! {
+            () = self.stop.cancelled() => return AGAIN,
+            kept = self.keep(&extension) => kept,
+        };
+        let (result, wait) = match kept {
+            Ok(Kept::Active) => ("active", self.every),
+            Ok(Kept::Made) => ("made", self.every),
+            Ok(Kept::Renewed) => ("renewed", self.every),
+            Err(Failed::Refused { code }) => {
+                tracing::warn!(
+                    extension.id = name,
+                    rc.error_code = code,
+                    "no webhook is told of what comes in at the extension; polling goes on. `ringfleet explain-code` tells why"
+                );
+                ("refused", REFUSED_AGAIN)
+            }
+            Err(Failed::Later) => ("later", AGAIN),
+            Err(Failed::Store(error)) => {
+                metrics::store_error("subscriptions", &error);
+                ("later", AGAIN)
+            }
+        };
+        metrics::subscription(result);
+        wait
+    }
+
+    async fn keep(&self, extension: &ExtensionId) -> Result<Kept, Failed> {
+        // Nobody waits for it: neither a login nor a turn that others need.
+        if !self.reader.has_room(extension, UsageGroup::Light).await? {
+            return Err(Failed::Later);
+        }
+        let address = self.address_of(extension)?;
+        let (print, now) = (print(&address), self.vault.store().now().await?);
+        let record = Record::load(&self.vault, extension).await?;
+        let Some((id, renew_at)) = record.as_ref().and_then(|record| {
+            let id = record.id.clone().filter(|_| record.address == print)?;
+            Some((id, record.renew_at))
+        }) else {
+            return self.make(extension, &address, record).await;
+        };
+        let renew = now >= renew_at;
+        let found = if renew { self.renew(extension, &id).await } else { self.read(extension, &id).await };
+        match found {
+            Err(Failed::Refused { code }) if code == GONE => self.make(extension, &address, record).await,
+            Err(failed) => Err(failed),
+            Ok(subscription) if subscription.status == SubscriptionStatus::Blacklisted => {
+                tracing::warn!(extension.id = %extension, "the provider had given up the webhook; it is subscribed anew");
+                self.make(extension, &address, record).await
+            }
+            Ok(_) if renew => {
+                if let Some(record) = record {
+                    let renew_at = self.renew_at(now);
+                    Record { renew_at, ..record }.save(&self.vault, extension).await?;
+                }
+                Ok(Kept::Renewed)
+            }
+            Ok(_) => Ok(Kept::Active),
+        }
+    }
+
+    /// Makes a subscription, after those that lead to the same address are gone: one whose making had no answer, one that was
+    /// given up.
+    async fn make(
+        &self,
+        extension: &ExtensionId,
+        address: &WebhookAddress,
+        before: Option<Record>,
+    ) -> Result<Kept, Failed> {
+        // The old secret goes on, because the webhooks of other processes know it.
+        let secret = match before {
+            Some(record) => record.secret,
+            None => VerificationToken::try_new(&hex(&rand::random::<[u8; 24]>())).map_err(|_| Failed::Later)?,
+        };
+        let mut record = Record { id: None, secret, address: print(address), renew_at: 0 };
+        record.save(&self.vault, extension).await?;
+        for old in self.list(extension).await? {
+            let to = old.delivery_mode.as_ref().and_then(|mode| mode.address.as_ref());
+            if to.is_some_and(|to| to == address) {
+                self.delete(extension, &old.id).await?;
+            }
+        }
+        let filters = FILTERS.map(EventFilter::try_new);
+        let filters: Vec<EventFilter> = filters.into_iter().filter_map(Result::ok).collect();
+        let token = &record.secret;
+        let new = NewSubscription {
+            filters: &filters,
+            address,
+            verification_token: Some(token),
+            expires_in: Some(self.life),
+        };
+        let ask = |turn: Turn| async move { turn.client.create_subscription(turn.caller(), new).await };
+        let made = done(self.reader.call(extension, UsageGroup::Medium, PATIENCE, ask).await)?;
+        if let Some(disabled) = made.disabled_filters.first() {
+            let code = disabled.reason.as_ref().map_or("none", |reason| reason.as_str());
+            tracing::warn!(extension.id = %extension, rc.error_code = code, "some of what comes in is not told to the webhook");
+        }
+        let now = self.vault.store().now().await?;
+        (record.id, record.renew_at) = (Some(made.id), self.renew_at(now));
+        record.save(&self.vault, extension).await?;
+        Ok(Kept::Made)
+    }
+
+    async fn list(&self, extension: &ExtensionId) -> Result<Vec<Subscription>, Failed> {
+        // At most 30 (documented), which is one page.
+        Ok(done(self.reader.read_page(extension, &Read::subscriptions(), PATIENCE).await)?.records)
+    }
+
+    async fn read(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<Subscription, Failed> {
+        done(self.reader.read(extension, &Read::subscription(id), PATIENCE).await)
+    }
+
+    async fn renew(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<Subscription, Failed> {
+        let ask = |turn: Turn| async move { turn.client.renew_subscription(turn.caller(), id).await };
+        done(self.reader.call(extension, UsageGroup::Light, PATIENCE, ask).await)
+    }
+
+    async fn delete(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<(), Failed> {
+        let ask = |turn: Turn| async move { turn.client.delete_subscription(turn.caller(), id).await };
+        match done(self.reader.call(extension, UsageGroup::Medium, PATIENCE, ask).await) {
+            Err(Failed::Refused { code }) if code == GONE => Ok(()),
+            other => other,
+        }
+    }
+
+    fn renew_at(&self, now: Millis) -> Millis {
+        now.saturating_add(self.life.as_millis() as Millis / 2)
+    }
+
+    fn address_of(&self, extension: &ExtensionId) -> Result<WebhookAddress, Failed> {
+        let address = format!("{}/inbound/{extension}", self.public_url.trim_end_matches('/'));
+        WebhookAddress::try_new(&address).map_err(|_| Failed::Later)
+    }
+}
+
+fn done<T>(answer: Result<Answer<T>, ReadError>) -> Result<T, Failed> {
+    match answer {
+        Ok(answer) => Ok(answer.value),
+        Err(ReadError::Store(error)) => Err(Failed::Store(error)),
+        Err(ReadError::NoSession { .. } | ReadError::NoTurn { .. }) => Err(Failed::Later),
+        Err(ReadError::Call(CallError::Status { status, .. })) if status.as_u16() == 404 => {
+            Err(Failed::Refused { code: GONE.to_owned() })
+        }
+        Err(ReadError::Call(error)) => match classify_read(&error) {
+            Meaning::Rejected { code: Some(code), .. } => Err(Failed::Refused { code: code.as_str().to_owned() }),
+            _ => Err(Failed::Later),
+        },
+    }
+}
+
+/// An address is not written down: its path may be a key.
+fn print(address: &WebhookAddress) -> String {
+    hex(&Sha256::digest(address.expose().as_bytes())[..16])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

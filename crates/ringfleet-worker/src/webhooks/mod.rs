@@ -1,0 +1,15 @@
+//! Being told by the provider instead of asking it: a subscription for each connected extension, and a webhook that hears it.
+//!
+//! What comes to the webhook is believed to be no more than a hint to look: the mailbox is read as always, so that a forged event
+//! costs one request of Light, and a lost one only time, until the next poll.
+//!
+//! - `receiver`: the webhook
+//! - `keeper`: makes, renews and replaces subscriptions, as the one process of the fleet that does
+//! - `record`: the fleet's document of a subscription
+
+mod keeper;
+mod receiver;
+mod record;
+
+pub(crate) use self::keeper::Keeper;
+pub use self::receiver::{Hints, router};

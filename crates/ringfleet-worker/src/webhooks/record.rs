@@ -1,0 +1,64 @@
+//! What the fleet keeps of an extension's subscription, sealed: the secret that every event must carry is in it.
+
+use ringcentral::{ExtensionId, SubscriptionId, VerificationToken};
+use ringfleet_identity::{Purpose, Vault};
+use ringfleet_store::{DocKind, Expect, Millis, StoreError};
+use serde::{Deserialize, Serialize};
+
+const FORMAT: u8 = 1;
+
+pub(super) struct Record {
+    /// `None` while it is being made: the webhook must know the secret before.
+    pub(super) id: Option<SubscriptionId>,
+    pub(super) secret: VerificationToken,
+    /// Where its events go to, by its hash: another address needs another subscription.
+    pub(super) address: String,
+    pub(super) renew_at: Millis,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    v: u8,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    secret: String,
+    address: String,
+    renew_at: Millis,
+}
+
+fn key(vault: &Vault, extension: &ExtensionId) -> String {
+    format!("{}/{extension}", vault.app())
+}
+
+impl Record {
+    /// `None`: there is none that this process can read.
+    pub(super) async fn load(vault: &Vault, extension: &ExtensionId) -> Result<Option<Self>, StoreError> {
+        let key = key(vault, extension);
+        let Some(doc) = vault.store().doc_get(DocKind::Subscription, &key).await? else { return Ok(None) };
+        let read = || {
+            let plain = vault.keys().open(Purpose::Subscription { key: &key }, &doc.body).ok()?;
+            let body: Body = serde_json::from_slice(&plain).ok().filter(|body: &Body| body.v == FORMAT)?;
+            Some(Self {
+                id: body.id.map(|id| SubscriptionId::try_new(&id)).transpose().ok()?,
+                secret: VerificationToken::try_new(&body.secret).ok()?,
+                address: body.address,
+                renew_at: body.renew_at,
+            })
+        };
+        Ok(read())
+    }
+
+    pub(super) async fn save(&self, vault: &Vault, extension: &ExtensionId) -> Result<(), StoreError> {
+        let key = key(vault, extension);
+        let body = Body {
+            v: FORMAT,
+            id: self.id.as_ref().map(|id| id.as_str().to_owned()),
+            secret: self.secret.expose().to_owned(),
+            address: self.address.clone(),
+            renew_at: self.renew_at,
+        };
+        let sealed =
+            vault.keys().seal(Purpose::Subscription { key: &key }, &serde_json::to_vec(&body).unwrap_or_default());
+        vault.store().doc_put(DocKind::Subscription, &key, Expect::Anything, Some(&sealed), None).await.map(drop)
+    }
+}
