@@ -4,7 +4,7 @@
 -- invariant: once this says go, the message never returns to a queue unless its fate is known.
 
 local lease_ms = tonumber(ARGV[3])
-local answers = {}
+local answers, lease_end = {}, ms(now + lease_ms)
 local gate = gate_until()
 
 -- A refresh kills the token before it at once: nothing is begun with one that was replaced, or whose renewal has begun.
@@ -59,11 +59,11 @@ for i = 4, #ARGV, 3 do
       -- SEND-SAFETY: the intent. From here on a dead worker's message is "unknown", never "ready".
       f.state, f.since = SENDING, now
       write_flight(id, f)
-      redis.call('ZADD', LEASE, now + lease_ms, id)
+      redis.call('ZADD', LEASE, lease_end, id)
       count(CLAIMED, -1)
       count(SENDING, 1)
       sending(L, 1)
-      touch(L)
+      keep(L)
       answer = 1
     end
   end

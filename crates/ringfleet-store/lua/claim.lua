@@ -48,11 +48,7 @@ for _, id in ipairs(due) do
     touch(L)
   end
 end
-if #due > 0 then
-  save()
-  moved, touched = {}, {}
-  for _, L in pairs(lanes) do L.touched, L.set = nil, {} end
-end
+if #due > 0 then save() end
 
 local gate = gate_until()
 if gate then
@@ -79,6 +75,7 @@ local function pop(L)
   for prio = 0, 2 do
     for _ = 1, 32 do
       local entry = redis.pcall('LPOP', queue_of(L, prio))
+      L.queued = true
       if type(entry) ~= 'string' then break end -- empty, or a key of another kind: see reindex
       local m, junk = read_message(string.sub(entry, 1, 16))
       if junk then put_aside(string.sub(entry, 1, 16), junk, READY) end
@@ -100,7 +97,7 @@ local function pop(L)
   return nil
 end
 
-local turn, got = {}, 0
+local turn, got, lease_end = {}, 0, ms(now + lease_ms)
 for _, name in ipairs(redis.call('ZRANGEBYSCORE', READYZ, '-inf', now, 'LIMIT', 0, want)) do
   local L = lane_of(name)
   touch(L, true)
@@ -119,7 +116,7 @@ while got < want and #turn > 0 do
       L.used = L.used + 1
       in_flight(L, 1)
       write_flight(m.id, { state = CLAIMED, token = token, since = now, cnt = L.cnt, used = L.used, worker = worker })
-      redis.call('ZADD', LEASE, now + lease_ms, m.id)
+      redis.call('ZADD', LEASE, lease_end, m.id)
       redis.call('HSET', PAIR, pair_of(m), m.id)
       count(CLAIMED, 1)
       out[#out + 1] = m.id

@@ -6,14 +6,19 @@
 
 local what = ARGV[3]
 local answer = 1
+-- What a person does may follow a repair by hand, so the queues themselves are looked at.
+local function touch_again(L)
+  L.queued = true
+  touch(L)
+end
 if what == 'pause' then
   local L = lane_of(ARGV[4])
-  touch(L)
+  touch_again(L)
   L.paused = ARGV[5] == '1'
   put(L, 'pau', ARGV[5])
 elseif what == 'park' then
   local L = lane_of(ARGV[4])
-  touch(L)
+  touch_again(L)
   if ARGV[5] == '' then
     L.parked = nil
     redis.call('HDEL', T..':l:'..L.name, 'par')
@@ -26,7 +31,7 @@ elseif what == 'park' then
 elseif what == 'unpark' then
   -- Another credential has come: those that were refused stay so.
   local L = lane_of(ARGV[4])
-  touch(L)
+  touch_again(L)
   L.parked = nil
   redis.call('HDEL', T..':l:'..L.name, 'par')
 elseif what == 'gate' then

@@ -48,9 +48,13 @@ local IN_USE = 9000000000000000 -- score of a slot whose request is under way
 local HEAD = '>BBBBBI8I8I8c16'
 local MOST_SENDS = 5 -- of one message that is sent again because its policy says so
 local CREDIT_MS = 900000
+local SLOTS_KEPT = 3600000 -- how long a lane's slots outlive their last use, in ms
+local TOKENS_A_MS = 2048 -- a token tells the time at which it was given out
 local FLIGHT = '>BI8I8I8I8'
 
-local function ms(n) return string.format('%.0f', n) end
+-- Whole numbers as Redis takes them. A number that is given as such is printed as a fraction first, which takes several times
+-- as long, so that the calls on every message's way are given text.
+local function ms(n) return string.format('%d', n) end
 
 local M, F, LEASE, SCHED, EXP = T..':m', T..':f', T..':lease', T..':sched', T..':exp'
 local READYZ, DUE, FIN, COUNTS, SEQ, GATE = T..':ready', T..':due', T..':fin', T..':c', T..':seq', T..':gate'
@@ -165,31 +169,37 @@ local function lane_of(name)
   return L
 end
 
--- Marks a lane for save_lanes. `turn` says that it was served and goes behind the others.
-local function touch(L, turn)
+-- Marks a lane for save: what is kept of it changes, but nothing that says when it may send.
+local function keep(L)
   if not L.touched then
     L.touched = true
     touched[#touched + 1] = L
   end
+end
+
+-- Marks a lane for save, with its place in the index. `turn` says that it was served and goes behind the others.
+local function touch(L, turn)
+  keep(L)
+  L.moves = true
   if turn then L.turn = true end
 end
 
 local function put(L, field, value) L.set[field] = value end
-local function in_flight(L, by) L.inf = L.inf + by; put(L, 'inf', L.inf) end
+local function in_flight(L, by) L.inf = L.inf + by; put(L, 'inf', ms(L.inf)) end
 -- POSTs under way, for which a renewal of the extension's token waits.
-local function sending(L, by) L.sending = math.max(0, L.sending + by); put(L, 'snd', L.sending) end
+local function sending(L, by) L.sending = math.max(0, L.sending + by); put(L, 'snd', ms(L.sending)) end
 local function queue_of(L, prio) return T..':q:'..L.name..':'..prio end
 -- The window, and a margin for the server's own rounding (0.1 %, at least 2 ms).
 local function hold_of(L) return L.win + math.max(2, math.floor(L.win / 1000)) end
 
 local function slots_in_use(L)
-  redis.call('ZREMRANGEBYSCORE', L.slots, '-inf', now)
+  redis.call('ZREMRANGEBYSCORE', L.slots, '-inf', ms(now))
   return redis.call('ZCARD', L.slots)
 end
 
--- The first instant at which the window has a place.
+-- The first instant at which the window has a place. `claim` has counted already.
 local function window_free_at(L)
-  local used = slots_in_use(L)
+  local used = L.used or slots_in_use(L)
   if used < L.lim then return now end
   return tonumber(redis.call('ZRANGE', L.slots, used - L.lim, used - L.lim, 'WITHSCORES')[2])
 end
@@ -201,7 +211,7 @@ local function cap_of(L) if L.probe then return 1 end return CAP end
 -- never gives a token out twice: a report of the lost second would pass for one of the new lease.
 local seq
 local function next_token()
-  seq = math.max((seq or tonumber(redis.call('GET', SEQ)) or 0) + 1, now * 2048)
+  seq = math.max((seq or tonumber(redis.call('GET', SEQ)) or 0) + 1, now * TOKENS_A_MS)
   return seq
 end
 
@@ -210,17 +220,20 @@ local function take_slot(L)
   local token = next_token()
   redis.call('ZADD', L.slots, IN_USE, ms(token))
   -- SEND-SAFETY: (of the plan) an older deadline of the key must not take a slot away that is in use.
-  redis.call('PEXPIRE', L.slots, hold_of(L) + 3600000)
+  redis.call('PEXPIRE', L.slots, ms(hold_of(L) + SLOTS_KEPT))
   L.cnt = L.cnt + 1
-  put(L, 'cnt', L.cnt)
+  put(L, 'cnt', ms(L.cnt))
   return token
 end
 
 -- SEND-SAFETY: (of the plan) a slot is free one window after its response was read: the server saw the request no
 -- later than that, so the slot's next request can't be one too many. now + 1 because `now` was rounded down.
 local function time_slot(L, token, age)
-  redis.call('ZADD', L.slots, now + 1 - age + hold_of(L), ms(token))
-  redis.call('PEXPIRE', L.slots, hold_of(L) + 3600000)
+  redis.call('ZADD', L.slots, ms(now + 1 - age + hold_of(L)), ms(token))
+  -- The deadline that was set when the slot was taken is far enough away, unless that was long ago.
+  if now - math.floor(token / TOKENS_A_MS) > SLOTS_KEPT / 2 then
+    redis.call('PEXPIRE', L.slots, ms(hold_of(L) + SLOTS_KEPT))
+  end
 end
 
 -- A report that comes late may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
@@ -249,9 +262,11 @@ end
 
 -- Holds the lane invariant: in `ready` exactly when a message is due, the lane is neither paused nor parked, and
 -- fewer than its cap are in flight; the score is the first instant at which it may send.
+-- What is due stands in `due` as it was last written, unless the lane's queues have changed since.
 local function reindex(L)
   local oldest
-  for prio = 0, 2 do
+  if not L.queued then oldest = tonumber(redis.call('ZSCORE', DUE, L.name)) end
+  for prio = 0, L.queued and 2 or -1 do
     local head = redis.pcall('LINDEX', queue_of(L, prio), 0)
     -- A key of another kind where the queue should be stops this lane, and no other.
     if type(head) == 'table' then
@@ -269,7 +284,7 @@ local function reindex(L)
     redis.call('ZREM', DUE, L.name)
     return
   end
-  redis.call('ZADD', DUE, oldest, L.name)
+  if L.queued then redis.call('ZADD', DUE, ms(oldest), L.name) end
   if L.paused or L.parked or L.inf >= cap_of(L) then
     redis.call('ZREM', READYZ, L.name)
     return
@@ -280,7 +295,7 @@ local function reindex(L)
     local place = redis.call('ZSCORE', READYZ, L.name)
     if place and tonumber(place) <= now then return end
   end
-  redis.call('ZADD', READYZ, at, L.name)
+  redis.call('ZADD', READYZ, ms(at), L.name)
 end
 
 local function plan_report_look(name, at)
@@ -297,8 +312,10 @@ local function save()
       args[#args + 1] = value
     end
     if #args > 2 then redis.call(unpack(args)) end
-    reindex(L)
+    if L.moves then reindex(L) end
+    L.touched, L.moves, L.queued, L.set = nil, nil, nil, {}
   end
+  touched = {}
   for L, since in pairs(awaited) do
     if not L.oldest_report or since < L.oldest_report then
       redis.call('ZADD', OLDEST, ms(since), L.name)
@@ -311,6 +328,7 @@ local function save()
   for state, by in pairs(moved) do
     if by ~= 0 then redis.call('HINCRBY', COUNTS, state, by) end
   end
+  moved = {}
   if seq then redis.call('SET', SEQ, ms(seq)) end
   if clock then redis.call(unpack(clock)) end
 end
@@ -320,11 +338,13 @@ end
 local function due_of(m) return math.max(m.created, m.send_at) end
 
 local function enqueue_back(L, m)
+  L.queued = true
   redis.call('RPUSH', queue_of(L, m.prio), m.id .. struct.pack('>I8', due_of(m)))
   count(READY, 1)
 end
 
 local function enqueue_front(L, m)
+  L.queued = true
   redis.call('LPUSH', queue_of(L, m.prio), m.id .. struct.pack('>I8', due_of(m)))
   count(READY, 1)
 end
@@ -415,7 +435,7 @@ end
 -- for one are remembered for as long as another's fate may be unknown.
 local function credit(L, provider_id)
   local key = T..':k:'..L.name
-  redis.call('ZADD', key, now, provider_id)
+  redis.call('ZADD', key, ms(now), provider_id)
   if L.unk == 0 then
     if L.cnt % 16 == 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', now - CREDIT_MS) end
     redis.call('PEXPIRE', key, CREDIT_MS)
@@ -442,7 +462,7 @@ local function close(m, state, code, provider_id, token, was)
   if state == SENT then m.text = '' end
   write_message(m)
   if m.send_by > 0 then redis.call('ZREM', EXP, m.id) end
-  if state ~= HELD then redis.call('ZADD', FIN, now, m.id) end
+  if state ~= HELD then redis.call('ZADD', FIN, ms(now), m.id) end
   if state == HELD or state == DEAD then redis.call('ZADD', T..':in:'..state, now, m.id) end
   count(state, 1)
   if state == SENT and provider_id ~= '' then
