@@ -42,11 +42,7 @@ for _, id in ipairs(due) do
   else
     count(SCHEDULED, -1)
   end
-  if m then
-    local L = lane_of(m.lane)
-    enqueue_back(L, m)
-    touch(L)
-  end
+  if m then enqueue_back(m) end
 end
 if #due > 0 then save() end
 
@@ -74,7 +70,7 @@ end
 local function pop(L)
   for prio = 0, 2 do
     for _ = 1, 32 do
-      local entry = redis.pcall('LPOP', queue_of(L, prio))
+      local entry = redis.pcall('LPOP', queue_of(L.name, prio))
       L.queued = true
       if type(entry) ~= 'string' then break end -- empty, or a key of another kind: see reindex
       local m, junk = read_message(string.sub(entry, 1, 16))

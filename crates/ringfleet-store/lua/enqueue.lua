@@ -19,9 +19,7 @@ local function take_in(m)
     redis.call('ZADD', SCHED, m.send_at, m.id)
     count(SCHEDULED, 1)
   else
-    local L = lane_of(m.lane)
-    enqueue_back(L, m)
-    touch(L)
+    enqueue_back(m)
   end
 end
 

@@ -12,7 +12,7 @@ local MOST_SLOTS = 1000
 local MOST_LIVING = 256
 
 local function length_of(L, prio)
-  local length = redis.pcall('LLEN', queue_of(L, prio))
+  local length = redis.pcall('LLEN', queue_of(L.name, prio))
   return type(length) == 'number' and length or 0
 end
 
@@ -71,7 +71,7 @@ local function living(L, prio, count)
   local some = math.min(count, budget)
   if some == 0 then return count end
   budget = budget - some
-  local ids = redis.call('LRANGE', queue_of(L, prio), 0, some - 1)
+  local ids = redis.call('LRANGE', queue_of(L.name, prio), 0, some - 1)
   for i, entry in ipairs(ids) do ids[i] = string.sub(entry, 1, 16) end
   local shadows = 0
   for _, blob in ipairs(redis.call('HMGET', M, unpack(ids))) do
@@ -83,8 +83,8 @@ end
 -- The place in its queue, 0 at the head; nil when it stands in its middle.
 local function place_of(L, m)
   local entry, most = m.id .. struct.pack('>I8', due_of(m)), tonumber(ARGV[5])
-  return redis.call('LPOS', queue_of(L, m.prio), entry, 'MAXLEN', most)
-    or redis.call('LPOS', queue_of(L, m.prio), entry, 'RANK', -1, 'MAXLEN', most)
+  return redis.call('LPOS', queue_of(L.name, m.prio), entry, 'MAXLEN', most)
+    or redis.call('LPOS', queue_of(L.name, m.prio), entry, 'RANK', -1, 'MAXLEN', most)
 end
 
 local state = state_now(m)

@@ -188,7 +188,7 @@ local function put(L, field, value) L.set[field] = value end
 local function in_flight(L, by) L.inf = L.inf + by; put(L, 'inf', ms(L.inf)) end
 -- POSTs under way, for which a renewal of the extension's token waits.
 local function sending(L, by) L.sending = math.max(0, L.sending + by); put(L, 'snd', ms(L.sending)) end
-local function queue_of(L, prio) return T..':q:'..L.name..':'..prio end
+local function queue_of(lane, prio) return T..':q:'..lane..':'..prio end
 -- The window, and a margin for the server's own rounding (0.1 %, at least 2 ms).
 local function hold_of(L) return L.win + math.max(2, math.floor(L.win / 1000)) end
 
@@ -267,7 +267,7 @@ local function reindex(L)
   local oldest
   if not L.queued then oldest = tonumber(redis.call('ZSCORE', DUE, L.name)) end
   for prio = 0, L.queued and 2 or -1 do
-    local head = redis.pcall('LINDEX', queue_of(L, prio), 0)
+    local head = redis.pcall('LINDEX', queue_of(L.name, prio), 0)
     -- A key of another kind where the queue should be stops this lane, and no other.
     if type(head) == 'table' then
       oldest = nil
@@ -337,15 +337,20 @@ end
 
 local function due_of(m) return math.max(m.created, m.send_at) end
 
-local function enqueue_back(L, m)
-  L.queued = true
-  redis.call('RPUSH', queue_of(L, m.prio), m.id .. struct.pack('>I8', due_of(m)))
+-- Behind others it changes nothing of the lane's place: that was right before.
+local function enqueue_back(m)
+  local length = redis.call('RPUSH', queue_of(m.lane, m.prio), m.id .. struct.pack('>I8', due_of(m)))
   count(READY, 1)
+  if length == 1 then
+    local L = lane_of(m.lane)
+    L.queued = true
+    touch(L)
+  end
 end
 
 local function enqueue_front(L, m)
   L.queued = true
-  redis.call('LPUSH', queue_of(L, m.prio), m.id .. struct.pack('>I8', due_of(m)))
+  redis.call('LPUSH', queue_of(L.name, m.prio), m.id .. struct.pack('>I8', due_of(m)))
   count(READY, 1)
 end
 

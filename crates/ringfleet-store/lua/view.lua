@@ -9,7 +9,7 @@ local function lane_row(name)
   local L = lane_of(name)
   local waiting = 0
   for prio = 0, 2 do
-    local length = redis.pcall('LLEN', queue_of(L, prio))
+    local length = redis.pcall('LLEN', queue_of(L.name, prio))
     if type(length) == 'number' then waiting = waiting + length end
   end
   local used = redis.call('ZCOUNT', L.slots, '(' .. ms(now), '+inf')
