@@ -52,6 +52,7 @@ pub(super) async fn measure(sitting: &Sitting, redis: &Redis) -> anyhow::Result<
     let case = case(format!("1,000 lanes, {BATCHES} batches of {MAX_BATCH} under way over one connection"));
     case.note(BULK, "messages/s", per_s);
     case.note("Redis CPU of a bulk enqueue", "µs/message", grown.cpu_us / size.bulk as f64);
+    case.note("Redis commands of a bulk enqueue", "commands/message", grown.commands / size.bulk as f64);
     case.note(QUEUED_BYTES, "bytes", grown.memory_bytes / size.bulk as f64);
     Ok(())
 }
