@@ -17,13 +17,13 @@ use crate::{
 const CALLBACK: &str = "http://127.0.0.1:9/back";
 
 /// A fleet without an accounts file, and a hand on its credentials.
-struct Fleet {
-    keyed: Keyed,
-    vault: Vault,
+pub(crate) struct Fleet {
+    pub(crate) keyed: Keyed,
+    pub(crate) vault: Vault,
 }
 
 impl Fleet {
-    async fn start(mut options: RigOptions) -> Self {
+    pub(crate) async fn start(mut options: RigOptions) -> Self {
         let app = &mut options.simulator.app;
         app.redirect_uris = vec![CALLBACK.to_owned()];
         app.grants.push(GrantKind::Password);
@@ -33,14 +33,14 @@ impl Fleet {
         Self { keyed, vault }
     }
 
-    fn start_worker(&mut self, failpoint: Option<&str>) {
+    pub(crate) fn start_worker(&mut self, failpoint: Option<&str>) {
         let environment = self.keyed.environment();
         let mut environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
         environment.extend(failpoint.map(|place| ("RINGFLEET_FAILPOINT", place)));
         self.keyed.rig.start_worker_with(&environment);
     }
 
-    fn id(&self, extension: usize) -> ExtensionId {
+    pub(crate) fn id(&self, extension: usize) -> ExtensionId {
         ExtensionId::try_new(&self.keyed.rig.accounts[extension].extension_id).unwrap()
     }
 
@@ -48,7 +48,7 @@ impl Fleet {
         self.keyed.rig.simulator.password(&self.keyed.rig.accounts[extension].extension_id).unwrap()
     }
 
-    fn by_jwt(&self, extension: usize) -> Login {
+    pub(crate) fn by_jwt(&self, extension: usize) -> Login {
         Login::Jwt(Jwt::try_new(&self.keyed.rig.accounts[extension].jwt).unwrap())
     }
 
@@ -58,7 +58,7 @@ impl Fleet {
     }
 
     /// As an employee connects an extension: the login page, and the first exchange of its code.
-    async fn by_code(&self, extension: usize) -> Login {
+    pub(crate) async fn by_code(&self, extension: usize) -> Login {
         let rig = &self.keyed.rig;
         let login = rig.accounts[extension].extension_number.clone();
         let page = format!("{}/restapi/oauth/authorize", rig.simulator.base_url());
@@ -91,7 +91,7 @@ impl Fleet {
         serde_json::from_slice(&request.send().await.unwrap().bytes().await.unwrap()).unwrap()
     }
 
-    async fn put(&self, extension: usize, login: Login, prefer: u8) {
+    pub(crate) async fn put(&self, extension: usize, login: Login, prefer: u8) {
         let credential = Credential {
             extension: self.id(extension),
             login,
@@ -110,7 +110,7 @@ impl Fleet {
         assert!(http().post(url).json(&body).send().await.unwrap().status().is_success());
     }
 
-    async fn until_parked(&self, extension: usize) -> String {
+    pub(crate) async fn until_parked(&self, extension: usize) -> String {
         let lane = self.keyed.rig.lane(extension);
         let parked = async || self.keyed.rig.store.lane(&lane).await.unwrap().parked;
         eventually(Duration::from_secs(20), async || parked().await.is_some()).await;
@@ -118,7 +118,7 @@ impl Fleet {
     }
 
     /// Whether the connection in the store is one that RingCentral still takes.
-    async fn connection_is_alive(&self, extension: usize) -> bool {
+    pub(crate) async fn connection_is_alive(&self, extension: usize) -> bool {
         let credential = self.vault.get(&self.id(extension), Method::Code).await.unwrap().unwrap();
         let Login::Code { refresh, .. } = &credential.login else { panic!("no connection") };
         let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.expose())];

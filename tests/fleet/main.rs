@@ -7,6 +7,7 @@
 
 mod bad_input;
 mod checker_itself;
+mod connections;
 mod crash;
 mod credential_commands;
 mod credentials;

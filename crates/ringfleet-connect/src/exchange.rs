@@ -92,6 +92,7 @@ impl Exchange {
             source: Source::File,
             facts: Facts {
                 added_at: now,
+                refreshed_at: Some(now),
                 ends_at: lives.map(|lives| now + lives),
                 scope: token.scope.iter().map(|permission| permission.as_str().to_owned()).collect(),
                 refused: None,

@@ -139,6 +139,8 @@ pub enum Source {
 #[serde(default)]
 pub struct Facts {
     pub added_at: Millis,
+    /// When its refresh token was issued, if it is one and that is known.
+    pub refreshed_at: Option<Millis>,
     /// When its refresh token ends, if it is one.
     pub ends_at: Option<Millis>,
     /// The permissions that its last session carried.

@@ -4,6 +4,7 @@
 //! credential that is put in, changed or taken out takes effect within a second or two, without a restart. [`directory`]
 //! tells who may text from which number.
 
+mod chain;
 mod credential;
 pub mod directory;
 pub mod failpoint;
@@ -19,6 +20,7 @@ mod seal;
 mod sessions;
 mod vault;
 
+pub use chain::Chain;
 pub use credential::{AppPrint, Credential, Facts, Login, Method, Refused, Source};
 pub use key::{KeyError, KeyId, new_key};
 pub use lead::Lead;
@@ -27,5 +29,5 @@ pub use reader::{ReadError, Reader, Turn};
 pub use record::RecordError;
 pub use roster::{Follower, Roster};
 pub use seal::{KeyRing, KeyRingError, OpenError, Purpose};
-pub use sessions::{Granted, NO_CREDENTIAL, NoSession, Session, Sessions, Standing, Tried};
+pub use sessions::{Granted, KeptAlive, NO_CREDENTIAL, NoSession, Session, Sessions, Standing, Tried};
 pub use vault::{Kept, Resealed, Stored, Vault, VaultError};

@@ -11,6 +11,11 @@ pub(crate) fn token(result: &'static str) {
     counter!("ringfleet_token_renewals_total", "result" => result).increment(1);
 }
 
+/// A connection that was due to be kept alive was looked after.
+pub(crate) fn kept_alive(result: &'static str) {
+    counter!("ringfleet_connections_kept_alive_total", "result" => result).increment(1);
+}
+
 pub(crate) fn logins_waiting(extensions: usize) {
     gauge!("ringfleet_logins_waiting").set(extensions as f64);
 }

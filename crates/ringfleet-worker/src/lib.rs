@@ -13,6 +13,7 @@
 //!  webhooks: let the provider tell when something came in
 //!  watcher, journal: tell a store that lost its last moments what was sent in them
 //!  caretaker: lets lanes go on whose credential has changed, or what the provider says of their numbers
+//!  connections: refreshes those that no message has needed for days
 //!  refresher (of the fleet, one at a time): reads extensions and numbers from the provider
 //! ```
 //!
@@ -24,6 +25,7 @@ mod batcher;
 mod breaker;
 mod caretaker;
 mod claimer;
+mod connections;
 mod inbox;
 mod journal;
 mod keeper;

@@ -16,6 +16,7 @@ use crate::{
     breaker::Breaker,
     caretaker::Caretaker,
     claimer::Claimer,
+    connections::Connections,
     failpoint,
     inbox::Inbox,
     journal::{Journal, JournalError},
@@ -117,6 +118,7 @@ pub async fn run(
         refresh: options.directory_refresh,
     };
     background.spawn(caretaker.care(stop.clone()));
+    background.spawn(Connections::new(sessions.clone()).keep_alive(stop.clone()));
     if let Some(every) = options.directory_refresh {
         let refresher = Refresher::new(Reader::new(sessions.clone()), directory.clone(), every);
         background.spawn(refresher.run(worker.clone(), stop.clone()));

@@ -48,17 +48,20 @@ pub(crate) struct LoginBudget {
     pub(crate) shared: bool,
     /// There is room for a login that nobody waits for: it is not shared, or more than half of it is free.
     pub(crate) roomy: bool,
+    /// The same, with a budget of which nobody knows yet whose it is taken for shared.
+    pub(crate) spare: bool,
 }
 
 impl Sessions {
     pub(crate) async fn login_budget(&self) -> Result<LoginBudget, StoreError> {
         let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else {
-            return Ok(LoginBudget { shared: false, roomy: true });
+            return Ok(LoginBudget { shared: false, roomy: true, spare: true });
         };
         let lane = self.store().lane(&shared).await?;
-        let shared = lane.parked.as_deref() == Some(OF_THE_APP);
-        let half = lane.plan.is_none_or(|plan| lane.slots_in_use * 2 < plan.limit);
-        Ok(LoginBudget { shared, roomy: !shared || (half && lane.penalty_until.is_none()) })
+        let whose = lane.parked.as_deref();
+        let shared = whose == Some(OF_THE_APP);
+        let half = lane.plan.is_none_or(|plan| lane.slots_in_use * 2 < plan.limit) && lane.penalty_until.is_none();
+        Ok(LoginBudget { shared, roomy: !shared || half, spare: whose == Some(OF_EACH) || half })
     }
 
     /// Makes one request of the Auth lane, under a slot of its window; `call` is not polled before it has one. `whose` is the

@@ -16,11 +16,21 @@ pub(super) struct Right<'a> {
     pub(super) extension: &'a ExtensionId,
     pub(super) generation: u64,
     pub(super) old: Option<Kept>,
+    /// The old token is not known to be bad, and lives.
+    pub(super) old_is_good: bool,
     /// POSTs under way with the old token are waited for until then.
-    drain_until: Option<Instant>,
+    pub(super) drain_until: Option<Instant>,
     /// Not to be tried.
     pub(super) refused: Vec<RefusedCredential>,
     ask: TokenAsk<'a>,
+}
+
+/// What [`TokenLease::Renew`] holds.
+pub(super) struct Given {
+    pub(super) generation: u64,
+    pub(super) old: Option<TokenRecord>,
+    pub(super) sending: u32,
+    pub(super) refused: Vec<RefusedCredential>,
 }
 
 /// Why a renewal gave no session.
@@ -39,19 +49,13 @@ impl Sessions {
         credentials: &[Credential],
     ) -> Result<Session, NoSession> {
         let name = extension.as_str();
-        let sends = LaneId::try_new(self.app(), name, Group::Medium)
-            .map_err(|error| NoSession::Dead { reason: error.to_string() })?;
-        let prints: Vec<String> = credentials.iter().map(|one| one.login.print(&self.app_print)).collect();
+        let Some((sends, prints)) = self.names(name, credentials) else {
+            return Err(NoSession::Dead { reason: "its name makes no lane".to_owned() });
+        };
         let mut known_bad = self.trial(name, |trial| trial.refused);
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let ask = TokenAsk {
-                known_bad: Some(known_bad),
-                credentials: &prints,
-                lock: self.lock,
-                renew: false,
-                sends: &sends,
-            };
+            let ask = self.ask(&sends, &prints, known_bad, false);
             let asked_at = Instant::now();
             let lease = self.store().token_lease(name, &self.worker, ask).await.map_err(NoSession::Store)?;
             match lease {
@@ -75,18 +79,8 @@ impl Sessions {
                 // The other one's answer usually comes long before its lock ends.
                 TokenLease::Busy(wait) => tokio::time::sleep(wait.min(Duration::from_millis(30))).await,
                 TokenLease::Renew { generation, old, sending, refused } => {
-                    let good = |record: &TokenRecord| record.generation > known_bad && !record.lives.is_zero();
-                    let old_is_good = old.as_ref().is_some_and(good);
-                    let most = self.client.config().total_timeout + self.client.config().connect_timeout;
-                    let lives = old.as_ref().map(|record| record.lives).unwrap_or_default();
-                    let right = Right {
-                        extension,
-                        generation,
-                        old: old.and_then(|record| self.unseal(extension, &record)),
-                        drain_until: (old_is_good && sending > 0).then(|| asked_at + lives.min(most)),
-                        refused,
-                        ask,
-                    };
+                    let right = self.right(extension, ask, asked_at, Given { generation, old, sending, refused });
+                    let old_is_good = right.old_is_good;
                     let renewed = tokio::select! {
                         renewed = self.renew(right, credentials) => renewed,
                         () = self.keep_the_right(name, ask) => Err(NotRenewed::No(later(1))),
@@ -102,6 +96,47 @@ impl Sessions {
                     }
                 }
             }
+        }
+    }
+
+    /// The lane of an extension's sends, and what names its credentials; `None` for an extension whose name makes no lane.
+    pub(super) fn names(&self, extension: &str, credentials: &[Credential]) -> Option<(LaneId, Vec<String>)> {
+        let sends = LaneId::try_new(self.app(), extension, Group::Medium).ok()?;
+        Some((sends, credentials.iter().map(|one| one.login.print(&self.app_print)).collect()))
+    }
+
+    pub(super) fn ask<'a>(
+        &self,
+        sends: &'a LaneId,
+        credentials: &'a [String],
+        known_bad: u64,
+        renew: bool,
+    ) -> TokenAsk<'a> {
+        TokenAsk { known_bad: Some(known_bad), credentials, lock: self.lock, renew, sends }
+    }
+
+    /// What the store gave with the right to renew, made into that right.
+    pub(super) fn right<'a>(
+        &self,
+        extension: &'a ExtensionId,
+        ask: TokenAsk<'a>,
+        asked_at: Instant,
+        given: Given,
+    ) -> Right<'a> {
+        let Given { generation, old, sending, refused } = given;
+        let known_bad = ask.known_bad.unwrap_or_default();
+        let good = |record: &TokenRecord| record.generation > known_bad && !record.lives.is_zero();
+        let old_is_good = old.as_ref().is_some_and(good);
+        let most = self.client.config().total_timeout + self.client.config().connect_timeout;
+        let lives = old.as_ref().map(|record| record.lives).unwrap_or_default();
+        Right {
+            extension,
+            generation,
+            old: old.and_then(|record| self.unseal(extension, &record)),
+            old_is_good,
+            drain_until: (old_is_good && sending > 0).then(|| asked_at + lives.min(most)),
+            refused,
+            ask,
         }
     }
 
@@ -121,7 +156,7 @@ impl Sessions {
     }
 
     /// Asks for the right to renew again and again, as long as the login takes. Never ends.
-    async fn keep_the_right(&self, extension: &str, ask: TokenAsk<'_>) {
+    pub(super) async fn keep_the_right(&self, extension: &str, ask: TokenAsk<'_>) {
         loop {
             tokio::time::sleep(self.lock / 3).await;
             if let Err(error) = self.store().token_lease(extension, &self.worker, ask).await {

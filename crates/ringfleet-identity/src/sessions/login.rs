@@ -127,7 +127,7 @@ impl Sessions {
     /// The successor is written down before the access token is handed to anybody: as long as that was never used, the refresh
     /// token before it can be presented again (documented: for 60 minutes; from the first use on for about 10 s), so whoever
     /// dies between the provider's answer and the write costs nothing.
-    async fn next_of_chain(&self, right: &Right<'_>, print: &str) -> Result<(Token, Instant), NotIn> {
+    pub(super) async fn next_of_chain(&self, right: &Right<'_>, print: &str) -> Result<(Token, Instant), NotIn> {
         let extension = right.extension;
         let known = self.vault.get(extension, Method::Code).await.map_err(not_now)?;
         let Some(known) = known.filter(|known| known.login.print(&self.app_print) == print) else {
@@ -155,6 +155,7 @@ impl Sessions {
                     if let Login::Code { refresh, .. } = &mut credential.login {
                         *refresh = next.clone();
                     }
+                    credential.facts.refreshed_at = Some(now);
                     credential.facts.ends_at = ends_at;
                     credential.facts.refused = None;
                     true

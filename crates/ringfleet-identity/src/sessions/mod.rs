@@ -3,6 +3,7 @@
 
 mod budget;
 mod fetch;
+mod keep_alive;
 mod kept;
 mod login;
 mod probe;
@@ -15,6 +16,7 @@ use std::{
 };
 
 pub(crate) use self::budget::LoginBudget;
+pub use self::keep_alive::KeptAlive;
 pub use self::probe::{Granted, Tried};
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
 use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};

@@ -109,7 +109,7 @@ impl Sessions {
 
     /// Hands the fleet a session that was granted; `None` when somebody else has put in another one. Asked more than once: a
     /// session that only the provider knows is one too many for the extension, and the next worker would log in again.
-    async fn keep(&self, right: &Right<'_>, granted: Granted) -> Result<Option<Session>, NoSession> {
+    pub(super) async fn keep(&self, right: &Right<'_>, granted: Granted) -> Result<Option<Session>, NoSession> {
         let Granted { token, since, login, print } = granted;
         let name = right.extension.as_str();
         let kept = Kept::new(&token, &login, &print);

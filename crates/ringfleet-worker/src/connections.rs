@@ -1,0 +1,106 @@
+//! Refreshes connections that no message has needed for days, before they run out: an employee would have to connect the
+//! extension again.
+//!
+//! Every worker watches all of them; whoever comes first to one that is due refreshes it under the extension's own lock, and the
+//! others find it done. Only from logins that nobody waits for, until its end is near.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ringcentral::ExtensionId;
+use ringfleet_identity::{Chain, KeptAlive, Sessions};
+use ringfleet_store::{Millis, StoreError};
+use tokio_util::sync::CancellationToken;
+
+/// Longest time between two looks.
+const EVERY: Duration = Duration::from_secs(30);
+/// After that it is looked again whether there is a login to spare.
+const SPARE_AGAIN: Duration = Duration::from_secs(2);
+/// By then the roster shows what was done.
+const SHOWN: Duration = Duration::from_secs(2);
+const LEAST: Duration = Duration::from_millis(200);
+/// Refreshed in one round, one after the other; then it is looked again whether a message waits for a login.
+const A_ROUND: usize = 20;
+/// Each worker comes later by a part of its own of a connection's life, up to this, so that they don't all ask at one moment.
+const LATEST: f64 = 0.05;
+
+pub(crate) struct Connections {
+    sessions: Arc<Sessions>,
+    lateness: f64,
+    /// Extensions that were looked after a moment ago.
+    resting: HashMap<Arc<str>, Instant>,
+}
+
+impl Connections {
+    pub(crate) fn new(sessions: Arc<Sessions>) -> Self {
+        Self { sessions, lateness: rand::random_range(0.0..LATEST), resting: HashMap::new() }
+    }
+
+    pub(crate) async fn keep_alive(mut self, stop: CancellationToken) {
+        let mut changes = self.sessions.roster().changes();
+        loop {
+            let next = match self.round(&stop).await {
+                Ok(next) => next,
+                Err(error) => {
+                    crate::metrics::store_error("token_lease", &error);
+                    Duration::from_secs(5)
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(next.clamp(LEAST, EVERY)) => {}
+                // One that was brought in from elsewhere may be near its end.
+                Ok(()) = changes.changed() => {}
+            }
+        }
+    }
+
+    /// Refreshes what is due, and says when to look again.
+    async fn round(&mut self, stop: &CancellationToken) -> Result<Duration, StoreError> {
+        let store = self.sessions.store();
+        let now = store.now().await?;
+        self.resting.retain(|_, until| *until > Instant::now());
+        let extensions = self.sessions.roster().extensions();
+        let all = extensions.into_iter().filter_map(|extension| {
+            let chain = self.sessions.chain(&extension)?;
+            Some((extension, chain))
+        });
+        let mut next = EVERY;
+        let mut due: Vec<(Arc<str>, Chain)> = Vec::new();
+        for (extension, chain) in all {
+            let wait = chain.due_at + (chain.life_ms as f64 * self.lateness) as Millis - now;
+            if let Some(until) = self.resting.get(&extension) {
+                next = next.min(until.saturating_duration_since(Instant::now()));
+            } else if wait > 0 {
+                next = next.min(Duration::from_millis(wait.unsigned_abs()));
+            } else {
+                due.push((extension, chain));
+            }
+        }
+        due.sort_by_key(|(_, chain)| chain.ends_at);
+        let more = due.len() > A_ROUND;
+        for (extension, chain) in due.into_iter().take(A_ROUND) {
+            if stop.is_cancelled() {
+                break;
+            }
+            if now < chain.urgent_at && !self.sessions.has_login_to_spare().await? {
+                return Ok(SPARE_AGAIN);
+            }
+            let Ok(id) = ExtensionId::try_new(&extension) else { continue };
+            let kept = self.sessions.keep_alive(&id).await?;
+            tracing::debug!(extension.id = %extension, ?kept, "connection was due to be kept alive");
+            // The roster shows a moment later what was done. What could not be done is tried again, with a pause that fits the
+            // life that is left.
+            let longest = match kept {
+                KeptAlive::Refreshed | KeptAlive::NotDue | KeptAlive::Elsewhere => SHOWN,
+                KeptAlive::Later | KeptAlive::Refused => 2 * EVERY,
+            };
+            let rest = Duration::from_millis(chain.life_ms.unsigned_abs() / 50).clamp(LEAST, longest);
+            self.resting.insert(extension, Instant::now() + rest);
+        }
+        Ok(if more { LEAST } else { next })
+    }
+}

@@ -1,0 +1,91 @@
+//! Connections that no message needs: kept alive before their refresh tokens run out, by one process at a time.
+
+use std::time::Duration;
+
+use ringcentral::RefreshToken;
+use ringfleet_identity::{Login, Method};
+use ringfleet_testkit::eventually;
+
+use crate::{
+    logins::Fleet,
+    rig::{Ends, RigOptions},
+};
+
+const LIFE: Duration = Duration::from_secs(10);
+
+/// A fleet without work, whose connections end when they are not refreshed within [`LIFE`].
+async fn idle(extensions: u32) -> Fleet {
+    let mut options = RigOptions::new(extensions, Duration::from_secs(2)).quick();
+    options.simulator.refresh_token_ttl = LIFE;
+    let fleet = Fleet::start(options).await;
+    for extension in 0..extensions as usize {
+        fleet.put(extension, fleet.by_code(extension).await, 20).await;
+    }
+    fleet
+}
+
+async fn refresh_token(fleet: &Fleet, extension: usize) -> RefreshToken {
+    let credential = fleet.vault.get(&fleet.id(extension), Method::Code).await.unwrap().unwrap();
+    let Login::Code { refresh, .. } = credential.login else { panic!("no connection") };
+    refresh
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_idle_fleet_stays_connected_for_several_lives_by_one_refresh_a_due_point() {
+    const EXTENSIONS: u32 = 4;
+    const LIVES: u32 = 3;
+    let mut fleet = idle(EXTENSIONS).await;
+    for _ in 0..3 {
+        fleet.start_worker(None);
+    }
+    tokio::time::sleep(LIVES * LIFE).await;
+    let report = fleet.keyed.rig.simulator.report();
+    // Due at half of its life at the earliest, and once when it was new, because nobody knew how old it was.
+    let most = u64::from(EXTENSIONS * (2 * LIVES + 1));
+    assert!(report.refreshes <= most, "{report:?}");
+    assert!(report.refreshes >= u64::from(EXTENSIONS * LIVES), "{report:?}");
+    for extension in 0..EXTENSIONS as usize {
+        assert!(fleet.connection_is_alive(extension).await, "extension {extension} has lost its connection");
+    }
+    let report = fleet.keyed.rig.finish(Ends::all()).await.report;
+    let logins = u64::from(EXTENSIONS);
+    assert_eq!(
+        (report.sessions_max, report.logins, report.auth_refused, report.auth_429),
+        (1, logins, 0, 0),
+        "{report:?}"
+    );
+    eprintln!("{} refreshes of {EXTENSIONS} connections in {LIVES} lives", report.refreshes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_killed_between_the_answer_and_its_write_costs_no_idle_connection() {
+    let mut fleet = idle(1).await;
+    let first = refresh_token(&fleet, 0).await;
+    fleet.start_worker(Some("refresh.after_response=kill@1"));
+    eventually(LIFE, async || fleet.keyed.rig.worker_has_ended(0)).await;
+    assert_eq!(refresh_token(&fleet, 0).await.expose(), first.expose(), "it was written down before the end");
+    fleet.start_worker(None);
+    eventually(LIFE, async || refresh_token(&fleet, 0).await.expose() != first.expose()).await;
+    let second = refresh_token(&fleet, 0).await;
+    eventually(LIFE, async || refresh_token(&fleet, 0).await.expose() != second.expose()).await;
+    assert!(fleet.connection_is_alive(0).await);
+    let report = fleet.keyed.rig.finish(Ends::all()).await.report;
+    assert_eq!((report.sessions_max, report.logins, report.auth_refused), (1, 1, 0), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_stands_in_for_a_jwt_is_kept_alive_beside_its_sends() {
+    let mut fleet = idle(1).await;
+    fleet.put(0, fleet.by_jwt(0), 10).await;
+    fleet.keyed.rig.enqueue(0, 200, None).await;
+    for _ in 0..2 {
+        fleet.start_worker(None);
+    }
+    fleet.keyed.rig.until_ended(200, Duration::from_secs(60)).await;
+    tokio::time::sleep(LIFE / 2).await;
+    assert!(fleet.connection_is_alive(0).await);
+    let report = fleet.keyed.rig.finish(Ends::all()).await.report;
+    // One session of each way to log in.
+    assert_eq!((report.accepted, report.unauthorized, report.auth_refused), (200, 0, 0), "{report:?}");
+    assert_eq!((report.sessions_max, report.logins), (2, 2), "{report:?}");
+}
