@@ -112,6 +112,13 @@ impl AppPrint {
     }
 }
 
+impl AppPrint {
+    /// Enough of it to tell apps and their secrets apart, for reasons and documents.
+    pub(crate) fn short(&self) -> String {
+        self.0.chars().take(12).collect()
+    }
+}
+
 /// One way to log in for one extension.
 #[derive(Clone, Debug)]
 pub struct Credential {

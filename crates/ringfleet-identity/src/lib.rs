@@ -9,6 +9,7 @@ mod credential;
 pub mod directory;
 pub mod failpoint;
 mod follow;
+mod health;
 mod key;
 mod lead;
 mod metrics;
@@ -22,6 +23,7 @@ mod vault;
 
 pub use chain::Chain;
 pub use credential::{AppPrint, Credential, Facts, Login, Method, Refused, Source};
+pub use health::{ConnectionState, Health, RefusedLogin, SessionState};
 pub use key::{KeyError, KeyId, new_key};
 pub use lead::Lead;
 pub use rate::plan_seen;
@@ -29,5 +31,8 @@ pub use reader::{ReadError, Reader, Turn};
 pub use record::RecordError;
 pub use roster::{Follower, Roster};
 pub use seal::{KeyRing, KeyRingError, OpenError, Purpose};
-pub use sessions::{Granted, KeptAlive, NO_CREDENTIAL, NoSession, Session, Sessions, Standing, Tried};
+pub use sessions::{
+    AppRefusal, AppStanding, Granted, KeptAlive, LoginBudget, NO_CREDENTIAL, NoSession, Session, Sessions, Standing,
+    Tried,
+};
 pub use vault::{Kept, Resealed, Stored, Vault, VaultError};

@@ -1,6 +1,9 @@
 -- view: reads, changes nothing.
--- ARGV     3 what, then: message id · list state limit · lane name · lanes limit · stats · gate · now
+-- ARGV     3 what, then: message id · list state limit · lane name · lanes limit · soon ms skip limit ·
+--          sessions extension ... · stats · gate · now
 -- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
+--          soon: { messages looked at, lane, ms when its first one is due, ... };
+--          sessions: { generation, ms it lives, ms until it is renewed, 1 = somebody renews it, refused credentials } each
 --          stats: { now, lanes ready, lanes waiting, oldest due ('' = none), state, count, ... };  gate: {} = open, or { stop, until, reason }
 
 local what = ARGV[3]
@@ -37,6 +40,30 @@ elseif what == 'lane' then
 elseif what == 'lanes' then
   local out = {}
   for _, name in ipairs(redis.call('ZRANGE', DUE, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
+  return out
+elseif what == 'soon' then
+  local limit = tonumber(ARGV[6])
+  local found = redis.call('ZRANGEBYSCORE', SCHED, '(' .. ms(now), ms(now + tonumber(ARGV[4])), 'WITHSCORES', 'LIMIT',
+    tonumber(ARGV[5]), limit)
+  local out, seen = { #found / 2 }, {}
+  for i = 1, #found, 2 do
+    local m = read_message(found[i])
+    if m and not seen[m.lane] then
+      seen[m.lane] = true
+      out[#out + 1] = m.lane
+      out[#out + 1] = ms(tonumber(found[i + 1]))
+    end
+  end
+  return out
+elseif what == 'sessions' then
+  local out = {}
+  for i = 4, #ARGV do
+    local v = redis.call('HMGET', T..':tok:'..ARGV[i], 'gen', 'exp', 'ren', 'who', 'lock', 'dead')
+    local expires, lock = tonumber(v[2]) or 0, tonumber(v[5]) or 0
+    local renew_at = tonumber(v[3]) or expires
+    out[#out + 1] = { v[1] or '0', ms(math.max(0, expires - now)), ms(math.max(0, renew_at - now)),
+      v[4] and lock > now and 1 or 0, v[6] or '' }
+  end
   return out
 elseif what == 'now' then
   return ms(now)

@@ -170,6 +170,15 @@ pub struct LaneView {
     pub oldest_due: Option<Millis>,
 }
 
+/// Lanes of scheduled messages that become due soon.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DueSoon {
+    /// Each once, with the first of those times, the soonest first.
+    pub lanes: Vec<(LaneId, Millis)>,
+    /// There are more messages behind those that were looked at.
+    pub more: bool,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Cancelled {
     Done,

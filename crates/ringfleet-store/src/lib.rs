@@ -26,14 +26,15 @@ pub mod message;
 pub mod opt_out;
 pub mod plan;
 pub mod redis;
+mod session_view;
 pub mod sqlite;
 mod store;
 
 pub use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Found, Gate, Incarnation, Intent,
-        LaneView, Outcome, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
-        TokenLease, TokenRecord, UnknownSend, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate,
+        Incarnation, Intent, LaneView, Outcome, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
+        Settlement, Stats, TokenLease, TokenRecord, UnknownSend, UnknownSends,
     },
     clock::Clock,
     delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},
@@ -44,6 +45,7 @@ pub use crate::{
     opt_out::{OptOut, OptOutCursor, OptOuts, OptedOut},
     plan::{LaneRules, Plan, PlanSeen},
     redis::RedisStore,
+    session_view::SessionView,
     sqlite::SqliteStore,
     store::{MAX_BATCH, MAX_RECOVERIES, NewSession, SharedStore, Store, StoreError, TokenAsk},
 };

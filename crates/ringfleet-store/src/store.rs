@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, Intent,
-        LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
-        UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
+        Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
+        TokenLease, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -18,6 +18,7 @@ use crate::{
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
+    session_view::SessionView,
 };
 
 /// The most items that one call takes; longer slices are cut by the callers in `chunk` steps.
@@ -124,6 +125,10 @@ pub trait Store: Send + Sync + 'static {
     async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError>;
     async fn stats(&self) -> Result<Stats, StoreError>;
 
+    /// Lanes of scheduled messages that become due within `within`. Looks at [`MAX_BATCH`] messages of each shard, in the order
+    /// of their times, after the first `skip`.
+    async fn due_soon(&self, within: Duration, skip: u32) -> Result<DueSoon, StoreError>;
+
     /// The session of `extension` (a lane-safe name), or the right to renew it.
     async fn token_lease(
         &self,
@@ -154,6 +159,9 @@ pub trait Store: Send + Sync + 'static {
         generation: u64,
         refused: &RefusedCredential,
     ) -> Result<bool, StoreError>;
+
+    /// How the sessions of these extensions stand, in their order. Any number of them.
+    async fn sessions(&self, extensions: &[String]) -> Result<Vec<SessionView>, StoreError>;
 
     /// One document; one whose time is over is gone.
     async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError>;

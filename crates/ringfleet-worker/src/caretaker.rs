@@ -4,12 +4,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ringcentral::ExtensionId;
 use ringfleet_identity::{
-    NO_CREDENTIAL, Sessions, Standing,
+    AppStanding, NO_CREDENTIAL, Sessions, Standing,
     directory::{Directory, Register},
 };
 use ringfleet_store::{Group, LaneId, Millis, StoreError};
@@ -41,6 +41,7 @@ impl Caretaker {
     pub(crate) async fn care(self, stop: CancellationToken) {
         let mut changes = self.sessions.roster().changes();
         let mut known = standings(&self.sessions);
+        let mut shown = None;
         let all = || self.sessions.roster().extensions().into_iter();
         let mut due: Due = all().map(|extension| (extension, false)).collect();
         loop {
@@ -59,6 +60,12 @@ impl Caretaker {
                 }
             }
             self.sessions.show_waiting();
+            if shown.is_none_or(|shown: Instant| shown.elapsed() > EVERY / 2) {
+                shown = Some(Instant::now());
+                if let Err(error) = self.sessions.show_health().await {
+                    crate::metrics::store_error("sessions", &error);
+                }
+            }
             let wait = EVERY.min(self.refresh.unwrap_or(EVERY)).mul_f64(rand::random_range(0.7..=1.3));
             tokio::select! {
                 () = stop.cancelled() => return,
@@ -83,6 +90,9 @@ impl Caretaker {
             // It goes on, with another credential; the one that is good again is tried with the next renewal.
             return if cleared { store.set_parked(&lane, None).await } else { Ok(()) };
         };
+        if let Some((_, of)) = reason.split_once("#app:") {
+            return self.look_at_app(extension, &lane, of).await;
+        }
         let cause = reason.split(" #").next().unwrap_or_default();
         let goes_on =
             || tracing::info!(extension.id = extension, cause, "what parked it has changed; the lane goes on");
@@ -100,6 +110,22 @@ impl Caretaker {
                 store.unpark(&lane).await
             }
             _ => Ok(()),
+        }
+    }
+
+    /// The lane waits for the app, which the provider has refused.
+    async fn look_at_app(&self, extension: &str, lane: &LaneId, of: &str) -> Result<(), StoreError> {
+        if self.sessions.app_standing(of).await? == AppStanding::DueForTrial
+            && let Ok(id) = ExtensionId::try_new(extension)
+        {
+            // Of all who try, one makes a login.
+            if let Err(error) = self.sessions.get(&id).await {
+                tracing::debug!(extension.id = extension, ?error, "the app is refused still");
+            }
+        }
+        match self.sessions.app_standing(of).await? {
+            AppStanding::Open => self.sessions.store().unpark(lane).await,
+            AppStanding::Refused | AppStanding::DueForTrial => Ok(()),
         }
     }
 

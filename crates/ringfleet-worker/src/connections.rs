@@ -100,6 +100,7 @@ impl Connections {
             };
             let rest = Duration::from_millis(chain.life_ms.unsigned_abs() / 50).clamp(LEAST, longest);
             self.resting.insert(extension, Instant::now() + rest);
+            next = next.min(rest);
         }
         Ok(if more { LEAST } else { next })
     }

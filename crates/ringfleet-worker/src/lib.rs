@@ -14,6 +14,7 @@
 //!  watcher, journal: tell a store that lost its last moments what was sent in them
 //!  caretaker: lets lanes go on whose credential has changed, or what the provider says of their numbers
 //!  connections: refreshes those that no message has needed for days
+//!  foresight: sessions for lanes whose first scheduled message is due soon
 //!  refresher (of the fleet, one at a time): reads extensions and numbers from the provider
 //! ```
 //!
@@ -26,6 +27,7 @@ mod breaker;
 mod caretaker;
 mod claimer;
 mod connections;
+mod foresight;
 mod inbox;
 mod journal;
 mod keeper;

@@ -18,6 +18,7 @@ use crate::{
     claimer::Claimer,
     connections::Connections,
     failpoint,
+    foresight::Foresight,
     inbox::Inbox,
     journal::{Journal, JournalError},
     keeper,
@@ -100,17 +101,18 @@ pub async fn run(
     background.spawn(beginning);
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
+    let register = Register::new(&vault);
+    let (inbox, subscribed) = (Inbox::new(&vault), vault.clone());
+    let sessions = Arc::new(Sessions::new(vault, roster, client.clone(), worker.clone(), lease));
     let mut watching = tokio::spawn(watcher::watch(
         store.clone(),
         journal.clone(),
+        sessions.clone(),
         options.retention,
         worker.clone(),
         known,
         end.clone(),
     ));
-    let register = Register::new(&vault);
-    let (inbox, subscribed) = (Inbox::new(&vault), vault.clone());
-    let sessions = Arc::new(Sessions::new(vault, roster, client.clone(), worker.clone(), lease));
     let caretaker = Caretaker {
         sessions: sessions.clone(),
         directory: directory.clone(),
@@ -119,6 +121,7 @@ pub async fn run(
     };
     background.spawn(caretaker.care(stop.clone()));
     background.spawn(Connections::new(sessions.clone()).keep_alive(stop.clone()));
+    background.spawn(Foresight::new(sessions.clone()).run(stop.clone()));
     if let Some(every) = options.directory_refresh {
         let refresher = Refresher::new(Reader::new(sessions.clone()), directory.clone(), every);
         background.spawn(refresher.run(worker.clone(), stop.clone()));

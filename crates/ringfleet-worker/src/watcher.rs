@@ -5,6 +5,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use ringfleet_identity::Sessions;
 use ringfleet_store::{Incarnation, SharedStore, StoreError, WorkerId};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,7 @@ const EVERY: Duration = Duration::from_millis(500);
 pub(crate) async fn watch(
     store: SharedStore,
     journal: Arc<Journal>,
+    sessions: Arc<Sessions>,
     retention: Duration,
     worker: WorkerId,
     mut told: Incarnation,
@@ -44,6 +46,13 @@ pub(crate) async fn watch(
         // A worker of this machine that died after the restart may not have told; its file tells.
         let inherited = journal.adopt().await;
         if seen.restarts == told.restarts && !inherited {
+            continue;
+        }
+        // Before the gate may open: a login with a refresh token that was used before could cost the connection.
+        if seen.restarts != told.restarts
+            && let Err(error) = sessions.reassert_connections().await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error, "connections can't be told again now");
             continue;
         }
         match journal.reassert(&store, retention).await {

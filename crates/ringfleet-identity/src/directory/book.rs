@@ -37,6 +37,7 @@ pub struct Book {
     accounts: BTreeMap<AccountId, AccountList>,
     index: Index,
     senders: OnceLock<Vec<(PhoneNumber, ExtensionId)>>,
+    complete: OnceLock<bool>,
 }
 
 /// What a person wrote of all extensions, as in the accounts file.
@@ -135,7 +136,7 @@ impl Book {
         accounts: BTreeMap<AccountId, AccountList>,
     ) -> Self {
         let index = Index::of(&extensions, &listed);
-        Self { claims, extensions, listed, accounts, index, senders: OnceLock::new() }
+        Self { claims, extensions, listed, accounts, index, senders: OnceLock::new(), complete: OnceLock::new() }
     }
 
     /// What the provider told of an extension.
@@ -274,6 +275,11 @@ impl Book {
 
     /// Whether all accounts' lists and all connected extensions were read, so that a number that is in none belongs to none.
     pub fn is_complete(&self) -> bool {
+        // Asked for every number that nobody has, and a book never changes.
+        *self.complete.get_or_init(|| self.all_was_read())
+    }
+
+    fn all_was_read(&self) -> bool {
         let list_read = |account: &AccountId| self.accounts.get(account).is_some_and(|list| list.read_at > 0);
         let read = |facts: &ExtensionFacts| facts.read_at > 0 && facts.account.as_ref().is_some_and(list_read);
         let mut connected = self.extensions.values().filter(|facts| !facts.connected_by.is_empty()).peekable();

@@ -10,7 +10,9 @@
 use std::time::{Duration, Instant};
 
 use ringcentral::{Answer, CallError, TokenOutcome, classify_token};
-use ringfleet_store::{Acquired, Group, LaneId, LeaseToken, PlanSeen, Release, StoreError, TokenAsk, TokenLease};
+use ringfleet_store::{
+    Acquired, Group, LaneId, LeaseToken, Millis, PlanSeen, Release, SharedStore, StoreError, TokenAsk, TokenLease,
+};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Sessions, lock, login::NotIn};
@@ -43,7 +45,14 @@ impl Places {
 
 /// What logins are made from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct LoginBudget {
+pub struct LoginBudget {
+    /// Whether all extensions of the app share it; `None` as long as no login has shown it.
+    pub of_the_app: Option<bool>,
+    /// Logins that count against the app's budget now, and how many that has; of no meaning where each extension has its own.
+    pub used: u32,
+    pub limit: Option<u32>,
+    /// No login before this, after one that was throttled.
+    pub penalty_until: Option<Millis>,
     /// All extensions of the app share it.
     pub(crate) shared: bool,
     /// There is room for a login that nobody waits for: it is not shared, or more than half of it is free.
@@ -52,16 +61,35 @@ pub(crate) struct LoginBudget {
     pub(crate) spare: bool,
 }
 
+impl LoginBudget {
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn read(store: &SharedStore, app: &str) -> Result<Self, StoreError> {
+        let Ok(shared) = LaneId::try_new(app, ALL_EXTENSIONS, Group::Auth) else {
+            return Err(StoreError::Refused { call: "lane", reason: "the app's name makes no lane".to_owned() });
+        };
+        let lane = store.lane(&shared).await?;
+        let of_the_app = match lane.parked.as_deref() {
+            Some(OF_EACH) => Some(false),
+            whose => whose.map(|_| true),
+        };
+        let (used, limit) = (lane.slots_in_use, lane.plan.map(|plan| plan.limit));
+        let half = limit.is_none_or(|limit| used * 2 < limit) && lane.penalty_until.is_none();
+        Ok(Self {
+            of_the_app,
+            used,
+            limit,
+            penalty_until: lane.penalty_until,
+            shared: of_the_app == Some(true),
+            roomy: of_the_app != Some(true) || half,
+            spare: of_the_app == Some(false) || half,
+        })
+    }
+}
+
 impl Sessions {
     pub(crate) async fn login_budget(&self) -> Result<LoginBudget, StoreError> {
-        let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else {
-            return Ok(LoginBudget { shared: false, roomy: true, spare: true });
-        };
-        let lane = self.store().lane(&shared).await?;
-        let whose = lane.parked.as_deref();
-        let shared = whose == Some(OF_THE_APP);
-        let half = lane.plan.is_none_or(|plan| lane.slots_in_use * 2 < plan.limit) && lane.penalty_until.is_none();
-        Ok(LoginBudget { shared, roomy: !shared || half, spare: whose == Some(OF_EACH) || half })
+        LoginBudget::read(self.store(), self.app()).await
     }
 
     /// Makes one request of the Auth lane, under a slot of its window; `call` is not polled before it has one. `whose` is the
@@ -87,7 +115,9 @@ impl Sessions {
         let answer = call.await;
         let read_at = Instant::now();
         let (how, seen) = match &answer {
-            Err(CallError::Connect { .. } | CallError::Guard { .. }) => (Release::Unused, PlanSeen::default()),
+            Err(CallError::Connect { .. } | CallError::Guard { .. } | CallError::Withheld) => {
+                (Release::Unused, PlanSeen::default())
+            }
             other => {
                 let rate = match other {
                     Ok(answer) => Some(&answer.rate),

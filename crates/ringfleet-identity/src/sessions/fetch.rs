@@ -47,6 +47,7 @@ impl Sessions {
         &self,
         extension: &ExtensionId,
         credentials: &[Credential],
+        newer_than: u64,
     ) -> Result<Session, NoSession> {
         let name = extension.as_str();
         let Some((sends, prints)) = self.names(name, credentials) else {
@@ -55,7 +56,8 @@ impl Sessions {
         let mut known_bad = self.trial(name, |trial| trial.refused);
         let give_up = Instant::now() + PATIENCE;
         loop {
-            let ask = self.ask(&sends, &prints, known_bad, false);
+            // One that is to be replaced ahead of its time is asked for as a bad one, so that of two who do so one renews it.
+            let ask = self.token_ask(&sends, &prints, known_bad.max(newer_than), false);
             let asked_at = Instant::now();
             let lease = self.store().token_lease(name, &self.worker, ask).await.map_err(NoSession::Store)?;
             match lease {
@@ -67,6 +69,7 @@ impl Sessions {
                             generation: record.generation,
                             print: kept.print,
                             until,
+                            life: kept.life,
                         });
                     }
                     // Unreadable, or made with a credential that was taken away: as good as none, so it is renewed.
@@ -79,7 +82,8 @@ impl Sessions {
                 // The other one's answer usually comes long before its lock ends.
                 TokenLease::Busy(wait) => tokio::time::sleep(wait.min(Duration::from_millis(30))).await,
                 TokenLease::Renew { generation, old, sending, refused } => {
-                    let right = self.right(extension, ask, asked_at, Given { generation, old, sending, refused });
+                    let right =
+                        self.right(extension, ask, asked_at, known_bad, Given { generation, old, sending, refused });
                     let old_is_good = right.old_is_good;
                     let renewed = tokio::select! {
                         renewed = self.renew(right, credentials) => renewed,
@@ -88,8 +92,9 @@ impl Sessions {
                     match renewed {
                         Ok(session) => return Ok(session),
                         Err(NotRenewed::No(no)) => return Err(no),
-                        // The old token is given out again meanwhile.
-                        Err(NotRenewed::Unchanged { .. }) if old_is_good && Instant::now() < give_up => {}
+                        // The old token is given out again meanwhile, to whoever did not ask for a newer one.
+                        Err(NotRenewed::Unchanged { .. })
+                            if old_is_good && newer_than == 0 && Instant::now() < give_up => {}
                         Err(NotRenewed::Unchanged { again_in }) => {
                             return Err(NoSession::Later { delay: again_in });
                         }
@@ -105,7 +110,7 @@ impl Sessions {
         Some((sends, credentials.iter().map(|one| one.login.print(&self.app_print)).collect()))
     }
 
-    pub(super) fn ask<'a>(
+    pub(super) fn token_ask<'a>(
         &self,
         sends: &'a LaneId,
         credentials: &'a [String],
@@ -121,10 +126,10 @@ impl Sessions {
         extension: &'a ExtensionId,
         ask: TokenAsk<'a>,
         asked_at: Instant,
+        known_bad: u64,
         given: Given,
     ) -> Right<'a> {
         let Given { generation, old, sending, refused } = given;
-        let known_bad = ask.known_bad.unwrap_or_default();
         let good = |record: &TokenRecord| record.generation > known_bad && !record.lives.is_zero();
         let old_is_good = old.as_ref().is_some_and(good);
         let most = self.client.config().total_timeout + self.client.config().connect_timeout;

@@ -11,12 +11,7 @@ use super::{
     lock,
     login::{Granted, NotIn},
 };
-use crate::{
-    chain::Chain,
-    credential::{Credential, Method},
-    metrics,
-    vault::VaultError,
-};
+use crate::{chain::Chain, credential::Credential, metrics, vault::VaultError};
 
 /// What came of looking after a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,14 +72,15 @@ impl Sessions {
         let credentials = self.roster.of(name);
         let Some((sends, prints)) = self.names(name, &credentials) else { return Ok(KeptAlive::NotDue) };
         let known_bad = self.trial(name, |trial| trial.refused);
-        let ask = self.ask(&sends, &prints, known_bad, true);
+        let ask = self.token_ask(&sends, &prints, known_bad, true);
         let asked_at = Instant::now();
         let kept = match self.store().token_lease(name, &self.worker, ask).await? {
             TokenLease::Valid(_) => KeptAlive::NotDue,
             TokenLease::Busy(_) => KeptAlive::Elsewhere,
             TokenLease::Dead { .. } => KeptAlive::Refused,
             TokenLease::Renew { generation, old, sending, refused } => {
-                let right = self.right(extension, ask, asked_at, Given { generation, old, sending, refused });
+                let right =
+                    self.right(extension, ask, asked_at, known_bad, Given { generation, old, sending, refused });
                 let kept = tokio::select! {
                     kept = self.refresh_if_due(right) => kept,
                     () = self.keep_the_right(name, ask) => Ok(KeptAlive::Later),
@@ -101,7 +97,7 @@ impl Sessions {
     async fn refresh_if_due(&self, mut right: Right<'_>) -> Result<KeptAlive, StoreError> {
         let extension = right.extension;
         // What this process knows may be a moment behind: another one may have refreshed it.
-        let known = match self.vault.get(extension, Method::Code).await {
+        let known = match self.newest(extension).await {
             Ok(known) => known.filter(|known| known.enabled),
             Err(VaultError::Store(error)) => return Err(error),
             // Sealed with a key that this process lacks: not its business.
@@ -140,7 +136,7 @@ impl Sessions {
                 self.refuse(&mut right, RefusedCredential { print, reason: code }, Some(&credential)).await?;
                 Ok(KeptAlive::Refused)
             }
-            Err(NotIn::Later { .. } | NotIn::Unsure) => Ok(KeptAlive::Later),
+            Err(NotIn::Later { .. } | NotIn::Unsure | NotIn::OfApp { .. }) => Ok(KeptAlive::Later),
             Err(NotIn::Store(error)) => Err(error),
         }
     }

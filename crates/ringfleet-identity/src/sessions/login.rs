@@ -3,16 +3,21 @@
 use std::time::{Duration, Instant};
 
 use ringcentral::{
-    Answer, AuthBudget, CallError, ConnectFault, ExtensionId, Password, PasswordGrant, RefreshToken, ShortNumber,
-    Token, TokenOptions, TokenOutcome, TransientReason, Username, classify_token,
+    Answer, AuthBudget, CallError, ConnectFault, ErrorCode, ExtensionId, Password, PasswordGrant, RefreshToken,
+    ShortNumber, Token, TokenOptions, TokenOutcome, TransientReason, Username, classify_token,
 };
 use ringfleet_store::{Millis, RefusedCredential, StoreError};
 use secrecy::ExposeSecret;
 
-use super::{Sessions, fetch::Right};
+use super::{
+    Sessions,
+    app::{Admission, Ask, Asker, Grant},
+    fetch::Right,
+    fresh::Fresh,
+};
 use crate::{
     credential::{Credential, Login, Method},
-    failpoint,
+    failpoint, metrics,
     vault::VaultError,
 };
 
@@ -30,6 +35,11 @@ pub(super) enum NotIn {
     /// The provider will not take it any more.
     Refused {
         code: String,
+    },
+    /// The provider will not take the app: no credential is at fault. `of`: see [`super::app`].
+    OfApp {
+        code: String,
+        of: String,
     },
     /// Certainly nothing has changed at the provider.
     Later {
@@ -50,7 +60,7 @@ impl Sessions {
     /// A session by the first credential that is taken. One that was refused is remembered, and not tried again until it
     /// changes.
     pub(super) async fn log_in(&self, right: &mut Right<'_>, credentials: &[Credential]) -> Result<Granted, NotIn> {
-        let mut code = String::new();
+        let (mut code, mut of_app) = (String::new(), None);
         for credential in credentials {
             let print = credential.login.print(&self.app_print);
             if right.refused.iter().any(|refused| refused.print == print) {
@@ -67,10 +77,15 @@ impl Sessions {
                     code.clone_from(&told);
                     self.refuse(right, RefusedCredential { print, reason: told }, Some(credential)).await?;
                 }
+                // Another way to log in may be one that the app has.
+                Err(NotIn::OfApp { code, of }) => of_app = Some((code, of)),
                 Err(other) => return Err(other),
             }
         }
-        Err(NotIn::Refused { code })
+        Err(match of_app {
+            Some((code, of)) => NotIn::OfApp { code, of },
+            None => NotIn::Refused { code },
+        })
     }
 
     pub(super) async fn log_in_with(
@@ -83,29 +98,33 @@ impl Sessions {
         if let Some(refresh) = refresh {
             match self.refresh(right, refresh).await {
                 // A refresh token that is no longer good says nothing of the credential.
-                Err(NotIn::Refused { .. }) => {}
+                Err(NotIn::Refused { .. } | NotIn::OfApp { .. }) => {}
                 other => return other,
             }
         }
         match &credential.login {
             Login::Code { .. } => self.next_of_chain(right, print).await,
-            Login::Jwt(_) | Login::Password { .. } => self.log_in_anew(credential).await,
+            Login::Jwt(_) | Login::Password { .. } => self.log_in_anew(credential, Asker::Fleet).await,
         }
     }
 
     /// A session beside those that there may be; a connection has none to give.
-    pub(super) async fn log_in_anew(&self, credential: &Credential) -> Result<(Token, Instant), NotIn> {
+    pub(super) async fn log_in_anew(&self, credential: &Credential, asker: Asker) -> Result<(Token, Instant), NotIn> {
         let (extension, options) = (&credential.extension, TokenOptions::default());
         let budget = AuthBudget::Extension(extension);
         let malformed = || NotIn::Refused { code: "malformed-credential".to_owned() };
         match &credential.login {
-            Login::Jwt(jwt) => self.grant(extension, self.client.token_by_jwt(budget, jwt, &options)).await,
+            Login::Jwt(jwt) => {
+                let call = self.client.token_by_jwt(budget, jwt, &options);
+                self.grant(extension, Ask { grant: Grant::Jwt, asker }, call).await
+            }
             Login::Password { username, extension: number, password } => {
                 let username = Username::try_new(username).map_err(|_| malformed())?;
                 let password = Password::try_new(password.expose_secret()).map_err(|_| malformed())?;
                 let number = number.as_deref().map(ShortNumber::try_new).transpose().map_err(|_| malformed())?;
                 let grant = PasswordGrant { username: &username, password: &password, extension: number.as_ref() };
-                self.grant(extension, self.client.token_by_password(budget, grant, &options)).await
+                let call = self.client.token_by_password(budget, grant, &options);
+                self.grant(extension, Ask { grant: Grant::Password, asker }, call).await
             }
             Login::Code { .. } => Err(malformed()),
         }
@@ -118,7 +137,7 @@ impl Sessions {
             self.drain(right).await;
             self.client.token_by_refresh(budget, refresh, &options).await
         };
-        self.grant(right.extension, call).await
+        self.grant(right.extension, Ask { grant: Grant::Refresh, asker: Asker::Fleet }, call).await
     }
 
     /// Refreshes a connection. Its refresh token lies in the credential alone, and is asked for there: this process's roster
@@ -129,7 +148,7 @@ impl Sessions {
     /// dies between the provider's answer and the write costs nothing.
     pub(super) async fn next_of_chain(&self, right: &Right<'_>, print: &str) -> Result<(Token, Instant), NotIn> {
         let extension = right.extension;
-        let known = self.vault.get(extension, Method::Code).await.map_err(not_now)?;
+        let known = self.newest(extension).await.map_err(not_now)?;
         let Some(known) = known.filter(|known| known.login.print(&self.app_print) == print) else {
             // Taken away or replaced just now; the roster will tell.
             return Err(NotIn::Later { delay: Duration::from_secs(1) });
@@ -141,26 +160,17 @@ impl Sessions {
             matches!(login, Login::Code { refresh, .. } if refresh.expose() == presented.expose())
                 && login.print(&self.app_print) == print
         };
+        // Asked before: nothing stands between the answer and its being remembered.
+        let now = self.store().now().await?;
         match self.refresh(right, presented).await {
             Ok((token, since)) => {
                 let Some(next) = token.refresh_token.clone() else {
                     return Err(NotIn::Refused { code: "no-refresh-token".to_owned() });
                 };
-                let now = self.store().now().await?;
                 let ends_at = token.refresh_token_expires_in.map(|life| now + life.as_millis() as Millis);
-                let advance = |credential: &mut Credential| {
-                    if !is_presented(&credential.login) {
-                        return false;
-                    }
-                    if let Login::Code { refresh, .. } = &mut credential.login {
-                        *refresh = next.clone();
-                    }
-                    credential.facts.refreshed_at = Some(now);
-                    credential.facts.ends_at = ends_at;
-                    credential.facts.refused = None;
-                    true
-                };
-                self.vault.change(extension, Method::Code, advance).await.map_err(not_now)?;
+                let fresh =
+                    Fresh { print: print.to_owned(), presented: presented.clone(), next, refreshed_at: now, ends_at };
+                self.advance(extension, fresh).await.map_err(not_now)?;
                 Ok((token, since))
             }
             Err(NotIn::Refused { code }) => {
@@ -179,9 +189,41 @@ impl Sessions {
     async fn grant(
         &self,
         extension: &ExtensionId,
+        ask: Ask,
         call: impl Future<Output = Result<Answer<Token>, CallError>>,
     ) -> Result<(Token, Instant), NotIn> {
-        let answer = self.with_slot(extension.as_str(), call).await?;
+        let (mut admission, mut refused) = (None, None);
+        // Asked when it has its slot: logins that waited meanwhile may have found out that the app is refused.
+        let admitted = async {
+            let admitted = self.admission(ask).await;
+            let may = matches!(admitted, Ok(Admission::Free | Admission::Trial { .. }));
+            admission = Some(admitted);
+            if !may {
+                return Err(CallError::Withheld);
+            }
+            let answer = call.await;
+            // Told before another one may get its slot.
+            if let TokenOutcome::AppDead { code } = classify_token(&answer) {
+                let code = named(code);
+                refused = Some(self.app_refused(ask.grant, &code).await.map(|of| NotIn::OfApp { code, of }));
+            }
+            answer
+        };
+        let answer = self.with_slot(extension.as_str(), admitted).await?;
+        match admission {
+            Some(Ok(Admission::Refused { code, of })) => return Err(NotIn::OfApp { code, of }),
+            Some(Ok(Admission::Trial { of })) if answer.is_ok() => {
+                // A session that was granted must not be thrown away for that; the next trial tells.
+                if let Err(error) = self.app_is_good(&of).await {
+                    metrics::store_error("doc_put", &error);
+                }
+            }
+            Some(Err(error)) => return Err(error.into()),
+            Some(Ok(Admission::Free | Admission::Trial { .. })) | None => {}
+        }
+        if let Some(refused) = refused {
+            return Err(refused?);
+        }
         let outcome = classify_token(&answer);
         match (outcome, answer) {
             (TokenOutcome::Granted, Ok(Answer { value: token, elapsed, .. })) => {
@@ -195,7 +237,7 @@ impl Sessions {
                 Ok((token, now.checked_sub(elapsed).unwrap_or(now)))
             }
             (TokenOutcome::CredentialDead { code } | TokenOutcome::AppDead { code }, _) => {
-                Err(NotIn::Refused { code: code.map_or_else(|| "no-code".to_owned(), |code| code.as_str().to_owned()) })
+                Err(NotIn::Refused { code: named(code) })
             }
             (TokenOutcome::Throttled { after, .. }, _) => Err(NotIn::Later { delay: after }),
             (TokenOutcome::Granted, Err(_)) => Err(NotIn::Unsure),
@@ -210,6 +252,10 @@ impl Sessions {
             }
         }
     }
+}
+
+fn named(code: Option<ErrorCode>) -> String {
+    code.map_or_else(|| "no-code".to_owned(), |code| code.as_str().to_owned())
 }
 
 /// The credential can't be read or written now.

@@ -1,11 +1,14 @@
 //! One session of an extension for the whole fleet: the token lives in the store, sealed; one process renews it at a time,
 //! and this one keeps a copy only as long as it is good.
 
+mod app;
 mod budget;
 mod fetch;
+mod fresh;
 mod keep_alive;
 mod kept;
 mod login;
+mod prepare;
 mod probe;
 mod renew;
 
@@ -15,14 +18,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(crate) use self::budget::LoginBudget;
-pub use self::keep_alive::KeptAlive;
-pub use self::probe::{Granted, Tried};
+pub use self::{
+    app::{AppRefusal, AppStanding},
+    budget::LoginBudget,
+    keep_alive::KeptAlive,
+    probe::{Granted, Tried},
+};
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
 use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};
 
 use crate::{
     credential::{AppPrint, Credential},
+    health::Health,
     metrics,
     roster::Roster,
     vault::Vault,
@@ -45,6 +52,8 @@ pub struct Session {
     print: String,
     /// Use it no longer than this: then it is time to renew it.
     until: Instant,
+    /// How long it lived when it was new.
+    life: Duration,
 }
 
 /// One credential, and whether it was refused. Holds nothing secret.
@@ -57,7 +66,8 @@ pub struct Standing {
 /// Why there is no session now.
 #[derive(Debug)]
 pub enum NoSession {
-    /// Nobody can log in until somebody acts. After a `#` the reason names the credentials that were refused.
+    /// Nobody can log in until somebody acts. After a `#` the reason names the credentials that were refused, or after `#app:`
+    /// the app ([`Sessions::app_standing`]).
     Dead { reason: String },
     /// Ask again after this time.
     Later { delay: Duration },
@@ -80,6 +90,8 @@ pub struct Sessions {
     retired: Mutex<HashSet<(String, String)>>,
     /// Extensions that wait for a login, and until when that is believed.
     waiting: Mutex<HashMap<String, Instant>>,
+    /// The last refresh of each connection that this process has refreshed.
+    fresh: Mutex<HashMap<String, fresh::Fresh>>,
     auth_turn: Arc<tokio::sync::Mutex<()>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -112,6 +124,7 @@ impl Sessions {
             trials: Mutex::default(),
             retired: Mutex::default(),
             waiting: Mutex::default(),
+            fresh: Mutex::default(),
             auth_turn: Arc::default(),
             turns: Mutex::default(),
         }
@@ -144,8 +157,14 @@ impl Sessions {
     /// # Errors
     /// [`NoSession`] says when, or after what, to ask again.
     pub async fn get(&self, extension: &ExtensionId) -> Result<Session, NoSession> {
+        self.get_newer(extension, 0).await
+    }
+
+    /// One that came after the session of this generation.
+    async fn get_newer(&self, extension: &ExtensionId, than: u64) -> Result<Session, NoSession> {
         let name = extension.as_str();
-        if let Some(session) = self.remembered(name) {
+        let remembered = || self.remembered(name).filter(|session| session.generation > than);
+        if let Some(session) = remembered() {
             return Ok(session);
         }
         let credentials = self.roster.of(name);
@@ -155,14 +174,14 @@ impl Sessions {
         let turn = lock(&self.turns).entry(name.to_owned()).or_default().clone();
         let _turn = turn.lock().await;
         // Another message may have fetched it meanwhile.
-        if let Some(session) = self.remembered(name) {
+        if let Some(session) = remembered() {
             return Ok(session);
         }
         let quiet = self.trial(name, |trial| trial.quiet_until);
         if let Some(delay) = quiet.and_then(|until| until.checked_duration_since(Instant::now())) {
             return Err(NoSession::Later { delay });
         }
-        let fetched = self.fetch(extension, &credentials).await;
+        let fetched = self.fetch(extension, &credentials, than).await;
         let quiet = match &fetched {
             Ok(_) => None,
             // Mostly the budget of logins, whose next place must not be missed.
@@ -251,6 +270,18 @@ impl Sessions {
 
     fn trial<T>(&self, extension: &str, look: impl FnOnce(&mut Trial) -> T) -> T {
         look(lock(&self.trials).entry(extension.to_owned()).or_default())
+    }
+
+    /// Shows how the fleet's sessions and connections stand.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn show_health(&self) -> Result<(), StoreError> {
+        let all: Vec<Credential> =
+            self.roster.extensions().iter().flat_map(|extension| self.roster.of(extension).to_vec()).collect();
+        metrics::health(&Health::read(self.store(), &all, &self.app_print).await?);
+        metrics::app_refused(!AppRefusal::all(self.store(), self.app(), &self.app_print).await?.is_empty());
+        Ok(())
     }
 
     /// The credentials of an extension in this process, the preferred one first.

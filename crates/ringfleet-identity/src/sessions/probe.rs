@@ -7,7 +7,7 @@ use ringcentral::{
     RedirectUri, Token, TokenOutcome, classify_token,
 };
 
-use super::{NoSession, Sessions, budget::ALL_EXTENSIONS, login::NotIn};
+use super::{NoSession, Sessions, app::Asker, budget::ALL_EXTENSIONS, login::NotIn};
 use crate::credential::{Credential, Login};
 
 /// What the provider says to one credential.
@@ -54,7 +54,7 @@ impl Sessions {
                 Err(other) => Err(other),
             };
         }
-        match self.log_in_anew(credential).await {
+        match self.log_in_anew(credential, Asker::Person).await {
             Ok((token, _)) => {
                 let granted = Granted { scope: token.scope.clone(), refresh: token.refresh_token.is_some() };
                 // Documented: errors of this call are not worth a repeat. What is left then ends with its hour.
@@ -62,7 +62,7 @@ impl Sessions {
                 drop(self.with_slot(extension.as_str(), self.client.revoke(budget, &token.access_token)).await);
                 Ok(Tried::In(granted))
             }
-            Err(NotIn::Refused { code }) => Ok(Tried::Refused { code }),
+            Err(NotIn::Refused { code } | NotIn::OfApp { code, .. }) => Ok(Tried::Refused { code }),
             Err(other) => Err(no_session(other)),
         }
     }
@@ -98,7 +98,7 @@ impl Sessions {
 
 fn no_session(no: NotIn) -> NoSession {
     match no {
-        NotIn::Refused { code } => NoSession::Dead { reason: code },
+        NotIn::Refused { code } | NotIn::OfApp { code, .. } => NoSession::Dead { reason: code },
         NotIn::Later { delay } => NoSession::Later { delay },
         NotIn::Unsure => NoSession::Later { delay: Duration::from_secs(2) },
         NotIn::Store(error) => NoSession::Store(error),

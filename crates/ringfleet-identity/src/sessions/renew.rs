@@ -18,6 +18,9 @@ use crate::{
 /// A session is renewed at a part of its life between these, so that those which began together do not end together.
 const RENEW_AT: std::ops::Range<f64> = 0.75..0.85;
 
+/// When a session is to be renewed again after the provider has refused the app.
+const AFTER_APP: Duration = Duration::from_secs(30);
+
 impl Sessions {
     /// Every way out of here gives the right to renew back.
     pub(super) async fn renew(&self, mut right: Right<'_>, credentials: &[Credential]) -> Result<Session, NotRenewed> {
@@ -36,6 +39,15 @@ impl Sessions {
                 let refused = std::mem::take(&mut right.refused);
                 release(Duration::ZERO).await.map_err(|error| NotRenewed::No(NoSession::Store(error)))?;
                 Err(NotRenewed::No(dead(&refused)))
+            }
+            // The old one, as long as it lives, is used on: its messages need not wait for the app.
+            Err(NotIn::OfApp { code, of }) => {
+                let again_in = if right.old_is_good { AFTER_APP } else { Duration::ZERO };
+                release(again_in).await.map_err(|error| NotRenewed::No(NoSession::Store(error)))?;
+                match right.old_is_good {
+                    true => Err(NotRenewed::Unchanged { again_in }),
+                    false => Err(NotRenewed::No(NoSession::Dead { reason: format!("{code} #app:{of}") })),
+                }
             }
             Err(NotIn::Later { delay }) => {
                 metrics::token("failed");
@@ -127,6 +139,7 @@ impl Sessions {
                         generation,
                         print: print.clone(),
                         until: since + part,
+                        life: token.expires_in,
                     };
                     return Ok(stored.map(session));
                 }

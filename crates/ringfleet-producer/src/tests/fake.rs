@@ -13,11 +13,11 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
     Acquired, AwaitedReports, Begin, Cancelled, Claim, ClaimRequest, Decided, Delivery, Doc, DocChanges, DocCursor,
-    DocKind, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Incarnation, Intent, LaneFacts, LaneId,
+    DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Incarnation, Intent, LaneFacts, LaneId,
     LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, NewSession, OptOut, OptOutCursor,
     OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded, RefusedCredential, Release,
-    Resolution, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends,
-    WorkerId,
+    Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk, TokenLease,
+    UnknownSends, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -253,6 +253,12 @@ impl Store for FakeStore {
     }
     async fn stats(&self) -> Result<Stats, StoreError> {
         absent("stats")
+    }
+    async fn due_soon(&self, _: Duration, _: u32) -> Result<DueSoon, StoreError> {
+        absent("due_soon")
+    }
+    async fn sessions(&self, _: &[String]) -> Result<Vec<SessionView>, StoreError> {
+        absent("sessions")
     }
     async fn token_lease(&self, _: &str, _: &WorkerId, _: TokenAsk<'_>) -> Result<TokenLease, StoreError> {
         absent("token_lease")

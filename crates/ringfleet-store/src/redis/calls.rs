@@ -12,18 +12,15 @@ use super::{
     RedisStore,
     blob::Blob,
     millis,
-    scripts::{bytes, number, text, unreadable},
+    scripts::{bytes, number, unreadable},
 };
 use crate::{
-    calls::{
-        Acquired, Begin, Claim, ClaimRequest, Enqueued, Intent, Outcome, Reaped, RefusedCredential, Release, Settled,
-        Settlement, TokenLease, TokenRecord,
-    },
+    calls::{Acquired, Begin, Claim, ClaimRequest, Enqueued, Intent, Outcome, Reaped, Release, Settled, Settlement},
     docs::{MOST_GONE, REMEMBER_MS},
-    ids::{LaneId, LeaseToken, MessageId, WorkerId},
+    ids::{LaneId, LeaseToken, MessageId},
     message::{LeaseRef, NewMessage, State},
     plan::PlanSeen,
-    store::{MAX_BATCH, MAX_RECOVERIES, NewSession, StoreError, TokenAsk},
+    store::{MAX_BATCH, MAX_RECOVERIES, StoreError},
 };
 
 /// A claim gives out no more than this at once, so that no script runs long.
@@ -349,82 +346,5 @@ impl RedisStore {
             call.arg(header.map(|n| n.to_string()).unwrap_or_default());
         }
         self.link.run::<Value>("release", &call).await.map(drop)
-    }
-
-    pub(super) async fn lease_token(
-        &self,
-        extension: &str,
-        worker: &WorkerId,
-        ask: TokenAsk<'_>,
-    ) -> Result<TokenLease, StoreError> {
-        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
-        call.arg("lease").arg(extension).arg(worker.as_str()).arg(ask.known_bad.unwrap_or(0)).arg(millis(ask.lock));
-        call.arg(if ask.renew { "1" } else { "0" }).arg(ask.sends.as_str());
-        for print in ask.credentials {
-            call.arg(print);
-        }
-        let reply: Vec<Value> = self.link.run("token_lease", &call).await?;
-        let bad = || unreadable("token_lease", "a wrong shape");
-        let [what, generation, sealed, lives, renew_in, wait, sending, told @ ..] = reply.as_slice() else {
-            return Err(bad());
-        };
-        let time = |value: &Value| Duration::from_millis(number(value).unwrap_or(0).max(0) as u64);
-        let generation = number(generation).ok_or_else(bad)? as u64;
-        let record = bytes(sealed).filter(|sealed| !sealed.is_empty()).map(|sealed| TokenRecord {
-            generation,
-            sealed: sealed.to_vec(),
-            lives: time(lives),
-            renew_in: time(renew_in),
-        });
-        let refusal = |pair: &[Value]| Some(RefusedCredential { print: text(&pair[0])?, reason: text(&pair[1])? });
-        let refused = told.chunks_exact(2).filter_map(refusal).collect();
-        match (number(what), record) {
-            (Some(1), Some(record)) => Ok(TokenLease::Valid(record)),
-            (Some(2), old) => {
-                let sending = number(sending).unwrap_or(0).max(0) as u32;
-                Ok(TokenLease::Renew { generation, old, sending, refused })
-            }
-            (Some(3), _) => Ok(TokenLease::Busy(time(wait))),
-            (Some(4), _) => Ok(TokenLease::Dead { refused }),
-            _ => Err(bad()),
-        }
-    }
-
-    pub(super) async fn store_token(
-        &self,
-        extension: &str,
-        worker: &WorkerId,
-        generation: u64,
-        session: NewSession<'_>,
-    ) -> Result<Option<u64>, StoreError> {
-        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
-        call.arg("store").arg(extension).arg(worker.as_str()).arg(generation).arg(session.sealed);
-        call.arg(millis(session.lives)).arg(millis(session.renew_in));
-        let generation: u64 = self.link.run("token_store", &call).await?;
-        Ok((generation > 0).then_some(generation))
-    }
-
-    pub(super) async fn release_token(
-        &self,
-        extension: &str,
-        worker: &WorkerId,
-        again_in: Duration,
-    ) -> Result<(), StoreError> {
-        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
-        call.arg("release").arg(extension).arg(worker.as_str()).arg(millis(again_in));
-        self.link.run::<Value>("token_release", &call).await.map(drop)
-    }
-
-    pub(super) async fn refuse_token(
-        &self,
-        extension: &str,
-        worker: &WorkerId,
-        generation: u64,
-        refused: &RefusedCredential,
-    ) -> Result<bool, StoreError> {
-        let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
-        call.arg("refuse").arg(extension).arg(worker.as_str()).arg(generation);
-        call.arg(refused.print.as_str()).arg(short(&refused.reason));
-        Ok(self.link.run::<i64>("token_refuse", &call).await? == 1)
     }
 }

@@ -14,6 +14,7 @@ mod opt_out;
 mod reconcile;
 mod scripts;
 mod store;
+mod tokens;
 mod views;
 mod wake;
 

@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use super::{RedisStore, calls, scripts};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, Intent,
-        LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
-        UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
+        Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
+        TokenLease, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -19,6 +19,7 @@ use crate::{
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
+    session_view::SessionView,
     store::{NewSession, Store, StoreError, TokenAsk},
 };
 
@@ -117,6 +118,9 @@ impl Store for RedisStore {
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.read_stats().await
     }
+    async fn due_soon(&self, within: Duration, skip: u32) -> Result<DueSoon, StoreError> {
+        self.read_due_soon(within, skip).await
+    }
     async fn token_lease(
         &self,
         extension: &str,
@@ -145,6 +149,9 @@ impl Store for RedisStore {
         refused: &RefusedCredential,
     ) -> Result<bool, StoreError> {
         self.refuse_token(extension, worker, generation, refused).await
+    }
+    async fn sessions(&self, extensions: &[String]) -> Result<Vec<SessionView>, StoreError> {
+        self.read_sessions(extensions).await
     }
     async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError> {
         self.get_doc(kind, key).await

@@ -8,10 +8,11 @@ use super::{
     RedisStore,
     blob::Blob,
     calls::short,
+    millis,
     scripts::{bytes, number, text, unreadable},
 };
 use crate::{
-    calls::{Cancelled, Gate, LaneView, Resolution, Stats},
+    calls::{Cancelled, DueSoon, Gate, LaneView, Resolution, Stats},
     ids::{LaneId, MessageId},
     message::{MessageView, Millis, State},
     plan::Plan,
@@ -127,6 +128,24 @@ impl RedisStore {
         views.sort_by(|a, b| (a.oldest_due, &a.lane).cmp(&(b.oldest_due, &b.lane)));
         views.truncate(limit as usize);
         Ok(views)
+    }
+
+    pub(super) async fn read_due_soon(&self, within: Duration, skip: u32) -> Result<DueSoon, StoreError> {
+        let mut soon = DueSoon::default();
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.view, tag);
+            call.arg("soon").arg(millis(within)).arg(skip).arg(MAX_BATCH);
+            let reply: Vec<Value> = self.link.run("due_soon", &call).await?;
+            let bad = || unreadable("due_soon", "a wrong shape");
+            let (looked_at, lanes) = reply.split_first().ok_or_else(bad)?;
+            soon.more |= number(looked_at).ok_or_else(bad)? >= MAX_BATCH as i64;
+            for pair in lanes.chunks_exact(2) {
+                let lane = text(&pair[0]).and_then(|name| name.parse::<LaneId>().ok());
+                soon.lanes.push(lane.zip(number(&pair[1])).ok_or_else(bad)?);
+            }
+        }
+        soon.lanes.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
+        Ok(soon)
     }
 
     pub(super) async fn read_stats(&self) -> Result<Stats, StoreError> {

@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use super::{LOOK_EVERY, SqliteStore, look, tokens::Ask, tx::Tx};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, Enqueued, Evidence, Gate, Incarnation, Intent,
-        LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats, TokenLease,
-        UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
+        Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
+        TokenLease, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -19,6 +19,7 @@ use crate::{
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{self, OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
+    session_view::SessionView,
     store::{MAX_BATCH, NewSession, Store, StoreError, TokenAsk},
 };
 
@@ -165,6 +166,10 @@ impl Store for SqliteStore {
         self.call("stats", |tx| tx.stats()).await
     }
 
+    async fn due_soon(&self, within: Duration, skip: u32) -> Result<DueSoon, StoreError> {
+        self.call("due_soon", move |tx| tx.due_soon(within, skip)).await
+    }
+
     async fn token_lease(
         &self,
         extension: &str,
@@ -204,6 +209,10 @@ impl Store for SqliteStore {
     ) -> Result<bool, StoreError> {
         let (extension, worker, refused) = (extension.to_owned(), worker.clone(), refused.clone());
         self.call("token_refuse", move |tx| tx.token_refuse(&extension, &worker, generation, &refused)).await
+    }
+
+    async fn sessions(&self, extensions: &[String]) -> Result<Vec<SessionView>, StoreError> {
+        self.call_in_batches("sessions", extensions, |tx, extensions| tx.session_views(extensions)).await
     }
 
     async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError> {

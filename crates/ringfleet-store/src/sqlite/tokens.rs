@@ -12,6 +12,7 @@ use crate::{
     calls::{RefusedCredential, TokenLease, TokenRecord},
     ids::{LaneId, WorkerId},
     message::{Millis, State},
+    session_view::SessionView,
 };
 
 /// Refused credentials that are remembered; they come and go.
@@ -72,6 +73,17 @@ impl Tx<'_> {
             })
         })?;
         Ok(session.unwrap_or_default())
+    }
+
+    pub(super) fn session_views(&mut self, extensions: &[String]) -> Step<Vec<SessionView>> {
+        let view = |session: Session| SessionView {
+            generation: session.generation.unsigned_abs(),
+            lives: self.until(session.expires),
+            renew_in: self.until(session.renew),
+            renewing: session.is_held(self.now),
+            refused: session.refused,
+        };
+        extensions.iter().map(|extension| self.session(extension).map(view)).collect()
     }
 
     /// Whether a session of this generation was replaced, or is being renewed.

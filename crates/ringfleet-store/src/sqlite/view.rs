@@ -1,15 +1,18 @@
 //! view: reads, changes nothing.
 
+use std::time::Duration;
+
 use rusqlite::params;
 
 use super::{
     fault::{Fault, Step},
     lanes::Lane,
     messages::Message,
+    millis,
     tx::Tx,
 };
 use crate::{
-    calls::{Gate, LaneView, Stats},
+    calls::{DueSoon, Gate, LaneView, Stats},
     delivery::DeliveryReport,
     ids::{LaneId, MessageId},
     message::{MessageView, Millis, Private, State},
@@ -86,6 +89,20 @@ impl Tx<'_> {
         }
     }
 
+    pub(super) fn due_soon(&mut self, within: Duration, skip: u32) -> Step<DueSoon> {
+        let until = self.now.saturating_add(millis(within));
+        let sql = "SELECT l.name, min(s.due), count(*) FROM \
+                   (SELECT due, message FROM schedule WHERE due > ?1 AND due <= ?2 ORDER BY due, id LIMIT ?3 OFFSET ?4) s \
+                   JOIN messages m ON m.n = s.message JOIN lanes l ON l.n = m.lane GROUP BY l.n ORDER BY 2, 1";
+        let found: Vec<(String, Millis, i64)> =
+            self.rows(sql, params![self.now, until, MAX_BATCH as i64, skip], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+        let looked_at: i64 = found.iter().map(|(.., messages)| messages).sum();
+        let lanes = found.into_iter().filter_map(|(name, due, _)| Some((name.parse().ok()?, due))).collect();
+        Ok(DueSoon { lanes, more: looked_at >= MAX_BATCH as i64 })
+    }
+
     pub(super) fn gate(&self) -> Step<Gate> {
         let sql = "SELECT gate_stopped, gate_until, gate_reason, gate_why FROM store";
         let gate = self.row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
@@ -116,8 +133,7 @@ impl Tx<'_> {
         stats.lanes_eligible = eligible.unsigned_abs();
         stats.lanes_waiting = waiting.unsigned_abs();
         let oldest = first.into_iter().flatten().min();
-        stats.oldest_due_age =
-            oldest.map(|due| std::time::Duration::from_millis(u64::try_from(self.now - due).unwrap_or(0)));
+        stats.oldest_due_age = oldest.map(|due| Duration::from_millis(u64::try_from(self.now - due).unwrap_or(0)));
         Ok(stats)
     }
 }

@@ -76,6 +76,7 @@ behaviours! {
         scheduled_messages_come_in_the_order_of_their_times
         an_idle_worker_is_told_the_exact_time_of_the_next_message
         a_scheduled_message_waits_behind_those_already_ready
+        lanes_that_are_due_soon_are_told_with_their_first_time
         ten_thousand_messages_due_at_one_instant_all_go_out_in_order
         a_time_in_the_past_means_now
     }
@@ -209,6 +210,7 @@ behaviours! {
         a_loser_of_the_race_does_not_kill_the_credential
         nothing_begins_with_a_token_whose_renewal_has_begun
         a_send_whose_worker_died_holds_no_renewal_up_once_it_is_reaped
+        sessions_show_how_long_they_live_and_what_was_refused
         extensions_have_sessions_of_their_own
     }
     views {

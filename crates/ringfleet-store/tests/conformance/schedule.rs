@@ -48,6 +48,33 @@ pub(crate) async fn a_scheduled_message_waits_behind_those_already_ready(s: &Sub
     assert_eq!(texts(&s.claim(5).await), ["first", "second"]);
 }
 
+pub(crate) async fn lanes_that_are_due_soon_are_told_with_their_first_time(s: &Subject) {
+    let start = s.now();
+    for (extension, after) in [(1, 20_000), (2, 10_000), (1, 15_000), (3, 31_000)] {
+        s.put(later(s, extension, &after.to_string(), after)).await;
+    }
+    s.fill(&wide(4), 1).await;
+    let soon = s.store.due_soon(ms(30_000), 0).await.unwrap();
+    assert_eq!((soon.lanes, soon.more), (vec![(wide(2), start + 10_000), (wide(1), start + 15_000)], false));
+    s.at(10_000);
+    let soon = s.store.due_soon(ms(30_000), 0).await.unwrap();
+    assert_eq!(soon.lanes, [(wide(1), start + 15_000), (wide(3), start + 31_000)], "what is due is not due soon");
+    let many: Vec<_> = (0..4_000).map(|n| later(s, 10 + n % 40, &format!("of many {n}"), 1_000)).collect();
+    for batch in many.chunks(400) {
+        s.store.enqueue(batch).await.unwrap();
+    }
+    let (mut lanes, mut skip) = (BTreeMap::new(), 0);
+    loop {
+        let soon = s.store.due_soon(ms(30_000), skip).await.unwrap();
+        lanes.extend(soon.lanes);
+        if !soon.more {
+            break;
+        }
+        skip += 500;
+    }
+    assert!(skip > 0 && lanes.len() == 42, "{skip}, {lanes:?}");
+}
+
 /// More than any one step may move, so no step may try to move them all.
 pub(crate) async fn ten_thousand_messages_due_at_one_instant_all_go_out_in_order(s: &Subject) {
     const MESSAGES: u32 = 10_000;

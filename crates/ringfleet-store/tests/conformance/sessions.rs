@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfleet_store::{
-    Begin, Intent, LaneId, NewSession, RefusedCredential, TokenAsk, TokenLease, TokenRecord, WorkerId,
+    Begin, Intent, LaneId, NewSession, RefusedCredential, SessionView, TokenAsk, TokenLease, TokenRecord, WorkerId,
 };
 
 use crate::talk::*;
@@ -253,6 +253,28 @@ pub(crate) async fn a_send_whose_worker_died_holds_no_renewal_up_once_it_is_reap
     s.store.reap(10, DAY).await.unwrap();
     let TokenLease::Renew { sending, .. } = lease(s, &a, one.ask()).await else { panic!("not to renew") };
     assert_eq!(sending, 0);
+}
+
+pub(crate) async fn sessions_show_how_long_they_live_and_what_was_refused(s: &Subject) {
+    let (Workers(a, _), one) = (workers(), asks());
+    let record = renew(s, &a, one.ask(), b"one", 60_000).await;
+    s.at(20_000);
+    s.store.token_refuse("1", &a, record.generation, &refused("print-9", "OAU-211 of old")).await.unwrap();
+    let views = s.store.sessions(&["2".to_owned(), "1".to_owned()]).await.unwrap();
+    let good = SessionView {
+        generation: record.generation,
+        lives: ms(HOUR - 20_000),
+        renew_in: ms(40_000),
+        renewing: false,
+        refused: vec![refused("print-9", "OAU-211 of old")],
+    };
+    assert_eq!(views, [SessionView::default(), good]);
+    s.at(60_000);
+    is_to_renew(s, &a, one.ask()).await;
+    let view = s.store.sessions(&["1".to_owned()]).await.unwrap().remove(0);
+    assert!(view.renewing && view.renew_in.is_zero(), "{view:?}");
+    let many: Vec<String> = (0..1_201).map(|n| n.to_string()).collect();
+    assert_eq!(s.store.sessions(&many).await.unwrap()[1].generation, record.generation);
 }
 
 pub(crate) async fn extensions_have_sessions_of_their_own(s: &Subject) {

@@ -1,10 +1,13 @@
-//! `status`: what waits, what was sent, and which lanes stand still and why.
+//! `status`: what waits, what was sent, which lanes stand still and why, and how the logins stand.
+
+mod logins;
 
 use std::process::ExitCode;
 
 use ringfleet_store::{Gate, LaneView, State, Stats};
 use serde_json::json;
 
+use self::logins::Logins;
 use crate::{cli::StatusOptions, config::Settings, output::say, store};
 
 pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
@@ -12,15 +15,16 @@ pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::R
     let stats = store.stats().await?;
     let lanes = store.lanes(options.lanes.max(1)).await?;
     let gate = store.gate().await?;
+    let logins = logins::read(&settings, &store, &lanes).await?;
     if options.json {
-        print_json(&stats, &lanes, &gate)?;
+        print_json(&stats, &lanes, &gate, logins.as_ref())?;
     } else {
-        print_table(&settings, &stats, &lanes, &gate);
+        print_table(&settings, &stats, &lanes, &gate, logins.as_ref());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate) -> anyhow::Result<()> {
+fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate, logins: Option<&Logins>) -> anyhow::Result<()> {
     let states: serde_json::Map<_, _> =
         State::ALL.iter().map(|state| (state.as_str().to_owned(), json!(stats.count(*state)))).collect();
     let rows: Vec<_> = lanes
@@ -46,14 +50,18 @@ fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate) -> anyhow::Result<
         "lanes_waiting": stats.lanes_waiting,
         "fleet": gate_text(gate, stats.now),
         "lanes": rows,
+        "logins": logins.map(Logins::as_json),
     });
     say!("{}", serde_json::to_string_pretty(&whole)?);
     Ok(())
 }
 
-fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Gate) {
+fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Gate, logins: Option<&Logins>) {
     say!("store   {}", store::describe(&settings.store));
     say!("fleet   {}", gate_text(gate, stats.now));
+    if let Some(logins) = logins {
+        logins.say(stats.now);
+    }
     for state in State::ALL {
         let n = stats.count(state);
         if n > 0 {
