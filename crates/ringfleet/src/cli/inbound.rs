@@ -13,7 +13,7 @@ pub(crate) enum InboundCommand {
     /// Lists texts, voicemails and missed calls that came in, the last first
     ///
     /// Workers look for them every inbound.poll, and keep them for inbound.retention. Missed calls are read with
-    /// inbound.calls = true.
+    /// inbound.calls = true. Numbers are shortened and texts left out unless --show-private asks for them.
     List {
         /// Only of this extension (its id)
         #[arg(long, value_name = "ID")]

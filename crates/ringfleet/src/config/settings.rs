@@ -10,7 +10,7 @@ use super::{
     connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_directory, read_identity},
     inbound::read_inbound,
-    reader::Reader,
+    reader::{Reader, parse_duration},
     reconcile::{journal_dir, read_policy, read_reconcile},
 };
 
@@ -278,7 +278,16 @@ pub(super) fn duration_or_off(
     least: Duration,
     most: Duration,
 ) -> Option<Option<Duration>> {
-    if r.text(key)? == "off" { Some(None) } else { r.duration(key, least, most).map(Some) }
+    r.parsed(key, |text| {
+        let time = parse_duration(text).filter(|time| (least..=most).contains(time));
+        match time {
+            Some(_) => Ok(time),
+            None if text == "off" => Ok(None),
+            None => Err(format!(
+                "is {text:?}, must be \"off\" or a duration from {least:?} to {most:?}, written like \"5s\", \"10m\""
+            )),
+        }
+    })
 }
 
 fn host_name() -> String {
