@@ -77,7 +77,7 @@ impl Size {
             peer: 20_000,
             slow_peer: 5_000,
             limiter_window: Duration::from_secs(5),
-            limiter_windows: 4,
+            limiter_windows: 3,
             rival_windows: 3,
             sends: 25_000,
             send_extensions: 1_000,
