@@ -20,7 +20,7 @@ pub(super) async fn measure(sitting: &Sitting, workers: u32) -> anyhow::Result<(
     fleet.until_sent(texts, window * windows * 2 + Duration::from_secs(30)).await?;
     let took = begun.elapsed();
     fleet.end_workers().await;
-    let case = sitting.case(Bench::Limiter, OURS).when(format!("{workers} worker processes")).at(workers.into());
+    let case = sitting.case(Bench::Limiter, OURS).when(format!("worker processes: {workers}")).at(workers.into());
     note(&case.with(settings(window, windows)), &fleet.simulator.report().await?, took);
     Ok(())
 }

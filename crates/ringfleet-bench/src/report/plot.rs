@@ -58,6 +58,7 @@ pub(super) fn curves(file: &Path, title: &str, axes: (&str, &str), curves: &[Cur
     let mut chart = ChartBuilder::on(&area)
         .caption(title, (FONT, 19).into_font().color(&INK))
         .margin(16)
+        .margin_right(44)
         .x_label_area_size(48)
         .y_label_area_size(76)
         .build_cartesian_2d((least..most).log_scale(), 0.0..top)?;
