@@ -131,7 +131,9 @@ async fn a_store_that_has_lost_the_newest_refresh_token_is_told_it_again() {
         )
     })
     .await;
-    assert!(fleet.keyed.rig.logs().contains("the store had lost the newest refresh token"), "nobody noticed");
+    // Told when it is written.
+    let told = "the store had lost the newest refresh token";
+    eventually(Duration::from_secs(5), async || fleet.keyed.rig.logs().contains(told)).await;
     fleet.keyed.rig.until_ended(1, Duration::from_secs(30)).await;
     assert!(fleet.connection_is_alive(0).await);
     let report = fleet.keyed.rig.finish(Ends::all()).await.report;
