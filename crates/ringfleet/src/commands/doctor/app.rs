@@ -4,7 +4,7 @@ use ringcentral::{
     AuthBudget, AuthorizationCode, CodeGrant, Jwt, Label, LoginPage, RefreshToken, TokenOptions, TokenOutcome,
 };
 use ringfleet_identity::{Credential, Method, NoSession, Tried};
-use ringfleet_store::{Group, LaneId};
+use ringfleet_store::Group;
 
 use super::{
     case::Case,
@@ -35,7 +35,7 @@ pub(super) async fn look(case: &Case) -> Section {
             findings.extend(permissions(case).await);
         }
     }
-    findings.push(auth_budget(case).await);
+    findings.push(logins(case));
     Section::new("App", findings)
 }
 
@@ -203,32 +203,19 @@ async fn permissions(case: &Case) -> Vec<Finding> {
 }
 
 /// How many logins a minute there are, for how many extensions.
-async fn auth_budget(case: &Case) -> Finding {
-    const CHECK: &str = "logins";
+fn logins(case: &Case) -> Finding {
     let plan = case.settings.rules.plan(Group::Auth);
-    let told = format!("{} in {} s", plan.limit, plan.window_ms / 1_000);
-    let extensions = case.roster.extensions().len() as u64;
-    let Ok(shared) = LaneId::try_new(&case.settings.provider.app, "*", Group::Auth) else {
-        return Finding::skip(CHECK, "can't be looked up");
-    };
-    match case.vault.store().lane(&shared).await {
-        Ok(view) if view.parked.is_some() => {
-            let limit = view.plan.map_or(plan.limit, |plan| plan.limit);
-            // One login an hour for each extension that has something to send.
-            let most = u64::from(limit) * 3_600_000 / u64::from(plan.window_ms.max(1));
-            let seen =
-                format!("counted for the whole app, {told}: enough for {most} busy extensions; there are {extensions}");
-            if extensions * 10 > most * 8 {
-                let step =
-                    "ask RingCentral for a higher Auth limit of the app, or spread the extensions over several apps";
-                Finding::warn(CHECK, seen, step)
-            } else {
-                Finding::ok(CHECK, seen)
-            }
-        }
-        Ok(_) => Finding::ok(CHECK, format!("counted for each extension, {told}; no 429 has said otherwise yet")),
-        Err(error) => Finding::fail(CHECK, super::store::chain(&error), "look at the store"),
-    }
+    let (window_s, extensions) = (plan.window_ms / 1_000, case.roster.extensions().len());
+    // One login an hour for each extension that has something to send.
+    let most = u64::from(plan.limit) * 3_600_000 / u64::from(plan.window_ms.max(1));
+    Finding::ok(
+        "logins",
+        format!(
+            "{} in {window_s} s for each extension; if RingCentral counts them for the whole app, that is enough for {most} busy \
+             ones, and there are {extensions}",
+            plan.limit
+        ),
+    )
 }
 
 impl Case {

@@ -110,7 +110,9 @@ mod tests {
         let retired = kind(ServerKind::Sandbox, "x");
         assert_eq!(retired.level, Level::Fail);
         assert!(retired.seen.contains("retired") && retired.next_step.is_some(), "{retired:?}");
-        assert_eq!(kind(ServerKind::Production, "x").level, Level::Ok);
-        assert_eq!(kind(ServerKind::Loopback, "x").level, Level::Ok);
+        for good in [ServerKind::Production, ServerKind::Partner, ServerKind::Loopback, ServerKind::Own] {
+            assert_eq!(kind(good, "x").level, Level::Ok, "{good:?}");
+        }
+        assert_eq!(kind(ServerKind::OtherRingCentral, "x").level, Level::Fail);
     }
 }

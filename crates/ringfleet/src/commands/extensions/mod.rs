@@ -22,7 +22,6 @@ use crate::{accounts::Accounts, cli::ExtensionsCommand, config::Settings, direct
 /// What the fleet knows, followed while the command runs.
 pub(super) struct Known {
     pub(super) vault: Vault,
-    /// Who can log in, as it was when the command began.
     pub(super) roster: Roster,
     directory: Directory,
     /// Judges numbers in the words that producers are told.
@@ -46,14 +45,15 @@ pub(crate) async fn run(settings: Settings, what: ExtensionsCommand) -> anyhow::
 }
 
 impl Known {
-    /// Reads what there is, and follows the directory until `stop`.
+    /// Reads what there is, and follows it until `stop`.
     pub(super) async fn open(
         settings: &Settings,
         accounts: &Accounts,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let vault = credentials::open(settings).await?;
-        let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
+        let (roster, follower) = Follower::start(vault.clone(), accounts.credentials()).await?;
+        tokio::spawn(follower.run(settings.identity.poll, stop.clone()));
         let directory = directory::follow(settings, accounts, vault.store(), stop).await?;
         let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
         let senders = SenderDirectory::of(directory.clone(), &settings.provider.app)?;

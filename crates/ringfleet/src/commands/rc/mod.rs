@@ -19,7 +19,7 @@ use std::{process::ExitCode, sync::Arc};
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use ringcentral::ExtensionId;
-use ringfleet_identity::{Follower, Reader, Sessions};
+use ringfleet_identity::{Reader, Sessions};
 use ringfleet_store::WorkerId;
 use tokio_util::sync::CancellationToken;
 
@@ -46,15 +46,13 @@ pub(crate) async fn run(settings: Settings, what: RcCommand) -> anyhow::Result<E
     let accounts = Accounts::load(&settings)?;
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
-    let known = Known::open(&settings, &accounts, stop.clone()).await?;
+    // A credential that is brought in or renewed while a long run goes on counts in it.
+    let known = Known::open(&settings, &accounts, stop).await?;
     let (question, read) = Question::of(what);
     let chosen = chosen(&known, &read, question.of_account())?;
-    // A credential that is brought in or renewed while a long run goes on counts in it.
-    let (roster, follower) = Follower::start(known.vault.clone(), accounts.credentials()).await?;
-    tokio::spawn(follower.run(settings.identity.poll, stop));
-    let name = WorkerId::incarnation("rc");
-    let sessions = Arc::new(Sessions::new(known.vault.clone(), roster, client, name, settings.worker.lease));
-    let reader = Reader::new(sessions);
+    let (name, lock) = (WorkerId::incarnation("rc"), settings.worker.lease);
+    let sessions = Sessions::new(known.vault.clone(), known.roster.clone(), client, name, lock);
+    let reader = Reader::new(Arc::new(sessions));
 
     let range = question.range(Timestamp::now())?;
     let mut sink = Sink::open(&question, &read, range)?;
@@ -88,6 +86,7 @@ async fn copy(
             Paged::Page(page) => {
                 bar.inc(u64::from(page.last || !all));
                 bar.suspend(|| sink.take(source, page))?;
+                bar.set_message(format!("{}, {} pages", source.name, sink.pages()));
                 if sink.is_over() {
                     break;
                 }

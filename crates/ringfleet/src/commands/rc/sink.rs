@@ -78,6 +78,11 @@ impl Sink {
         self.range
     }
 
+    /// How many were taken.
+    pub(super) fn pages(&self) -> u64 {
+        self.pages
+    }
+
     /// With which page to begin; `None` if all of the extension is there.
     pub(super) fn next_page(&self, extension: &ExtensionId) -> Option<u32> {
         match &self.way {
