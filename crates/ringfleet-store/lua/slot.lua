@@ -6,7 +6,9 @@
 local L = lane_of(ARGV[4])
 touch(L)
 if ARGV[3] == 'acquire' then
-  local at = math.max(L.pen, window_free_at(L), gate_until() or 0)
+  -- A slot whose request is under way may be free one window after now: nobody is told to wait until it must be over.
+  local free_at = math.min(window_free_at(L), now + 1 + hold_of(L))
+  local at = math.max(L.pen, free_at, gate_until() or 0)
   if at > now then
     save()
     return { 0, math.min(at - now, 60000) }

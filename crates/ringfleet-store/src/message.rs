@@ -67,7 +67,7 @@ impl OnUnknown {
     }
 }
 
-/// Where a message is in its life (DESIGN: scheduled → ready → claimed → sending → sent → delivered, or one of the other ends).
+/// Where a message is in its life: scheduled → ready → claimed → sending → sent → delivered, or one of the other ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum State {
     /// Waits for its `send_at`, or for the delay after a failed attempt.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use ringcentral::{Answer, CallError, TokenOutcome, classify_token};
 use ringfleet_store::{
-    Acquired, Group, LaneId, LeaseToken, Millis, PlanSeen, Release, SharedStore, StoreError, TokenAsk, TokenLease,
+    Acquired, Group, LaneId, LeaseToken, Millis, PlanSeen, Release, SharedStore, StoreError, TokenLease,
 };
 use tokio::sync::OwnedMutexGuard;
 
@@ -87,6 +87,11 @@ impl LoginBudget {
     }
 }
 
+/// The lock of all extensions is nobody's session, and there is no credential to it.
+fn nobodys() -> [String; 1] {
+    ["-".to_owned()]
+}
+
 impl Sessions {
     pub(crate) async fn login_budget(&self) -> Result<LoginBudget, StoreError> {
         LoginBudget::read(self.store(), self.app()).await
@@ -112,7 +117,10 @@ impl Sessions {
         };
         lock(&self.waiting).remove(whose);
         self.show_waiting();
-        let answer = call.await;
+        let answer = match &places.alone {
+            Some(_) => self.keeping_alone(call).await?,
+            None => call.await,
+        };
         let read_at = Instant::now();
         let (how, seen) = match &answer {
             Err(CallError::Connect { .. } | CallError::Guard { .. } | CallError::Withheld) => {
@@ -207,16 +215,20 @@ impl Sessions {
 
     /// Whether no other process logs in now, and none will until the lock is given back or ends.
     async fn is_alone(&self, shared: &LaneId) -> Result<bool, StoreError> {
-        let credentials = ["-".to_owned()];
-        let ask = TokenAsk {
-            known_bad: None,
-            credentials: &credentials,
-            lock: self.login_deadline(),
-            renew: true,
-            sends: shared,
-        };
+        let credentials = nobodys();
+        let ask = self.token_ask(shared, &credentials, 0, true);
         let lease = self.store().token_lease(ALL_EXTENSIONS, &self.worker, ask).await?;
         Ok(matches!(lease, TokenLease::Renew { .. }))
+    }
+
+    /// The lock is as short as a lease and prolonged meanwhile: one who dies holds up the fleet's logins no longer than that.
+    async fn keeping_alone<T>(&self, call: impl Future<Output = T>) -> Result<T, NotIn> {
+        let (shared, credentials) = (self.auth_lane(ALL_EXTENSIONS)?, nobodys());
+        let ask = self.token_ask(&shared, &credentials, 0, true);
+        tokio::select! {
+            answer = call => Ok(answer),
+            () = self.keep_the_right(ALL_EXTENSIONS, ask) => Err(NotIn::Unsure),
+        }
     }
 
     fn auth_lane(&self, whose: &str) -> Result<LaneId, NotIn> {

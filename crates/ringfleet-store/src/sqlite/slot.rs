@@ -20,7 +20,9 @@ impl Tx<'_> {
         let gate = self.gate_until()?.unwrap_or(0);
         let now = self.now;
         let lane = &mut self.lanes[at];
-        let free_at = lane.penalty.max(lane.window_free_at(now)).max(gate);
+        // A slot whose request is under way may be free one window after now: nobody is told to wait until it must be over.
+        let window_free_at = lane.window_free_at(now).min(now + 1 + lane.hold());
+        let free_at = lane.penalty.max(window_free_at).max(gate);
         if free_at > now {
             return Ok(Acquired::Wait(self.until(free_at.min(now + MAX_WAIT))));
         }

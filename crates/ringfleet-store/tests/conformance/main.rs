@@ -189,6 +189,7 @@ behaviours! {
     slots {
         an_auth_lane_grants_five_and_says_when_the_sixth_may_go
         a_slot_not_released_frees_after_its_hold_and_window
+        nobody_waits_for_a_request_under_way_longer_than_its_window
         an_unused_slot_is_free_at_once
         a_throttled_request_stops_its_lane
         messages_and_requests_share_a_window

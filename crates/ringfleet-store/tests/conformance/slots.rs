@@ -55,6 +55,19 @@ pub(crate) async fn a_slot_not_released_frees_after_its_hold_and_window(s: &Subj
     granted(s, &light()).await;
 }
 
+/// Those who were told to wait until a login must be over came that much too late, once it was.
+pub(crate) async fn nobody_waits_for_a_request_under_way_longer_than_its_window(s: &Subject) {
+    let slots = [granted(s, &light()).await, granted(s, &light()).await, granted(s, &light()).await];
+    s.fill(&light(), 1).await;
+    assert_eq!(s.claim(1).await.len(), 1);
+    assert_eq!(s.store.acquire(&light(), HOLD).await.unwrap(), Acquired::Wait(ms(2_003)));
+    release(s, &light(), slots[0], Release::Used).await;
+    s.at(2_002);
+    assert_eq!(s.store.acquire(&light(), HOLD).await.unwrap(), Acquired::Wait(ms(1)));
+    s.at(2_003);
+    granted(s, &light()).await;
+}
+
 pub(crate) async fn an_unused_slot_is_free_at_once(s: &Subject) {
     let slots = [granted(s, &light()).await, granted(s, &light()).await, granted(s, &light()).await];
     release(s, &light(), slots[1], Release::Unused).await;

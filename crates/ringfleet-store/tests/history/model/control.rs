@@ -40,7 +40,10 @@ impl Model {
     pub(crate) fn must_wait(&self, lane: &LaneId) -> Option<Millis> {
         const LONGEST: Millis = 60_000;
         let l = &self.lanes[lane];
-        let at = l.window_opens(self.now).zip(self.gate_opens()).map(|(window, gate)| window.max(gate).max(l.penalty));
+        // What is under way may be over at once, and its slot is free one window after that.
+        let soonest = self.now + 1 + l.hold();
+        let window = l.window_opens(self.now).map_or(soonest, |at| at.min(soonest));
+        let at = self.gate_opens().map(|gate| window.max(gate).max(l.penalty));
         let wait = at.map_or(LONGEST, |at| (at - self.now).min(LONGEST));
         (wait > 0).then_some(wait)
     }
