@@ -136,7 +136,7 @@ impl Browser {
     }
 
     /// A page that is just being left has no text.
-    async fn text(&self) -> String {
+    pub(crate) async fn text(&self) -> String {
         let text = self.run("return document.body.innerText").await.unwrap_or_default();
         text.as_str().unwrap_or_default().to_owned()
     }
