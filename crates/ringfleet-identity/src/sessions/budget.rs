@@ -117,8 +117,9 @@ impl Sessions {
         };
         lock(&self.waiting).remove(whose);
         self.show_waiting();
+        let shared = self.auth_lane(ALL_EXTENSIONS)?;
         let answer = match &places.alone {
-            Some(_) => self.keeping_alone(call).await?,
+            Some(_) => self.keeping_the_right(ALL_EXTENSIONS, self.token_ask(&shared, &nobodys(), 0, true), call).await,
             None => call.await,
         };
         let read_at = Instant::now();
@@ -219,16 +220,6 @@ impl Sessions {
         let ask = self.token_ask(shared, &credentials, 0, true);
         let lease = self.store().token_lease(ALL_EXTENSIONS, &self.worker, ask).await?;
         Ok(matches!(lease, TokenLease::Renew { .. }))
-    }
-
-    /// The lock is as short as a lease and prolonged meanwhile: one who dies holds up the fleet's logins no longer than that.
-    async fn keeping_alone<T>(&self, call: impl Future<Output = T>) -> Result<T, NotIn> {
-        let (shared, credentials) = (self.auth_lane(ALL_EXTENSIONS)?, nobodys());
-        let ask = self.token_ask(&shared, &credentials, 0, true);
-        tokio::select! {
-            answer = call => Ok(answer),
-            () = self.keep_the_right(ALL_EXTENSIONS, ask) => Err(NotIn::Unsure),
-        }
     }
 
     fn auth_lane(&self, whose: &str) -> Result<LaneId, NotIn> {

@@ -85,11 +85,7 @@ impl Sessions {
                     let right =
                         self.right(extension, ask, asked_at, known_bad, Given { generation, old, sending, refused });
                     let old_is_good = right.old_is_good;
-                    let renewed = tokio::select! {
-                        renewed = self.renew(right, credentials) => renewed,
-                        () = self.keep_the_right(name, ask) => Err(NotRenewed::No(later(1))),
-                    };
-                    match renewed {
+                    match self.keeping_the_right(name, ask, self.renew(right, credentials)).await {
                         Ok(session) => return Ok(session),
                         Err(NotRenewed::No(no)) => return Err(no),
                         // The old token is given out again meanwhile, to whoever did not ask for a newer one.
@@ -160,13 +156,25 @@ impl Sessions {
         }
     }
 
-    /// Asks for the right to renew again and again, as long as the login takes. Never ends.
-    pub(super) async fn keep_the_right(&self, extension: &str, ask: TokenAsk<'_>) {
-        loop {
-            tokio::time::sleep(self.lock / 3).await;
-            if let Err(error) = self.store().token_lease(extension, &self.worker, ask).await {
-                metrics::store_error("token_lease", &error);
+    /// Does `work` and prolongs the right to renew meanwhile: it is as short as a lease, so that one who dies holds the others
+    /// up no longer than that.
+    pub(super) async fn keeping_the_right<T>(
+        &self,
+        extension: &str,
+        ask: TokenAsk<'_>,
+        work: impl Future<Output = T>,
+    ) -> T {
+        let prolong = async {
+            loop {
+                tokio::time::sleep(self.lock / 3).await;
+                if let Err(error) = self.store().token_lease(extension, &self.worker, ask).await {
+                    metrics::store_error("token_lease", &error);
+                }
             }
+        };
+        tokio::select! {
+            done = work => done,
+            never = prolong => never,
         }
     }
 

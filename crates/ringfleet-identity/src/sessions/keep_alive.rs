@@ -81,10 +81,7 @@ impl Sessions {
             TokenLease::Renew { generation, old, sending, refused } => {
                 let right =
                     self.right(extension, ask, asked_at, known_bad, Given { generation, old, sending, refused });
-                let kept = tokio::select! {
-                    kept = self.refresh_if_due(right) => kept,
-                    () = self.keep_the_right(name, ask) => Ok(KeptAlive::Later),
-                };
+                let kept = self.keeping_the_right(name, ask, self.refresh_if_due(right)).await;
                 // Of no effect when a new session was stored.
                 self.store().token_release(name, &self.worker, Duration::ZERO).await?;
                 kept?
