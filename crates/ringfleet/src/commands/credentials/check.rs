@@ -86,7 +86,9 @@ async fn try_in_turn(sessions: &Sessions, credential: &Credential) -> Result<Tri
 async fn is_good_again(vault: &Vault, credential: &Credential) -> bool {
     if credential.source != Source::File {
         let forget = |known: &mut Credential| known.facts.refused.take().is_some();
-        let _ = vault.change(&credential.extension, credential.login.method(), forget).await;
+        if let Err(error) = vault.change(&credential.extension, credential.login.method(), forget).await {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the list goes on to show it as refused");
+        }
     }
     let store = vault.store();
     let Ok(lane) = LaneId::try_new(vault.app(), credential.extension.as_str(), Group::Medium) else { return false };

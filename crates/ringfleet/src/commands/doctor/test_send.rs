@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_producer::{Draft, Producer, SenderDirectory};
-use ringfleet_store::{MessageId, State, Store};
+use ringfleet_store::{Cancelled, MessageId, State, Store};
 use tokio::time::Instant;
 
 use super::{
@@ -59,7 +59,7 @@ async fn ended(store: &dyn Store, id: &MessageId) -> Finding {
             Err(error) => return Finding::fail(CHECK, super::store::chain(&error), "look at the store"),
         };
         match state {
-            State::Sent => return Finding::ok(CHECK, format!("sent by the fleet: {id}")),
+            state if state.was_sent() => return Finding::ok(CHECK, format!("sent by the fleet: {id}")),
             state if state.is_final() || state == State::Held => {
                 let told = sense(&reason);
                 let meaning = told.map_or(reason.as_str(), |told| told.meaning);
@@ -70,14 +70,18 @@ async fn ended(store: &dyn Store, id: &MessageId) -> Finding {
                 };
             }
             _ if Instant::now() >= deadline => {
-                // Best effort: its own send_by ends it a moment later.
-                let _ = store.cancel(id).await;
-                let seen = format!("{id} was not sent within {} s, and is taken back", PATIENCE.as_secs());
-                return Finding::fail(
-                    CHECK,
-                    seen,
-                    "is a worker running? `ringfleet worker`; and look at the lane above",
-                );
+                let late = format!("{id} was not sent within {} s", PATIENCE.as_secs());
+                return match store.cancel(id).await {
+                    Ok(Cancelled::Done) => {
+                        let next = "is a worker running? `ringfleet worker`; and look at the lane above";
+                        Finding::fail(CHECK, format!("{late}, and is taken back"), next)
+                    }
+                    // It may go out yet: nobody is told that it won't.
+                    Ok(Cancelled::TooLate(_) | Cancelled::Missing) | Err(_) => {
+                        let next = "`ringfleet message show` with this id tells what becomes of it";
+                        Finding::fail(CHECK, format!("{late}, and could not be taken back"), next)
+                    }
+                };
             }
             _ => tokio::time::sleep(Duration::from_millis(200)).await,
         }
