@@ -128,9 +128,10 @@ async fn row_03_a_worker_that_the_stale_replica_never_heard_of_is_waited_for_as_
     let log = rig.path("worker-1.log");
     let thaw = async {
         let noticed = async || std::fs::read_to_string(&log).unwrap().contains("the store was restarted");
-        wait(Duration::from_secs(10), noticed).await;
+        let told = wait(Duration::from_secs(10), noticed).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
         std::process::Command::new("kill").arg("-CONT").arg(late.to_string()).status().unwrap();
+        assert!(told, "the other worker did not notice the restart");
     };
     let (rig, ()) = tokio::join!(fail_over(rig, replica, 240), thaw);
     rig.finish(Ends::all()).await;
