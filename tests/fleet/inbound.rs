@@ -20,7 +20,7 @@ fn options() -> RigOptions {
 }
 
 /// What `inbound list` prints with these arguments.
-fn listed(rig: &Rig, arguments: &[&str]) -> Vec<Value> {
+pub(crate) fn listed(rig: &Rig, arguments: &[&str]) -> Vec<Value> {
     let output = rig.run(&[&["inbound", "list", "--json"], arguments].concat());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let whole: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -8,8 +8,9 @@ use serde_json::json;
 
 use crate::{
     delivery::{ledger, requests},
+    inbound::listed,
     rig::{Ends, Rig, RigOptions, http},
-    wishes::{CUSTOMER, opted_out, says},
+    wishes::{CUSTOMER, at_the_provider, opted_out, says},
 };
 
 const SOON: Duration = Duration::from_secs(60);
@@ -62,6 +63,31 @@ async fn a_stop_is_heard_through_the_webhook_long_before_the_next_poll() {
     assert_eq!(large, 413);
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(requests(&rig, Endpoint::MessageSync).await, polled);
+    rig.keep_secret([CUSTOMER]);
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missed_call_and_a_voicemail_are_listed_long_before_the_next_poll() {
+    let mut options = options();
+    options.simulator.calls_per_extension = 0;
+    let mut rig = Rig::start(options).await;
+    let listen = format!("127.0.0.1:{}", free_port());
+    rig.start_worker_with(&[
+        ("RINGFLEET__INBOUND__LISTEN", &listen),
+        ("RINGFLEET__INBOUND__POLL", "1h"),
+        ("RINGFLEET__INBOUND__CALLS", "true"),
+    ]);
+    eventually(SOON, async || asked(&rig).await >= 4).await;
+    at_the_provider(&rig, 0, "missed-call", json!({"from": CUSTOMER})).await;
+    at_the_provider(&rig, 1, "missed-call", json!({"from": CUSTOMER, "voicemail_seconds": 7})).await;
+    let kinds = |rig: &Rig| {
+        let mut kinds: Vec<_> = listed(rig, &[]).iter().map(|row| row["kind"].as_str().unwrap().to_owned()).collect();
+        kinds.sort();
+        kinds
+    };
+    eventually(SOON, async || kinds(&rig) == ["missed-call", "voicemail"]).await;
+    assert_eq!(requests(&rig, Endpoint::CallLog).await, 1, "read only where a call was missed");
     rig.keep_secret([CUSTOMER]);
     rig.finish(Ends::all()).await;
 }

@@ -174,6 +174,7 @@ pub async fn run(
             vault: subscribed,
             reader: Reader::new(sessions.clone()),
             public_url,
+            calls: options.inbound.calls,
             // Two looks at least between the middle of its life and its end.
             every: options.inbound.poll.unwrap_or(LOOK_AT_SUBSCRIPTIONS).min(options.inbound.subscription_life / 5),
             life: options.inbound.subscription_life,

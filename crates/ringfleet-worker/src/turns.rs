@@ -6,22 +6,47 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringfleet_identity::Roster;
+use ringfleet_identity::{Lead, Roster};
+use ringfleet_store::{SharedStore, WorkerId};
 use tokio::sync::watch;
+
+use crate::metrics;
 
 /// When each extension is due.
 pub(crate) struct Turns {
+    /// What is done in turn; also names the right to do it.
+    what: &'static str,
+    lead: Lead,
     roster: Roster,
     changes: watch::Receiver<u64>,
     next: HashMap<Arc<str>, Instant>,
 }
 
 impl Turns {
-    pub(crate) fn new(roster: &Roster) -> Self {
+    pub(crate) fn new(what: &'static str, store: &SharedStore, app: &str, process: &WorkerId, roster: &Roster) -> Self {
         let mut changes = roster.changes();
         // The first look takes in all there is.
         changes.mark_changed();
-        Self { roster: roster.clone(), changes, next: HashMap::new() }
+        let lead = Lead::new(store.clone(), app, what, process.as_str());
+        Self { what, lead, roster: roster.clone(), changes, next: HashMap::new() }
+    }
+
+    /// Whether this process is the one that sees to it now. When it is its turn again after another's, everything begins anew.
+    pub(crate) async fn are_ours(&mut self) -> bool {
+        match self.lead.have().await {
+            Ok(true) => return true,
+            Ok(false) => {
+                self.next.clear();
+                self.changes.mark_changed();
+            }
+            Err(error) => metrics::store_error(self.what, &error),
+        }
+        false
+    }
+
+    /// Lets another process go on at once.
+    pub(crate) async fn leave(&mut self) {
+        self.lead.leave().await;
     }
 
     /// Extensions that are due now, the longest waiting first, at most so many. Each is due again after `again_in` or so; one that
@@ -49,11 +74,5 @@ impl Turns {
     /// Due after `again_in` from now instead.
     pub(crate) fn put_off(&mut self, extension: Arc<str>, again_in: Duration) {
         self.next.entry(extension).and_modify(|at| *at = Instant::now() + again_in);
-    }
-
-    /// Another process has taken over: when it is this one's turn again, everything begins anew.
-    pub(crate) fn forget(&mut self) {
-        self.next.clear();
-        self.changes.mark_changed();
     }
 }

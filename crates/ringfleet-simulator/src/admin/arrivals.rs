@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Answer, Refusal, Shared, bad, find};
-use crate::world::{Consent, ConsentSource, ExtensionStatus, Message, MessageKind, Number, OptStatus, World};
+use crate::world::{
+    Consent, ConsentSource, ExtensionStatus, FilterKind, Message, MessageKind, Number, OptStatus, World,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -72,6 +74,13 @@ pub(super) async fn missed_call(State(world): Shared, Path(id): Path<String>, Js
     let call = world.missed_call(index, to, from, voicemail);
     let answer = json!({"id": call.id.to_string(), "voicemail": voicemail});
     extension.calls.push(call);
+    if voicemail.is_none() {
+        // Fields as in the official clients' definitions.
+        let told = json!({"extensionId": id, "from": from.to_string(), "to": to.to_string()});
+        for subscription in &mut extension.subscriptions {
+            subscription.tell(&FilterKind::MissedCalls, &told);
+        }
+    }
     Ok(Json(answer))
 }
 

@@ -87,5 +87,6 @@ pub enum WebhookEvent {
     Handshake,
     MessageStore,
     Instant,
+    MissedCall,
     Reminder,
 }

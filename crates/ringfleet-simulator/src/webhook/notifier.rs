@@ -100,6 +100,7 @@ fn pack(world: &World, index: usize, subscription: &mut Subscription, now: Nanos
     for (filter, body) in waiting.events {
         let event = match subscription.filters[filter].kind {
             FilterKind::Reminder { .. } => WebhookEvent::Reminder,
+            FilterKind::MissedCalls => WebhookEvent::MissedCall,
             FilterKind::Instant | FilterKind::Messages { .. } => WebhookEvent::Instant,
         };
         notifications.push((event, envelope(filter, body)));

@@ -62,6 +62,16 @@ impl Waiting {
 }
 
 impl Subscription {
+    /// Something that is told as a whole.
+    pub(crate) fn tell(&mut self, kind: &FilterKind, body: &Value) {
+        if self.blacklisted_at.is_some() {
+            return;
+        }
+        for (at, _) in self.filters.iter().enumerate().filter(|(_, filter)| filter.kind == *kind) {
+            self.waiting.push(at, body.clone());
+        }
+    }
+
     pub(crate) fn renew(&mut self, lifetime: Nanos, now: Nanos) {
         self.lifetime = lifetime;
         self.expires_at = now + lifetime;
@@ -86,6 +96,8 @@ pub(crate) enum FilterKind {
     Messages { types: Vec<String>, directions: Vec<String> },
     /// Each inbound text as a whole.
     Instant,
+    /// Each call that nobody took.
+    MissedCalls,
     /// That the subscription will end soon; both in seconds.
     Reminder { threshold: u64, interval: u64 },
 }
@@ -131,6 +143,7 @@ impl EventFilter {
         }
         let kind = match resource {
             "message-store" => FilterKind::Messages { types: pairs.all("type"), directions: pairs.all("direction") },
+            "missed-calls" => FilterKind::MissedCalls,
             "message-store/instant" if pairs.first("type") == Some("SMS") => FilterKind::Instant,
             _ => return Err(FilterProblem::Invalid),
         };
@@ -140,7 +153,7 @@ impl EventFilter {
     }
 
     pub(crate) fn reads_messages(&self) -> bool {
-        !matches!(self.kind, FilterKind::Reminder { .. })
+        matches!(self.kind, FilterKind::Messages { .. } | FilterKind::Instant)
     }
 
     /// Whether it counts what happens to a message.
@@ -150,7 +163,7 @@ impl EventFilter {
             FilterKind::Messages { types, directions } => {
                 wants(types, message.type_name()) && wants(directions, message.direction())
             }
-            FilterKind::Instant | FilterKind::Reminder { .. } => false,
+            FilterKind::Instant | FilterKind::MissedCalls | FilterKind::Reminder { .. } => false,
         }
     }
 }
@@ -179,6 +192,8 @@ mod tests {
         assert_eq!(filter.text, format!("{own}?type=SMS&direction=Outbound"));
         assert_eq!(parse(own).expect("a filter").text, own);
         assert_eq!(parse(&format!("{store}/instant?type=SMS")).map(|f| f.kind), Ok(FilterKind::Instant));
+        let calls = "/restapi/v1.0/account/~/extension/~/missed-calls";
+        assert_eq!(parse(calls).map(|f| f.kind), Ok(FilterKind::MissedCalls));
         for (raw, problem) in [
             ("/restapi/v1.0/account/~/extension/400100001/message-store", FilterProblem::OtherExtension),
             ("/restapi/v1.0/account/~/extension/1/message-store", FilterProblem::Invalid),

@@ -36,7 +36,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::reading::Unread;
 pub(crate) use self::reports::tell;
-use crate::{inbox::Inbox, metrics, options::InboundOptions, webhooks::Hints};
+use crate::{
+    inbox::Inbox,
+    metrics,
+    options::InboundOptions,
+    webhooks::{Came, Hints},
+};
 
 /// Extensions read at the same time by one worker, for each cause.
 const AT_ONCE: usize = 4;
@@ -106,14 +111,14 @@ impl Mailboxes {
                 let permit = room.clone().acquire_owned().await;
                 (hints.next().await, permit)
             };
-            let (extension, permit) = tokio::select! {
+            let ((extension, came), permit) = tokio::select! {
                 () = self.stop.cancelled() => return,
                 next = next => next,
             };
             let this = self.clone();
             readings.spawn(async move {
                 tokio::time::sleep(A_MOMENT).await;
-                this.look(extension.as_str(), Cause::Hint).await;
+                this.look(extension.as_str(), Cause::Hint(came)).await;
                 drop(permit);
             });
         }
@@ -138,9 +143,11 @@ impl Mailboxes {
             return;
         };
         let waits_since = if let Cause::Reports { since } = cause { Some(since) } else { None };
-        let read = self.read(&extension, &lane, waits_since);
-        self.ended(&extension, What::Messages, self.unless_stopped(read).await);
-        if cause == Cause::Time && self.inbound.calls {
+        if cause != Cause::Hint(Came::Call) {
+            let read = self.read(&extension, &lane, waits_since);
+            self.ended(&extension, What::Messages, self.unless_stopped(read).await);
+        }
+        if self.inbound.calls && matches!(cause, Cause::Time | Cause::Hint(Came::Call)) {
             self.ended(&extension, What::Calls, self.unless_stopped(self.read_calls(&extension)).await);
         }
     }
@@ -181,7 +188,7 @@ enum Cause {
         since: Millis,
     },
     Time,
-    Hint,
+    Hint(Came),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

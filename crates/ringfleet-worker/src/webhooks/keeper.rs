@@ -7,7 +7,7 @@ use ringcentral::{
     Answer, CallError, EventFilter, ExtensionId, NewSubscription, Outcome as Meaning, Read, Subscription,
     SubscriptionId, SubscriptionStatus, UsageGroup, VerificationToken, WebhookAddress, classify_read,
 };
-use ringfleet_identity::{Lead, ReadError, Reader, Turn, Vault};
+use ringfleet_identity::{ReadError, Reader, Turn, Vault};
 use ringfleet_store::{Millis, StoreError, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -25,16 +25,20 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(600);
 /// There is no such subscription any more.
 const GONE: &str = "gone";
 /// Counts only: what came in is read by those who may, not sent about.
-const FILTERS: [&str; 2] = [
+const MESSAGES: [&str; 2] = [
     "/restapi/v1.0/account/~/extension/~/message-store?type=SMS&direction=Inbound",
     "/restapi/v1.0/account/~/extension/~/message-store?type=VoiceMail",
 ];
+/// Used by the official clients.
+const MISSED_CALLS: &str = "/restapi/v1.0/account/~/extension/~/missed-calls";
 
 pub(crate) struct Keeper {
     pub(crate) vault: Vault,
     pub(crate) reader: Reader,
     /// The path of an extension is put behind it.
     pub(crate) public_url: String,
+    /// Missed calls are told too.
+    pub(crate) calls: bool,
     /// How often each subscription is looked at.
     pub(crate) every: Duration,
     /// A subscription lives so long unless it is renewed, and it is at half of it.
@@ -68,8 +72,8 @@ impl Keeper {
     /// Looks at every connected extension's subscription in turn until `stop`.
     pub(crate) async fn run(self, process: WorkerId) {
         let this = Arc::new(self);
-        let mut lead = Lead::new(this.vault.store().clone(), this.vault.app(), "subscriptions", process.as_str());
-        let mut turns = Turns::new(this.reader.sessions().roster());
+        let roster = this.reader.sessions().roster();
+        let mut turns = Turns::new("subscriptions", this.vault.store(), this.vault.app(), &process, roster);
         let mut looks = JoinSet::new();
         loop {
             tokio::select! {
@@ -77,16 +81,8 @@ impl Keeper {
                 () = tokio::time::sleep(TICK.mul_f64(rand::random_range(0.7..=1.3))) => {}
                 Some(Ok((extension, wait))) = looks.join_next() => turns.put_off(extension, wait),
             }
-            match lead.have().await {
-                Ok(true) => {}
-                Ok(false) => {
-                    turns.forget();
-                    continue;
-                }
-                Err(error) => {
-                    metrics::store_error("subscriptions", &error);
-                    continue;
-                }
+            if !turns.are_ours().await {
+                continue;
             }
             for extension in turns.take(AT_ONCE.saturating_sub(looks.len()), Duration::ZERO, this.every) {
                 let this = this.clone();
@@ -96,7 +92,7 @@ impl Keeper {
                 });
             }
         }
-        lead.leave().await;
+        turns.leave().await;
     }
 
     /// Sees to one extension's subscription, and says when to look again.
@@ -134,10 +130,10 @@ impl Keeper {
             return Err(Failed::Later);
         }
         let address = self.address_of(extension)?;
-        let (print, now) = (print(&address), self.vault.store().now().await?);
+        let (print, now) = (self.print(&address), self.vault.store().now().await?);
         let record = Record::load(&self.vault, extension).await?;
         let Some((id, renew_at)) = record.as_ref().and_then(|record| {
-            let id = record.id.clone().filter(|_| record.address == print)?;
+            let id = record.id.clone().filter(|_| record.wants == print)?;
             Some((id, record.renew_at))
         }) else {
             return self.make(extension, &address, record).await;
@@ -175,7 +171,7 @@ impl Keeper {
             Some(record) => record.secret,
             None => VerificationToken::try_new(&hex(&rand::random::<[u8; 24]>())).map_err(|_| Failed::Later)?,
         };
-        let mut record = Record { id: None, secret, address: print(address), renew_at: 0 };
+        let mut record = Record { id: None, secret, wants: self.print(address), renew_at: 0 };
         record.save(&self.vault, extension).await?;
         for old in self.list(extension).await? {
             let to = old.delivery_mode.as_ref().and_then(|mode| mode.address.as_ref());
@@ -183,8 +179,8 @@ impl Keeper {
                 self.delete(extension, &old.id).await?;
             }
         }
-        let filters = FILTERS.map(EventFilter::try_new);
-        let filters: Vec<EventFilter> = filters.into_iter().filter_map(Result::ok).collect();
+        let filters: Vec<EventFilter> =
+            self.filters().map(EventFilter::try_new).collect::<Result<_, _>>().map_err(|_| Failed::Later)?;
         let token = &record.secret;
         let new = NewSubscription {
             filters: &filters,
@@ -226,6 +222,20 @@ impl Keeper {
         }
     }
 
+    fn filters(&self) -> impl Iterator<Item = &'static str> {
+        MESSAGES.into_iter().chain(self.calls.then_some(MISSED_CALLS))
+    }
+
+    /// Names what is subscribed to, and where it is told. An address is not written down: its path may be a key.
+    fn print(&self, address: &WebhookAddress) -> String {
+        let mut digest = Sha256::new_with_prefix(address.expose().as_bytes());
+        for filter in self.filters() {
+            digest.update(b"\n");
+            digest.update(filter.as_bytes());
+        }
+        hex(&digest.finalize()[..16])
+    }
+
     fn renew_at(&self, now: Millis) -> Millis {
         now.saturating_add(self.life.as_millis() as Millis / 2)
     }
@@ -249,11 +259,6 @@ fn done<T>(answer: Result<Answer<T>, ReadError>) -> Result<T, Failed> {
             _ => Err(Failed::Later),
         },
     }
-}
-
-/// An address is not written down: its path may be a key.
-fn print(address: &WebhookAddress) -> String {
-    hex(&Sha256::digest(address.expose().as_bytes())[..16])
 }
 
 fn hex(bytes: &[u8]) -> String {

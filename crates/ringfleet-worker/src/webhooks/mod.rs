@@ -12,4 +12,5 @@ mod receiver;
 mod record;
 
 pub(crate) use self::keeper::Keeper;
+pub(crate) use self::receiver::Came;
 pub use self::receiver::{Hints, router};

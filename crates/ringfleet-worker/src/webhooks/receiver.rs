@@ -17,6 +17,7 @@ use axum::{
 use ringcentral::ExtensionId;
 use ringfleet_identity::Vault;
 use ringfleet_store::StoreError;
+use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::sync::Notify;
 
@@ -39,23 +40,45 @@ const MOST_REMEMBERED: usize = 20_000;
 /// Extensions at which something came in, for those who look.
 #[derive(Default, Debug)]
 pub struct Hints {
-    waiting: Mutex<BTreeSet<ExtensionId>>,
+    waiting: Mutex<BTreeSet<(ExtensionId, Came)>>,
     come: Notify,
 }
 
+/// Where to look for it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Came {
+    Message,
+    Call,
+}
+
+/// What is read of an event.
+#[derive(Deserialize)]
+struct Event {
+    event: String,
+}
+
+impl Came {
+    fn of(body: &[u8]) -> Self {
+        match serde_json::from_slice::<Event>(body) {
+            Ok(Event { event }) if event.ends_with("/missed-calls") => Came::Call,
+            _ => Came::Message,
+        }
+    }
+}
+
 impl Hints {
-    fn give(&self, extension: ExtensionId) {
-        lock(&self.waiting).insert(extension);
+    fn give(&self, extension: ExtensionId, came: Came) {
+        lock(&self.waiting).insert((extension, came));
         self.come.notify_one();
     }
 
     /// Waits for the next one. Cancel-safe.
-    pub(crate) async fn next(&self) -> ExtensionId {
+    pub(crate) async fn next(&self) -> (ExtensionId, Came) {
         loop {
             // Taken before the look, so that one that comes in between wakes it.
             let come = self.come.notified();
-            if let Some(extension) = lock(&self.waiting).pop_first() {
-                return extension;
+            if let Some(hint) = lock(&self.waiting).pop_first() {
+                return hint;
             }
             come.await;
         }
@@ -87,10 +110,9 @@ impl Receiver {
         let Ok(extension) = ExtensionId::try_new(extension) else {
             return ("unknown", StatusCode::UNAUTHORIZED.into_response());
         };
-        // The body tells nothing that is believed, but the connection must be free for the next event.
-        if axum::body::to_bytes(body, MAX_BODY_BYTES).await.is_err() {
+        let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
             return ("too_large", StatusCode::PAYLOAD_TOO_LARGE.into_response());
-        }
+        };
         let secret = match self.secret(&extension).await {
             Ok(Some(secret)) => secret,
             // As with a wrong secret: nobody need know who is connected.
@@ -102,7 +124,8 @@ impl Receiver {
             }
         };
         if is_from_the_provider(&head.headers, &secret) {
-            self.hints.give(extension);
+            // Nothing of it is believed but where to look.
+            self.hints.give(extension, Came::of(&body));
             return ("event", StatusCode::OK.into_response());
         }
         // The test of a new subscription: whoever asks gets back what they sent.

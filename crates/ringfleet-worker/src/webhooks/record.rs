@@ -11,8 +11,8 @@ pub(super) struct Record {
     /// `None` while it is being made: the webhook must know the secret before.
     pub(super) id: Option<SubscriptionId>,
     pub(super) secret: VerificationToken,
-    /// Where its events go to, by its hash: another address needs another subscription.
-    pub(super) address: String,
+    /// What is told, and where, by a hash of both: another wish needs another subscription.
+    pub(super) wants: String,
     pub(super) renew_at: Millis,
 }
 
@@ -22,7 +22,7 @@ struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
     secret: String,
-    address: String,
+    wants: String,
     renew_at: Millis,
 }
 
@@ -41,7 +41,7 @@ impl Record {
             Some(Self {
                 id: body.id.map(|id| SubscriptionId::try_new(&id)).transpose().ok()?,
                 secret: VerificationToken::try_new(&body.secret).ok()?,
-                address: body.address,
+                wants: body.wants,
                 renew_at: body.renew_at,
             })
         };
@@ -54,7 +54,7 @@ impl Record {
             v: FORMAT,
             id: self.id.as_ref().map(|id| id.as_str().to_owned()),
             secret: self.secret.expose().to_owned(),
-            address: self.address.clone(),
+            wants: self.wants.clone(),
             renew_at: self.renew_at,
         };
         let sealed =
