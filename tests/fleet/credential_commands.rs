@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::Output, time::Duration};
 
+use ringfleet_testkit::eventually;
+
 use crate::rig::{Ends, Rig, RigOptions};
 
 const SHEET: &str = "extension_id,method,secret,secret_file,username,prefer,enabled\n\
@@ -239,4 +241,26 @@ async fn logins_that_come_in_while_the_fleet_runs_take_effect_without_a_restart_
         assert!(!holds(&bytes, &account.jwt), "a JWT lies in the store in the clear");
         assert_eq!(fleet.rig.finish(Ends::all()).await.report.accepted, 90);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_credential_whose_key_comes_later_is_used_as_soon_as_the_key_is_there() {
+    let mut fleet = Keyed::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let environment = fleet.environment();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fleet.rig.start_worker_with(&environment);
+    fleet.rig.enqueue(0, 3, None).await;
+    let new = fleet.done(&["new-key"], "");
+    fleet.write("new-keys", &new);
+    let account = fleet.rig.accounts[0].clone();
+    let elsewhere = fleet.rig.path("new-keys").display().to_string();
+    let elsewhere = [environment[0], ("RINGFLEET__IDENTITY__KEY_FILE", elsewhere.as_str())];
+    let add = ["credentials", "add", account.extension_id.as_str(), "--method", "jwt"];
+    let added = fleet.rig.run_with_input(&add, &elsewhere, &account.jwt);
+    assert!(added.status.success(), "{}", told(&added));
+    eventually(Duration::from_secs(20), async || fleet.rig.logs().contains("a credential can't be used")).await;
+    let old = std::fs::read_to_string(fleet.rig.path("keys")).unwrap();
+    fleet.write("keys", &format!("{old}{new}"));
+    fleet.rig.until_ended(3, Duration::from_secs(20)).await;
+    fleet.rig.finish(Ends::all()).await;
 }

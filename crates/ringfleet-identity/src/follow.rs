@@ -26,6 +26,11 @@ impl Followed {
         Self { kind, cursor: DocCursor::default(), changed: false }
     }
 
+    /// The next reading tells of all there is once more, for what could not be understood before.
+    pub(crate) fn begin_anew(&mut self) {
+        self.cursor = DocCursor::default();
+    }
+
     /// Tells all that has changed. `true` if there was anything, in this reading or in earlier ones that failed half way:
     /// only after a whole reading do the copies make sense.
     pub(crate) async fn read(

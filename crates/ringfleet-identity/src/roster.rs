@@ -3,14 +3,16 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use ringfleet_store::{DocCursor, DocKind, StoreError};
+use ringfleet_store::{DocKind, StoreError};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     credential::{Credential, Method},
-    record,
-    vault::{PAGE, Vault},
+    follow::{Change, Followed},
+    record::{self, RecordError},
+    seal::OpenError,
+    vault::Vault,
 };
 
 /// Extension -> its credentials that are switched on, the preferred one first.
@@ -65,9 +67,9 @@ pub struct Follower {
     /// Those of the accounts file. One of the store takes the place of the file's of the same method.
     fixed: Vec<Credential>,
     stored: BTreeMap<(String, Method), Credential>,
-    cursor: DocCursor,
-    /// Something was read that is not published yet: a later page may have failed.
-    changed: bool,
+    followed: Followed,
+    /// How often the keys had changed before the reading in which a credential could not be opened for want of a key.
+    wants_key: Option<u64>,
     roster: Roster,
 }
 
@@ -82,11 +84,11 @@ impl Follower {
             vault,
             fixed,
             stored: BTreeMap::new(),
-            cursor: DocCursor::default(),
-            changed: false,
+            followed: Followed::new(DocKind::Credential),
+            wants_key: None,
             roster: roster.clone(),
         };
-        follower.read().await?;
+        follower.look().await?;
         follower.publish();
         Ok((roster, follower))
     }
@@ -98,50 +100,52 @@ impl Follower {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(every.mul_f64(rand::random_range(0.7..=1.3))) => {}
             }
-            match self.read().await {
-                Ok(()) if self.changed => self.publish(),
-                Ok(()) => {}
-                Err(error) => {
-                    tracing::debug!(error = &error as &dyn std::error::Error, "credentials can't be read now");
-                }
+            if let Err(error) = self.look().await {
+                tracing::debug!(error = &error as &dyn std::error::Error, "credentials can't be read now");
             }
         }
     }
 
-    async fn read(&mut self) -> Result<(), StoreError> {
-        loop {
-            let page = self.vault.store().docs_since(DocKind::Credential, &self.cursor, PAGE).await?;
-            if page.reset {
-                self.stored.clear();
-            }
-            self.changed |= page.reset || !page.changed.is_empty() || !page.removed.is_empty();
-            for key in &page.removed {
+    /// Takes over what has changed. One that can't be opened for want of a key is not there, until that key has come.
+    async fn look(&mut self) -> Result<(), StoreError> {
+        let Self { vault, stored, followed, wants_key, .. } = self;
+        if wants_key.is_some_and(|then| vault.keys().look() != then) {
+            *wants_key = None;
+            followed.begin_anew();
+        }
+        let keys = vault.keys().changes();
+        let take = |change: Change<'_>| match change {
+            Change::Reset => stored.clear(),
+            Change::Gone(key) => {
                 if let Some((app, extension, method)) = record::parts_of(key)
-                    && app == self.vault.app()
+                    && app == vault.app()
                 {
-                    self.stored.remove(&(extension.as_str().to_owned(), method));
+                    stored.remove(&(extension.as_str().to_owned(), method));
                 }
             }
-            for kept in page.changed.iter().filter_map(|doc| self.vault.kept(doc)) {
+            Change::Put(doc) => {
+                let Some(kept) = vault.kept(doc) else { return };
                 let place = (kept.extension.as_str().to_owned(), kept.method);
                 match kept.opened {
-                    Ok(credential) => drop(self.stored.insert(place, credential)),
+                    Ok(credential) => drop(stored.insert(place, credential)),
                     Err(error) => {
+                        if matches!(error, RecordError::Sealed(OpenError::UnknownKey { .. })) {
+                            wants_key.get_or_insert(keys);
+                        }
                         let (extension, method) = (kept.extension.as_str(), kept.method.as_str());
                         tracing::error!(extension.id = extension, method, %error, "a credential can't be used");
-                        self.stored.remove(&place);
+                        stored.remove(&place);
                     }
                 }
             }
-            self.cursor = page.cursor;
-            if !page.more {
-                return Ok(());
-            }
+        };
+        if followed.read(vault.store(), take).await? {
+            self.publish();
         }
+        Ok(())
     }
 
-    fn publish(&mut self) {
-        self.changed = false;
+    fn publish(&self) {
         let mut all: BTreeMap<(String, Method), Credential> = BTreeMap::new();
         let file = self.fixed.iter().map(|c| ((c.extension.as_str().to_owned(), c.login.method()), c.clone()));
         all.extend(file);

@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -71,6 +74,8 @@ pub enum OpenError {
 /// The fleet's keys: the first one seals, each may open. XChaCha20-Poly1305 with a random nonce of 24 bytes.
 pub struct KeyRing {
     keys: ArcSwap<Vec<Key>>,
+    /// How often they have changed.
+    changes: AtomicU64,
     file: Option<KeyFile>,
     /// Made of the app's secret for want of a key: good for sessions only.
     makeshift: bool,
@@ -113,7 +118,7 @@ impl KeyRing {
     pub fn from_file(path: PathBuf) -> Result<Self, KeyRingError> {
         let (keys, modified) = read(&path)?;
         let seen = Mutex::new(Seen { modified, looked: Instant::now() });
-        Ok(Self { keys: ArcSwap::from_pointee(keys), file: Some(KeyFile { path, seen }), makeshift: false })
+        Ok(Self::new(keys, Some(KeyFile { path, seen }), false))
     }
 
     /// Keys from a setting, separated by commas.
@@ -122,14 +127,28 @@ impl KeyRing {
     /// [`KeyRingError::Setting`] names the place of the faulty key.
     pub fn from_text(text: &str) -> Result<Self, KeyRingError> {
         let keys = parse_keys(text).map_err(KeyRingError::Setting)?;
-        Ok(Self { keys: ArcSwap::from_pointee(keys), file: None, makeshift: false })
+        Ok(Self::new(keys, None, false))
     }
 
     /// A key made of the app's secret, for a fleet that was given none. Fit for sessions; credentials want a key of their
     /// own, because a changed secret would make them unreadable.
     pub fn of_app(client_id: &str, client_secret: &str) -> Self {
-        let keys = vec![Key::of_app(client_id, client_secret)];
-        Self { keys: ArcSwap::from_pointee(keys), file: None, makeshift: true }
+        Self::new(vec![Key::of_app(client_id, client_secret)], None, true)
+    }
+
+    fn new(keys: Vec<Key>, file: Option<KeyFile>, makeshift: bool) -> Self {
+        Self { keys: ArcSwap::from_pointee(keys), changes: AtomicU64::new(0), file, makeshift }
+    }
+
+    /// How often the keys have changed. What could not be opened before may open when it is another number.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// As [`changes`](Self::changes), after a look at the key file.
+    pub(crate) fn look(&self) -> u64 {
+        self.look_at_file(true);
+        self.changes()
     }
 
     /// Whether credentials may be sealed with it.
@@ -190,28 +209,33 @@ impl KeyRing {
     }
 
     /// Takes the key file's keys when it has changed; `true` if they are others now. A file that has become unreadable
-    /// changes nothing: the keys that were read still open what they opened.
-    fn look_at_file(&self, now: bool) -> bool {
+    /// changes nothing: the keys that were read still open what they opened. `missed` says that a key is missing: it is looked
+    /// for sooner, and whatever the file's time says, which may be the same after two writes in one moment.
+    fn look_at_file(&self, missed: bool) -> bool {
         let Some(file) = &self.file else { return false };
         let mut seen = file.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let pause = if now { LOOK_AGAIN } else { 10 * LOOK_AGAIN };
+        let pause = if missed { LOOK_AGAIN } else { 10 * LOOK_AGAIN };
         if seen.looked.elapsed() < pause {
             return false;
         }
         seen.looked = Instant::now();
         let modified = std::fs::metadata(&file.path).and_then(|data| data.modified()).ok();
-        if modified == seen.modified {
+        if modified == seen.modified && !missed {
             return false;
         }
         match read(&file.path) {
             Ok((keys, modified)) => {
                 seen.modified = modified;
+                if keys.iter().map(|key| key.id).eq(self.keys.load().iter().map(|key| key.id)) {
+                    return false;
+                }
                 tracing::info!(keys = keys.len(), "the key file has changed; its keys are used");
                 self.keys.store(keys.into());
+                self.changes.fetch_add(1, Ordering::Release);
                 true
             }
             Err(error) => {
-                tracing::warn!(error = &error as &dyn std::error::Error, "the key file has changed and can't be used");
+                tracing::warn!(error = &error as &dyn std::error::Error, "the key file can't be used");
                 false
             }
         }

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Documents read at once.
-pub(crate) const PAGE: u32 = 200;
+const PAGE: u32 = 200;
 /// Tries of a change that others make at the same time.
 const TRIES: u32 = 16;
 

@@ -77,6 +77,10 @@ struct Known {
     shares: BTreeMap<(AccountId, u8), Vec<ListedNumber>>,
     /// Said once that something can't be opened.
     warned: bool,
+    /// How often the keys had changed before this reading began.
+    keys: u64,
+    /// The same of the reading in which something could not be opened for want of a key.
+    wants_key: Option<u64>,
 }
 
 impl Follower {
@@ -97,6 +101,8 @@ impl Follower {
                 accounts: BTreeMap::new(),
                 shares: BTreeMap::new(),
                 warned: false,
+                keys: 0,
+                wants_key: None,
             },
             directory: directory.clone(),
         };
@@ -122,6 +128,13 @@ impl Follower {
     /// # Errors
     /// [`StoreError`] if the store can't be read.
     pub async fn look(&mut self) -> Result<(), StoreError> {
+        let keys = self.known.seals.keys.clone();
+        if self.known.wants_key.is_some_and(|then| keys.look() != then) {
+            self.known.wants_key = None;
+            self.of_extensions.begin_anew();
+            self.of_numbers.begin_anew();
+        }
+        self.known.keys = keys.changes();
         let mut some = false;
         for (kind, followed) in [(DocKind::Extension, &mut self.of_extensions), (DocKind::Number, &mut self.of_numbers)]
         {
@@ -151,6 +164,9 @@ impl Known {
         let body = doc.and_then(|doc| match self.seals.open(&key, &doc.body) {
             Ok(body) => Some(body),
             Err(error) => {
+                if matches!(error, OpenError::UnknownKey { .. }) {
+                    self.wants_key.get_or_insert(self.keys);
+                }
                 self.warn(error);
                 None
             }
