@@ -69,13 +69,10 @@ async fn others_go_out(rig: &mut Rig, count: u64) {
 }
 
 /// What the lanes believe to be in workers' hands.
-async fn in_flight(rig: &Rig) -> Vec<i64> {
-    let mut link = link(rig.redis()).await;
+async fn in_flight(rig: &Rig) -> Vec<u32> {
     let mut lanes = Vec::new();
-    for account in &rig.accounts {
-        let lane = format!("{{rf:0}}:l:main/{}/medium", account.extension_id);
-        let busy: Option<i64> = redis::cmd("HGET").arg(lane).arg("inf").query_async(&mut link).await.unwrap();
-        lanes.push(busy.unwrap_or(0));
+    for at in 0..rig.accounts.len() {
+        lanes.push(rig.store.lane(&rig.lane(at)).await.unwrap().in_flight);
     }
     lanes
 }

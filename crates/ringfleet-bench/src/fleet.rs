@@ -108,8 +108,10 @@ impl Fleet {
         Ok(extensions * each)
     }
 
+    /// Those whose delivery is told by now too.
     pub(crate) async fn sent(&self) -> anyhow::Result<u64> {
-        Ok(self.store.stats().await?.count(State::Sent))
+        let stats = self.store.stats().await?;
+        Ok([State::Sent, State::Delivered, State::DeliveryFailed].iter().map(|state| stats.count(*state)).sum())
     }
 
     /// Waits until `count` messages are sent.

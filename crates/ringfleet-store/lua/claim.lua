@@ -3,7 +3,7 @@
 --          since whose answers were lost, or '0'
 -- returns  { ms until something may be due ('' = nothing known), then of each lease: id, token, blob }
 -- bounded: 256 promotions; at most `n` lanes, and at most 32 entries that can't go (cancelled, expired, its recipient is
--- busy) of each a pass.
+-- busy) of each.
 
 local worker, want, lease_ms = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
 local out = { '' }
@@ -12,16 +12,16 @@ incarnation()
 
 if ARGV[7] ~= '0' then
   -- The same again: what that claim leased and nobody knows of.
-  local number, ids = string.match(redis.call('GET', answered) or '', '^(%d+) (.*)$')
+  local number, ids = match(call('GET', answered) or '', '^(%d+) (.*)$')
   -- None of the claims since then can have been answered.
   if number and tonumber(number) >= tonumber(ARGV[7]) then
     for at = 1, #ids, 16 do
-      local id = string.sub(ids, at, at + 15)
-      local f, ends = read_flight(id), tonumber(redis.call('ZSCORE', LEASE, id))
+      local id = sub(ids, at, at + 15)
+      local f, ends = read_flight(id), tonumber(get(LEASE, id))
       if f and f.worker == worker and f.state == CLAIMED and ends and ends > now and (#out - 1) / 3 < want then
         out[#out + 1] = id
         out[#out + 1] = ms(f.token)
-        out[#out + 1] = redis.call('HGET', M, id)
+        out[#out + 1] = get(M, id)
       end
     end
     if #out > 1 then
@@ -33,9 +33,10 @@ if ARGV[7] ~= '0' then
 end
 
 -- Promote what has become due; in order of due time, then id.
-local due = redis.call('ZRANGEBYSCORE', SCHED, '-inf', now, 'LIMIT', 0, 256)
+local due = call('ZRANGEBYSCORE', SCHED.key, '-inf', NOW, 'LIMIT', 0, 256)
+fetch(M, due)
 for _, id in ipairs(due) do
-  redis.call('ZREM', SCHED, id)
+  unset(SCHED, id)
   local m, junk = read_message(id)
   if junk then
     put_aside(id, junk, SCHEDULED)
@@ -57,70 +58,100 @@ end
 -- deadline and not by a call, so that nothing can be forgotten. Those that wait keep their order.
 local put_off = 0
 local function busy(m)
+  if not get(PAIR, pair_of(m)) then return false end
   local held = false
   for _, id in ipairs(others_of_pair(m)) do held = held or holds_pair(id) end
   if not held then return false end
   put_off = put_off + 1
-  redis.call('ZADD', SCHED, now + 999 + put_off, m.id)
+  set(SCHED, m.id, ms(now + 999 + put_off))
   count(SCHEDULED, 1)
   return true
 end
 
--- Takes the lane's next living message, or nil.
+-- SEND-SAFETY: (of the plan) judged here once more, whatever the index says.
+local function may_send(L)
+  return L.used < L.lim and L.inf < cap_of(L) and L.pen <= now and not L.paused and not L.parked
+end
+
+-- Takes the first entry of the lane's queues, or nil. What it names is judged with those of the other lanes.
 local function pop(L)
+  L.queued = true
   for prio = 0, 2 do
-    for _ = 1, 32 do
+    if has_queue(L, prio) then
       local entry = redis.pcall('LPOP', queue_of(L.name, prio))
-      L.queued = true
-      if type(entry) ~= 'string' then break end -- empty, or a key of another kind: see reindex
-      local m, junk = read_message(string.sub(entry, 1, 16))
-      if junk then put_aside(string.sub(entry, 1, 16), junk, READY) end
-      -- An entry whose message was cancelled or expired meanwhile is only its shadow.
-      -- SEND-SAFETY: a shadow outlives its message; when that comes back under the same key, two entries may name one
-      -- message, so one that is in a worker's hand is never handed out again, nor one before its time, nor one that
-      -- now belongs to another lane.
-      if m and m.state == READY and m.lane == L.name and redis.call('HEXISTS', F, m.id) == 0
-        and not redis.call('ZSCORE', SCHED, m.id) then
-        count(READY, -1)
-        if m.send_by > 0 and now > m.send_by then
-          close(m, EXPIRED, 'send-by-passed', '', 0)
-        elseif not busy(m) then
-          return m
-        end
-      end
+      if type(entry) == 'string' then return sub(entry, 1, 16) end
+      -- Not when it is a key of another kind: see oldest_due.
+      if not entry then mark_queue(L, prio, false) end
     end
   end
   return nil
 end
 
-local turn, got, lease_end = {}, 0, ms(now + lease_ms)
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', READYZ, '-inf', now, 'LIMIT', 0, want)) do
+-- The message of an entry if it may be leased. An entry whose message was cancelled or expired meanwhile is only its shadow.
+-- SEND-SAFETY: a shadow outlives its message; when that comes back under the same key, two entries may name one message, so
+-- one that is in a worker's hand is never handed out again, nor one before its time, nor one that now belongs to another lane.
+local function living(L, id)
+  local m, junk = read_message(id)
+  if junk then put_aside(id, junk, READY) end
+  if not m or m.state ~= READY or m.lane ~= L.name or get(F, id) or get(SCHED, id) then return nil end
+  count(READY, -1)
+  if m.send_by > 0 and now > m.send_by then
+    close(m, EXPIRED, 'send-by-passed', '', 0)
+    return nil
+  end
+  return not busy(m) and m or nil
+end
+
+local got, lease_end = 0, ms(now + lease_ms)
+local function lease(L, m)
+  local token, name = take_slot(L)
+  in_flight(L, 1)
+  write_flight(m.id, { state = CLAIMED, token = token, since = now, cnt = L.cnt, used = L.used, send_by = m.send_by,
+    lane = L.name, worker = worker })
+  set(LEASE, m.id, lease_end)
+  set(PAIR, pair_of(m), m.id)
+  count(CLAIMED, 1)
+  out[#out + 1] = m.id
+  out[#out + 1] = name
+  out[#out + 1] = m.blob
+  got = got + 1
+end
+
+local turn, names = {}, call('ZRANGEBYSCORE', READYZ.key, '-inf', NOW, 'LIMIT', 0, want)
+fetch(LANES, names)
+for _, name in ipairs(names) do
   local L = lane_of(name)
   touch(L, true)
   L.used = slots_in_use(L)
   turn[#turn + 1] = L
 end
+-- Round after round each lane gives one, until enough are leased or no lane has any left that may go.
 while got < want and #turn > 0 do
-  local again = {}
+  local again, entries, ids = {}, {}, {}
   for _, L in ipairs(turn) do
-    if got >= want then break end
-    -- SEND-SAFETY: (of the plan) judged here once more, whatever the index says.
-    local may = L.used < L.lim and L.inf < cap_of(L) and L.pen <= now and not L.paused and not L.parked
-    local m = may and pop(L)
-    if m then
-      local token = take_slot(L)
-      L.used = L.used + 1
-      in_flight(L, 1)
-      write_flight(m.id, { state = CLAIMED, token = token, since = now, cnt = L.cnt, used = L.used, worker = worker })
-      redis.call('ZADD', LEASE, lease_end, m.id)
-      redis.call('HSET', PAIR, pair_of(m), m.id)
-      count(CLAIMED, 1)
-      out[#out + 1] = m.id
-      out[#out + 1] = ms(token)
-      out[#out + 1] = m.blob
-      got = got + 1
+    if #ids >= want - got then
       again[#again + 1] = L
+    else
+      local id = may_send(L) and pop(L)
+      if id then
+        entries[#entries + 1] = L
+        ids[#ids + 1] = id
+      end
     end
+  end
+  fetch(M, ids)
+  fetch(F, ids)
+  fetch(SCHED, ids)
+  local between = {}
+  for _, id in ipairs(ids) do
+    local m = read_message(id)
+    if m then between[#between + 1] = pair_of(m) end
+  end
+  fetch(PAIR, between)
+  for i, L in ipairs(entries) do
+    local m = living(L, ids[i])
+    if m then lease(L, m) else L.dead = L.dead + 1 end
+    if L.dead < 32 then again[#again + 1] = L end
   end
   turn = again
 end
@@ -128,17 +159,17 @@ save()
 if got > 0 then
   local ids = {}
   for at = 2, #out, 3 do ids[#ids + 1] = out[at] end
-  redis.call('SET', answered, ARGV[6] .. ' ' .. table.concat(ids), 'PX', lease_ms)
+  call('SET', answered, ARGV[6] .. ' ' .. table.concat(ids), 'PX', lease_ms)
 end
 
 if got >= want then
   out[1] = '0'
 else
   local next_at
-  for _, z in ipairs({ READYZ, SCHED }) do
-    local first = redis.call('ZRANGE', z, 0, 0, 'WITHSCORES')[2]
+  for _, K in ipairs({ READYZ, SCHED }) do
+    local first = call('ZRANGE', K.key, 0, 0, 'WITHSCORES')[2]
     if first and (not next_at or tonumber(first) < next_at) then next_at = tonumber(first) end
   end
-  if next_at and next_at < IN_USE then out[1] = ms(math.max(0, next_at - now)) end
+  if next_at and next_at < IN_USE then out[1] = ms(max(0, next_at - now)) end
 end
 return out

@@ -8,42 +8,38 @@ local what = ARGV[3]
 local answer = 1
 -- What a person does may follow a repair by hand, so the queues themselves are looked at.
 local function touch_again(L)
-  L.queued = true
+  L.queued, L.queues = true, ANY_QUEUE
   touch(L)
 end
 if what == 'pause' then
   local L = lane_of(ARGV[4])
   touch_again(L)
   L.paused = ARGV[5] == '1'
-  put(L, 'pau', ARGV[5])
 elseif what == 'park' then
   local L = lane_of(ARGV[4])
   touch_again(L)
   if ARGV[5] == '' then
     L.parked = nil
-    redis.call('HDEL', T..':l:'..L.name, 'par')
     -- Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
-    redis.call('HDEL', T..':tok:'..string.match(L.name, '^[^/]+/([^/]+)/'), 'dead', 'why')
+    call('HDEL', T..':tok:'..match(L.name, '^[^/]+/([^/]+)/'), 'dead', 'why')
   else
     L.parked = ARGV[5]
-    put(L, 'par', ARGV[5])
   end
 elseif what == 'unpark' then
   -- Another credential has come: those that were refused stay so.
   local L = lane_of(ARGV[4])
   touch_again(L)
   L.parked = nil
-  redis.call('HDEL', T..':l:'..L.name, 'par')
 elseif what == 'gate' then
   if ARGV[4] == 'open' then
     -- The kill switch only: a penalty of the provider goes on, whatever an operator wishes.
-    redis.call('HDEL', GATE, 'stop', 'reason')
+    call('HDEL', GATE, 'stop', 'reason')
   elseif ARGV[4] == 'stop' then
-    redis.call('HSET', GATE, 'stop', '1', 'reason', ARGV[5])
+    call('HSET', GATE, 'stop', '1', 'reason', ARGV[5])
   else
     -- A penalty never shortens a longer one and never opens the kill switch; under it, it is remembered.
-    if (tonumber(redis.call('HGET', GATE, 'until')) or 0) < tonumber(ARGV[5]) then
-      redis.call('HSET', GATE, 'until', ARGV[5], 'why', ARGV[6])
+    if (tonumber(call('HGET', GATE, 'until')) or 0) < tonumber(ARGV[5]) then
+      call('HSET', GATE, 'until', ARGV[5], 'why', ARGV[6])
     end
   end
 elseif what == 'cancel' then
@@ -71,15 +67,15 @@ elseif what == 'resolve' then
   else
     local L, was = lane_of(m.lane), note_of(m)
     touch(L)
-    redis.call('ZREM', T..':in:'..m.state, m.id)
-    redis.call('ZREM', FIN, m.id)
+    call('ZREM', T..':in:'..m.state, m.id)
+    unset(FIN, m.id)
     count(m.state, -1)
     if how == 'resend' and opted_out(m) then
       close(m, SUPPRESSED, 'opted-out', '', was.token, was)
       answer = { 2, SUPPRESSED }
     elseif how == 'resend' then
       -- SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
-      m.attempt = math.min(m.attempt + 1, 255)
+      m.attempt = min(m.attempt + 1, 255)
       m.recov = 0
       wait_again(L, m, 'resent-by-operator', was.token)
       answer = { 1, READY }
@@ -91,5 +87,5 @@ elseif what == 'resolve' then
   end
 end
 save()
-if what ~= 'cancel' then redis.call('PUBLISH', T..':wake', '') end
+if what ~= 'cancel' then call('PUBLISH', T..':wake', '') end
 return answer

@@ -9,24 +9,27 @@ local RARELY, REMEMBERED = 3600000, 3600000
 
 if ARGV[3] == 'take' then
   local out = {}
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', LOOK, '-inf', now, 'LIMIT', 0, tonumber(ARGV[4]))) do
+  for _, name in ipairs(call('ZRANGEBYSCORE', LOOK, '-inf', now, 'LIMIT', 0, tonumber(ARGV[4]))) do
     local waiting = T..':wait:'..name
     local open = '(' .. ms(now - REPORT_WAIT)
-    local first = redis.call('ZRANGEBYSCORE', waiting, open, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+    local first = call('ZRANGEBYSCORE', waiting, open, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
     if first then
       -- Soon after the last send, then ever rarer: after as long again as it is ago.
-      local last = tonumber(redis.call('ZRANGE', waiting, -1, -1, 'WITHSCORES')[2])
-      local pause = math.min(math.max(now - last, FIRST_REPORT), RARELY)
+      local last = tonumber(call('ZRANGE', waiting, -1, -1, 'WITHSCORES')[2])
+      local pause = min(max(now - last, FIRST_REPORT), RARELY)
       local locked = now + tonumber(ARGV[5])
-      plan_report_look(name, math.max(now + pause, locked))
-      redis.call('HSET', T..':l:'..name, 'dlk', ms(locked))
+      local L = lane_of(name)
+      plan_report_look(L, max(now + pause, locked))
+      L.reports_locked = locked
       out[#out + 1] = name
       out[#out + 1] = ms(tonumber(first))
-      out[#out + 1] = redis.call('ZCOUNT', waiting, open, '+inf')
+      out[#out + 1] = call('ZCOUNT', waiting, open, '+inf')
     else
       -- The reaper forgets them.
-      redis.call('ZREM', LOOK, name)
-      redis.call('HDEL', T..':l:'..name, 'look')
+      call('ZREM', LOOK, name)
+      local L = lane_of(name)
+      L.report_look = nil
+      keep(L)
     end
   end
   save()
@@ -42,14 +45,14 @@ end
 
 for i = 5, #ARGV, 4 do
   local provider_id, code = ARGV[i], ARGV[i + 2]
-  local since = tonumber(redis.call('ZSCORE', waiting, provider_id))
+  local since = tonumber(call('ZSCORE', waiting, provider_id))
   if not since then
-    local at = tonumber(redis.call('ZSCORE', told, provider_id))
+    local at = tonumber(call('ZSCORE', told, provider_id))
     answer(at and at > now - REMEMBERED and 2 or 4)
   elseif since <= now - REPORT_WAIT then
     answer(3)
   else
-    local id = redis.call('HGET', T..':waitid:'..name, provider_id)
+    local id = call('HGET', T..':waitid:'..name, provider_id)
     local m = id and read_message(id)
     local was = m and note_of(m)
     forget_report(lane_of(name), provider_id)
@@ -63,7 +66,7 @@ for i = 5, #ARGV, 4 do
       write_message(m)
       count(SENT, -1)
       count(m.state, 1)
-      redis.call('ZADD', told, now, provider_id)
+      call('ZADD', told, now, provider_id)
       -- SEND-SAFETY: noted with the first report alone, so that one that is read again does not undo an opt-in that came since. A
       -- record made of what a worker knew has no numbers.
       if ARGV[i + 3] == '1' and m.to ~= '' then opt_out(extension_of(m), m.from, m.to) end
@@ -73,8 +76,8 @@ for i = 5, #ARGV, 4 do
 end
 if #answers > 0 then
   index_reports(lane_of(name))
-  redis.call('ZREMRANGEBYSCORE', told, '-inf', now - REMEMBERED)
-  redis.call('PEXPIRE', told, REMEMBERED)
+  call('ZREMRANGEBYSCORE', told, '-inf', now - REMEMBERED)
+  call('PEXPIRE', told, REMEMBERED)
 end
 save()
 return answers

@@ -16,12 +16,12 @@ local name = kind..'/'..key
 
 -- One whose time is over is gone, also before the reaper came.
 local function read(of)
-  local raw = redis.call('HGET', DOCS, of)
+  local raw = call('HGET', DOCS, of)
   if not raw then return nil end
   local d, at = {}, nil
-  d.rev, d.changed, d.ends, at = struct.unpack('>I8I8I8', raw)
+  d.rev, d.changed, d.ends, at = unpack_of('>I8I8I8', raw)
   if d.ends > 0 and d.ends <= now then return nil end
-  d.body = string.sub(raw, at)
+  d.body = sub(raw, at)
   return d
 end
 
@@ -45,32 +45,32 @@ if ARGV[3] == 'put' then
   if removes and not known then return { 1, '0' } end
   -- On a full Redis a document that is there may be changed or removed: a refresh token that was used up must not stay.
   -- A new one is refused.
-  if known then redis.call('DEL', T..':nothing') end
+  if known then call('DEL', T..':nothing') end
   local rev, lives = next_token(), tonumber(ARGV[9])
   if removes then
     forget_doc(kind, key, rev)
   else
     local ends = lives > 0 and now + lives or 0
-    redis.call('HSET', DOCS, key, struct.pack('>I8I8I8', rev, now, ends) .. ARGV[8])
-    redis.call('ZADD', REVS, ms(rev), key)
-    redis.call('ZREM', DOC_GONE, name)
-    if ends > 0 then redis.call('ZADD', DOC_ENDS, ms(ends), name) else redis.call('ZREM', DOC_ENDS, name) end
+    call('HSET', DOCS, key, pack('>I8I8I8', rev, now, ends) .. ARGV[8])
+    call('ZADD', REVS, ms(rev), key)
+    call('ZREM', DOC_GONE, name)
+    if ends > 0 then call('ZADD', DOC_ENDS, ms(ends), name) else call('ZREM', DOC_ENDS, name) end
   end
   save()
   return { 1, ms(rev) }
 end
 
-redis.call('DEL', T..':nothing')
+call('DEL', T..':nothing')
 local from, most, bytes = tonumber(ARGV[5]), tonumber(ARGV[7]), 0
 local n = incarnation()
 save()
 if from > 0 then
   -- Changes that were read may be lost, or removals that were not read may be forgotten.
-  local floor = tonumber(redis.call('HGET', DOC_FLOOR, kind)) or 0
+  local floor = tonumber(call('HGET', DOC_FLOOR, kind)) or 0
   if n ~= tonumber(ARGV[6]) or from < floor then return { 0, ms(n), '0' } end
 end
 local out = { 1, ms(n), ARGV[5] }
-local found = redis.call('ZRANGEBYSCORE', REVS, '(' .. ARGV[5], '+inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
+local found = call('ZRANGEBYSCORE', REVS, '(' .. ARGV[5], '+inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
 for i = 1, #found, 2 do
   if (i - 1) / 2 >= most or bytes >= tonumber(ARGV[8]) then
     out[1] = 2

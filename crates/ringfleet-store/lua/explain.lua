@@ -18,18 +18,18 @@ end
 
 local function lane_facts(L)
   local workers = 0
-  local all = redis.call('HGETALL', WORKERS)
+  local all = call('HGETALL', WORKERS)
   for i = 2, #all, 2 do
-    if tonumber(string.match(all[i], '^%d+')) > now - SEEN_MS then workers = workers + 1 end
+    if tonumber(match(all[i], '^%d+')) > now - SEEN_MS then workers = workers + 1 end
   end
-  local g = redis.call('HMGET', GATE, 'stop', 'reason', 'until', 'why', 'lost')
+  local g = call('HMGET', GATE, 'stop', 'reason', 'until', 'why', 'lost')
   local gate, why = tonumber(g[3]) or 0, g[4] or ''
   if (tonumber(g[5]) or 0) > gate then gate, why = tonumber(g[5]), 'store-restarted' end
-  local due = redis.call('ZSCORE', DUE, L.name)
+  local due = get(DUE, L.name)
   -- More than the largest plan has places for: only the last to become free matter.
-  local used = redis.call('ZCOUNT', L.slots, '(' .. ms(now), '+inf')
-  local timed = redis.call('ZRANGEBYSCORE', L.slots, '(' .. ms(now), '+inf', 'WITHSCORES', 'LIMIT',
-    math.max(0, used - MOST_SLOTS), MOST_SLOTS)
+  local used = call('ZCOUNT', L.slots, AFTER_NOW, '+inf')
+  local timed = call('ZRANGEBYSCORE', L.slots, AFTER_NOW, '+inf', 'WITHSCORES', 'LIMIT',
+    max(0, used - MOST_SLOTS), MOST_SLOTS)
   local slots = {}
   for i = 1, #timed, 2 do
     slots[#slots + 1] = timed[i]
@@ -53,10 +53,10 @@ if not m then return {} end
 local L = lane_of(m.lane)
 
 if what == 'scheduled' then
-  local rank = redis.call('ZRANK', SCHED, m.id)
+  local rank = call('ZRANK', SCHED.key, m.id)
   local last = (rank or 0) - 1 - tonumber(ARGV[5])
   if last < 0 then return { 0 } end
-  local before = redis.call('ZRANGE', SCHED, math.max(0, last - tonumber(ARGV[6]) + 1), last, 'WITHSCORES')
+  local before = call('ZRANGE', SCHED.key, max(0, last - tonumber(ARGV[6]) + 1), last, 'WITHSCORES')
   local out = { #before / 2 }
   for i = 1, #before, 2 do
     local other = read_message(before[i])
@@ -68,13 +68,13 @@ end
 -- Of the first entries of a queue, those whose message waits there; the others are shadows.
 local budget = MOST_LIVING
 local function living(L, prio, count)
-  local some = math.min(count, budget)
+  local some = min(count, budget)
   if some == 0 then return count end
   budget = budget - some
-  local ids = redis.call('LRANGE', queue_of(L.name, prio), 0, some - 1)
-  for i, entry in ipairs(ids) do ids[i] = string.sub(entry, 1, 16) end
+  local ids = call('LRANGE', queue_of(L.name, prio), 0, some - 1)
+  for i, entry in ipairs(ids) do ids[i] = sub(entry, 1, 16) end
   local shadows = 0
-  for _, blob in ipairs(redis.call('HMGET', M, unpack(ids))) do
+  for _, blob in ipairs(call('HMGET', M.key, unpack(ids))) do
     if not blob or string.byte(blob, 1) ~= READY then shadows = shadows + 1 end
   end
   return count - shadows
@@ -82,9 +82,9 @@ end
 
 -- The place in its queue, 0 at the head; nil when it stands in its middle.
 local function place_of(L, m)
-  local entry, most = m.id .. struct.pack('>I8', due_of(m)), tonumber(ARGV[5])
-  return redis.call('LPOS', queue_of(L.name, m.prio), entry, 'MAXLEN', most)
-    or redis.call('LPOS', queue_of(L.name, m.prio), entry, 'RANK', -1, 'MAXLEN', most)
+  local entry, most = m.id .. pack('>I8', due_of(m)), tonumber(ARGV[5])
+  return call('LPOS', queue_of(L.name, m.prio), entry, 'MAXLEN', most)
+    or call('LPOS', queue_of(L.name, m.prio), entry, 'RANK', -1, 'MAXLEN', most)
 end
 
 local state = state_now(m)
@@ -100,13 +100,13 @@ elseif state == READY or state == SCHEDULED then
       ahead = ahead + living(L, prio, length)
     elseif length > 0 and prio == m.prio then
       local place, most = place_of(L, m), tonumber(ARGV[5])
-      if not place then place, cut = math.min(length, most), length > 2 * most and 1 or 0 end
+      if not place then place, cut = min(length, most), length > 2 * most and 1 or 0 end
       ahead = ahead + living(L, prio, place)
     else
       below = below + length
     end
   end
-  if state == SCHEDULED then due = tonumber(redis.call('ZSCORE', SCHED, m.id)) end
+  if state == SCHEDULED then due = tonumber(get(SCHED, m.id)) end
   local with, as = '', 0
   for _, id in ipairs(others_of_pair(m)) do
     if with == '' and holds_pair(id) then with, as = id, state_now(read_message(id)) end
@@ -114,7 +114,7 @@ elseif state == READY or state == SCHEDULED then
   stand = { ms(due), ahead, below, cut, with, as }
 else
   local note = note_of(m)
-  local look = redis.call('ZSCORE', UNK, m.lane)
+  local look = call('ZSCORE', UNK, m.lane)
   stand = { note.code, note.at > 0 and ms(note.at) or '', note.reads, state == UNKNOWN and look and ms(look) or '' }
 end
 local facts, slots = lane_facts(L)

@@ -1,3 +1,3 @@
 -- SEND-SAFETY: stands first in every script but enqueue. A script whose first write frees memory may write on when
 -- Redis is full; without it a text that was sent could not be settled, and somebody would send it again.
-redis.call('DEL', T..':nothing')
+call('DEL', T..':nothing')

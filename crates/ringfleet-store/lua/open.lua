@@ -1,4 +1,4 @@
--- open: the epoch of this shard, made when nothing is here yet. Sent without lib.lua, which asks for the epoch.
+-- open: the epoch of this shard, made when nothing is here yet. Sent without lib/, which asks for the epoch.
 -- KEYS[1]  the shard's tag    ARGV  1 the epoch to begin with, '' to begin none
 -- returns  the epoch, or false
 
@@ -6,6 +6,6 @@ local key = KEYS[1]..':epoch'
 local known = redis.call('GET', key)
 if known or ARGV[1] == '' then return known end
 redis.call('SET', key, ARGV[1])
--- The server that the data begin on; data without one are not new, but have lost it. See incarnation in lib.lua.
+-- The server that the data begin on; data without one are not new, but have lost it. See incarnation in lib/gate.lua.
 redis.call('HSET', KEYS[1]..':inc', 'id', string.match(redis.call('INFO', 'server'), 'run_id:(%w+)'), 'n', 0)
 return ARGV[1]

@@ -9,7 +9,7 @@ if ARGV[3] == 'ask' then return is_out(ARGV[4], ARGV[5], ARGV[6]) and 1 or 0 end
 if ARGV[3] == 'set' then
   for i = 4, #ARGV, 4 do
     if ARGV[i + 3] == '0' then
-      redis.call('ZREM', OUT, ARGV[i]..'\0'..ARGV[i + 1]..'\0'..ARGV[i + 2])
+      call('ZREM', OUT, ARGV[i]..'\0'..ARGV[i + 1]..'\0'..ARGV[i + 2])
     else
       opt_out(ARGV[i], ARGV[i + 1], ARGV[i + 2])
     end
@@ -19,7 +19,7 @@ if ARGV[3] == 'set' then
 end
 
 local out, most = { 0, ARGV[4] }, tonumber(ARGV[5])
-local found = redis.call('ZRANGEBYSCORE', OUT, '(' .. ARGV[4], '+inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
+local found = call('ZRANGEBYSCORE', OUT, '(' .. ARGV[4], '+inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
 for i = 1, #found, 2 do
   if (i - 1) / 2 >= most then
     out[1] = 1
@@ -27,7 +27,7 @@ for i = 1, #found, 2 do
   end
   out[2] = ms(tonumber(found[i + 1]))
   -- Those of every extension stand on every shard; one of them tells.
-  if ARGV[6] == '1' or string.sub(found[i], 1, 1) ~= '\0' then
+  if ARGV[6] == '1' or sub(found[i], 1, 1) ~= '\0' then
     out[#out + 1] = out[2]
     out[#out + 1] = found[i]
   end

@@ -8,9 +8,9 @@ local requeued, unknown, poisoned, expired, pruned, unreported = 0, 0, 0, 0, 0, 
 local again = false
 
 -- Delivery reports that did not come in their time, the longest waiting lane first.
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', OLDEST, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit)) do
+for _, name in ipairs(call('ZRANGEBYSCORE', OLDEST, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit)) do
   local L = lane_of(name)
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', T..':wait:'..name, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit - unreported)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', T..':wait:'..name, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit - unreported)) do
     forget_report(L, id)
     unreported = unreported + 1
   end
@@ -18,11 +18,11 @@ for _, name in ipairs(redis.call('ZRANGEBYSCORE', OLDEST, '-inf', now - REPORT_W
   if unreported == limit then break end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASE, '-inf', now, 'LIMIT', 0, limit)) do
+for _, id in ipairs(call('ZRANGEBYSCORE', LEASE.key, '-inf', now, 'LIMIT', 0, limit)) do
   local m, f = read_message(id), read_flight(id)
   if not m or not f then
-    redis.call('ZREM', LEASE, id)
-    redis.call('HDEL', F, id)
+    unset(LEASE, id)
+    unset(F, id)
   else
     local L = lane_of(m.lane)
     touch(L)
@@ -46,20 +46,20 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASE, '-inf', now, 'LIMIT', 0, 
         poisoned = poisoned + 1
       else
         write_message(m)
-        enqueue_front(L, m)
+        enqueue_front(m)
         requeued = requeued + 1
       end
     end
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXP, '-inf', '(' .. ms(now), 'LIMIT', 0, limit)) do
+for _, id in ipairs(call('ZRANGEBYSCORE', EXP.key, '-inf', '(' .. ms(now), 'LIMIT', 0, limit)) do
   local m = read_message(id)
   if not m or m.state ~= READY then
-    redis.call('ZREM', EXP, id)
-  elseif redis.call('HEXISTS', F, id) == 1 then
+    unset(EXP, id)
+  elseif get(F, id) then
     -- In a worker's hand: begin_send judges it, or settle puts it back and it is looked at again.
-    redis.call('ZADD', EXP, now + 1000, id)
+    set(EXP, id, ms(now + 1000))
   else
     stop_waiting(m)
     close(m, EXPIRED, 'send-by-passed', '', 0)
@@ -67,32 +67,32 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', EXP, '-inf', '(' .. ms(now), 'LI
   end
 end
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', FIN, '-inf', now - retention, 'LIMIT', 0, limit)) do
+for _, id in ipairs(call('ZRANGEBYSCORE', FIN.key, '-inf', now - retention, 'LIMIT', 0, limit)) do
   local m = read_message(id)
-  redis.call('ZREM', FIN, id)
+  unset(FIN, id)
   if m then
-    redis.call('HDEL', M, id)
-    redis.call('ZREM', T..':in:'..m.state, id)
+    forget_message(id)
+    call('ZREM', T..':in:'..m.state, id)
     count(m.state, -1)
     pruned = pruned + 1
   end
 end
 
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', DOC_ENDS, '-inf', now, 'LIMIT', 0, limit)) do
-  local kind, key = string.match(name, '^(%l+)/(.*)$')
+for _, name in ipairs(call('ZRANGEBYSCORE', DOC_ENDS, '-inf', now, 'LIMIT', 0, limit)) do
+  local kind, key = match(name, '^(%l+)/(.*)$')
   forget_doc(kind, key, next_token())
 end
 -- A revision is made of its time, so it tells how old the removal is.
-local remembered, too_many = (now - tonumber(ARGV[6]) + 1) * 2048, redis.call('ZCARD', DOC_GONE) - tonumber(ARGV[7])
-local gone = redis.call('ZRANGE', DOC_GONE, 0, limit - 1, 'WITHSCORES')
+local remembered, too_many = (now - tonumber(ARGV[6]) + 1) * 2048, call('ZCARD', DOC_GONE) - tonumber(ARGV[7])
+local gone = call('ZRANGE', DOC_GONE, 0, limit - 1, 'WITHSCORES')
 for i = 1, #gone, 2 do
   local rev = tonumber(gone[i + 1])
   if rev >= remembered and i > too_many * 2 then break end
-  local kind, key = string.match(gone[i], '^(%l+)/(.*)$')
-  redis.call('ZREM', DOC_GONE, gone[i])
-  redis.call('ZREM', T..':docrev:'..kind, key)
-  redis.call('HSET', DOC_FLOOR, kind, ms(rev))
+  local kind, key = match(gone[i], '^(%l+)/(.*)$')
+  call('ZREM', DOC_GONE, gone[i])
+  call('ZREM', T..':docrev:'..kind, key)
+  call('HSET', DOC_FLOOR, kind, ms(rev))
 end
 save()
-if requeued > 0 or again then redis.call('PUBLISH', T..':wake', '') end
-return { requeued, unknown, poisoned, expired, pruned, unreported, redis.call('HLEN', T..':junk') }
+if requeued > 0 or again then call('PUBLISH', T..':wake', '') end
+return { requeued, unknown, poisoned, expired, pruned, unreported, call('HLEN', T..':junk') }

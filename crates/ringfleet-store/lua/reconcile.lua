@@ -14,10 +14,12 @@ local closed = gate_until()
 if ARGV[3] == 'take' then
   local out = {}
   if closed then return out end
-  for _, name in ipairs(redis.call('ZRANGEBYSCORE', UNK, '-inf', now, 'LIMIT', 0, tonumber(ARGV[4]))) do
-    redis.call('ZADD', UNK, now + tonumber(ARGV[5]), name)
-    redis.call('HSET', T..':l:'..name, 'lck', ms(now + tonumber(ARGV[5])))
-    local ids = redis.call('ZRANGE', T..':u:'..name, 0, MOST - 1)
+  for _, name in ipairs(call('ZRANGEBYSCORE', UNK, '-inf', now, 'LIMIT', 0, tonumber(ARGV[4]))) do
+    call('ZADD', UNK, now + tonumber(ARGV[5]), name)
+    local L = lane_of(name)
+    L.looked_at = now + tonumber(ARGV[5])
+    keep(L)
+    local ids = call('ZRANGE', T..':u:'..name, 0, MOST - 1)
     out[#out + 1] = name
     out[#out + 1] = #ids
     for _, id in ipairs(ids) do
@@ -27,6 +29,7 @@ if ARGV[3] == 'take' then
       out[#out + 1] = m and m.blob or ''
     end
   end
+  save()
   return out
 end
 
@@ -48,8 +51,8 @@ while i <= #ARGV do
     -- SEND-SAFETY: a text that proved another message's sending proves nothing about this one.
     local free, met = {}, {}
     for c = i + 5, i + 4 + n do
-      if not met[ARGV[c]] and not redis.call('ZSCORE', T..':k:'..L.name, ARGV[c])
-        and not redis.call('ZSCORE', T..':wait:'..L.name, ARGV[c]) then
+      if not met[ARGV[c]] and not call('ZSCORE', T..':k:'..L.name, ARGV[c])
+        and not call('ZSCORE', T..':wait:'..L.name, ARGV[c]) then
         free[#free + 1] = ARGV[c]
       end
       met[ARGV[c]] = true
@@ -71,7 +74,7 @@ while i <= #ARGV do
         if opted_out(m) then
           close(m, SUPPRESSED, 'opted-out', '', token, was)
           answers[#answers + 1] = 7
-        elseif m.attempt >= math.min(max_attempts, 255) then
+        elseif m.attempt >= min(max_attempts, 255) then
           close(m, DEAD, 'never-arrived', '', token, was)
           answers[#answers + 1] = 5
         else
@@ -94,15 +97,15 @@ for name, L in pairs(seen) do
   unlock(L)
   if L.unk > 0 then
     local next_look
-    for _, id in ipairs(redis.call('ZRANGE', T..':u:'..name, 0, MOST - 1)) do
+    for _, id in ipairs(call('ZRANGE', T..':u:'..name, 0, MOST - 1)) do
       local m = read_message(id)
       local was = m and note_of(m)
-      local look = was and (was.reads == 0 and was.at + 500 or math.max(now + 1000, was.at + settle_ms))
+      local look = was and (was.reads == 0 and was.at + 500 or max(now + 1000, was.at + settle_ms))
       if look and (not next_look or look < next_look) then next_look = look end
     end
-    if next_look then redis.call('ZADD', UNK, next_look, name) end
+    if next_look then call('ZADD', UNK, next_look, name) end
   end
 end
 save()
-if again then redis.call('PUBLISH', T..':wake', '') end
+if again then call('PUBLISH', T..':wake', '') end
 return answers

@@ -6,10 +6,10 @@
 local answers = {}
 for i = 3, #ARGV, 3 do
   local key = T..':reg:'..ARGV[i]
-  if redis.call('SET', key, ARGV[i + 1], 'NX', 'PX', ARGV[i + 2]) then
+  if call('SET', key, ARGV[i + 1], 'NX', 'PX', ARGV[i + 2]) then
     answers[#answers + 1] = 1
   else
-    answers[#answers + 1] = redis.call('GET', key) == ARGV[i + 1] and 1 or 0
+    answers[#answers + 1] = call('GET', key) == ARGV[i + 1] and 1 or 0
   end
 end
 return answers

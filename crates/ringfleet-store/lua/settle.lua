@@ -9,13 +9,12 @@
 local function learn(L, f, limit, window, remaining)
   if f.cnt <= L.seen then return end
   L.seen = f.cnt
-  put(L, 'seen', L.seen)
   learn_plan(L, limit, window)
   if remaining and limit then
     -- Ours can't be more than what was in use at the claim plus every claim since. More than that at the server means
     -- that somebody else spends this quota: phantom slots stand for it.
     local ours = f.used + (L.cnt - f.cnt)
-    local foreign = math.min((limit - remaining) - ours, L.lim)
+    local foreign = min((limit - remaining) - ours, L.lim)
     -- They count like claims, so that answers already under way don't tell the same ones a second time.
     for _ = 1, foreign do time_slot(L, take_slot(L), 0) end
   end
@@ -48,8 +47,8 @@ local function take_out(L, m, f)
   elseif m.state == UNKNOWN then
     leave_unknown(L, m)
   else
-    redis.call('ZREM', T..':in:'..m.state, m.id)
-    redis.call('ZREM', FIN, m.id)
+    call('ZREM', T..':in:'..m.state, m.id)
+    unset(FIN, m.id)
     count(m.state, -1)
   end
 end
@@ -86,6 +85,21 @@ local function stale(L, m, f, was, token, kind, age, text)
   end
   return nil
 end
+
+local ids, pairs_met = {}, {}
+for i = 3, #ARGV, 11 do ids[#ids + 1] = ARGV[i] end
+fetch(M, ids)
+fetch(F, ids)
+local names = {}
+for _, id in ipairs(ids) do
+  local m = read_message(id)
+  if m then
+    pairs_met[#pairs_met + 1] = pair_of(m)
+    names[#names + 1] = m.lane
+  end
+end
+fetch(PAIR, pairs_met)
+fetch(LANES, names)
 
 for i = 3, #ARGV, 11 do
   local id, token, kind, age = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3])
@@ -129,14 +143,13 @@ for i = 3, #ARGV, 11 do
       -- Only an answer to a request that began after the penalty speaks of the time after it.
       if L.probe and f.state == SENDING and f.since >= L.pen and (kind == 'sent' or kind == 'rejected') then
         L.probe = false
-        put(L, 'prb', '0')
       end
     else
       retime_slot(L, token, age)
       if m.state == UNKNOWN then
         leave_unknown(L, m)
       else
-        redis.call('ZREM', T..':in:'..HELD, id)
+        call('ZREM', T..':in:'..HELD, id)
         count(HELD, -1)
       end
     end
@@ -154,7 +167,7 @@ for i = 3, #ARGV, 11 do
       state = REJECTED
     elseif kind == 'unknown' or (kind == 'released' and live and f.state == SENDING) then
       state = fate_unknown(L, m, text, token, f.since)
-    elseif kind == 'retry' and m.attempt + 1 >= math.min(max_attempts, 255) then -- a record counts to 255
+    elseif kind == 'retry' and m.attempt + 1 >= min(max_attempts, 255) then -- a record counts to 255
       m.attempt = m.attempt + 1
       close(m, DEAD, text, '', token)
       state = DEAD
@@ -164,26 +177,23 @@ for i = 3, #ARGV, 11 do
       if late then
         m.state = READY
         write_note(m, 'not-sent', '', token, was.intent, 0)
-        if m.send_by > 0 then redis.call('ZADD', EXP, m.send_by, id) end
+        if m.send_by > 0 then set(EXP, id, ms(m.send_by)) end
       end
       if late or kind == 'retry' then write_message(m) end
       if kind == 'retry' and delay > 0 then
-        redis.call('ZADD', SCHED, now + delay, id)
+        set(SCHED, id, ms(now + delay))
         count(SCHEDULED, 1)
         state = SCHEDULED
       else
-        enqueue_front(L, m)
+        enqueue_front(m)
         state = READY
       end
       if kind == 'throttled' or (kind == 'not-sent' and delay > 0) then
         -- By deadline, never by a resume message, so that nothing can be forgotten.
-        L.pen = math.max(L.pen, now + delay)
-        put(L, 'pen', L.pen)
+        L.pen = max(L.pen, now + delay)
         L.probe = true
-        put(L, 'prb', '1')
       elseif kind == 'parked' then
         L.parked = text
-        put(L, 'par', text)
       end
     end
     answer(late and 3 or 1, state)

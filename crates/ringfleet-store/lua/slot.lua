@@ -7,15 +7,15 @@ local L = lane_of(ARGV[4])
 touch(L)
 if ARGV[3] == 'acquire' then
   -- A slot whose request is under way may be free one window after now: nobody is told to wait until it must be over.
-  local free_at = math.min(window_free_at(L), now + 1 + hold_of(L))
-  local at = math.max(L.pen, free_at, gate_until() or 0)
+  local free_at = min(window_free_at(L), now + 1 + hold_of(L))
+  local at = max(L.pen, free_at, gate_until() or 0)
   if at > now then
     save()
-    return { 0, math.min(at - now, 60000) }
+    return { 0, min(at - now, 60000) }
   end
   local token = take_slot(L)
   -- Nobody reaps these: the slot frees itself when the request must be over, and a window after that.
-  redis.call('ZADD', L.slots, now + tonumber(ARGV[5]) + hold_of(L), ms(token))
+  call('ZADD', L.slots, now + tonumber(ARGV[5]) + hold_of(L), ms(token))
   save()
   return { token, 0 }
 end
@@ -23,8 +23,7 @@ end
 local token, how = tonumber(ARGV[5]), ARGV[6]
 if how == 'unused' then drop_slot(L, token) else time_slot(L, token, tonumber(ARGV[7])) end
 if how == 'throttled' then
-  L.pen = math.max(L.pen, now + tonumber(ARGV[8]))
-  put(L, 'pen', L.pen)
+  L.pen = max(L.pen, now + tonumber(ARGV[8]))
 end
 local limit, window = tonumber(ARGV[9]), tonumber(ARGV[10])
 learn_plan(L, limit, window)

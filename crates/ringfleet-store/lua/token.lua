@@ -12,7 +12,7 @@
 
 local key = T..':tok:'..ARGV[4]
 local worker = ARGV[5]
-local v = redis.call('HMGET', key, 'gen', 'tok', 'exp', 'who', 'lock', 'dead', 'ren')
+local v = call('HMGET', key, 'gen', 'tok', 'exp', 'who', 'lock', 'dead', 'ren')
 local gen, expires, lock = tonumber(v[1]) or 0, tonumber(v[3]) or 0, tonumber(v[5]) or 0
 local renew_at = tonumber(v[7]) or expires
 local who = v[4] or nil
@@ -49,29 +49,29 @@ if ARGV[3] == 'lease' then
   elseif not usable then
     answer = 4
   else
-    redis.call('HSET', key, 'who', worker, 'lock', ms(now + tonumber(ARGV[7])))
+    call('HSET', key, 'who', worker, 'lock', ms(now + tonumber(ARGV[7])))
     answer = 2
   end
-  local out = { answer, gen, v[2] or '', math.max(0, expires - now), math.max(0, due - now), wait,
-    tonumber(redis.call('HGET', T..':l:'..ARGV[9], 'snd')) or 0 }
+  local out = { answer, gen, v[2] or '', max(0, expires - now), max(0, due - now), wait,
+    lane_of(ARGV[9]).sending }
   for _, text in ipairs(told) do out[#out + 1] = text end
   return out
 end
 
 if ARGV[3] == 'store' then
   if gen ~= tonumber(ARGV[6]) or who ~= worker then return 0 end
-  seq = math.max(next_token(), gen + 1)
-  redis.call('HSET', key, 'gen', ms(seq), 'tok', ARGV[7], 'exp', ms(now + tonumber(ARGV[8])), 'ren', ms(now + tonumber(ARGV[9])))
-  redis.call('HDEL', key, 'who', 'lock')
+  seq = max(next_token(), gen + 1)
+  call('HSET', key, 'gen', ms(seq), 'tok', ARGV[7], 'exp', ms(now + tonumber(ARGV[8])), 'ren', ms(now + tonumber(ARGV[9])))
+  call('HDEL', key, 'who', 'lock')
   save()
   return seq
 end
 
 if ARGV[3] == 'release' then
   if who ~= worker then return 1 end
-  redis.call('HDEL', key, 'who', 'lock')
+  call('HDEL', key, 'who', 'lock')
   local again = now + tonumber(ARGV[6])
-  if v[2] and again > renew_at then redis.call('HSET', key, 'ren', ms(again)) end
+  if v[2] and again > renew_at then call('HSET', key, 'ren', ms(again)) end
   return 1
 end
 
@@ -81,6 +81,6 @@ if reason_of(ARGV[7]) then return 0 end
 refused[#refused + 1] = { ARGV[7], ARGV[8] }
 local lines = {}
 -- Credentials come and go; the oldest are forgotten.
-for i = math.max(1, #refused - 7), #refused do lines[#lines + 1] = refused[i][1]..' '..refused[i][2] end
-redis.call('HSET', key, 'dead', table.concat(lines, '\n'))
+for i = max(1, #refused - 7), #refused do lines[#lines + 1] = refused[i][1]..' '..refused[i][2] end
+call('HSET', key, 'dead', table.concat(lines, '\n'))
 return 1

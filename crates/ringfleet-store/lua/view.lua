@@ -15,8 +15,8 @@ local function lane_row(name)
     local length = redis.pcall('LLEN', queue_of(L.name, prio))
     if type(length) == 'number' then waiting = waiting + length end
   end
-  local used = redis.call('ZCOUNT', L.slots, '(' .. ms(now), '+inf')
-  local due = redis.call('ZSCORE', DUE, name)
+  local used = call('ZCOUNT', L.slots, AFTER_NOW, '+inf')
+  local due = get(DUE, name)
   return { name, waiting, L.inf, used, L.lim, L.win, L.paused and 1 or 0, L.parked or '',
     L.pen > now and ms(L.pen) or '', due and ms(due) or '' }
 end
@@ -27,7 +27,7 @@ if what == 'message' then
   return { m.blob, state_now(m) }
 elseif what == 'list' then
   local out = {}
-  for _, id in ipairs(redis.call('ZREVRANGE', T..':in:'..ARGV[4], 0, tonumber(ARGV[5]) - 1)) do
+  for _, id in ipairs(call('ZREVRANGE', T..':in:'..ARGV[4], 0, tonumber(ARGV[5]) - 1)) do
     local m = read_message(id)
     if m then
       out[#out + 1] = m.blob
@@ -39,11 +39,11 @@ elseif what == 'lane' then
   return { lane_row(ARGV[4]) }
 elseif what == 'lanes' then
   local out = {}
-  for _, name in ipairs(redis.call('ZRANGE', DUE, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
+  for _, name in ipairs(call('ZRANGE', DUE.key, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
   return out
 elseif what == 'soon' then
   local limit = tonumber(ARGV[6])
-  local found = redis.call('ZRANGEBYSCORE', SCHED, '(' .. ms(now), ms(now + tonumber(ARGV[4])), 'WITHSCORES', 'LIMIT',
+  local found = call('ZRANGEBYSCORE', SCHED.key, '(' .. ms(now), ms(now + tonumber(ARGV[4])), 'WITHSCORES', 'LIMIT',
     tonumber(ARGV[5]), limit)
   local out, seen = { #found / 2 }, {}
   for i = 1, #found, 2 do
@@ -58,26 +58,26 @@ elseif what == 'soon' then
 elseif what == 'sessions' then
   local out = {}
   for i = 4, #ARGV do
-    local v = redis.call('HMGET', T..':tok:'..ARGV[i], 'gen', 'exp', 'ren', 'who', 'lock', 'dead')
+    local v = call('HMGET', T..':tok:'..ARGV[i], 'gen', 'exp', 'ren', 'who', 'lock', 'dead')
     local expires, lock = tonumber(v[2]) or 0, tonumber(v[5]) or 0
     local renew_at = tonumber(v[3]) or expires
-    out[#out + 1] = { v[1] or '0', ms(math.max(0, expires - now)), ms(math.max(0, renew_at - now)),
+    out[#out + 1] = { v[1] or '0', ms(max(0, expires - now)), ms(max(0, renew_at - now)),
       v[4] and lock > now and 1 or 0, v[6] or '' }
   end
   return out
 elseif what == 'now' then
   return ms(now)
 elseif what == 'gate' then
-  local g = redis.call('HMGET', GATE, 'stop', 'reason', 'until', 'why', 'lost')
+  local g = call('HMGET', GATE, 'stop', 'reason', 'until', 'why', 'lost')
   if g[1] then return { g[1], '', g[2] or '' } end
   if not gate_until() then return {} end
   if (tonumber(g[5]) or 0) > (tonumber(g[3]) or 0) then return { '', g[5], 'store-restarted' } end
   return { '', g[3], g[4] or '' }
 end
 
-local first = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')[2]
-local overdue = redis.call('ZRANGEBYSCORE', SCHED, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2]
+local first = call('ZRANGE', DUE.key, 0, 0, 'WITHSCORES')[2]
+local overdue = call('ZRANGEBYSCORE', SCHED.key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if overdue and (not first or tonumber(overdue) < tonumber(first)) then first = overdue end
-local out = { ms(now), redis.call('ZCOUNT', READYZ, '-inf', now), redis.call('ZCARD', DUE), first and ms(first) or '' }
-for _, field in ipairs(redis.call('HGETALL', COUNTS)) do out[#out + 1] = tonumber(field) end
+local out = { ms(now), call('ZCOUNT', READYZ.key, '-inf', now), call('ZCARD', DUE.key), first and ms(first) or '' }
+for _, field in ipairs(call('HGETALL', COUNTS)) do out[#out + 1] = tonumber(field) end
 return out

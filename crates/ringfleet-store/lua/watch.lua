@@ -4,43 +4,43 @@
 
 local n = incarnation()
 if ARGV[5] == '1' then
-  redis.call('HDEL', WORKERS, ARGV[3])
+  call('HDEL', WORKERS, ARGV[3])
 else
-  redis.call('HSET', WORKERS, ARGV[3], ms(now) .. ' ' .. ARGV[4])
+  call('HSET', WORKERS, ARGV[3], ms(now) .. ' ' .. ARGV[4])
 end
 
 -- SEND-SAFETY: the gate that a restart closed opens when nobody is left who might know of a send that the store has lost; not
 -- before every living worker must have been heard, because this store may have lost the moment in which it was heard first.
-local closed_at = tonumber(redis.call('HGET', T..':inc', 'at')) or 0
-if (tonumber(redis.call('HGET', GATE, 'lost')) or 0) > now and now >= closed_at + math.min(4000, rule[10]) then
+local closed_at = tonumber(call('HGET', T..':inc', 'at')) or 0
+if (tonumber(call('HGET', GATE, 'lost')) or 0) > now and now >= closed_at + min(4000, rule[10]) then
   local missing = false
-  local all = redis.call('HGETALL', WORKERS)
+  local all = call('HGETALL', WORKERS)
   local newest = 0 -- the last moment before the restart in which anybody was there
   for i = 2, #all, 2 do
-    local seen = tonumber(string.match(all[i], '^%d+'))
+    local seen = tonumber(match(all[i], '^%d+'))
     if seen < closed_at and seen > newest then newest = seen end
   end
   for i = 2, #all, 2 do
-    local seen, told = string.match(all[i], '^(%d+) (%d+)$')
+    local seen, told = match(all[i], '^(%d+) (%d+)$')
     if tonumber(told) < n then
       -- One that was gone long before the others says nothing any more.
       if tonumber(seen) < closed_at and tonumber(seen) < newest - rule[10] then
-        redis.call('HDEL', WORKERS, all[i - 1])
+        call('HDEL', WORKERS, all[i - 1])
       else
         missing = true
       end
     end
   end
   if not missing then
-    redis.call('HDEL', GATE, 'lost')
-    redis.call('PUBLISH', T..':wake', '')
+    call('HDEL', GATE, 'lost')
+    call('PUBLISH', T..':wake', '')
   end
 elseif math.random(64) == 1 then
   -- The dead are forgotten after a day.
-  local all = redis.call('HGETALL', WORKERS)
+  local all = call('HGETALL', WORKERS)
   for i = 2, #all, 2 do
-    if tonumber(string.match(all[i], '^%d+')) < now - 86400000 then redis.call('HDEL', WORKERS, all[i - 1]) end
+    if tonumber(match(all[i], '^%d+')) < now - 86400000 then call('HDEL', WORKERS, all[i - 1]) end
   end
 end
 save()
-return { n, tonumber(redis.call('HGET', CLOCK, 'steps')) or 0 }
+return { n, tonumber(call('HGET', CLOCK, 'steps')) or 0 }

@@ -1,9 +1,10 @@
-//! A message as Redis keeps it; the layout stands in `lua/lib.lua`.
+//! A message as Redis keeps it; the layout stands in `lua/lib/begin.lua` and `messages.lua`.
 
 use crate::{
     delivery::DeliveryReport,
     ids::{LaneId, LeaseToken, MessageId},
-    message::{Lease, MessageView, Millis, OnUnknown, Priority, Private, State},
+    message::{Lease, MessageView, Millis, NewMessage, OnUnknown, Priority, Private, State},
+    store::StoreError,
 };
 
 pub(super) struct Blob {
@@ -112,6 +113,35 @@ impl Blob {
             delivery,
         }
     }
+}
+
+/// The record of a new message up to the time at which it was created, which the store fills in, and from there on.
+///
+/// # Errors
+/// [`StoreError::Refused`] if a number holds a zero byte.
+pub(super) fn of_new(m: &NewMessage) -> Result<([u8; 5], Vec<u8>), StoreError> {
+    let (lane, from, to) = (m.lane.as_str(), m.from.expose(), m.to.expose());
+    // SEND-SAFETY: the names in a record end with a zero byte. One inside would make the next name of its rest: another
+    // recipient.
+    if from.contains('\0') || to.contains('\0') {
+        return Err(StoreError::Refused { call: "enqueue", reason: "a number holds a zero byte".to_owned() });
+    }
+    let time = |at: Option<Millis>| at.unwrap_or(0).max(0).to_be_bytes();
+    let (send_at, send_by) = (time(m.send_at), time(m.send_by));
+    let print = m.fingerprint();
+    let parts: [&[u8]; 10] = [
+        &send_at,
+        &send_by,
+        print.as_bytes(),
+        lane.as_bytes(),
+        b"\0",
+        from.as_bytes(),
+        b"\0",
+        to.as_bytes(),
+        b"\0\0",
+        m.text.expose().as_bytes(),
+    ];
+    Ok(([State::Ready as u8, m.priority as u8, 0, 0, m.on_unknown as u8], parts.concat()))
 }
 
 trait IntoTime {

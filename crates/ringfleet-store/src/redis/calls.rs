@@ -10,7 +10,7 @@ use redis::Value;
 
 use super::{
     RedisStore,
-    blob::Blob,
+    blob::{self, Blob},
     millis,
     scripts::{bytes, number, unreadable},
 };
@@ -67,10 +67,8 @@ impl RedisStore {
                 let mut call = self.prepare(&self.scripts.enqueue, tag);
                 for &at in places {
                     let m = &batch[at];
-                    call.arg(ids[at].as_bytes()).arg(m.priority as u8).arg(m.on_unknown as u8);
-                    call.arg(m.send_at.unwrap_or(0).max(0)).arg(m.send_by.unwrap_or(0).max(0));
-                    call.arg(m.fingerprint().as_bytes()).arg(m.lane.as_str());
-                    call.arg(m.from.expose()).arg(m.to.expose()).arg(m.text.expose());
+                    let (head, tail) = blob::of_new(m)?;
+                    call.arg(ids[at].as_bytes()).arg(&head[..]).arg(tail);
                 }
                 let reply: Vec<i64> = self.link.run("enqueue", &call).await?;
                 if reply.len() != places.len() {

@@ -15,7 +15,7 @@ use crate::{
     store::StoreError,
 };
 
-/// The score of a slot whose request is under way; see `lib.lua`.
+/// The score of a slot whose request is under way; see `lua/lib/begin.lua`.
 const IN_USE: Millis = 9_000_000_000_000_000;
 
 impl RedisStore {

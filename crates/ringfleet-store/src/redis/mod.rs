@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The format of the data; part of the epoch, so that a program which knows another one is refused by every script.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 
 /// Messages and lanes in Redis (6.2 or newer; one server or a Cluster).
 pub struct RedisStore {

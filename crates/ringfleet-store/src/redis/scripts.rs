@@ -4,14 +4,31 @@ use redis::{ErrorKind, Script, Value};
 
 use crate::store::StoreError;
 
+/// What all scripts share, in the order in which its parts need each other.
+macro_rules! library {
+    () => {
+        concat!(
+            include_str!("../../lua/lib/begin.lua"),
+            include_str!("../../lua/lib/writes.lua"),
+            include_str!("../../lua/lib/messages.lua"),
+            include_str!("../../lua/lib/lanes.lua"),
+            include_str!("../../lua/lib/reports.lua"),
+            include_str!("../../lua/lib/moves.lua"),
+            include_str!("../../lua/lib/save.lua"),
+            include_str!("../../lua/lib/docs.lua"),
+            include_str!("../../lua/lib/gate.lua")
+        )
+    };
+}
+
 /// A script: the shared library, the freeing line where the script may run on a full Redis, then its own file.
 macro_rules! script {
     ($file:literal) => {
-        Script::new(concat!(include_str!("../../lua/lib.lua"), include_str!(concat!("../../lua/", $file))))
+        Script::new(concat!(library!(), include_str!(concat!("../../lua/", $file))))
     };
     (freeing $file:literal) => {
         Script::new(concat!(
-            include_str!("../../lua/lib.lua"),
+            library!(),
             include_str!("../../lua/freeing.lua"),
             include_str!(concat!("../../lua/", $file))
         ))

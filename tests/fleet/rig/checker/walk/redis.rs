@@ -1,4 +1,4 @@
-//! Every key of a Redis store, by the layout at the head of `lib.lua`.
+//! Every key of a Redis store, by the layout at the head of `lua/lib/begin.lua`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -12,13 +12,13 @@ type Bytes = Vec<u8>;
 type Zset = BTreeMap<Bytes, i64>;
 
 /// Keys of one name.
-const SINGLE: [&str; 28] = [
-    "m", "f", "lease", "sched", "exp", "fin", "ready", "due", "c", "pair", "unk", "seq", "clock", "epoch", "inc",
-    "gate", "workers", "junk", "shards", "in:9", "in:10", "in:11", "docend", "docgone", "docfloor", "out", "look",
-    "oldest",
+const SINGLE: [&str; 29] = [
+    "m", "f", "lane", "lease", "sched", "exp", "fin", "ready", "due", "c", "pair", "unk", "seq", "clock", "epoch",
+    "inc", "gate", "workers", "junk", "shards", "in:9", "in:10", "in:11", "docend", "docgone", "docfloor", "out",
+    "look", "oldest",
 ];
 /// Beginnings of those that there are many of.
-const MANY: [&str; 12] = ["l:", "s:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:", "wait:", "waitid:", "told:"];
+const MANY: [&str; 11] = ["s:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:", "wait:", "waitid:", "told:"];
 
 struct Keys {
     link: MultiplexedConnection,
@@ -112,7 +112,7 @@ pub(super) async fn walk(url: &str, ends: &Ends) -> Walk {
     unknown_sends(&mut walk, &mut keys, &many("u:")).await;
     reports(&mut walk, &mut keys, &many("wait:"), &many("waitid:")).await;
     pairs(&mut walk, keys.hash("pair").await);
-    lanes(&mut walk, &mut keys, &many("l:"), &flights).await;
+    lanes(&mut walk, &mut keys, &flights).await;
     counts(&mut walk, keys.hash("c").await, junk.keys().filter(|id| id.len() == 16).count() as i64);
     walk
 }
@@ -266,19 +266,50 @@ fn pairs(walk: &mut Walk, pairs: HashMap<Bytes, Bytes>) {
     walk.same("the pairs", &named, &expected);
 }
 
-async fn lanes(walk: &mut Walk, keys: &mut Keys, names: &[String], flights: &HashMap<Bytes, Flight>) {
+/// What the store knows of a lane, by `lua/lib/lanes.lua`.
+#[derive(Default)]
+struct Lane {
+    flags: u8,
+    in_flight: i64,
+    unknown: i64,
+    parked: bool,
+}
+
+impl Lane {
+    fn read(raw: &[u8]) -> Option<Self> {
+        const NUMBERS: usize = 13;
+        let (flags, rest) = raw.split_first()?;
+        let (numbers, parked) = rest.split_at_checked(8 * NUMBERS)?;
+        let number = |at: usize| i64::from_be_bytes(numbers[8 * at..8 * at + 8].try_into().unwrap());
+        Some(Self { flags: *flags, in_flight: number(1), unknown: number(6), parked: !parked.is_empty() })
+    }
+
+    fn has_queue(&self, priority: u8) -> bool {
+        self.flags & (4 << priority) != 0
+    }
+}
+
+async fn lanes(walk: &mut Walk, keys: &mut Keys, flights: &HashMap<Bytes, Flight>) {
+    let known: BTreeMap<String, Bytes> = keys
+        .hash("lane")
+        .await
+        .into_iter()
+        .map(|(name, raw)| (String::from_utf8_lossy(&name).into_owned(), raw))
+        .collect();
     let (due, ready) = (keys.zset("due").await, keys.zset("ready").await);
     let (mut expected_due, mut expected_ready) = (BTreeSet::new(), BTreeSet::new());
     let with_messages: BTreeSet<String> = walk.records.values().map(|record| record.lane.clone()).collect();
-    for lane in names.iter().cloned().collect::<BTreeSet<_>>().union(&with_messages) {
-        let fields = keys.hash(&format!("l:{lane}")).await;
-        let field = |name: &str| fields.get(name.as_bytes()).map(|value| String::from_utf8_lossy(value).into_owned());
-        let number = |name: &str| field(name).and_then(|value| value.parse::<i64>().ok()).unwrap_or(0);
+    for lane in known.keys().cloned().collect::<BTreeSet<_>>().union(&with_messages) {
+        let told = known.get(lane).map_or(Some(Lane::default()), |raw| Lane::read(raw));
+        let Some(told) = told else {
+            walk.problem(format!("what is known of {lane} can't be read"));
+            continue;
+        };
         let of_lane = |of: fn(State) -> bool| move |record: &Record| of(record.state) && &record.lane == lane;
         let flying = walk.ids(of_lane(in_flight));
-        walk.count(&format!("in flight of {lane}"), number("inf"), flying.len() as i64);
+        walk.count(&format!("in flight of {lane}"), told.in_flight, flying.len() as i64);
         let unknown = walk.ids(of_lane(|state| state == State::Unknown)).len() as i64;
-        walk.count(&format!("unknown of {lane}"), number("unk"), unknown);
+        walk.count(&format!("unknown of {lane}"), told.unknown, unknown);
 
         let slots = keys.zset(&format!("s:{lane}")).await;
         let under_way: BTreeSet<String> = slots
@@ -294,12 +325,16 @@ async fn lanes(walk: &mut Walk, keys: &mut Keys, names: &[String], flights: &Has
         for priority in 0..3 {
             let name = key(&format!("q:{lane}:{priority}"));
             let kind: String = keys.ask(&["TYPE", &name]).await;
-            queued += if kind == "list" { keys.ask::<i64>(&["LLEN", &name]).await } else { 0 };
+            let length = if kind == "list" { keys.ask::<i64>(&["LLEN", &name]).await } else { 0 };
+            if length > 0 && !told.has_queue(priority) {
+                walk.problem(format!("{lane} does not know of its queue {priority}"));
+            }
+            queued += length;
         }
-        let cap = if number("prb") == 1 { 1 } else { CAP };
+        let cap = if told.flags & 2 != 0 { 1 } else { CAP };
         if queued > 0 {
             expected_due.insert(lane.clone());
-            if number("pau") != 1 && field("par").is_none() && number("inf") < cap {
+            if told.flags & 1 == 0 && !told.parked && told.in_flight < cap {
                 expected_ready.insert(lane.clone());
             }
         }

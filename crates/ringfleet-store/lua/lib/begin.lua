@@ -1,0 +1,112 @@
+-- Shared by every script: each is sent to Redis as the files of lib/ in the order of scripts.rs, then its own. This one: what
+-- is kept where, the caller's rules and the fleet's time.
+--
+-- KEYS[1]  the shard's tag, e.g. {rf:0}. Every key below is built from it, so that a script stays inside one
+--          Cluster slot although it finds its lanes only while it runs.
+-- ARGV[1]  '0', or the time in ms that tests set by hand
+-- ARGV[2]  the epoch that the caller knows, '|', then its rules: limit,window_ms of heavy, medium, light, auth; then
+--          the in-flight cap of a lane; then how long a worker is waited for after a restart of the store, in ms; then
+--          how long a sent message waits for its delivery report, in ms (0 = not at all)
+--
+-- Records
+--   m     hash  id -> blob: state, priority, attempt, recoveries, what to do when its fate is unknown (1 byte each),
+--               created, send_at, send_by (8 each), fingerprint (16), then lane, from, to, note as zero-ended strings,
+--               then the text.
+--               A waiting message has state READY; standing in `sched` makes it scheduled, in `f` claimed or sending.
+--   f     hash  id -> in flight: state (1), token, since, claim number, slots in use then, send_by (8 each), lane as a
+--               zero-ended string, worker
+--   lease zset  id -> end of its lease           sched zset  id -> time it becomes due
+--   exp   zset  id -> send_by, while waiting     fin   zset  id -> time it ended
+--   ready zset  lane -> first instant at which it may send (see reindex)
+--   due   zset  lane -> when its oldest waiting message became due
+--   lane  hash  lane -> what is known of it: see lib/lanes.lua
+--   s:<lane>  zset  slot token -> time it is free
+--   q:<lane>:<priority>  list of id (16 bytes) + due (8 bytes)         c  hash  state -> messages
+--   pair  hash  from NUL to -> id of the message between them that is in flight or of unknown fate; more than one id only
+--               where late evidence told of a second one
+--   unk   zset  lane -> when its unknown messages are looked at next   u:<lane>  zset  id -> since when its fate is unknown
+--   doc:<kind>  hash  key -> rev, changed, end (8 each, 0 = none), body    docrev:<kind>  zset  key -> rev, also of those gone
+--   docend  zset  kind/key -> end    docgone  zset  kind/key -> rev of its removal    docfloor  hash  kind -> the greatest
+--               revision of a removal that is forgotten
+--   wait:<lane>  zset  provider id -> since when it may have been sent, of sent messages that wait for a delivery report
+--   waitid:<lane>  hash  provider id -> message, of the same    told:<lane>  zset  provider id -> when its report came, of an
+--               hour
+--   look  zset  lane -> when its reports are looked for next    oldest  zset  lane -> the earliest time in its wait (both stand
+--               in its lane too, so that a send which changes neither writes neither)
+--   out   zset  extension NUL from NUL to -> revision: who wants no texts. No extension = of every one, from '*' = any number
+--   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown
+--               ones, but for those in wait
+--   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
+--   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
+-- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
+-- message has a note only after its fate was found out: its token is the last whose story is closed.
+
+local T = KEYS[1]
+local SCHEDULED, READY, CLAIMED, SENDING, SENT = 1, 2, 3, 4, 5
+local REJECTED, EXPIRED, CANCELLED, DEAD, HELD, UNKNOWN, SUPPRESSED = 6, 7, 8, 9, 10, 11, 12
+local DELIVERED, DELIVERY_FAILED = 13, 14
+local RECONCILE, HOLD, RESEND = 0, 1, 2
+local IN_USE = 9000000000000000 -- score of a slot whose request is under way
+local IN_USE_TEXT = '9000000000000000'
+local HEAD = '>BBBBBI8I8I8c16'
+local ANY_QUEUE = 7 -- bits of all priorities
+local MOST_SENDS = 5 -- of one message that is sent again because its policy says so
+local CREDIT_MS = 900000
+local SLOTS_KEPT = 3600000 -- how long a lane's slots outlive their last use, in ms
+local TOKENS_A_MS = 2048 -- a token tells the time at which it was given out
+local FLIGHT = '>BI8I8I8I8I8s'
+
+-- Looked up once, not in a table of Lua's each time: a script is on every message's way.
+local call, format, match, sub = redis.call, string.format, string.match, string.sub
+local pack, unpack_of, max, min, floor = struct.pack, struct.unpack, math.max, math.min, math.floor
+
+-- Whole numbers as Redis takes them. A number that is given as such is printed as a fraction first, which takes several times
+-- as long, so that the calls on every message's way are given text.
+local function ms(n) return format('%d', n) end
+
+local COUNTS, SEQ, GATE, UNK, CLOCK, OUT = T..':c', T..':seq', T..':gate', T..':unk', T..':clock', T..':out'
+local LOOK, OLDEST = T..':look', T..':oldest'
+local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
+
+-- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.
+local known_epoch, rules_text = match(ARGV[2], '^([^|]*)|(.*)$')
+local epoch = call('GET', T..':epoch')
+if epoch ~= known_epoch then
+  return redis.error_reply((epoch and 'EPOCH' or 'NOEPOCH') .. ' this is not the data that the caller began with')
+end
+
+-- The fleet's time never goes back and never stands still: when the server's clock steps back by more than a second,
+-- `off` makes up for it, and is then taken back at a tenth of the time that passes.
+local now, clock
+if ARGV[1] ~= '0' then
+  now = tonumber(ARGV[1])
+else
+  local t = call('TIME')
+  local c = call('HMGET', CLOCK, 'hw', 'off')
+  local high, off = tonumber(c[1]) or 0, tonumber(c[2]) or 0
+  now = t[1] * 1000 + floor(t[2] / 1000) + off
+  if now < high - 1000 then
+    off = off + high - now
+    now = high
+    clock = { 'HSET', CLOCK, 'off', ms(off), 'steps', (tonumber(call('HGET', CLOCK, 'steps')) or 0) + 1 }
+  elseif now > high + 1000 then
+    local back = high > 0 and min(off, floor((now - high) / 10)) or 0
+    now = now - back
+    clock = { 'HSET', CLOCK, 'hw', ms(now) }
+    if back > 0 then
+      clock[5] = 'off'
+      clock[6] = ms(off - back)
+    end
+  end
+end
+
+local NOW = ms(now)
+local AFTER_NOW = '(' .. NOW
+
+local rule = {}
+for n in string.gmatch(rules_text, '%d+') do rule[#rule + 1] = tonumber(n) end
+local DEFAULT = { heavy = 1, medium = 3, light = 5, auth = 7 }
+local CAP = rule[9]
+local REPORT_WAIT = rule[11]
+local FIRST_REPORT = 30000 -- reports are looked for so long after a send
+

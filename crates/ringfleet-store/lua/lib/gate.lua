@@ -1,0 +1,32 @@
+-- Restarts of the store, and the fleet's gate.
+
+-- Workers that are there: name -> when last seen, and the incarnation they have told their sends to.
+local WORKERS = T..':workers'
+
+-- Notices that another server, or the same one after a restart, holds the data: its last moments may be lost.
+-- SEND-SAFETY: in the same step the fleet's gate closes, until every worker that was there has told what it has sent (see
+-- watch), or has stayed away for the patience of rule[10]; nothing that a lost moment made ready again is given out before.
+-- Returns how often that has happened.
+local function incarnation()
+  local id = match(call('INFO', 'server'), 'run_id:(%w+)')
+  local known = call('HMGET', T..':inc', 'id', 'n')
+  local n = tonumber(known[2]) or 0
+  if known[1] ~= id then
+    -- A time, not a count: a store that has lost the last count would give it out again.
+    n = max(n + 1, now)
+    -- Beside a penalty of the provider's, which goes on behind it.
+    call('HSET', GATE, 'lost', ms(now + rule[10]))
+    call('HSET', T..':inc', 'id', id, 'n', n, 'at', ms(now))
+  end
+  return n
+end
+
+-- The gate: nil when open, else the time at which to ask again (IN_USE for a stop without an end).
+local function gate_until()
+  local g = call('HMGET', GATE, 'stop', 'until', 'lost')
+  if g[1] then return IN_USE end
+  local until_ms = max(tonumber(g[2]) or 0, tonumber(g[3]) or 0)
+  if until_ms > now then return until_ms end
+  return nil
+end
+

@@ -1,0 +1,204 @@
+-- Lanes: what is known of each, its window, and its place in the index.
+
+-- Flags (1 paused, 2 probing, then 4, 8, 16 for the priorities whose queue may hold something), then numbers of 8 bytes, then
+-- the reason for which it is parked ('' = it is not). A plan of 0 is the group's.
+local LANE = '>BI8I8I8I8I8I8I8I8I8I8I8I8I8'
+local lanes, touched = {}, {}
+
+local NEW_LANE = pack(LANE, ANY_QUEUE * 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+local function parse_lane(name, raw)
+  local flags, pen, inf, own_lim, own_win, cnt, seen, unk, looked_at, sending, reports_locked, report_look, oldest_report,
+    ttl_set, at = unpack_of(LANE, raw)
+  local d = DEFAULT[match(name, '(%l+)$', -6)]
+  return {
+    name = name, slots = T..':s:'..name, paused = flags % 2 == 1, probe = flags % 4 >= 2, queues = floor(flags / 4),
+    pen = pen, inf = inf, own_lim = own_lim, own_win = own_win, lim = own_lim > 0 and own_lim or rule[d],
+    win = own_win > 0 and own_win or rule[d + 1], cnt = cnt, seen = seen, unk = unk, looked_at = looked_at,
+    sending = sending, reports_locked = reports_locked, report_look = report_look > 0 and report_look or nil,
+    oldest_report = oldest_report > 0 and oldest_report or nil, ttl_set = ttl_set,
+    parked = at <= #raw and sub(raw, at) or nil,
+    -- Of this script: slots in use, whether it is to be saved and what of it (see touch), whether more of its window is taken.
+    used = nil, touched = false, moves = false, turn = false, queued = false, fuller = false, dead = 0,
+  }
+end
+
+local function pack_lane(L)
+  return pack(LANE, (L.paused and 1 or 0) + (L.probe and 2 or 0) + L.queues * 4, L.pen, L.inf, L.own_lim, L.own_win,
+    L.cnt, L.seen, L.unk, L.looked_at, L.sending, L.reports_locked, L.report_look or 0, L.oldest_report or 0, L.ttl_set)
+    .. (L.parked or '')
+end
+
+local function lane_of(name)
+  local L = lanes[name]
+  if L then return L end
+  local readable
+  readable, L = pcall(parse_lane, name, get(LANES, name) or NEW_LANE)
+  -- It stops its lane, and no other.
+  if not readable then L = parse_lane(name, NEW_LANE .. 'unreadable-lane') end
+  lanes[name] = L
+  return L
+end
+
+-- Marks a lane for save: what is kept of it changes, but nothing that says when it may send.
+local function keep(L)
+  if not L.touched then
+    L.touched = true
+    touched[#touched + 1] = L
+  end
+end
+
+-- Marks a lane for save, with its place in the index. `turn` says that it was served and goes behind the others.
+local function touch(L, turn)
+  keep(L)
+  L.moves = true
+  if turn then L.turn = true end
+end
+
+local function in_flight(L, by) L.inf = max(0, L.inf + by) end
+-- POSTs under way, for which a renewal of the extension's token waits.
+local function sending(L, by) L.sending = max(0, L.sending + by) end
+-- A key of another kind where a queue should be: for a person.
+local function unreadable_queue(L)
+  L.parked = 'unreadable-queue'
+  call('HSET', T..':junk', 'queue of ' .. L.name, '')
+end
+
+local function queue_of(lane, prio) return T..':q:'..lane..':'..prio end
+-- The window, and a margin for the server's own rounding (0.1 %, at least 2 ms).
+local function hold_of(L) return L.win + max(2, floor(L.win / 1000)) end
+
+-- Slots whose time is over may still stand there: see take_slot.
+local function slots_in_use(L) return call('ZCOUNT', L.slots, AFTER_NOW, '+inf') end
+
+-- The first instant at which the window has a place. `claim` has counted already.
+local function window_free_at(L)
+  L.used = L.used or slots_in_use(L)
+  if L.used < L.lim then return now end
+  local last = call('ZRANGEBYSCORE', L.slots, AFTER_NOW, '+inf', 'WITHSCORES', 'LIMIT', L.used - L.lim, 1)
+  return tonumber(last[2])
+end
+
+-- A penalty is followed by one probe alone; full speed comes back with its answer.
+local function cap_of(L) if L.probe then return 1 end return CAP end
+
+-- SEND-SAFETY: a token is made of the time as well as of the one before, so that a store which has lost its last second
+-- never gives a token out twice: a report of the lost second would pass for one of the new lease.
+local seq
+local function next_token()
+  seq = max((seq or tonumber(call('GET', SEQ)) or 0) + 1, now * TOKENS_A_MS)
+  return seq
+end
+
+-- SEND-SAFETY: (of the plan) an older deadline of the key must not take a slot away that is in use. It is put off where the key
+-- may be new and has none, and else when a good part of it is over.
+local function put_off_ttl(L)
+  if L.used and L.used > 0 and now - L.ttl_set < SLOTS_KEPT / 4 then return end
+  call('PEXPIRE', L.slots, ms(hold_of(L) + SLOTS_KEPT))
+  L.ttl_set = now
+end
+
+-- Takes a slot. It counts as in use until the request is settled, however long that takes.
+local function take_slot(L)
+  local token = next_token()
+  local name = ms(token)
+  call('ZADD', L.slots, IN_USE_TEXT, name)
+  put_off_ttl(L)
+  L.cnt, L.fuller = L.cnt + 1, true
+  if L.used then L.used = L.used + 1 end
+  if L.cnt % 8 == 0 then call('ZREMRANGEBYSCORE', L.slots, '-inf', NOW) end
+  return token, name
+end
+
+-- SEND-SAFETY: (of the plan) a slot is free one window after its response was read: the server saw the request no
+-- later than that, so the slot's next request can't be one too many. now + 1 because `now` was rounded down.
+local function time_slot(L, token, age)
+  L.used = nil
+  -- It may be gone: then its window has one more now.
+  if call('ZADD', L.slots, ms(now + 1 - age + hold_of(L)), ms(token)) == 1 then L.fuller = true end
+  -- Its deadline may be over by now, unless the slot was taken lately.
+  if now - floor(token / TOKENS_A_MS) > SLOTS_KEPT / 2 then put_off_ttl(L) end
+end
+
+-- A report that comes late may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
+local function retime_slot(L, token, age)
+  L.used, L.fuller = nil, true
+  call('ZADD', L.slots, 'GT', ms(now + 1 - age + hold_of(L)), ms(token))
+  put_off_ttl(L)
+end
+
+-- A request that certainly was never made gives its slot back at once.
+local function drop_slot(L, token)
+  L.used = nil
+  call('ZREM', L.slots, ms(token))
+end
+
+-- The plan that an answer's headers tell; documented limits lie between 1 and 1,000.
+local function learn_plan(L, limit, window)
+  if limit and limit > 0 and limit ~= L.lim then
+    L.lim = min(limit, 1000)
+    L.own_lim, L.fuller = L.lim, true
+  end
+  if window and window > 0 and window ~= L.win then
+    local before = hold_of(L)
+    L.win, L.own_win, L.used, L.fuller = window, window, nil, true
+    -- The slots already timed were counted by the old window.
+    local slots = call('ZRANGEBYSCORE', L.slots, '-inf', '(' .. IN_USE_TEXT, 'LIMIT', 0, 3000)
+    for _, token in ipairs(slots) do call('ZINCRBY', L.slots, hold_of(L) - before, token) end
+  end
+end
+
+local BIT = { [0] = 1, 2, 4 } -- of a priority
+local function has_queue(L, prio) return L.queues % (2 * BIT[prio]) >= BIT[prio] end
+
+-- Says that a queue of the lane holds something, or that nothing is there.
+local function mark_queue(L, prio, filled)
+  if has_queue(L, prio) ~= filled then L.queues = L.queues + (filled and BIT[prio] or -BIT[prio]) end
+end
+
+-- When the oldest message of the lane's queues became due, or nil. A key of another kind where a queue should be stops this
+-- lane, and no other.
+local function oldest_due(L)
+  local oldest
+  for prio = 0, 2 do
+    if has_queue(L, prio) then
+      local head = redis.pcall('LINDEX', queue_of(L.name, prio), 0)
+      if type(head) == 'table' then
+        unreadable_queue(L)
+        return nil
+      elseif head then
+        local due = unpack_of('>I8', head, 17)
+        if not oldest or due < oldest then oldest = due end
+      else
+        mark_queue(L, prio, false)
+      end
+    end
+  end
+  return oldest
+end
+
+-- Holds the lane invariant: in `ready` exactly when a message is due, the lane is neither paused nor parked, and
+-- fewer than its cap are in flight; the score is the first instant at which it may send.
+-- What is due stands in `due` as it was last written, unless the lane's queues have changed since.
+local function reindex(L)
+  local oldest
+  if L.queued then oldest = oldest_due(L) else oldest = tonumber(get(DUE, L.name)) end
+  if not oldest then
+    unset(READYZ, L.name)
+    unset(DUE, L.name)
+    return
+  end
+  if L.queued then set(DUE, L.name, ms(oldest)) end
+  if L.paused or L.parked or L.inf >= cap_of(L) then
+    unset(READYZ, L.name)
+    return
+  end
+  -- A lane that waits for its turn keeps its place.
+  local place = not L.turn and tonumber(get(READYZ, L.name))
+  local waits = place and place <= now
+  if waits and not L.fuller and L.pen <= now then return end
+  local at = max(L.pen, window_free_at(L))
+  if waits and at <= now then return end
+  set(READYZ, L.name, ms(at))
+end
+

@@ -1,0 +1,177 @@
+-- The moves of a message between its places, which the transitions are made of.
+
+local pushes, pushed_to = {}, {} -- what comes to a queue: goes out with `save`, a queue at a time
+
+local function push(id, lane, prio, due, front)
+  local queue = queue_of(lane, prio)
+  local name = (front and '<' or '>') .. queue
+  local P = pushed_to[name]
+  if not P then
+    P = { queue = queue, lane = lane, prio = prio, front = front, entries = {}, ids = {} }
+    pushed_to[name] = P
+    pushes[#pushes + 1] = P
+  end
+  P.entries[#P.entries + 1] = id .. pack('>I8', due)
+  P.ids[#P.ids + 1] = id
+  count(READY, 1)
+end
+
+-- Behind others it changes nothing of the lane's place: that was right before.
+local function enqueue_back(m) push(m.id, m.lane, m.prio, due_of(m), false) end
+local function enqueue_front(m) push(m.id, m.lane, m.prio, due_of(m), true) end
+
+-- SEND-SAFETY: of the messages between one sender and one recipient only one is in flight or of unknown fate, so that what
+-- the provider's message store shows can be told apart.
+local function pair_of(m)
+  m.pair = m.pair or m.from .. '\0' .. m.to
+  return m.pair
+end
+
+local function others_of_pair(m)
+  local ids, known = {}, get(PAIR, pair_of(m)) or ''
+  for at = 1, #known, 16 do
+    local id = sub(known, at, at + 15)
+    if id ~= m.id then ids[#ids + 1] = id end
+  end
+  return ids
+end
+
+-- A message that is neither in flight nor of unknown fate any more holds no pair, whatever stands there.
+local function holds_pair(id)
+  if get(F, id) then return true end
+  local other = read_message(id)
+  return other and other.state == UNKNOWN
+end
+
+local function take_pair(m) set(PAIR, pair_of(m), table.concat(others_of_pair(m)) .. m.id) end
+
+-- Late evidence may have found a second holder: that one keeps it.
+local function free_pair(m)
+  local others = get(PAIR, pair_of(m)) ~= m.id and others_of_pair(m) or {}
+  set(PAIR, pair_of(m), #others > 0 and table.concat(others))
+end
+
+-- SEND-SAFETY: nothing is sent to a number that has opted out of its sender's texts. A fleet without opt-outs pays for one
+-- look a script, not for one a message.
+local any_out
+local function anyone_is_out()
+  if any_out == nil then any_out = call('EXISTS', OUT) == 1 end
+  return any_out
+end
+
+local function is_out(extension, from, to)
+  if not anyone_is_out() then return false end
+  local own, all = extension..'\0', '\0'
+  local found = call('ZMSCORE', OUT, own..from..'\0'..to, own..'*\0'..to, all..from..'\0'..to, all..'*\0'..to)
+  return (found[1] or found[2] or found[3] or found[4]) and true or false
+end
+local function opted_out(m) return is_out(extension_of(m), m.from, m.to) end
+
+-- An empty extension is every one.
+local function opt_out(extension, from, to)
+  local name = extension..'\0'..from..'\0'..to
+  if not call('ZSCORE', OUT, name) then call('ZADD', OUT, ms(next_token()), name) end
+end
+
+-- Takes a message out of its worker's hand.
+local function leave_flight(L, m, f)
+  free_pair(m)
+  unset(F, m.id)
+  unset(LEASE, m.id)
+  count(f.state, -1)
+  in_flight(L, -1)
+  if f.state == SENDING then sending(L, -1) end
+end
+
+-- Ends a message, or gives it to a person. `was` tells of a send whose fate is unknown; otherwise what the note tells stays.
+local function close(m, state, code, provider_id, token, was)
+  m.state = state
+  was = was or note_of(m)
+  write_note(m, code, provider_id, token, was.intent, was.reads)
+  if state == SENT then m.text = '' end
+  write_message(m)
+  if m.send_by > 0 then unset(EXP, m.id) end
+  if state ~= HELD then set(FIN, m.id, NOW) end
+  if state == HELD or state == DEAD then call('ZADD', T..':in:'..state, now, m.id) end
+  count(state, 1)
+  if state == SENT and provider_id ~= '' then
+    local L = lane_of(m.lane)
+    -- SEND-SAFETY: those whose report is waited for are remembered there, and credited when they wait no longer.
+    if REPORT_WAIT > 0 then
+      await_report(L, m, provider_id, token, was.intent)
+    else
+      credit(L, provider_id)
+    end
+  end
+end
+
+-- It waits again, at the head of its lane, and the story of `token` is closed.
+local function wait_again(L, m, code, token)
+  local was = note_of(m)
+  m.state = READY
+  -- The intent stays that of its first send: a text of that which shows up late is found as well.
+  write_note(m, code, '', token, was.intent, 0)
+  write_message(m)
+  if m.send_by > 0 then set(EXP, m.id, ms(m.send_by)) end
+  enqueue_front(m)
+end
+
+-- SEND-SAFETY: nobody knows whether the provider took it. Never back to a queue from here, unless its policy says so.
+-- `intent` is the time before which it certainly was not sent. Returns the state.
+local function fate_unknown(L, m, code, token, intent)
+  local first = note_of(m).intent
+  intent = max(first > 0 and min(first, intent) or intent, 1)
+  local again = m.policy == RESEND and m.attempt + 1 < MOST_SENDS
+  -- SEND-SAFETY: its policy would send it again, but its recipient has opted out since. Whether the first one arrived is asked.
+  local never_again = again and opted_out(m)
+  if again and not never_again then
+    m.attempt = m.attempt + 1
+    wait_again(L, m, 'resent', token)
+    return READY
+  elseif m.policy ~= RECONCILE and not never_again then
+    close(m, HELD, code, '', token, { intent = intent, reads = 0 })
+    return HELD
+  end
+  m.state = UNKNOWN
+  write_note(m, code, '', token, intent, 0)
+  write_message(m)
+  if m.send_by > 0 then unset(EXP, m.id) end
+  take_pair(m)
+  call('ZADD', T..':u:'..L.name, now, m.id)
+  call('ZADD', T..':in:'..UNKNOWN, now, m.id)
+  -- A moment later, so that one read serves those that come together; not while somebody reads for the others.
+  local look, soon = tonumber(call('ZSCORE', UNK, L.name)), max(now + 500, L.looked_at)
+  if not look or look > soon then call('ZADD', UNK, soon, L.name) end
+  call('PERSIST', T..':k:'..L.name)
+  L.unk = L.unk + 1
+  count(UNKNOWN, 1)
+  return UNKNOWN
+end
+
+-- Nobody reads for the lane any more.
+local function unlock(L)
+  L.looked_at = 0
+end
+
+-- Its fate is known, or it is given to a person.
+local function leave_unknown(L, m)
+  free_pair(m)
+  call('ZREM', T..':u:'..L.name, m.id)
+  call('ZREM', T..':in:'..UNKNOWN, m.id)
+  L.unk = L.unk - 1
+  count(UNKNOWN, -1)
+  if L.unk <= 0 then
+    unlock(L)
+    call('ZREM', UNK, L.name)
+    call('PEXPIRE', T..':k:'..L.name, CREDIT_MS)
+  end
+end
+
+-- Takes a waiting message out of the schedule, or leaves its entry in the queue as a shadow until its turn; taking that out
+-- would cost a walk through the list.
+local function stop_waiting(m)
+  local scheduled = get(SCHED, m.id)
+  unset(SCHED, m.id)
+  count(scheduled and SCHEDULED or READY, -1)
+end
+

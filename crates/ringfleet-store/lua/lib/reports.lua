@@ -1,0 +1,50 @@
+-- Delivery reports: which sent messages wait for one, and when a lane's are looked for. Those that wait no longer are credited.
+
+local awaited = {} -- lane -> the earliest time of those whose report is waited for from now on
+
+local function plan_report_look(L, at)
+  call('ZADD', LOOK, ms(at), L.name)
+  L.report_look = at
+  keep(L)
+end
+
+-- SEND-SAFETY: a text of the provider's message store proves the sending of one message only, so those that were counted
+-- for one are remembered for as long as another's fate may be unknown.
+local function credit(L, provider_id)
+  local key = T..':k:'..L.name
+  call('ZADD', key, NOW, provider_id)
+  if L.unk == 0 then
+    if L.cnt % 16 == 0 then call('ZREMRANGEBYSCORE', key, '-inf', now - CREDIT_MS) end
+    call('PEXPIRE', key, CREDIT_MS)
+  end
+end
+
+-- A token is made of its time: before that of its lease a text was certainly not sent, nor before the first intent.
+local function await_report(L, m, provider_id, token, intent)
+  local since = floor(token / 2048)
+  if intent > 0 then since = min(since, intent) end
+  call('ZADD', T..':wait:'..L.name, ms(since), provider_id)
+  call('HSET', T..':waitid:'..L.name, provider_id, m.id)
+  awaited[L] = min(awaited[L] or since, since)
+end
+
+local function forget_report(L, provider_id)
+  credit(L, provider_id)
+  call('ZREM', T..':wait:'..L.name, provider_id)
+  call('HDEL', T..':waitid:'..L.name, provider_id)
+end
+
+-- After some of a lane's reports are no longer waited for.
+local function index_reports(L)
+  local first = call('ZRANGE', T..':wait:'..L.name, 0, 0, 'WITHSCORES')[2]
+  L.oldest_report = first and tonumber(first)
+  keep(L)
+  if first then
+    call('ZADD', OLDEST, first, L.name)
+  else
+    L.report_look = nil
+    call('ZREM', OLDEST, L.name)
+    call('ZREM', LOOK, L.name)
+  end
+end
+

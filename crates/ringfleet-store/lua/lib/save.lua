@@ -1,0 +1,70 @@
+-- Every script that changes anything ends with `save`.
+
+-- A queue that was empty brings its lane to the index, and so does what comes to its head.
+local function flush_pushes()
+  for _, P in ipairs(pushes) do
+    local reply = redis.pcall(P.front and 'LPUSH' or 'RPUSH', P.queue, unpack(P.entries))
+    if type(reply) == 'table' then
+      -- A key of another kind: its messages come again in a minute, for as long as it takes, and the others go on.
+      for _, id in ipairs(P.ids) do set(SCHED, id, ms(now + 60000)) end
+      count(READY, -#P.ids)
+      count(SCHEDULED, #P.ids)
+      local L = lane_of(P.lane)
+      unreadable_queue(L)
+      touch(L)
+    elseif P.front or reply == #P.entries then
+      local L = lane_of(P.lane)
+      mark_queue(L, P.prio, true)
+      L.queued = true
+      touch(L)
+    end
+  end
+  pushes, pushed_to = {}, {}
+end
+
+local function save_lanes()
+  local waiting, placed = {}, {}
+  for _, L in ipairs(touched) do
+    if L.moves and not L.queued then waiting[#waiting + 1] = L.name end
+    if L.moves and not L.turn then placed[#placed + 1] = L.name end
+  end
+  fetch(DUE, waiting)
+  fetch(READYZ, placed)
+  for _, L in ipairs(touched) do
+    if L.moves then reindex(L) end
+    set(LANES, L.name, pack_lane(L))
+    L.touched, L.moves, L.queued = false, false, false
+  end
+  touched = {}
+end
+
+local function save_reports()
+  for L, since in pairs(awaited) do
+    if not L.oldest_report or since < L.oldest_report then
+      call('ZADD', OLDEST, ms(since), L.name)
+      L.oldest_report = since
+      keep(L)
+    end
+    -- A moment later, so that one look serves those that go together; not while somebody looks for the others.
+    local soon = max(now + FIRST_REPORT, L.reports_locked)
+    if not L.report_look or soon < L.report_look then plan_report_look(L, soon) end
+  end
+  awaited = {}
+end
+
+-- Writes what changed: the queues, the lanes and their place, then all that is kept back, then the counts.
+local function save()
+  flush_pushes()
+  save_reports()
+  save_lanes()
+  for _, K in ipairs(all_kept) do
+    if K.changed then flush(K) end
+  end
+  for state, by in pairs(moved) do
+    if by ~= 0 then call('HINCRBY', COUNTS, state, by) end
+  end
+  moved = {}
+  if seq then call('SET', SEQ, ms(seq)) end
+  if clock then call(unpack(clock)) end
+end
+

@@ -1,0 +1,77 @@
+-- What a script changes of the keys that hold something of every message is kept back until `save`, and goes out as one
+-- command a key however many messages it is of; `fetch` reads as many at once. A script that fails before has changed none of
+-- them. They are read and written only through here, but for reads by range, which see what was saved.
+
+local HASH = { read_one = 'HGET', read = 'HMGET', write = 'HSET', remove = 'HDEL' }
+local ZSET = { read_one = 'ZSCORE', read = 'ZMSCORE', write = 'ZADD', remove = 'ZREM' }
+local AT_ONCE = 500 -- arguments of one command; Lua's stack ends at 8,000
+
+local all_kept = {}
+local function kept(name, kind)
+  local K = { key = T..':'..name, kind = kind, known = {}, changed = false }
+  all_kept[#all_kept + 1] = K
+  return K
+end
+
+local M, F, PAIR = kept('m', HASH), kept('f', HASH), kept('pair', HASH)
+local LEASE, SCHED, EXP, FIN = kept('lease', ZSET), kept('sched', ZSET), kept('exp', ZSET), kept('fin', ZSET)
+local READYZ, DUE, LANES = kept('ready', ZSET), kept('due', ZSET), kept('lane', HASH)
+
+-- A hash's value or a zset's score, as text; false when there is none.
+local function get(K, name)
+  local value = K.known[name]
+  if value == nil then
+    value = call(K.kind.read_one, K.key, name) or false
+    K.known[name] = value
+  end
+  return value
+end
+
+-- So that `get` needs no command for any of these.
+local function fetch(K, names)
+  local known, missing = K.known, {}
+  for _, name in ipairs(names) do
+    if known[name] == nil then
+      known[name] = false
+      missing[#missing + 1] = name
+    end
+  end
+  for at = 1, #missing, AT_ONCE do
+    local values = call(K.kind.read, K.key, unpack(missing, at, min(at + AT_ONCE - 1, #missing)))
+    for i, value in ipairs(values) do known[missing[at + i - 1]] = value end
+  end
+end
+
+local function set(K, name, value)
+  K.known[name] = value
+  if not K.changed then K.changed = {} end
+  K.changed[name] = true
+end
+
+local function unset(K, name) set(K, name, false) end
+
+local function flush(K)
+  local scored = K.kind == ZSET
+  local writes, removals, w, r = { K.kind.write, K.key }, { K.kind.remove, K.key }, 2, 2
+  for name in pairs(K.changed) do
+    local value = K.known[name]
+    if not value then
+      r = r + 1
+      removals[r] = name
+    else
+      writes[w + 1], writes[w + 2] = scored and value or name, scored and name or value
+      w = w + 2
+    end
+    if w > AT_ONCE then
+      call(unpack(writes, 1, w))
+      w = 2
+    end
+    if r > AT_ONCE then
+      call(unpack(removals, 1, r))
+      r = 2
+    end
+  end
+  if w > 2 then call(unpack(writes, 1, w)) end
+  if r > 2 then call(unpack(removals, 1, r)) end
+  K.changed = false
+end
