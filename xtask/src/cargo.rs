@@ -111,7 +111,7 @@ pub(crate) fn fleet_tests(tally: &mut Tally) -> Result<()> {
     alone.args(["--test", FLEET, "--", "--test-threads=1"]).args(ALONE);
     child::counted(&mut alone, Runner::Libtest, tally)?;
     let mut together = test();
-    together.args(["--test", FLEET, "--", "--test-threads=4"]);
+    together.args(["--test", FLEET, "--", "--test-threads=6"]);
     together.args(ALONE.iter().flat_map(|name| ["--skip", *name]));
     child::counted(&mut together, Runner::Libtest, tally)
 }
