@@ -6,8 +6,7 @@
 local lease_ms = tonumber(ARGV[3])
 local answers, lease_end = {}, ms(now + lease_ms)
 local gate = gate_until()
-local ids = {}
-for i = 4, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+local ids = arguments(4, 3)
 fetch(F, ids)
 fetch(LEASE, ids)
 local names = {}

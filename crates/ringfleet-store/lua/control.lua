@@ -77,7 +77,7 @@ elseif what == 'resolve' then
       -- SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
       m.attempt = min(m.attempt + 1, 255)
       m.recov = 0
-      wait_again(L, m, 'resent-by-operator', was.token)
+      wait_again(m, 'resent-by-operator', was.token)
       answer = { 1, READY }
     else
       local state = how == 'sent' and SENT or CANCELLED

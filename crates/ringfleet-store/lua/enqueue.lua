@@ -28,8 +28,7 @@ local function take_in(id, head, tail, send_at, send_by, lane)
   end
 end
 
-local answers, ids = {}, {}
-for i = 3, #ARGV, 3 do ids[#ids + 1] = ARGV[i] end
+local answers, ids = {}, arguments(3, 3)
 fetch(M, ids)
 for i, id in ipairs(ids) do
   local head, tail = ARGV[i * 3 + 1], ARGV[i * 3 + 2]

@@ -2,8 +2,7 @@
 -- ARGV     3 lease in ms, then id, token of each
 -- returns  one integer each: 1 kept, 0 no longer held
 
-local answers, ids = {}, {}
-for i = 4, #ARGV, 2 do ids[#ids + 1] = ARGV[i] end
+local answers, ids = {}, arguments(4, 2)
 fetch(F, ids)
 fetch(LEASE, ids)
 for i = 4, #ARGV, 2 do

@@ -78,7 +78,7 @@ while i <= #ARGV do
           close(m, DEAD, 'never-arrived', '', token, was)
           answers[#answers + 1] = 5
         else
-          wait_again(L, m, 'not-sent', token)
+          wait_again(m, 'not-sent', token)
           again = true
           answers[#answers + 1] = 3
         end

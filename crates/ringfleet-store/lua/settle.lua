@@ -86,11 +86,9 @@ local function stale(L, m, f, was, token, kind, age, text)
   return nil
 end
 
-local ids, pairs_met = {}, {}
-for i = 3, #ARGV, 11 do ids[#ids + 1] = ARGV[i] end
+local ids, names, pairs_met = arguments(3, 11), {}, {}
 fetch(M, ids)
 fetch(F, ids)
-local names = {}
 for _, id in ipairs(ids) do
   local m = read_message(id)
   if m then

@@ -74,7 +74,7 @@ mod tests {
 
     /// Quoted words in capitals that are no commands.
     const OTHERS: [&str; 10] =
-        ["WITHSCORES", "LIMIT", "NX", "PX", "GT", "RANK", "MAXLEN", "EPOCH", "NOEPOCH", "ZEROBYTE"];
+        ["WITHSCORES", "LIMIT", "NX", "PX", "GT", "RANK", "MAXLEN", "EPOCH", "NOEPOCH", "WRONGTYPE"];
 
     /// Commands that a script names.
     fn named(script: &str) -> impl Iterator<Item = String> + '_ {

@@ -106,7 +106,7 @@ local function close(m, state, code, provider_id, token, was)
 end
 
 -- It waits again, at the head of its lane, and the story of `token` is closed.
-local function wait_again(L, m, code, token)
+local function wait_again(m, code, token)
   local was = note_of(m)
   m.state = READY
   -- The intent stays that of its first send: a text of that which shows up late is found as well.
@@ -126,7 +126,7 @@ local function fate_unknown(L, m, code, token, intent)
   local never_again = again and opted_out(m)
   if again and not never_again then
     m.attempt = m.attempt + 1
-    wait_again(L, m, 'resent', token)
+    wait_again(m, 'resent', token)
     return READY
   elseif m.policy ~= RECONCILE and not never_again then
     close(m, HELD, code, '', token, { intent = intent, reads = 0 })
@@ -158,7 +158,7 @@ local function leave_unknown(L, m)
   free_pair(m)
   call('ZREM', T..':u:'..L.name, m.id)
   call('ZREM', T..':in:'..UNKNOWN, m.id)
-  L.unk = L.unk - 1
+  L.unk = max(0, L.unk - 1)
   count(UNKNOWN, -1)
   if L.unk <= 0 then
     unlock(L)

@@ -3,8 +3,11 @@
 -- A queue that was empty brings its lane to the index, and so does what comes to its head.
 local function flush_pushes()
   for _, P in ipairs(pushes) do
-    local reply = redis.pcall(P.front and 'LPUSH' or 'RPUSH', P.queue, unpack(P.entries))
-    if type(reply) == 'table' then
+    local push = P.front and 'LPUSH' or 'RPUSH'
+    local reply = redis.pcall(push, P.queue, unpack(P.entries))
+    if type(reply) == 'table' and not match(reply.err, 'WRONGTYPE') then
+      call(push, P.queue, unpack(P.entries)) -- fails again, and ends the script
+    elseif type(reply) == 'table' then
       -- A key of another kind: its messages come again in a minute, for as long as it takes, and the others go on.
       for _, id in ipairs(P.ids) do set(SCHED, id, ms(now + 60000)) end
       count(READY, -#P.ids)

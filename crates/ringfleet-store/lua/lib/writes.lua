@@ -1,6 +1,8 @@
 -- What a script changes of the keys that hold something of every message is kept back until `save`, and goes out as one
 -- command a key however many messages it is of; `fetch` reads as many at once. A script that fails before has changed none of
--- them. They are read and written only through here, but for reads by range, which see what was saved.
+-- them.
+-- SEND-SAFETY: no script answers before `save`, so that nobody posts on an intent, or forgets a send, that is not written.
+-- They are read and written only through here, but for reads by range, which see what was saved.
 
 local HASH = { read_one = 'HGET', read = 'HMGET', write = 'HSET', remove = 'HDEL' }
 local ZSET = { read_one = 'ZSCORE', read = 'ZMSCORE', write = 'ZADD', remove = 'ZREM' }
@@ -25,6 +27,13 @@ local function get(K, name)
     K.known[name] = value
   end
   return value
+end
+
+-- Every `step`-th argument from `first` on: the ids of a batch.
+local function arguments(first, step)
+  local found = {}
+  for i = first, #ARGV, step do found[#found + 1] = ARGV[i] end
+  return found
 end
 
 -- So that `get` needs no command for any of these.

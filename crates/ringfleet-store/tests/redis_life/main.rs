@@ -5,6 +5,7 @@
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
 //! - [`documents`]: those of a full server, and what copies of them are worth after a restart
+//! - [`spoilt`]: a key that somebody has overwritten stops its lane, and no other
 //! - [`clock`]: the fleet's time goes on whatever the server's clock does
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
@@ -13,6 +14,7 @@ mod clock;
 mod documents;
 mod flushed;
 mod restarted;
+mod spoilt;
 mod unheard;
 
 use std::time::Duration;
