@@ -1,12 +1,13 @@
 -- begin_send: writes the intent, the last step before a POST.
--- ARGV     3 lease in ms, then of each id, token, generation of the session that it is to be sent with (0 = any)
+-- ARGV     3 lease in ms, then of each 32 bytes: id, token, generation of the session that it is to be sent with (0 = any)
 -- returns  one integer each: 1 go, 2 lease lost, 3 expired, 4 put back, 5 suppressed, 6 its session is over
 -- invariant: once this says go, the message never returns to a queue unless its fate is known.
 
 local lease_ms = tonumber(ARGV[3])
-local answers, lease_end = {}, ms(now + lease_ms)
+local answers, begun, lease_end = {}, 0, ms(now + lease_ms)
 local gate = gate_until()
-local ids = arguments(4, 3)
+local ids = {}
+for i = 4, #ARGV do ids[i - 3] = sub(ARGV[i], 1, 16) end
 fetch(F, ids)
 fetch(LEASE, ids)
 local names = {}
@@ -15,12 +16,13 @@ for _, id in ipairs(ids) do
   if f then names[#names + 1] = f.lane end
 end
 fetch(LANES, names)
+fetch(POSTS, names)
 
 -- A refresh kills the token before it at once: nothing is begun with one that was replaced, or whose renewal has begun.
 local sessions = {}
-local function session_is_over(L, generation)
+local function session_is_over(lane, generation)
   if generation == 0 then return false end
-  local extension = match(L.name, '^[^/]+/([^/]+)/')
+  local extension = match(lane, '^[^/]+/([^/]+)/')
   local s = sessions[extension] or call('HMGET', T..':tok:'..extension, 'gen', 'who', 'lock')
   sessions[extension] = s
   local newest = tonumber(s[1]) or 0
@@ -28,16 +30,16 @@ local function session_is_over(L, generation)
 end
 
 -- No intent, so no POST: it ends here, and its slot was never used.
-local function give_up(L, id, f, state, code)
-  local m = read_message(id)
+local function give_up(id, f, state, code)
+  local m, L = read_message(id), lane_of(f.lane)
   leave_flight(L, m, f)
   drop_slot(L, f.token)
   close(m, state, code, '', f.token)
   touch(L)
 end
 
-for i = 4, #ARGV, 3 do
-  local id, token = ARGV[i], tonumber(ARGV[i + 1])
+for i, id in ipairs(ids) do
+  local token, session = unpack_of('>I8I8', ARGV[i + 3], 17)
   local f = read_flight(id)
   local ends = f and tonumber(get(LEASE, id))
   local answer
@@ -48,38 +50,35 @@ for i = 4, #ARGV, 3 do
   elseif f.state == SENDING then
     -- The same worker asks again because the reply was lost; it posts only once it has read one.
     answer = 1
+  elseif f.send_by > 0 and now > f.send_by then
+    give_up(id, f, EXPIRED, 'send-by-passed')
+    answer = 3
+  elseif anyone_is_out() and opted_out(read_message(id)) then
+    -- SEND-SAFETY: in the same step as the intent, so that an opt-out counts that came after the claim.
+    give_up(id, f, SUPPRESSED, 'opted-out')
+    answer = 5
+  elseif gate or stands(f.lane) then
+    local m, L = read_message(id), lane_of(f.lane)
+    leave_flight(L, m, f)
+    drop_slot(L, f.token)
+    enqueue_front(m)
+    touch(L)
+    answer = 4
+  elseif session_is_over(f.lane, session) then
+    -- It stays claimed: its worker asks for the newest session, and then once more.
+    answer = 6
   else
-    local L = lane_of(f.lane)
-    if f.send_by > 0 and now > f.send_by then
-      give_up(L, id, f, EXPIRED, 'send-by-passed')
-      answer = 3
-    elseif anyone_is_out() and opted_out(read_message(id)) then
-      -- SEND-SAFETY: in the same step as the intent, so that an opt-out counts that came after the claim.
-      give_up(L, id, f, SUPPRESSED, 'opted-out')
-      answer = 5
-    elseif gate or L.paused or L.parked or L.pen > now then
-      local m = read_message(id)
-      leave_flight(L, m, f)
-      drop_slot(L, f.token)
-      enqueue_front(m)
-      touch(L)
-      answer = 4
-    elseif session_is_over(L, tonumber(ARGV[i + 2])) then
-      -- It stays claimed: its worker asks for the newest session, and then once more.
-      answer = 6
-    else
-      -- SEND-SAFETY: the intent. From here on a dead worker's message is "unknown", never "ready".
-      f.state, f.since = SENDING, now
-      write_flight(id, f)
-      set(LEASE, id, lease_end)
-      count(CLAIMED, -1)
-      count(SENDING, 1)
-      sending(L, 1)
-      keep(L)
-      answer = 1
-    end
+    -- SEND-SAFETY: the intent. From here on a dead worker's message is "unknown", never "ready".
+    f.state, f.since = SENDING, now
+    write_flight(id, f)
+    set(LEASE, id, lease_end)
+    begun = begun + 1
+    posting(f.lane, 1)
+    answer = 1
   end
-  answers[#answers + 1] = answer
+  answers[i] = answer
 end
+count(CLAIMED, -begun)
+count(SENDING, begun)
 save()
 return answers

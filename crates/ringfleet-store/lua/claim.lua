@@ -76,13 +76,11 @@ end
 -- Takes the first entry of the lane's queues, or nil. What it names is judged with those of the other lanes.
 local function pop(L)
   L.queued = true
-  for prio = 0, 2 do
-    if has_queue(L, prio) then
-      local entry = redis.pcall('LPOP', queue_of(L.name, prio))
-      if type(entry) == 'string' then return sub(entry, 1, 16) end
-      -- Not when it is a key of another kind: see oldest_due.
-      if not entry then mark_queue(L, prio, false) end
-    end
+  for _, prio in ipairs(FILLED[L.queues]) do
+    local entry = redis.pcall('LPOP', queue_of(L.name, prio))
+    if type(entry) == 'string' then return sub(entry, 1, 16) end
+    -- Not when it is a key of another kind: see oldest_due.
+    if not entry then mark_queue(L, prio, false) end
   end
   return nil
 end
@@ -110,7 +108,6 @@ local function lease(L, m)
     lane = L.name, worker = worker })
   set(LEASE, m.id, lease_end)
   set(PAIR, pair_of(m), m.id)
-  count(CLAIMED, 1)
   out[#out + 1] = m.id
   out[#out + 1] = name
   out[#out + 1] = m.blob
@@ -155,6 +152,7 @@ while got < want and #turn > 0 do
   end
   turn = again
 end
+count(CLAIMED, got)
 save()
 if got > 0 then
   local ids = {}

@@ -3,7 +3,7 @@
 -- returns  one integer a message: 1 accepted, 2 duplicate, 3 conflict
 -- invariant: the id of a keyed message comes from its key, so the record itself is the proof of a duplicate.
 
-local CREATED = pack('>I8', now)
+local CREATED = pack('>I6', now)
 local any = false
 
 -- SEND-SAFETY: it never comes to a queue when its recipient has opted out.
@@ -32,13 +32,18 @@ local answers, ids = {}, arguments(3, 3)
 fetch(M, ids)
 for i, id in ipairs(ids) do
   local head, tail = ARGV[i * 3 + 1], ARGV[i * 3 + 2]
-  local send_at, send_by, print, lane = unpack_of('>I8I8c16s', tail)
+  local print, send_at, send_by, lane = sub(tail, 1, 8), 0, 0, nil
+  if string.byte(head, 5) >= OWN_TIMES then
+    send_at, send_by, lane = unpack_of('>I6I6s', tail, 9)
+  else
+    lane = unpack_of('s', tail, 9)
+  end
   local known = get(M, id)
   if known then
     -- SEND-SAFETY: a repeated request must not become a second text; other content under one key is told apart.
-    local known_print = sub(known, 30, 45)
+    local known_print = sub(known, 12, 19)
     -- A tombstone (see settle) stands for any content.
-    answers[i] = (known_print == print or known_print == string.rep('\0', 16)) and 2 or 3
+    answers[i] = (known_print == print or known_print == string.rep('\0', 8)) and 2 or 3
   else
     take_in(id, head, tail, send_at, send_by, lane)
     answers[i] = 1

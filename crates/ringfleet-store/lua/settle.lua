@@ -1,7 +1,7 @@
 -- settle: what became of leased messages.
--- ARGV     from 3 on, eleven each: id, token, kind, age in ms, text (provider id, code or reason), delay in ms,
---          max attempts, limit, window in ms, remaining (the last three '' when the answer had no such header), lane ('' unless
---          the message may be lost)
+-- ARGV     from 3 on, one each: id (16 bytes), token, age in ms, delay in ms (8 each), max attempts, and what the headers told
+--          of the plan: limit, window in ms, remaining (4 each, one more than told, 0 = no such header); then as zero-ended
+--          strings kind, text (provider id, code or reason), lane ('' unless the message may be lost)
 -- returns  of each: what (1 done, 2 again, 3 late evidence, 4 stale, 5 missing, 6 sent twice), state
 -- invariant: idempotent by token.
 
@@ -32,7 +32,7 @@ local function tombstone(id, lane, token, kind, word)
   if lane == '' or (kind ~= 'sent' and kind ~= 'unknown') then return end
   local m = {
     id = id, prio = 1, attempt = 0, recov = 0, policy = HOLD, created = now, send_at = 0, send_by = 0,
-    fp = string.rep('\0', 16), lane = lane, from = '', to = '', note = '', text = '',
+    fp = string.rep('\0', 8), lane = lane, from = '', to = '', note = '', text = '',
   }
   if kind == 'sent' then close(m, SENT, 'rolled-back', word, token) else close(m, HELD, 'rolled-back', '', token) end
 end
@@ -86,7 +86,12 @@ local function stale(L, m, f, was, token, kind, age, text)
   return nil
 end
 
-local ids, names, pairs_met = arguments(3, 11), {}, {}
+local REPORT = '>I8I8I8I4I4I4I4sss'
+-- Of a header; nil when the answer had none.
+local function told(n) return n > 0 and n - 1 or nil end
+
+local ids, names, pairs_met = {}, {}, {}
+for i = 3, #ARGV do ids[i - 2] = sub(ARGV[i], 1, 16) end
 fetch(M, ids)
 fetch(F, ids)
 for _, id in ipairs(ids) do
@@ -98,10 +103,10 @@ for _, id in ipairs(ids) do
 end
 fetch(PAIR, pairs_met)
 fetch(LANES, names)
+fetch(POSTS, names)
 
-for i = 3, #ARGV, 11 do
-  local id, token, kind, age = ARGV[i], tonumber(ARGV[i + 1]), ARGV[i + 2], tonumber(ARGV[i + 3])
-  local text, delay, max_attempts = ARGV[i + 4], tonumber(ARGV[i + 5]), tonumber(ARGV[i + 6])
+for i, id in ipairs(ids) do
+  local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 2], 17)
   local m = read_message(id)
   local f = m and read_flight(id)
   local L = m and lane_of(m.lane)
@@ -114,7 +119,7 @@ for i = 3, #ARGV, 11 do
   -- A message without its text can't be sent again, whatever is told of it.
   if m and m.text == '' and kind ~= 'sent' and kind ~= 'rejected' then evidence = false end
   if not m then
-    tombstone(id, ARGV[i + 10], token, kind, text)
+    tombstone(id, lane, token, kind, text)
     answer(5, 0)
   elseif not live and not (late and evidence) then
     touch(L)
@@ -136,7 +141,7 @@ for i = 3, #ARGV, 11 do
         drop_slot(L, token)
       else
         time_slot(L, token, age)
-        learn(L, f, tonumber(ARGV[i + 7]), tonumber(ARGV[i + 8]), tonumber(ARGV[i + 9]))
+        learn(L, f, told(limit), told(window), told(remaining))
       end
       -- Only an answer to a request that began after the penalty speaks of the time after it.
       if L.probe and f.state == SENDING and f.since >= L.pen and (kind == 'sent' or kind == 'rejected') then

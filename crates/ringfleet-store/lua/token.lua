@@ -53,7 +53,7 @@ if ARGV[3] == 'lease' then
     answer = 2
   end
   local out = { answer, gen, v[2] or '', max(0, expires - now), max(0, due - now), wait,
-    lane_of(ARGV[9]).sending }
+    posts_of(ARGV[9]) }
   for _, text in ipairs(told) do out[#out + 1] = text end
   return out
 end

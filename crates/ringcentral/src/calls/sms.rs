@@ -1,9 +1,11 @@
 //! Sending one text.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use serde::Serialize;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use crate::answer::{Answer, CallError, UnreadableFault};
@@ -127,14 +129,60 @@ impl Client {
 /// Only the id is required: it alone proves acceptance, and whatever else is odd must not turn an accepted text into an
 /// open one.
 fn sent(body: &[u8]) -> Result<SmsSent, UnreadableFault> {
-    let body: Value = transport::json(body)?;
-    let id = match body.get("id") {
-        Some(Value::Number(id)) => id.as_i64().and_then(|id| ProviderMessageId::try_new(id).ok()),
-        Some(Value::String(id)) => id.parse().ok(),
+    let Ok(Accepted { id, status }) = transport::json(body) else {
+        // JSON that is no object has no id; whatever is no JSON may have been cut.
+        return transport::json::<IgnoredAny>(body).and(Err(UnreadableFault::NoId));
+    };
+    let id = match id {
+        Value::Number(id) => id.as_i64().and_then(|id| ProviderMessageId::try_new(id).ok()),
+        Value::String(id) => id.parse().ok(),
         _ => None,
     };
-    let status = body.get("messageStatus").and_then(Value::as_str).map(MessageStatus::from_word);
+    let status = status.as_str().map(MessageStatus::from_word);
     Ok(SmsSent { id: id.ok_or(UnreadableFault::NoId)?, status: status.unwrap_or_default() })
+}
+
+/// Two fields of the answer, of any type. The others are stepped over: on every send, each would cost an allocation or two.
+#[derive(Default)]
+struct Accepted {
+    id: Value,
+    status: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Field {
+    Id,
+    MessageStatus,
+    #[serde(other)]
+    Other,
+}
+
+/// By hand, because a derived one refuses a field that comes twice.
+impl<'de> Deserialize<'de> for Accepted {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Accepted;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Accepted, A::Error> {
+                let mut accepted = Accepted::default();
+                while let Some(field) = map.next_key()? {
+                    match field {
+                        Field::Id => accepted.id = map.next_value()?,
+                        Field::MessageStatus => accepted.status = map.next_value()?,
+                        Field::Other => drop(map.next_value::<IgnoredAny>()?),
+                    }
+                }
+                Ok(accepted)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
 }
 
 #[cfg(test)]
@@ -147,6 +195,8 @@ mod tests {
         let queued = read(r#"{"id":1001,"messageStatus":"Queued","to":7}"#).expect("an id");
         assert_eq!((queued.id.get(), queued.status), (1001, MessageStatus::Queued));
         assert_eq!(read(r#"{"id":"1001"}"#).expect("an id").status, MessageStatus::Other);
+        let odd = r#"{"to":[{"id":7,"x":null}],"id":7,"\u0069d":1001,"priority":1e999,"messageStatus":["Queued"]}"#;
+        assert_eq!(read(odd).map(|sent| sent.id.get()), Ok(1001));
         for body in ["{}", r#"{"id":0}"#, r#"{"id":null}"#, r#"{"id":1.5}"#, r#"{"id":"x"}"#, "[]", "null"] {
             assert_eq!(read(body), Err(UnreadableFault::NoId), "{body}");
         }

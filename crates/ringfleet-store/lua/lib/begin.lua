@@ -4,14 +4,14 @@
 -- KEYS[1]  the shard's tag, e.g. {rf:0}. Every key below is built from it, so that a script stays inside one
 --          Cluster slot although it finds its lanes only while it runs.
 -- ARGV[1]  '0', or the time in ms that tests set by hand
--- ARGV[2]  the epoch that the caller knows, '|', then its rules: limit,window_ms of heavy, medium, light, auth; then
---          the in-flight cap of a lane; then how long a worker is waited for after a restart of the store, in ms; then
---          how long a sent message waits for its delivery report, in ms (0 = not at all)
+-- ARGV[2]  the caller's rules, 8 bytes each: limit, window in ms of heavy, medium, light, auth; the in-flight cap of a lane;
+--          how long a worker is waited for after a restart of the store, in ms; how long a sent message waits for its
+--          delivery report, in ms (0 = not at all). Then the epoch that the caller knows.
 --
 -- Records
---   m     hash  id -> blob: state, priority, attempt, recoveries, what to do when its fate is unknown (1 byte each),
---               created, send_at, send_by (8 each), fingerprint (16), then lane, from, to, note as zero-ended strings,
---               then the text.
+--   m     hash  id -> blob: state, priority, attempt, recoveries, what to do when its fate is unknown (1 byte each; the last
+--               plus 128 when it has times of its own), created (6), the first 8 bytes of its fingerprint, those times
+--               (send_at, send_by, 6 each, 0 = none), then lane, from, to, note as zero-ended strings, then the text.
 --               A waiting message has state READY; standing in `sched` makes it scheduled, in `f` claimed or sending.
 --   f     hash  id -> in flight: state (1), token, since, claim number, slots in use then, send_by (8 each), lane as a
 --               zero-ended string, worker
@@ -19,7 +19,7 @@
 --   exp   zset  id -> send_by, while waiting     fin   zset  id -> time it ended
 --   ready zset  lane -> first instant at which it may send (see reindex)
 --   due   zset  lane -> when its oldest waiting message became due
---   lane  hash  lane -> what is known of it: see lib/lanes.lua
+--   lane  hash  lane -> what is known of it: see lib/lanes.lua     posts  hash  lane -> its POSTs under way, if any
 --   s:<lane>  zset  slot token -> time it is free
 --   q:<lane>:<priority>  list of id (16 bytes) + due (8 bytes)         c  hash  state -> messages
 --   pair  hash  from NUL to -> id of the message between them that is in flight or of unknown fate; more than one id only
@@ -48,7 +48,8 @@ local DELIVERED, DELIVERY_FAILED = 13, 14
 local RECONCILE, HOLD, RESEND = 0, 1, 2
 local IN_USE = 9000000000000000 -- score of a slot whose request is under way
 local IN_USE_TEXT = '9000000000000000'
-local HEAD = '>BBBBBI8I8I8c16'
+local HEAD = '>BBBBBI6c8'
+local OWN_TIMES = 128
 local ANY_QUEUE = 7 -- bits of all priorities
 local MOST_SENDS = 5 -- of one message that is sent again because its policy says so
 local CREDIT_MS = 900000
@@ -69,9 +70,8 @@ local LOOK, OLDEST = T..':look', T..':oldest'
 local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
 
 -- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.
-local known_epoch, rules_text = match(ARGV[2], '^([^|]*)|(.*)$')
 local epoch = call('GET', T..':epoch')
-if epoch ~= known_epoch then
+if epoch ~= sub(ARGV[2], 89) then
   return redis.error_reply((epoch and 'EPOCH' or 'NOEPOCH') .. ' this is not the data that the caller began with')
 end
 
@@ -103,8 +103,7 @@ end
 local NOW = ms(now)
 local AFTER_NOW = '(' .. NOW
 
-local rule = {}
-for n in string.gmatch(rules_text, '%d+') do rule[#rule + 1] = tonumber(n) end
+local rule = { unpack_of('>I8I8I8I8I8I8I8I8I8I8I8', ARGV[2]) }
 local DEFAULT = { heavy = 1, medium = 3, light = 5, auth = 7 }
 local CAP = rule[9]
 local REPORT_WAIT = rule[11]

@@ -2,20 +2,20 @@
 
 -- Flags (1 paused, 2 probing, then 4, 8, 16 for the priorities whose queue may hold something), then numbers of 8 bytes, then
 -- the reason for which it is parked ('' = it is not). A plan of 0 is the group's.
-local LANE = '>BI8I8I8I8I8I8I8I8I8I8I8I8I8'
+local LANE = '>BI8I8I8I8I8I8I8I8I8I8I8I8'
 local lanes, touched = {}, {}
 
-local NEW_LANE = pack(LANE, ANY_QUEUE * 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+local NEW_LANE = pack(LANE, ANY_QUEUE * 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 local function parse_lane(name, raw)
-  local flags, pen, inf, own_lim, own_win, cnt, seen, unk, looked_at, sending, reports_locked, report_look, oldest_report,
-    ttl_set, at = unpack_of(LANE, raw)
+  local flags, pen, inf, own_lim, own_win, cnt, seen, unk, looked_at, reports_locked, report_look, oldest_report, ttl_set, at =
+    unpack_of(LANE, raw)
   local d = DEFAULT[match(name, '(%l+)$', -6)]
   return {
-    name = name, slots = T..':s:'..name, paused = flags % 2 == 1, probe = flags % 4 >= 2, queues = floor(flags / 4),
+    name = name, slots = T..':s:'..name, paused = flags % 2 == 1, probe = flags % 4 >= 2, queues = floor(flags / 4) % 8,
     pen = pen, inf = inf, own_lim = own_lim, own_win = own_win, lim = own_lim > 0 and own_lim or rule[d],
     win = own_win > 0 and own_win or rule[d + 1], cnt = cnt, seen = seen, unk = unk, looked_at = looked_at,
-    sending = sending, reports_locked = reports_locked, report_look = report_look > 0 and report_look or nil,
+    reports_locked = reports_locked, report_look = report_look > 0 and report_look or nil,
     oldest_report = oldest_report > 0 and oldest_report or nil, ttl_set = ttl_set,
     parked = at <= #raw and sub(raw, at) or nil,
     -- Of this script: slots in use, whether it is to be saved and what of it (see touch), whether more of its window is taken.
@@ -25,7 +25,7 @@ end
 
 local function pack_lane(L)
   return pack(LANE, (L.paused and 1 or 0) + (L.probe and 2 or 0) + L.queues * 4, L.pen, L.inf, L.own_lim, L.own_win,
-    L.cnt, L.seen, L.unk, L.looked_at, L.sending, L.reports_locked, L.report_look or 0, L.oldest_report or 0, L.ttl_set)
+    L.cnt, L.seen, L.unk, L.looked_at, L.reports_locked, L.report_look or 0, L.oldest_report or 0, L.ttl_set)
     .. (L.parked or '')
 end
 
@@ -56,8 +56,23 @@ local function touch(L, turn)
 end
 
 local function in_flight(L, by) L.inf = max(0, L.inf + by) end
+
+-- Whether the lane is paused or parked, or waits for the end of a penalty: all that `begin_send` asks of it, without taking it
+-- apart. A parked one's record is longer, an unreadable one's shorter.
+local function stands(name)
+  local raw = get(LANES, name) or NEW_LANE
+  if #raw ~= #NEW_LANE then return true end
+  local flags, pen = unpack_of('>BI8', raw)
+  return flags % 2 == 1 or pen > now
+end
+
 -- POSTs under way, for which a renewal of the extension's token waits.
-local function sending(L, by) L.sending = max(0, L.sending + by) end
+local function posts_of(name) return tonumber(get(POSTS, name)) or 0 end
+local function posting(name, by)
+  local posts = posts_of(name) + by
+  set(POSTS, name, posts > 0 and ms(posts))
+end
+
 -- A key of another kind where a queue should be: for a person.
 local function unreadable_queue(L)
   L.parked = 'unreadable-queue'
@@ -148,30 +163,29 @@ local function learn_plan(L, limit, window)
   end
 end
 
-local BIT = { [0] = 1, 2, 4 } -- of a priority
-local function has_queue(L, prio) return L.queues % (2 * BIT[prio]) >= BIT[prio] end
+-- The priorities whose queue may hold something, by the bits of `queues`, highest first.
+local FILLED = { [0] = {}, { 0 }, { 1 }, { 0, 1 }, { 2 }, { 0, 2 }, { 1, 2 }, { 0, 1, 2 } }
 
 -- Says that a queue of the lane holds something, or that nothing is there.
 local function mark_queue(L, prio, filled)
-  if has_queue(L, prio) ~= filled then L.queues = L.queues + (filled and BIT[prio] or -BIT[prio]) end
+  local bit = prio == 0 and 1 or prio * 2
+  if (L.queues % (2 * bit) >= bit) ~= filled then L.queues = L.queues + (filled and bit or -bit) end
 end
 
 -- When the oldest message of the lane's queues became due, or nil. A key of another kind where a queue should be stops this
 -- lane, and no other.
 local function oldest_due(L)
   local oldest
-  for prio = 0, 2 do
-    if has_queue(L, prio) then
-      local head = redis.pcall('LINDEX', queue_of(L.name, prio), 0)
-      if type(head) == 'table' then
-        unreadable_queue(L)
-        return nil
-      elseif head then
-        local due = unpack_of('>I8', head, 17)
-        if not oldest or due < oldest then oldest = due end
-      else
-        mark_queue(L, prio, false)
-      end
+  for _, prio in ipairs(FILLED[L.queues]) do
+    local head = redis.pcall('LINDEX', queue_of(L.name, prio), 0)
+    if type(head) == 'table' then
+      unreadable_queue(L)
+      return nil
+    elseif head then
+      local due = unpack_of('>I8', head, 17)
+      if not oldest or due < oldest then oldest = due end
+    else
+      mark_queue(L, prio, false)
     end
   end
   return oldest

@@ -1,11 +1,18 @@
 -- Messages, their notes, and where they stand in flight.
 
 local function parse(id, blob)
-  local state, prio, attempt, recov, policy, created, send_at, send_by, fp, at = unpack_of(HEAD, blob)
-  local lane, from, to, note, rest = unpack_of('ssss', blob, at)
+  local state, prio, attempt, recov, policy, created, fp, at = unpack_of(HEAD, blob)
+  local send_at, send_by = 0, 0
+  if policy >= OWN_TIMES then
+    policy = policy - OWN_TIMES
+    send_at, send_by, at = unpack_of('>I6I6', blob, at)
+  end
+  local lane, from, to, note, text_at = unpack_of('ssss', blob, at)
   return {
     id = id, blob = blob, state = state, prio = prio, attempt = attempt, recov = recov, policy = policy, created = created,
-    send_at = send_at, send_by = send_by, fp = fp, lane = lane, from = from, to = to, note = note, text = sub(blob, rest),
+    send_at = send_at, send_by = send_by, fp = fp, lane = lane, from = from, to = to, note = note,
+    -- '' when there is none; nil where it stands unread in the blob: few scripts need it.
+    text = text_at > #blob and '' or nil, text_at = text_at,
   }
 end
 
@@ -18,7 +25,7 @@ local function read_message(id)
   if messages[id] then return messages[id] end
   local readable, m = pcall(parse, id, blob)
   if not readable then return nil, blob end
-  local group = match(m.lane, '^[%w_.~*-]+/[%w_.~*-]+/(%l+)$')
+  local group = match(m.lane, '^[^/]+/[^/]+/(%l+)$')
   -- The time tells a record of another format: its fields lie elsewhere.
   local sound = DEFAULT[group or ''] and m.state >= 1 and m.state <= DELIVERY_FAILED and m.prio <= 2 and m.policy <= RESEND
     and m.created > 0 and m.created < 100000000000000
@@ -29,9 +36,11 @@ end
 
 local function write_message(m)
   messages[m.id] = m
+  local times, policy = '', m.policy
+  if m.send_at > 0 or m.send_by > 0 then times, policy = pack('>I6I6', m.send_at, m.send_by), policy + OWN_TIMES end
   set(M, m.id,
-    pack(HEAD, m.state, m.prio, m.attempt, m.recov, m.policy, m.created, m.send_at, m.send_by, m.fp)
-    .. pack('ssss', m.lane, m.from, m.to, m.note) .. m.text)
+    pack(HEAD, m.state, m.prio, m.attempt, m.recov, policy, m.created, m.fp) .. times
+    .. pack('ssss', m.lane, m.from, m.to, m.note) .. (m.text or sub(m.blob, m.text_at)))
 end
 
 local function forget_message(id)

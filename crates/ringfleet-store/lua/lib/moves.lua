@@ -80,7 +80,7 @@ local function leave_flight(L, m, f)
   unset(LEASE, m.id)
   count(f.state, -1)
   in_flight(L, -1)
-  if f.state == SENDING then sending(L, -1) end
+  if f.state == SENDING then posting(L.name, -1) end
 end
 
 -- Ends a message, or gives it to a person. `was` tells of a send whose fate is unknown; otherwise what the note tells stays.

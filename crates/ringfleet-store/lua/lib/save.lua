@@ -61,7 +61,7 @@ local function save()
   save_reports()
   save_lanes()
   for _, K in ipairs(all_kept) do
-    if K.changed then flush(K) end
+    if K.changes > 0 then flush(K) end
   end
   for state, by in pairs(moved) do
     if by ~= 0 then call('HINCRBY', COUNTS, state, by) end

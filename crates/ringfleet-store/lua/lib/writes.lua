@@ -10,14 +10,15 @@ local AT_ONCE = 500 -- arguments of one command; Lua's stack ends at 8,000
 
 local all_kept = {}
 local function kept(name, kind)
-  local K = { key = T..':'..name, kind = kind, known = {}, changed = false }
+  -- `changed`: names, and how many; one that changes twice stands there twice.
+  local K = { key = T..':'..name, kind = kind, known = {}, changed = {}, changes = 0 }
   all_kept[#all_kept + 1] = K
   return K
 end
 
 local M, F, PAIR = kept('m', HASH), kept('f', HASH), kept('pair', HASH)
 local LEASE, SCHED, EXP, FIN = kept('lease', ZSET), kept('sched', ZSET), kept('exp', ZSET), kept('fin', ZSET)
-local READYZ, DUE, LANES = kept('ready', ZSET), kept('due', ZSET), kept('lane', HASH)
+local READYZ, DUE, LANES, POSTS = kept('ready', ZSET), kept('due', ZSET), kept('lane', HASH), kept('posts', HASH)
 
 -- A hash's value or a zset's score, as text; false when there is none.
 local function get(K, name)
@@ -52,9 +53,8 @@ local function fetch(K, names)
 end
 
 local function set(K, name, value)
-  K.known[name] = value
-  if not K.changed then K.changed = {} end
-  K.changed[name] = true
+  local changes = K.changes + 1
+  K.known[name], K.changed[changes], K.changes = value, name, changes
 end
 
 local function unset(K, name) set(K, name, false) end
@@ -62,25 +62,31 @@ local function unset(K, name) set(K, name, false) end
 local function flush(K)
   local scored = K.kind == ZSET
   local writes, removals, w, r = { K.kind.write, K.key }, { K.kind.remove, K.key }, 2, 2
-  for name in pairs(K.changed) do
-    local value = K.known[name]
+  local known, changed = K.known, K.changed
+  for i = 1, K.changes do
+    local name = changed[i]
+    local value = known[name]
     if not value then
       r = r + 1
       removals[r] = name
+      if r > AT_ONCE then
+        call(unpack(removals, 1, r))
+        r = 2
+      end
     else
-      writes[w + 1], writes[w + 2] = scored and value or name, scored and name or value
       w = w + 2
-    end
-    if w > AT_ONCE then
-      call(unpack(writes, 1, w))
-      w = 2
-    end
-    if r > AT_ONCE then
-      call(unpack(removals, 1, r))
-      r = 2
+      if scored then
+        writes[w - 1], writes[w] = value, name
+      else
+        writes[w - 1], writes[w] = name, value
+      end
+      if w > AT_ONCE then
+        call(unpack(writes, 1, w))
+        w = 2
+      end
     end
   end
   if w > 2 then call(unpack(writes, 1, w)) end
   if r > 2 then call(unpack(removals, 1, r)) end
-  K.changed = false
+  K.changed, K.changes = {}, 0
 end

@@ -7,6 +7,16 @@ use crate::{
     store::StoreError,
 };
 
+/// Bytes of what every record begins with: five of one byte, the time at which it was created, the fingerprint.
+const HEAD: usize = 5 + 6 + PRINT;
+/// Of the fingerprint. It tells apart what comes under one key, which nobody can choose at leisure: a key is used twice by
+/// mistake.
+const PRINT: usize = 8;
+/// Added to the policy where the record has `send_at` and `send_by`.
+const OWN_TIMES: u8 = 128;
+/// The latest time that a record holds, in the year 10889.
+const LATEST: Millis = (1 << 48) - 1;
+
 pub(super) struct Blob {
     pub(super) priority: Priority,
     pub(super) attempt: u32,
@@ -24,8 +34,13 @@ pub(super) struct Blob {
 
 impl Blob {
     pub(super) fn parse(raw: &[u8]) -> Option<Self> {
-        let (head, mut rest) = raw.split_at_checked(45)?;
-        let millis = |at: usize| -> Option<Millis> { Some(i64::from_be_bytes(head.get(at..at + 8)?.try_into().ok()?)) };
+        let (head, mut rest) = raw.split_first_chunk::<HEAD>()?;
+        let mut times = None;
+        if head[4] >= OWN_TIMES {
+            let (own, names) = rest.split_first_chunk::<12>()?;
+            (times, rest) = (Some(own), names);
+        }
+        let own_time = |at: usize| times.and_then(|own| millis(&own[at..at + 6]).into_time());
         let mut word = || -> Option<String> {
             let end = rest.iter().position(|byte| *byte == 0)?;
             let word = String::from_utf8(rest[..end].to_vec()).ok()?;
@@ -37,10 +52,10 @@ impl Blob {
             priority: Priority::from_code(head[1])?,
             attempt: head[2].into(),
             recoveries: head[3].into(),
-            on_unknown: OnUnknown::from_code(head[4])?,
-            created_at: millis(5)?,
-            send_at: millis(13)?.into_time(),
-            send_by: millis(21)?.into_time(),
+            on_unknown: OnUnknown::from_code(head[4] % OWN_TIMES)?,
+            created_at: millis(&head[5..11]),
+            send_at: own_time(0),
+            send_by: own_time(6),
             lane: lane.parse().ok()?,
             from: Private::new(from),
             to: Private::new(to),
@@ -126,13 +141,13 @@ pub(super) fn of_new(m: &NewMessage) -> Result<([u8; 5], Vec<u8>), StoreError> {
     if from.contains('\0') || to.contains('\0') {
         return Err(StoreError::Refused { call: "enqueue", reason: "a number holds a zero byte".to_owned() });
     }
-    let time = |at: Option<Millis>| at.unwrap_or(0).max(0).to_be_bytes();
-    let (send_at, send_by) = (time(m.send_at), time(m.send_by));
+    let times = [m.send_at, m.send_by].map(|at| at.unwrap_or(0).clamp(0, LATEST).to_be_bytes());
+    let own_times = times.concat().iter().any(|byte| *byte != 0);
     let print = m.fingerprint();
     let parts: [&[u8]; 10] = [
-        &send_at,
-        &send_by,
-        print.as_bytes(),
+        &print.as_bytes()[..PRINT],
+        if own_times { &times[0][2..] } else { b"" },
+        if own_times { &times[1][2..] } else { b"" },
         lane.as_bytes(),
         b"\0",
         from.as_bytes(),
@@ -141,7 +156,13 @@ pub(super) fn of_new(m: &NewMessage) -> Result<([u8; 5], Vec<u8>), StoreError> {
         b"\0\0",
         m.text.expose().as_bytes(),
     ];
-    Ok(([State::Ready as u8, m.priority as u8, 0, 0, m.on_unknown as u8], parts.concat()))
+    let policy = m.on_unknown as u8 + if own_times { OWN_TIMES } else { 0 };
+    Ok(([State::Ready as u8, m.priority as u8, 0, 0, policy], parts.concat()))
+}
+
+/// Six bytes, or whatever is there.
+fn millis(bytes: &[u8]) -> Millis {
+    bytes.iter().fold(0, |time, byte| time << 8 | Millis::from(*byte))
 }
 
 trait IntoTime {
@@ -152,5 +173,46 @@ impl IntoTime for Millis {
     /// Zero stands for "no such time".
     fn into_time(self) -> Option<Millis> {
         (self != 0).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::Group;
+
+    fn read_back(send_at: Option<Millis>, send_by: Option<Millis>) -> (usize, Option<Millis>, Option<Millis>) {
+        let message = NewMessage {
+            lane: LaneId::try_new("main", "400129", Group::Medium).expect("a lane"),
+            key: None,
+            from: Private::new("+15551000001"),
+            to: Private::new("+15552000002"),
+            text: Private::new("on Monday"),
+            priority: Priority::High,
+            on_unknown: OnUnknown::Hold,
+            send_at,
+            send_by,
+        };
+        let (head, tail) = of_new(&message).expect("no zero byte");
+        let record = [&head[..], &1_795_000_000_000_i64.to_be_bytes()[2..], &tail].concat();
+        let blob = Blob::parse(&record).expect("a record");
+        assert_eq!((blob.created_at, blob.on_unknown), (1_795_000_000_000, OnUnknown::Hold));
+        assert_eq!((blob.lane, blob.from, blob.to, blob.text), (message.lane, message.from, message.to, message.text));
+        (record.len(), blob.send_at, blob.send_by)
+    }
+
+    #[test]
+    fn only_a_record_with_times_of_its_own_has_room_for_them() {
+        let (without, ..) = read_back(None, None);
+        assert_eq!(read_back(Some(-5), Some(0)), (without, None, None));
+        assert_eq!(read_back(Some(1_796_000_000_000), None), (without + 12, Some(1_796_000_000_000), None));
+        assert_eq!(read_back(None, Some(1_796_000_000_001)), (without + 12, None, Some(1_796_000_000_001)));
+    }
+
+    /// A time that does not fit must not come round to an early one.
+    #[test]
+    fn a_time_after_the_last_one_is_the_last_one() {
+        assert_eq!(read_back(Some(Millis::MAX), Some(LATEST + 1)).1, Some(LATEST));
+        assert_eq!(read_back(Some(Millis::MAX), Some(LATEST + 1)).2, Some(LATEST));
     }
 }

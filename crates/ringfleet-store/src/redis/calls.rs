@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use redis::Value;
+use redis::{ScriptInvocation, Value};
 
 use super::{
     RedisStore,
@@ -186,14 +186,14 @@ impl RedisStore {
         answer
     }
 
-    /// Runs a script over leases shard by shard and gives one answer to each, in order. `more` is what else it is told of one.
+    /// Runs a script over leases shard by shard and gives one answer to each, in order. `tell` says what it is told of one.
     async fn over_leases(
         &self,
         call: &'static str,
         script: &redis::Script,
         leases: &[LeaseRef],
         lease: Duration,
-        more: impl Fn(usize) -> Option<u64>,
+        tell: impl Fn(&mut ScriptInvocation<'_>, usize),
     ) -> Result<Vec<i64>, StoreError> {
         let mut answers = vec![0; leases.len()];
         for (shard, places) in self.by_shard(leases.iter().map(|lease| lease.token)) {
@@ -201,10 +201,7 @@ impl RedisStore {
                 let mut invocation = self.prepare(script, &self.tags[shard]);
                 invocation.arg(millis(lease));
                 for &at in places {
-                    invocation.arg(leases[at].id.as_bytes()).arg(raw_token(leases[at].token));
-                    if let Some(more) = more(at) {
-                        invocation.arg(more);
-                    }
+                    tell(&mut invocation, at);
                 }
                 let reply: Vec<i64> = self.link.run(call, &invocation).await?;
                 if reply.len() != places.len() {
@@ -228,8 +225,11 @@ impl RedisStore {
 
     pub(super) async fn begin_all(&self, sends: &[Intent], lease: Duration) -> Result<Vec<Begin>, StoreError> {
         let leases: Vec<LeaseRef> = sends.iter().map(|send| send.lease).collect();
-        let session = |at: usize| Some(sends[at].session);
-        let answers = self.over_leases("begin_send", &self.scripts.begin_send, &leases, lease, session).await?;
+        let tell = |call: &mut ScriptInvocation<'_>, at: usize| {
+            let (lease, session) = (leases[at], sends[at].session.to_be_bytes());
+            call.arg([lease.id.as_bytes(), &raw_token(lease.token).to_be_bytes()[..], &session].concat());
+        };
+        let answers = self.over_leases("begin_send", &self.scripts.begin_send, &leases, lease, tell).await?;
         let begin = |code| match code {
             1 => Begin::Go,
             3 => Begin::Expired,
@@ -243,7 +243,10 @@ impl RedisStore {
     }
 
     pub(super) async fn extend_all(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<bool>, StoreError> {
-        let answers = self.over_leases("extend", &self.scripts.extend, leases, lease, |_| None).await?;
+        let tell = |call: &mut ScriptInvocation<'_>, at: usize| {
+            call.arg(leases[at].id.as_bytes()).arg(raw_token(leases[at].token));
+        };
+        let answers = self.over_leases("extend", &self.scripts.extend, leases, lease, tell).await?;
         Ok(answers.into_iter().map(|code| code == 1).collect())
     }
 
@@ -266,13 +269,26 @@ impl RedisStore {
                         Outcome::Retry { code, delay, max_attempts } => ("retry", code.as_str(), *delay, *max_attempts),
                         Outcome::Released => ("released", "released-after-intent", none, 0),
                     };
-                    call.arg(s.lease.id.as_bytes()).arg(raw_token(s.lease.token)).arg(kind).arg(millis(s.age));
-                    call.arg(short(word)).arg(millis(delay)).arg(attempts);
-                    let seen = [s.seen.limit, s.seen.window_ms, s.seen.remaining];
-                    for header in seen {
-                        call.arg(header.map(|n| n.to_string()).unwrap_or_default());
-                    }
-                    call.arg(lanes.get(at).map_or("", |lane| lane.as_str()));
+                    // Without a zero byte, as the words in it end with one.
+                    let word = short(word);
+                    let header = |n: Option<u32>| n.map_or(0, |n| n.saturating_add(1)).to_be_bytes();
+                    let report: [&[u8]; 14] = [
+                        s.lease.id.as_bytes(),
+                        &raw_token(s.lease.token).to_be_bytes(),
+                        &millis(s.age).to_be_bytes(),
+                        &millis(delay).to_be_bytes(),
+                        &attempts.to_be_bytes(),
+                        &header(s.seen.limit),
+                        &header(s.seen.window_ms),
+                        &header(s.seen.remaining),
+                        kind.as_bytes(),
+                        b"\0",
+                        word.as_bytes(),
+                        b"\0",
+                        lanes.get(at).map_or("", |lane| lane.as_str()).as_bytes(),
+                        b"\0",
+                    ];
+                    call.arg(report.concat());
                 }
                 let reply: Vec<u8> =
                     self.link.run::<Vec<i64>>("settle", &call).await?.into_iter().map(|n| n as u8).collect();

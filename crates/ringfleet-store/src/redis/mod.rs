@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The format of the data; part of the epoch, so that a program which knows another one is refused by every script.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 
 /// Messages and lanes in Redis (6.2 or newer; one server or a Cluster).
 pub struct RedisStore {
@@ -48,8 +48,9 @@ pub struct RedisStore {
     /// Hash tags, one a shard.
     tags: Vec<String>,
     clock: Clock,
-    /// The epoch of the data, '|', the rules: what every script is told.
-    rules: String,
+    epoch: String,
+    /// The rules, then the epoch of the data: what every script is told.
+    rules: Vec<u8>,
     /// Numbers this handle's claims, and remembers those whose answer was lost, by worker and shard.
     claims: AtomicU64,
     unanswered: Mutex<HashMap<(String, usize), u64>>,
@@ -73,7 +74,8 @@ impl RedisStore {
             scripts: Scripts::load(),
             tags: (0..options.shards).map(|shard| format!("{{{}:{shard}}}", options.prefix)).collect(),
             clock: options.clock.clone(),
-            rules: String::new(),
+            epoch: String::new(),
+            rules: Vec::new(),
             claims: AtomicU64::new(0),
             unanswered: Mutex::default(),
             seen: Mutex::new((vec![0; options.shards.into()], vec![0; options.shards.into()])),
@@ -81,8 +83,8 @@ impl RedisStore {
             listener: wake::listen(&options, heard.clone()),
             heard,
         };
-        let epoch = store.open().await?;
-        store.rules = format!("{epoch}|{}", rules_argument(&options));
+        store.epoch = store.open().await?;
+        store.rules = rules_argument(&options, &store.epoch);
         store.agree_on_shards(options.shards).await?;
         Ok(store)
     }
@@ -165,10 +167,9 @@ impl RedisStore {
             cursor = next;
         }
         // This handle goes on with what it has emptied itself.
-        let (epoch, _) = self.rules.split_once('|').unwrap_or_default();
         for tag in &self.tags {
             let mut call = self.scripts.open.key(tag.as_str());
-            call.arg(epoch);
+            call.arg(&self.epoch);
             self.link.run::<redis::Value>("open", &call).await?;
         }
         self.agree_on_shards(self.tags.len() as u16).await
@@ -189,7 +190,7 @@ impl RedisStore {
 
     fn prepare<'a>(&self, script: &'a redis::Script, tag: &str) -> ScriptInvocation<'a> {
         let mut invocation = script.key(tag);
-        invocation.arg(self.clock.set_time().unwrap_or(0)).arg(self.rules.as_str());
+        invocation.arg(self.clock.set_time().unwrap_or(0)).arg(&self.rules);
         invocation
     }
 }
@@ -205,15 +206,14 @@ fn stable_hash(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
-fn rules_argument(options: &RedisOptions) -> String {
+/// Layout: `lua/lib/begin.lua`.
+fn rules_argument(options: &RedisOptions, epoch: &str) -> Vec<u8> {
     let rules = &options.rules;
-    let mut text = String::new();
-    for group in Group::ALL {
-        let plan = rules.plan(group);
-        text.push_str(&format!("{},{},", plan.limit, plan.window_ms));
-    }
-    let patience = millis(options.restart_patience);
-    text + &format!("{},{patience},{}", rules.in_flight_cap.max(1), millis(rules.delivery_wait))
+    let plans = Group::ALL.map(|group| rules.plan(group));
+    let plans = plans.iter().flat_map(|plan| [i64::from(plan.limit), i64::from(plan.window_ms)]);
+    let cap = i64::from(rules.in_flight_cap.max(1));
+    let waits = [cap, millis(options.restart_patience), millis(rules.delivery_wait)];
+    plans.chain(waits).flat_map(i64::to_be_bytes).chain(epoch.bytes()).collect()
 }
 
 fn millis(duration: Duration) -> i64 {

@@ -4,11 +4,14 @@ use redis::{ErrorKind, Script, Value};
 
 use crate::store::StoreError;
 
-/// What all scripts share, in the order in which its parts need each other.
+/// What all scripts share, in the order in which its parts need each other. The functions, and each script, are made inside
+/// one: there Lua hands the outer names on, where it would else look each of them up for each function. Most 60 outer names
+/// can be used inside.
 macro_rules! library {
-    () => {
+    ($($rest:expr),*) => {
         concat!(
             include_str!("../../lua/lib/begin.lua"),
+            "return (function()\n",
             include_str!("../../lua/lib/writes.lua"),
             include_str!("../../lua/lib/messages.lua"),
             include_str!("../../lua/lib/lanes.lua"),
@@ -16,7 +19,9 @@ macro_rules! library {
             include_str!("../../lua/lib/moves.lua"),
             include_str!("../../lua/lib/save.lua"),
             include_str!("../../lua/lib/docs.lua"),
-            include_str!("../../lua/lib/gate.lua")
+            include_str!("../../lua/lib/gate.lua"),
+            $($rest,)*
+            "\nend)()\n"
         )
     };
 }
@@ -24,14 +29,10 @@ macro_rules! library {
 /// A script: the shared library, the freeing line where the script may run on a full Redis, then its own file.
 macro_rules! script {
     ($file:literal) => {
-        Script::new(concat!(library!(), include_str!(concat!("../../lua/", $file))))
+        Script::new(library!(include_str!(concat!("../../lua/", $file))))
     };
     (freeing $file:literal) => {
-        Script::new(concat!(
-            library!(),
-            include_str!("../../lua/freeing.lua"),
-            include_str!(concat!("../../lua/", $file))
-        ))
+        Script::new(library!(include_str!("../../lua/freeing.lua"), include_str!(concat!("../../lua/", $file))))
     };
 }
 

@@ -210,6 +210,6 @@ impl Store for RedisStore {
     }
 
     fn epoch(&self) -> String {
-        self.rules.split_once('|').map(|(epoch, _)| epoch.to_owned()).unwrap_or_default()
+        self.epoch.clone()
     }
 }

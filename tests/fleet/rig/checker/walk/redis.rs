@@ -12,10 +12,10 @@ type Bytes = Vec<u8>;
 type Zset = BTreeMap<Bytes, i64>;
 
 /// Keys of one name.
-const SINGLE: [&str; 29] = [
+const SINGLE: [&str; 30] = [
     "m", "f", "lane", "lease", "sched", "exp", "fin", "ready", "due", "c", "pair", "unk", "seq", "clock", "epoch",
     "inc", "gate", "workers", "junk", "shards", "in:9", "in:10", "in:11", "docend", "docgone", "docfloor", "out",
-    "look", "oldest",
+    "look", "oldest", "posts",
 ];
 /// Beginnings of those that there are many of.
 const MANY: [&str; 11] = ["s:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:", "wait:", "waitid:", "told:"];
@@ -113,6 +113,7 @@ pub(super) async fn walk(url: &str, ends: &Ends) -> Walk {
     reports(&mut walk, &mut keys, &many("wait:"), &many("waitid:")).await;
     pairs(&mut walk, keys.hash("pair").await);
     lanes(&mut walk, &mut keys, &flights).await;
+    posts(&mut walk, keys.hash("posts").await);
     counts(&mut walk, keys.hash("c").await, junk.keys().filter(|id| id.len() == 16).count() as i64);
     walk
 }
@@ -160,9 +161,13 @@ fn flights(walk: &mut Walk, all: HashMap<Bytes, Bytes>) -> HashMap<Bytes, Flight
 }
 
 fn record(blob: &[u8], (flight, scheduled): (Option<&Flight>, bool)) -> Option<Record> {
-    let number = |at: usize| Some(i64::from_be_bytes(blob.get(at..at + 8)?.try_into().ok()?));
-    let (created, send_at, send_by) = (number(5)?, number(13)?, number(21)?);
-    let mut words = blob.get(45..)?.split(|byte| *byte == 0).map(|word| String::from_utf8(word.to_vec()));
+    let number = |at: usize| {
+        let bytes: [u8; 6] = blob.get(at..at + 6)?.try_into().ok()?;
+        Some(bytes.iter().fold(0_i64, |number, byte| number * 256 + i64::from(*byte)))
+    };
+    let created = number(5)?;
+    let (send_at, send_by, names) = if blob[4] >= 128 { (number(19)?, number(25)?, 31) } else { (0, 0, 19) };
+    let mut words = blob.get(names..)?.split(|byte| *byte == 0).map(|word| String::from_utf8(word.to_vec()));
     let mut word = || words.next()?.ok();
     let (lane, from, to, note) = (word()?, word()?, word()?, word()?);
     let state = match (state_of(*blob.first()?)?, flight) {
@@ -266,6 +271,20 @@ fn pairs(walk: &mut Walk, pairs: HashMap<Bytes, Bytes>) {
     walk.same("the pairs", &named, &expected);
 }
 
+/// How many POSTs of each lane are under way.
+fn posts(walk: &mut Walk, told: HashMap<Bytes, Bytes>) {
+    let told = told.into_iter().map(|(lane, posts)| {
+        let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
+        format!("{} of {}", text(posts), text(lane))
+    });
+    let mut sending: BTreeMap<&str, u32> = BTreeMap::new();
+    for record in walk.records.values().filter(|record| record.state == State::Sending) {
+        *sending.entry(record.lane.as_str()).or_default() += 1;
+    }
+    let expected = sending.into_iter().map(|(lane, posts)| format!("{posts} of {lane}")).collect();
+    walk.same("POSTs under way", &told.collect(), &expected);
+}
+
 /// What the store knows of a lane, by `lua/lib/lanes.lua`.
 #[derive(Default)]
 struct Lane {
@@ -277,7 +296,7 @@ struct Lane {
 
 impl Lane {
     fn read(raw: &[u8]) -> Option<Self> {
-        const NUMBERS: usize = 13;
+        const NUMBERS: usize = 12;
         let (flags, rest) = raw.split_first()?;
         let (numbers, parked) = rest.split_at_checked(8 * NUMBERS)?;
         let number = |at: usize| i64::from_be_bytes(numbers[8 * at..8 * at + 8].try_into().unwrap());
