@@ -23,7 +23,7 @@
 --   s:<lane>  zset  slot token -> time it is free
 --   q:<lane>:<priority>  list of id (16 bytes) + due (8 bytes)         c  hash  state -> messages
 --   pair  hash  from NUL to -> id of the message between them that is in flight or of unknown fate; more than one id only
---               where late evidence told of a second one
+--               where late evidence told of a second one; and '' -> spaces, as in posts: see open.lua
 --   unk   zset  lane -> when its unknown messages are looked at next   u:<lane>  zset  id -> since when its fate is unknown
 --   doc:<kind>  hash  key -> rev, changed, end (8 each, 0 = none), body    docrev:<kind>  zset  key -> rev, also of those gone
 --   docend  zset  kind/key -> end    docgone  zset  kind/key -> rev of its removal    docfloor  hash  kind -> the greatest
