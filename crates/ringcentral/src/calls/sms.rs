@@ -158,7 +158,8 @@ enum Field {
     Other,
 }
 
-/// By hand, because a derived one refuses a field that comes twice.
+// SEND-SAFETY: by hand, because a derived one refuses a field that comes twice, and an accepted text would count as open: its
+// policy might send it again.
 impl<'de> Deserialize<'de> for Accepted {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields;

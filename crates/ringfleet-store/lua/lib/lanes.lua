@@ -57,8 +57,8 @@ end
 
 local function in_flight(L, by) L.inf = max(0, L.inf + by) end
 
--- Whether the lane is paused or parked, or waits for the end of a penalty: all that `begin_send` asks of it, without taking it
--- apart. A parked one's record is longer, an unreadable one's shorter.
+-- SEND-SAFETY: (of the plan) whether the lane is paused or parked, or waits for the end of a penalty: all that `begin_send` asks
+-- of it, without taking it apart. A parked one's record is longer, an unreadable one's shorter.
 local function stands(name)
   local raw = get(LANES, name) or NEW_LANE
   if #raw ~= #NEW_LANE then return true end

@@ -141,6 +141,7 @@ pub(super) fn of_new(m: &NewMessage) -> Result<([u8; 5], Vec<u8>), StoreError> {
     if from.contains('\0') || to.contains('\0') {
         return Err(StoreError::Refused { call: "enqueue", reason: "a number holds a zero byte".to_owned() });
     }
+    // SEND-SAFETY: a time that does not fit must not come round to an early one.
     let times = [m.send_at, m.send_by].map(|at| at.unwrap_or(0).clamp(0, LATEST).to_be_bytes());
     let own_times = times.concat().iter().any(|byte| *byte != 0);
     let print = m.fingerprint();

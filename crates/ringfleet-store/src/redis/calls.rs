@@ -269,7 +269,8 @@ impl RedisStore {
                         Outcome::Retry { code, delay, max_attempts } => ("retry", code.as_str(), *delay, *max_attempts),
                         Outcome::Released => ("released", "released-after-intent", none, 0),
                     };
-                    // Without a zero byte, as the words in it end with one.
+                    // SEND-SAFETY: without a zero byte, as the words in a report end with one: what follows would be read as
+                    // another word.
                     let word = short(word);
                     let header = |n: Option<u32>| n.map_or(0, |n| n.saturating_add(1)).to_be_bytes();
                     let report: [&[u8]; 14] = [
