@@ -1,18 +1,17 @@
 -- The moves of a message between its places, which the transitions are made of.
 
-local pushes, pushed_to = {}, {} -- what comes to a queue: goes out with `save`, a queue at a time
+-- What comes to the front, and to the back, of a queue: goes out with `save`, a queue at a time.
+local pushes = { {}, {} }
 
 local function push(id, lane, prio, due, front)
-  local queue = queue_of(lane, prio)
-  local name = (front and '<' or '>') .. queue
-  local P = pushed_to[name]
+  local queue, side = queue_of(lane, prio), pushes[front and 1 or 2]
+  local P = side[queue]
   if not P then
-    P = { queue = queue, lane = lane, prio = prio, front = front, entries = {}, ids = {} }
-    pushed_to[name] = P
-    pushes[#pushes + 1] = P
+    P = { lane = lane, prio = prio, entries = {} }
+    side[queue] = P
+    side[#side + 1] = queue
   end
   P.entries[#P.entries + 1] = id .. pack('>I8', due)
-  P.ids[#P.ids + 1] = id
   count(READY, 1)
 end
 

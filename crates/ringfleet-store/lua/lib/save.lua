@@ -1,28 +1,34 @@
 -- Every script that changes anything ends with `save`.
 
 -- A queue that was empty brings its lane to the index, and so does what comes to its head.
-local function flush_pushes()
-  for _, P in ipairs(pushes) do
-    local push = P.front and 'LPUSH' or 'RPUSH'
-    local reply = redis.pcall(push, P.queue, unpack(P.entries))
+local function flush_side(side, command)
+  for _, queue in ipairs(side) do
+    local P = side[queue]
+    local entries = P.entries
+    local reply = redis.pcall(command, queue, unpack(entries))
     if type(reply) == 'table' and not match(reply.err, 'WRONGTYPE') then
-      call(push, P.queue, unpack(P.entries)) -- fails again, and ends the script
+      call(command, queue, unpack(entries)) -- fails again, and ends the script
     elseif type(reply) == 'table' then
       -- A key of another kind: its messages come again in a minute, for as long as it takes, and the others go on.
-      for _, id in ipairs(P.ids) do set(SCHED, id, ms(now + 60000)) end
-      count(READY, -#P.ids)
-      count(SCHEDULED, #P.ids)
+      for _, entry in ipairs(entries) do set(SCHED, sub(entry, 1, 16), ms(now + 60000)) end
+      count(READY, -#entries)
+      count(SCHEDULED, #entries)
       local L = lane_of(P.lane)
       unreadable_queue(L)
       touch(L)
-    elseif P.front or reply == #P.entries then
+    elseif command == 'LPUSH' or reply == #entries then
       local L = lane_of(P.lane)
       mark_queue(L, P.prio, true)
       L.queued = true
       touch(L)
     end
   end
-  pushes, pushed_to = {}, {}
+end
+
+local function flush_pushes()
+  flush_side(pushes[1], 'LPUSH')
+  flush_side(pushes[2], 'RPUSH')
+  pushes = { {}, {} }
 end
 
 local function save_lanes()
