@@ -121,35 +121,58 @@ impl Level {
     }
 }
 
-/// Drains `drained` messages beside a backlog of `backlog`. A small backlog is filled up again and again: only the draining
-/// is timed, and never more than half of it is taken away, unless `drained` is the whole of it.
-pub(super) async fn at_level(
-    redis: &Redis,
+/// A server with a backlog, and a fleet that drains some of it, piece by piece.
+pub(super) struct Stage<'a> {
+    redis: &'a Redis,
     fleet: Fleet,
-    shards: u16,
-    (backlog, lanes, drained): (u64, u64, u64),
-) -> anyhow::Result<Level> {
-    redis.empty().await?;
-    let store = connect(redis, shards).await?;
-    enqueue::fill(&store, 0, backlog, lanes).await?;
-    let mut stores = Vec::new();
-    for _ in 0..fleet.workers {
-        stores.push(connect(redis, shards).await?);
-    }
-    let piece = if drained == backlog { backlog } else { (backlog / 2).min(drained) };
-    let mut level = Level { done: 0, time: Duration::ZERO, spent: Info::default() };
-    while level.done < drained && level.time < DRAIN_TIME {
-        if level.done > 0 {
-            enqueue::fill(&store, backlog + level.done - piece, piece, lanes).await?;
+    backlog: u64,
+    lanes: u64,
+    store: SharedStore,
+    stores: Vec<SharedStore>,
+    level: Level,
+}
+
+impl<'a> Stage<'a> {
+    /// Empties the server and queues `backlog` messages in `lanes` lanes.
+    pub(super) async fn set(
+        redis: &'a Redis,
+        fleet: Fleet,
+        shards: u16,
+        (backlog, lanes): (u64, u64),
+    ) -> anyhow::Result<Self> {
+        redis.empty().await?;
+        let store = connect(redis, shards).await?;
+        enqueue::fill(&store, 0, backlog, lanes).await?;
+        let mut stores = Vec::new();
+        for _ in 0..fleet.workers {
+            stores.push(connect(redis, shards).await?);
         }
-        let before = redis.info().await?;
-        let (done, time) = fleet.drain(&stores, piece).await?;
-        level.spent = level.spent.plus(redis.info().await?.since(before));
-        level.time += time;
-        level.done += done;
-        if done < piece {
-            break;
-        }
+        let level = Level { done: 0, time: Duration::ZERO, spent: Info::default() };
+        Ok(Self { redis, fleet, backlog, lanes, store, stores, level })
     }
-    Ok(level)
+
+    /// Drains `count` messages. A small backlog is filled up again and again: only the draining is timed, and never more than
+    /// half of it is taken away, unless `count` is the whole of it.
+    pub(super) async fn drain(&mut self, count: u64) -> anyhow::Result<()> {
+        let piece = if count == self.backlog { count } else { (self.backlog / 2).min(count) };
+        let end = self.level.done + count;
+        while self.level.done < end && self.level.time < DRAIN_TIME {
+            if self.level.done > 0 {
+                enqueue::fill(&self.store, self.backlog + self.level.done - piece, piece, self.lanes).await?;
+            }
+            let before = self.redis.info().await?;
+            let (done, time) = self.fleet.drain(&self.stores, piece).await?;
+            self.level.spent = self.level.spent.plus(self.redis.info().await?.since(before));
+            self.level.time += time;
+            self.level.done += done;
+            if done < piece {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn level(self) -> Level {
+        self.level
+    }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use ringfleet_store::{RedisStore, SharedStore, redis::RedisOptions};
 
-use self::drain::Fleet;
+use self::drain::{Fleet, Level, Stage};
 use crate::{
     figure::shown,
     messages,
@@ -41,14 +41,8 @@ pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
     let redis = Redis::start(Keep::Memory).await?;
     sitting.attempt("enqueueing", enqueue::measure(sitting, &redis)).await;
     sitting.attempt("draining as the peers are drained", beside_peers(sitting, &redis)).await;
-    for backlog in sitting.size.backlogs {
-        let what = format!("draining beside a backlog of {}", shown(*backlog as f64));
-        sitting.attempt(&what, by_backlog(sitting, &redis, *backlog)).await;
-    }
-    for lanes in sitting.size.lanes {
-        let what = format!("draining {} lanes", shown(*lanes as f64));
-        sitting.attempt(&what, by_lanes(sitting, &redis, *lanes)).await;
-    }
+    sitting.attempt("draining beside growing backlogs", by_backlog(sitting)).await;
+    sitting.attempt("draining growing numbers of lanes", by_lanes(sitting)).await;
     sitting.attempt("memory of finished messages", finished(sitting, &redis)).await;
     sitting.attempt("draining 16 hash tags", sharded(sitting, &redis)).await;
     drop(redis);
@@ -68,7 +62,7 @@ async fn connect(redis: &Redis, shards: u16) -> anyhow::Result<SharedStore> {
 async fn beside_peers(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
     for fleet in [Fleet::PEERS, Fleet::FOUR] {
         let count = sitting.size.peer;
-        let level = drain::at_level(redis, fleet, 1, (count, 1_000, count)).await?;
+        let level = drain_whole(redis, fleet, 1, count).await?;
         let case = sitting.case(Bench::Queue, OURS).when(fleet.words()).with(format!(
             "{} messages queued, 1,000 lanes, {} bytes, Redis without persistence",
             shown(count as f64),
@@ -82,24 +76,59 @@ async fn beside_peers(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn by_backlog(sitting: &Sitting, redis: &Redis, backlog: u64) -> anyhow::Result<()> {
-    let lanes = sitting.size.lanes_of_backlogs;
-    let level = drain::at_level(redis, Fleet::FOUR, 1, (backlog, lanes, sitting.size.drained)).await?;
-    let case = sitting.case(Bench::Queue, OURS).when(format!("{} queued", shown(backlog as f64))).at(backlog as f64);
-    let case = case.with(format!("{} lanes, {}", shown(lanes as f64), Fleet::FOUR.words()));
-    case.note(BY_BACKLOG, "messages/s", level.per_s());
-    case.note(CPU_BY_BACKLOG, "µs/message", level.each(|redis| redis.cpu_us));
+/// `count` messages in 1,000 lanes, all of them.
+async fn drain_whole(redis: &Redis, fleet: Fleet, shards: u16, count: u64) -> anyhow::Result<Level> {
+    let mut stage = Stage::set(redis, fleet, shards, (count, 1_000)).await?;
+    stage.drain(count).await?;
+    Ok(stage.level())
+}
+
+async fn by_backlog(sitting: &Sitting) -> anyhow::Result<()> {
+    let (size, lanes) = (&sitting.size, sitting.size.lanes_of_backlogs);
+    let levels = in_turns(size.drained, size.backlogs.iter().map(|backlog| (*backlog, lanes))).await?;
+    for (backlog, level) in size.backlogs.iter().map(|backlog| *backlog as f64).zip(levels) {
+        let case = sitting.case(Bench::Queue, OURS).when(format!("{} queued", shown(backlog))).at(backlog);
+        let case = case.with(format!("{} lanes, {}, {IN_TURNS}", shown(lanes as f64), Fleet::FOUR.words()));
+        case.note(BY_BACKLOG, "messages/s", level.per_s());
+        case.note(CPU_BY_BACKLOG, "µs/message", level.each(|redis| redis.cpu_us));
+    }
     Ok(())
 }
 
-async fn by_lanes(sitting: &Sitting, redis: &Redis, lanes: u64) -> anyhow::Result<()> {
-    let backlog = sitting.size.backlog_of_lanes;
-    let level = drain::at_level(redis, Fleet::FOUR, 1, (backlog, lanes, sitting.size.drained)).await?;
-    let case = sitting.case(Bench::Queue, OURS).when(format!("{} lanes", shown(lanes as f64))).at(lanes as f64);
-    let case = case.with(format!("{} queued, {}", shown(backlog as f64), Fleet::FOUR.words()));
-    case.note(BY_LANES, "messages/s", level.per_s());
-    case.note(CPU_BY_LANES, "µs/message", level.each(|redis| redis.cpu_us));
+async fn by_lanes(sitting: &Sitting) -> anyhow::Result<()> {
+    let (size, backlog) = (&sitting.size, sitting.size.backlog_of_lanes);
+    let levels = in_turns(size.drained, size.lanes.iter().map(|lanes| (backlog, *lanes))).await?;
+    for (lanes, level) in size.lanes.iter().map(|lanes| *lanes as f64).zip(levels) {
+        let case = sitting.case(Bench::Queue, OURS).when(format!("{} lanes", shown(lanes))).at(lanes);
+        let case = case.with(format!("{} queued, {}, {IN_TURNS}", shown(backlog as f64), Fleet::FOUR.words()));
+        case.note(BY_LANES, "messages/s", level.per_s());
+        case.note(CPU_BY_LANES, "µs/message", level.each(|redis| redis.cpu_us));
+    }
     Ok(())
+}
+
+const TURNS: u64 = 6;
+const IN_TURNS: &str = "a server of its own, drained in turns with the others";
+
+/// The levels of a comparison, each (backlog, lanes) on a server of its own. They are drained in turns, there and back, so that
+/// an hour in which the machine is slow is slow for all of them.
+async fn in_turns(drained: u64, levels: impl Iterator<Item = (u64, u64)>) -> anyhow::Result<Vec<Level>> {
+    let levels: Vec<_> = levels.collect();
+    let mut servers = Vec::new();
+    for _ in &levels {
+        servers.push(Redis::start(Keep::Memory).await?);
+    }
+    let mut stages = Vec::new();
+    for (redis, level) in servers.iter().zip(levels) {
+        stages.push(Stage::set(redis, Fleet::FOUR, 1, level).await?);
+    }
+    for turn in 0..TURNS {
+        for n in 0..stages.len() {
+            let at = if turn % 2 == 0 { n } else { stages.len() - 1 - n };
+            stages[at].drain(drained / TURNS).await?;
+        }
+    }
+    Ok(stages.into_iter().map(Stage::level).collect())
 }
 
 /// One server with the hash tags of a small Cluster: what asking each of them costs.
@@ -116,7 +145,7 @@ async fn with_aof(sitting: &Sitting) -> anyhow::Result<()> {
 
 async fn note(sitting: &Sitting, redis: &Redis, shards: u16, when: &str) -> anyhow::Result<()> {
     let count = sitting.size.drained;
-    let level = drain::at_level(redis, Fleet::FOUR, shards, (count, 1_000, count)).await?;
+    let level = drain_whole(redis, Fleet::FOUR, shards, count).await?;
     let case = sitting.case(Bench::Queue, OURS).when(when);
     let case = case.with(format!("{} queued, 1,000 lanes, {}", shown(count as f64), Fleet::FOUR.words()));
     case.note(DRAIN, "messages/s", level.per_s());
