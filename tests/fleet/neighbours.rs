@@ -65,3 +65,27 @@ impl Rig {
         Duration::from_millis(self.rules.plan(Group::Medium).window_ms.into())
     }
 }
+
+/// `worker.concurrency` counts from the claim to the answer: more would all meet a provider in trouble.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_more_texts_wait_for_an_answer_than_a_worker_has_hands() {
+    const HANDS: usize = 5;
+    const ANSWER: Duration = Duration::from_millis(150);
+    let mut rig = Rig::start(RigOptions::new(20, Duration::from_secs(2))).await;
+    rig.add_fault(serde_json::json!({
+        "match": {"endpoint": "sms"}, "fault": {"kind": "delay", "ms": ANSWER.as_millis() as u64}
+    }));
+    for extension in 0..20 {
+        rig.enqueue(extension, 3, None).await;
+    }
+    rig.start_worker_with(&[("RINGFLEET__WORKER__CONCURRENCY", &HANDS.to_string())]);
+    rig.until_ended(60, Duration::from_secs(30)).await;
+    let mut arrivals: Vec<_> = rig.arrivals().await.into_values().collect();
+    arrivals.sort_unstable();
+    assert_eq!(arrivals.len(), 60);
+    for pair in arrivals.windows(HANDS + 1) {
+        let apart = Duration::from_nanos(pair[HANDS] - pair[0]);
+        assert!(apart >= ANSWER, "{} texts were under way at once", HANDS + 1);
+    }
+    rig.finish(Ends::all()).await;
+}
