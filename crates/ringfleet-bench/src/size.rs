@@ -28,6 +28,8 @@ pub(crate) struct Size {
     pub limiter_window: Duration,
     pub limiter_windows: u32,
     pub rival_windows: u32,
+    /// Windows of RingCentral's own length, if there is time for them; the last one's texts are sent at its beginning.
+    pub true_windows: Option<u32>,
     /// Texts over `send_extensions` extensions.
     pub sends: u64,
     pub send_extensions: u32,
@@ -57,6 +59,7 @@ impl Size {
             limiter_window: Duration::from_secs(8),
             limiter_windows: 10,
             rival_windows: 10,
+            true_windows: Some(4),
             sends: 60_000,
             send_extensions: 2_000,
             many_extensions: 10_000,
@@ -80,6 +83,7 @@ impl Size {
             limiter_window: Duration::from_secs(5),
             limiter_windows: 3,
             rival_windows: 3,
+            true_windows: None,
             sends: 25_000,
             send_extensions: 1_000,
             idle_texts: 200,
