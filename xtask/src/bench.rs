@@ -18,7 +18,7 @@ use crate::{
 };
 
 const EXAMPLES: &str = "\
-The whole takes about three quarters of an hour, --quick less than five minutes, both after the builds. Figures go to
+The whole takes about an hour, --quick less than five minutes, both after the builds. Figures go to
 target/bench/figures.json as they come; the report to docs/benchmarks.md, or with --only to target/bench/benchmarks.md.
 
   cargo xtask bench --quick
