@@ -104,7 +104,8 @@ local got, lease_end = 0, ms(now + lease_ms)
 local function lease(L, m)
   local token, name = take_slot(L)
   in_flight(L, 1)
-  set(F, m.id, flight(worker, CLAIMED, token, now, L.cnt, L.used, m.send_by, L.name))
+  write_flight(m.id, { state = CLAIMED, token = token, since = now, cnt = L.cnt, used = L.used, send_by = m.send_by,
+    lane = L.name, worker = worker })
   set(LEASE, m.id, lease_end)
   set(PAIR, pair_of(m), m.id)
   out[#out + 1] = m.id

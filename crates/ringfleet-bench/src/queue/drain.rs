@@ -151,25 +151,35 @@ impl<'a> Stage<'a> {
         Ok(Self { redis, fleet, backlog, lanes, store, stores, level })
     }
 
-    /// Drains `count` messages. A small backlog is filled up again and again: only the draining is timed, and never more than
-    /// half of it is taken away, unless `count` is the whole of it.
+    /// Drains the whole backlog.
+    pub(super) async fn drain_whole(&mut self) -> anyhow::Result<()> {
+        self.take(self.backlog).await.map(drop)
+    }
+
+    /// Drains `count` messages beside the rest. A small backlog is filled up again and again: only the draining is timed, and
+    /// never more than half of it is taken away.
     pub(super) async fn drain(&mut self, count: u64) -> anyhow::Result<()> {
-        let piece = if count == self.backlog { count } else { (self.backlog / 2).min(count) };
+        let piece = (self.backlog / 2).min(count);
         let end = self.level.done + count;
         while self.level.done < end && self.level.time < DRAIN_TIME {
             if self.level.done > 0 {
                 enqueue::fill(&self.store, self.backlog + self.level.done - piece, piece, self.lanes).await?;
             }
-            let before = self.redis.info().await?;
-            let (done, time) = self.fleet.drain(&self.stores, piece).await?;
-            self.level.spent = self.level.spent.plus(self.redis.info().await?.since(before));
-            self.level.time += time;
-            self.level.done += done;
-            if done < piece {
+            if self.take(piece).await? < piece {
                 break;
             }
         }
         Ok(())
+    }
+
+    /// Tells how many of them it took through in time.
+    async fn take(&mut self, count: u64) -> anyhow::Result<u64> {
+        let before = self.redis.info().await?;
+        let (done, time) = self.fleet.drain(&self.stores, count).await?;
+        self.level.spent = self.level.spent.plus(self.redis.info().await?.since(before));
+        self.level.time += time;
+        self.level.done += done;
+        Ok(done)
     }
 
     pub(super) fn level(self) -> Level {

@@ -79,7 +79,7 @@ async fn beside_peers(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
 /// `count` messages in 1,000 lanes, all of them.
 async fn drain_whole(redis: &Redis, fleet: Fleet, shards: u16, count: u64) -> anyhow::Result<Level> {
     let mut stage = Stage::set(redis, fleet, shards, (count, 1_000)).await?;
-    stage.drain(count).await?;
+    stage.drain_whole().await?;
     Ok(stage.level())
 }
 

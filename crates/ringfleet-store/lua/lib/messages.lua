@@ -63,12 +63,9 @@ local function read_flight(id)
   return f
 end
 
--- Its fields in their order, then the worker.
-local function flight(worker, ...) return pack(FLIGHT, ...) .. worker end
-
 local function write_flight(id, f)
   flights[id] = f
-  set(F, id, flight(f.worker, f.state, f.token, f.since, f.cnt, f.used, f.send_by, f.lane))
+  set(F, id, pack(FLIGHT, f.state, f.token, f.since, f.cnt, f.used, f.send_by, f.lane) .. f.worker)
 end
 
 local moved = {}
