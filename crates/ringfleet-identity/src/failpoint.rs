@@ -3,7 +3,7 @@
 
 /// Every place there is; each is passed in the life of a send, of a session or of a drain.
 #[cfg(feature = "failpoints")]
-pub const PLACES: [&str; 12] = [
+pub const PLACES: [&str; 13] = [
     "claim.after_script",
     "claim.after_reply",
     "intent.before",
@@ -12,6 +12,7 @@ pub const PLACES: [&str; 12] = [
     "post.body_sent",
     "post.headers",
     "post.body",
+    "park.before",
     "settle.before",
     "settle.after_script",
     "refresh.after_response",
@@ -61,6 +62,8 @@ mod armed {
     pub fn hit(place: &str) {
         let Some(armed) = ARMED.as_ref().filter(|armed| armed.place == place) else { return };
         if armed.passed.fetch_add(1, Ordering::SeqCst) + 1 == armed.passing {
+            // For whoever waits until it has come here.
+            eprintln!("failpoint {place} met");
             // The safe way to a signal. The call returns after SIGTERM, and after a SIGSTOP that was followed by SIGCONT.
             let _ = Command::new("kill").arg(armed.signal).arg(std::process::id().to_string()).status();
         }

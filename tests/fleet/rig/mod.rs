@@ -228,7 +228,9 @@ impl Rig {
             }
             if start.elapsed() > deadline {
                 let stats = self.stats().await;
-                panic!("{ended} of {count} ended within {deadline:?}: {stats:?}\n{:?}", self.simulator.report());
+                let lanes = self.store.lanes(8).await;
+                let report = self.simulator.report();
+                panic!("{ended} of {count} ended within {deadline:?}: {stats:?}\n{lanes:?}\n{report:?}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringfleet_testkit::wait_until;
+use ringfleet_testkit::{eventually, wait_until};
 
 use super::{Rig, blocking, lock, ms, signal_process, terminate};
 
@@ -159,6 +159,12 @@ impl Rig {
             }
             None => self.start_worker_with(&[]),
         }
+    }
+
+    /// Waits until the `n`-th worker has come to its failpoint.
+    pub(crate) async fn until_met(&self, n: usize) {
+        let log = format!("worker-{}.log", n + 1);
+        eventually(Duration::from_secs(20), async || self.log(&log).contains("failpoint ")).await;
     }
 
     /// A worker with more in its environment.
