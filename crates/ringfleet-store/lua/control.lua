@@ -11,25 +11,29 @@ local function touch_again(L)
   L.queued, L.queues = true, ANY_QUEUE
   touch(L)
 end
+-- The lane goes on: what was learnt under a lease of before speaks of a cause that is said to be gone.
+local function goes_on(L)
+  touch_again(L)
+  L.parked = nil
+  call('HSET', session_of(L.name), 'resumed', ms(next_token()))
+end
 if what == 'pause' then
   local L = lane_of(ARGV[4])
   touch_again(L)
   L.paused = ARGV[5] == '1'
 elseif what == 'park' then
   local L = lane_of(ARGV[4])
-  touch_again(L)
   if ARGV[5] == '' then
-    L.parked = nil
+    goes_on(L)
     -- Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
-    call('HDEL', T..':tok:'..match(L.name, '^[^/]+/([^/]+)/'), 'dead', 'why')
+    call('HDEL', session_of(L.name), 'dead')
   else
+    touch_again(L)
     L.parked = ARGV[5]
   end
 elseif what == 'unpark' then
   -- Another credential has come: those that were refused stay so.
-  local L = lane_of(ARGV[4])
-  touch_again(L)
-  L.parked = nil
+  goes_on(lane_of(ARGV[4]))
 elseif what == 'gate' then
   if ARGV[4] == 'open' then
     -- The kill switch only: a penalty of the provider goes on, whatever an operator wishes.

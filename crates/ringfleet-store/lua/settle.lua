@@ -196,7 +196,9 @@ for i, id in ipairs(ids) do
         L.pen = max(L.pen, now + delay)
         L.probe = true
       elseif kind == 'parked' then
-        L.parked = text
+        -- Told of a lease of before the lane was let go on, it may be of a cause that is gone: the message's next attempt
+        -- tells.
+        if token > (tonumber(call('HGET', session_of(m.lane), 'resumed')) or 0) then L.parked = text end
       end
     end
     answer(late and 3 or 1, state)

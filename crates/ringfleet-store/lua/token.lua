@@ -3,16 +3,16 @@
 --            although it is good, 9 lane whose sends use it, then the fingerprints of the credentials there are
 --          3 'store', 4 extension, 5 worker, 6 generation before, 7 sealed token, 8 lifetime in ms, 9 ms until it is renewed
 --          3 'release', 4 extension, 5 worker, 6 ms until somebody may try again
---          3 'refuse', 4 extension, 5 worker, 6 generation, 7 fingerprint, 8 reason
+--          3 'refuse', 4 extension, 5 worker, 6 generation, 7 fingerprint, 8 reason, 9 ms since the request began
 -- returns  lease: { 1 valid | 2 renew | 3 busy | 4 dead, generation, sealed, ms it lives, ms until it is renewed, ms to wait, sends
 --            under way, then fingerprint and reason of each credential that was refused }
---          store: the new generation, 0 when somebody else holds the renewal;  release: 1;  refuse: 1 new, 0 known or not heard
+--          store: the new generation, 0 when somebody else holds the renewal;  release: 1;  refuse: 1 new, 2 known, 3 not heard
 -- invariant: a token is renewed by one worker at a time, nobody is given one whose renewal has begun, and a slow worker never
 -- overwrites a newer session. A generation is made like a lease token: none comes twice.
 
 local key = T..':tok:'..ARGV[4]
 local worker = ARGV[5]
-local v = call('HMGET', key, 'gen', 'tok', 'exp', 'who', 'lock', 'dead', 'ren')
+local v = call('HMGET', key, 'gen', 'tok', 'exp', 'who', 'lock', 'dead', 'ren', 'resumed')
 local gen, expires, lock = tonumber(v[1]) or 0, tonumber(v[3]) or 0, tonumber(v[5]) or 0
 local renew_at = tonumber(v[7]) or expires
 local who = v[4] or nil
@@ -76,8 +76,10 @@ if ARGV[3] == 'release' then
 end
 
 -- One who lost the renewal may have been refused only because the winner's refresh ended its token: not heard.
-if gen ~= tonumber(ARGV[6]) or (who and who ~= worker and lock > now) then return 0 end
-if reason_of(ARGV[7]) then return 0 end
+if gen ~= tonumber(ARGV[6]) or (who and who ~= worker and lock > now) then return 3 end
+-- Asked before the lane was let go on: the cause may be gone, and the next login tells.
+if now - tonumber(ARGV[9]) < floor((tonumber(v[8]) or 0) / TOKENS_A_MS) then return 3 end
+if reason_of(ARGV[7]) then return 2 end
 refused[#refused + 1] = { ARGV[7], ARGV[8] }
 local lines = {}
 -- Credentials come and go; the oldest are forgotten.

@@ -376,6 +376,16 @@ pub struct RefusedCredential {
     pub reason: String,
 }
 
+/// What came of telling that a credential was refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Heard {
+    /// It is remembered from now on. Whoever is told this is the first, and raises the alarm.
+    New,
+    Known,
+    /// It says nothing of the credential as it is now; nothing was changed.
+    No,
+}
+
 /// The answer to `token_lease`: use it, renew it, or wait for the one who renews it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TokenLease {

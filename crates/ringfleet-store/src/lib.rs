@@ -32,7 +32,7 @@ mod store;
 
 pub use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate, Heard,
         Incarnation, Intent, LaneView, Outcome, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
         Settlement, Stats, TokenLease, TokenRecord, UnknownSend, UnknownSends,
     },

@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
-        Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
-        TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Heard,
+        Incarnation, Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
+        Settlement, Stats, TokenLease, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -97,10 +97,12 @@ pub trait Store: Send + Sync + 'static {
     async fn set_paused(&self, lane: &LaneId, paused: bool) -> Result<(), StoreError>;
 
     /// A stop that ends when its cause does, e.g. `credential OAU-211`; `None` lets the lane go on, and its extension's
-    /// credential, should it have been refused, be tried again.
+    /// credential, should it have been refused, be tried again. What was learnt before is history from then on:
+    /// [`Outcome::Parked`] of a lease of before parks nothing any more.
     async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError>;
 
-    /// Lets a parked lane go on with another credential: those that were refused stay so, and are not tried again.
+    /// Lets a parked lane go on with another credential, in the same way; those that were refused stay so, and are not tried
+    /// again.
     async fn unpark(&self, lane: &LaneId) -> Result<(), StoreError>;
 
     /// The fleet's gate. `Open` ends the kill switch, not a penalty. A penalty never shortens one that is longer, and
@@ -150,15 +152,17 @@ pub trait Store: Send + Sync + 'static {
     /// Ends a renewal without a token. The old one, if it lives, is used on, and nobody tries again before `again_in`.
     async fn token_release(&self, extension: &str, worker: &WorkerId, again_in: Duration) -> Result<(), StoreError>;
 
-    /// Remembers that the provider refuses a credential, so that nobody tries it again; `true` if that is new. Not heard if
-    /// the session is another one than `generation` by now, or somebody else renews it.
+    /// Remembers that the provider refuses a credential, so that nobody tries it again. Not heard if the session is another
+    /// one than `generation` by now, if somebody else renews it, or if the extension's lane was let go on after the request
+    /// began, `age` ago.
     async fn token_refuse(
         &self,
         extension: &str,
         worker: &WorkerId,
         generation: u64,
         refused: &RefusedCredential,
-    ) -> Result<bool, StoreError>;
+        age: Duration,
+    ) -> Result<Heard, StoreError>;
 
     /// How the sessions of these extensions stand, in their order. Any number of them.
     async fn sessions(&self, extensions: &[String]) -> Result<Vec<SessionView>, StoreError>;

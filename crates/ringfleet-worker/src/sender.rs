@@ -178,7 +178,7 @@ impl Sender {
         if !matches!(outcome, Outcome::NotSent { .. } | Outcome::Unknown { .. } | Outcome::Parked { .. }) {
             self.sessions.proven(extension.as_str(), session);
         }
-        if let Some(reason) = self.follow(extension, session, &outcome, consequence).await {
+        if let Some(reason) = self.follow(extension, session, &outcome, consequence, began).await {
             outcome = Outcome::Parked { reason };
         }
         self.settle(lease, outcome, read_at, seen).await;
@@ -192,6 +192,7 @@ impl Sender {
         session: &Session,
         outcome: &Outcome,
         consequence: Consequence,
+        began: Instant,
     ) -> Option<String> {
         if let Outcome::Throttled { .. } = outcome {
             let scope = if let Consequence::CloseGate { .. } = consequence { "wider" } else { "lane" };
@@ -201,7 +202,7 @@ impl Sender {
             Consequence::None => {}
             Consequence::ForgetSession { kind } => self.sessions.refused(extension.as_str(), session, kind),
             Consequence::Condemn { code } => {
-                let reason = self.sessions.condemn(extension, session, &code).await;
+                let reason = self.sessions.condemn(extension, session, &code, began).await;
                 return Some(format!("{CREDENTIAL}{reason}"));
             }
             Consequence::AskForNumbers => {
@@ -245,6 +246,9 @@ impl Sender {
     }
 
     async fn settle(&self, lease: &Lease, outcome: Outcome, read_at: Instant, seen: PlanSeen) {
+        if let Outcome::Parked { .. } = outcome {
+            failpoint::hit("park.before");
+        }
         self.settler.report(lease, outcome, read_at, seen).await;
     }
 }

@@ -112,6 +112,7 @@ impl Sessions {
         if anothers {
             right.drain_until = None;
         }
+        let began = Instant::now();
         let refreshed = tokio::time::timeout(self.login_deadline(), self.next_of_chain(&right, &print)).await;
         match refreshed.unwrap_or(Err(NotIn::Unsure)) {
             Ok(_) if anothers => Ok(KeptAlive::Refreshed),
@@ -130,7 +131,8 @@ impl Sessions {
                 }
             }
             Err(NotIn::Refused { code }) => {
-                self.refuse(&mut right, RefusedCredential { print, reason: code }, Some(&credential)).await?;
+                let refused = RefusedCredential { print, reason: code };
+                self.refuse(&right, &refused, began, Some(&credential)).await?;
                 Ok(KeptAlive::Refused)
             }
             Err(NotIn::Later { .. } | NotIn::Unsure | NotIn::OfApp { .. }) => Ok(KeptAlive::Later),

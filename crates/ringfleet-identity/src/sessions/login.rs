@@ -66,6 +66,7 @@ impl Sessions {
             if right.refused.iter().any(|refused| refused.print == print) {
                 continue;
             }
+            let began = Instant::now();
             match self.log_in_with(right, credential, &print).await {
                 Ok((token, since)) => {
                     if credential.facts.refused.is_some() {
@@ -75,7 +76,9 @@ impl Sessions {
                 }
                 Err(NotIn::Refused { code: told }) => {
                     code.clone_from(&told);
-                    self.refuse(right, RefusedCredential { print, reason: told }, Some(credential)).await?;
+                    let refused = RefusedCredential { print, reason: told };
+                    self.refuse(right, &refused, began, Some(credential)).await?;
+                    right.refused.push(refused);
                 }
                 // Another way to log in may be one that the app has.
                 Err(NotIn::OfApp { code, of }) => of_app = Some((code, of)),

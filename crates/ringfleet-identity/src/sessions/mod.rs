@@ -25,7 +25,7 @@ pub use self::{
     probe::{Granted, Tried},
 };
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
-use ringfleet_store::{RefusedCredential, SharedStore, StoreError, WorkerId};
+use ringfleet_store::{Heard, RefusedCredential, SharedStore, StoreError, WorkerId};
 
 use crate::{
     credential::{AppPrint, Credential},
@@ -102,8 +102,9 @@ pub struct Sessions {
 struct Trial {
     /// The newest generation that was answered with 401.
     refused: u64,
-    /// Generations refused in a row.
+    /// Generations refused in a row, and when the last of them was.
     in_a_row: u32,
+    last: Option<Instant>,
     /// No login before this, after one that failed.
     quiet_until: Option<Instant>,
 }
@@ -225,6 +226,7 @@ impl Sessions {
         self.trial(extension, |trial| {
             if session.generation > trial.refused {
                 trial.refused = session.generation;
+                trial.last = Some(Instant::now());
                 // A token that lived its life says nothing of the next one.
                 trial.in_a_row += u32::from(kind != UnauthorisedKind::Expired);
             }
@@ -232,14 +234,15 @@ impl Sessions {
     }
 
     /// The provider refused this session for a cause that every other session of its credential would meet, and that a person
-    /// must mend. Gives the reason to park the lane, in the words of [`NoSession::Dead`].
-    pub async fn condemn(&self, extension: &ExtensionId, session: &Session, code: &str) -> String {
+    /// must mend; `began` is when the request was made. Gives the reason to park the lane, in the words of
+    /// [`NoSession::Dead`].
+    pub async fn condemn(&self, extension: &ExtensionId, session: &Session, code: &str, began: Instant) -> String {
         let name = extension.as_str();
         self.outdated(name, session);
         let refused = RefusedCredential { print: session.print.clone(), reason: code.to_owned() };
-        match self.store().token_refuse(name, &self.worker, session.generation, &refused).await {
-            Ok(true) => renew::alarm(name, code),
-            Ok(false) => {}
+        match self.store().token_refuse(name, &self.worker, session.generation, &refused, began.elapsed()).await {
+            Ok(Heard::New) => renew::alarm(name, code),
+            Ok(Heard::Known | Heard::No) => {}
             Err(error) => metrics::store_error("token_refuse", &error),
         }
         format!("{code} #{}", self.prints(name))

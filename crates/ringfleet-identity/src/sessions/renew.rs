@@ -1,8 +1,8 @@
 //! Renewing, as the one process that may: by the credentials in their order, handed to the fleet before it is used.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use ringfleet_store::{NewSession, RefusedCredential};
+use ringfleet_store::{Heard, NewSession, RefusedCredential, StoreError};
 
 use super::{
     MOST_REFUSED, NoSession, Session, Sessions,
@@ -77,27 +77,33 @@ impl Sessions {
             return Ok(());
         };
         let refused = RefusedCredential { print: old.print.clone(), reason: "refused-when-fresh".to_owned() };
-        self.refuse(right, refused, None).await.map_err(|error| NotRenewed::No(NoSession::Store(error)))?;
+        let last = self.trial(name, |trial| trial.last).unwrap_or_else(Instant::now);
+        let heard = self.refuse(right, &refused, last, None).await;
+        if heard.map_err(|error| NotRenewed::No(NoSession::Store(error)))? != Heard::No {
+            right.refused.push(refused);
+        }
         self.trial(name, |trial| trial.in_a_row = 0);
         Ok(())
     }
 
-    /// Remembers a refusal for the whole fleet. Whoever is the first to tell raises the alarm, and nobody else.
+    /// Remembers a refusal for the whole fleet; `began` is no later than the request that was refused. Whoever is the first to
+    /// tell raises the alarm, and nobody else.
     pub(super) async fn refuse(
         &self,
-        right: &mut Right<'_>,
-        refused: RefusedCredential,
+        right: &Right<'_>,
+        refused: &RefusedCredential,
+        began: Instant,
         credential: Option<&Credential>,
-    ) -> Result<(), ringfleet_store::StoreError> {
+    ) -> Result<Heard, StoreError> {
         let name = right.extension.as_str();
-        if self.store().token_refuse(name, &self.worker, right.generation, &refused).await? {
+        let heard = self.store().token_refuse(name, &self.worker, right.generation, refused, began.elapsed()).await?;
+        if heard == Heard::New {
             alarm(name, &refused.reason);
             if let Some(credential) = credential {
                 self.write_down(credential, &refused.print, Some(&refused.reason)).await;
             }
         }
-        right.refused.push(refused);
-        Ok(())
+        Ok(heard)
     }
 
     /// Tells the operator whether a credential of the store was refused.

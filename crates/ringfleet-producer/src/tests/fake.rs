@@ -13,11 +13,11 @@ use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
     Acquired, AwaitedReports, Begin, Cancelled, Claim, ClaimRequest, Decided, Delivery, Doc, DocChanges, DocCursor,
-    DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Incarnation, Intent, LaneFacts, LaneId,
-    LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, NewSession, OptOut, OptOutCursor,
-    OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded, RefusedCredential, Release,
-    Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk, TokenLease,
-    UnknownSends, WorkerId,
+    DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Heard, Incarnation, Intent, LaneFacts,
+    LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, NewSession, OptOut,
+    OptOutCursor, OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded, RefusedCredential,
+    Release, Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk,
+    TokenLease, UnknownSends, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -269,7 +269,14 @@ impl Store for FakeStore {
     async fn token_release(&self, _: &str, _: &WorkerId, _: Duration) -> Result<(), StoreError> {
         absent("token_release")
     }
-    async fn token_refuse(&self, _: &str, _: &WorkerId, _: u64, _: &RefusedCredential) -> Result<bool, StoreError> {
+    async fn token_refuse(
+        &self,
+        _: &str,
+        _: &WorkerId,
+        _: u64,
+        _: &RefusedCredential,
+        _: Duration,
+    ) -> Result<Heard, StoreError> {
         absent("token_refuse")
     }
     async fn doc_get(&self, _: DocKind, _: &str) -> Result<Option<Doc>, StoreError> {

@@ -37,6 +37,8 @@
 --   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown
 --               ones, but for those in wait
 --   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
+--   tok:<extension>  hash  of its session: gen, tok, exp, ren, of its renewal: who, lock, dead  the refused credentials,
+--               resumed  the newest token when its lane was let go on last
 --   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
 -- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
 -- message has a note only after its fate was found out: its token is the last whose story is closed.

@@ -73,6 +73,9 @@ local function posting(name, by)
   set(POSTS, name, posts > 0 and ms(posts))
 end
 
+-- What is kept of the session of a lane's extension: see `token`.
+local function session_of(name) return T..':tok:'..match(name, '^[^/]+/([^/]+)/') end
+
 -- A key of another kind where a queue should be: for a person.
 local function unreadable_queue(L)
   L.parked = 'unreadable-queue'

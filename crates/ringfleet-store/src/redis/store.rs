@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use super::{RedisStore, calls, scripts};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
-        Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
-        TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Heard,
+        Incarnation, Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
+        Settlement, Stats, TokenLease, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -147,8 +147,9 @@ impl Store for RedisStore {
         worker: &WorkerId,
         generation: u64,
         refused: &RefusedCredential,
-    ) -> Result<bool, StoreError> {
-        self.refuse_token(extension, worker, generation, refused).await
+        age: Duration,
+    ) -> Result<Heard, StoreError> {
+        self.refuse_token(extension, worker, generation, refused, age).await
     }
     async fn sessions(&self, extensions: &[String]) -> Result<Vec<SessionView>, StoreError> {
         self.read_sessions(extensions).await

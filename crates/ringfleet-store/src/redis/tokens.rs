@@ -11,7 +11,7 @@ use super::{
     scripts::{bytes, number, text, unreadable},
 };
 use crate::{
-    calls::{RefusedCredential, TokenLease, TokenRecord},
+    calls::{Heard, RefusedCredential, TokenLease, TokenRecord},
     ids::WorkerId,
     session_view::SessionView,
     store::{MAX_BATCH, NewSession, StoreError, TokenAsk},
@@ -88,11 +88,16 @@ impl RedisStore {
         worker: &WorkerId,
         generation: u64,
         refused: &RefusedCredential,
-    ) -> Result<bool, StoreError> {
+        age: Duration,
+    ) -> Result<Heard, StoreError> {
         let mut call = self.prepare(&self.scripts.token, self.tag_of(extension));
         call.arg("refuse").arg(extension).arg(worker.as_str()).arg(generation);
-        call.arg(refused.print.as_str()).arg(short(&refused.reason));
-        Ok(self.link.run::<i64>("token_refuse", &call).await? == 1)
+        call.arg(refused.print.as_str()).arg(short(&refused.reason)).arg(millis(age));
+        Ok(match self.link.run::<i64>("token_refuse", &call).await? {
+            1 => Heard::New,
+            2 => Heard::Known,
+            _ => Heard::No,
+        })
     }
 
     pub(super) async fn read_sessions(&self, extensions: &[String]) -> Result<Vec<SessionView>, StoreError> {

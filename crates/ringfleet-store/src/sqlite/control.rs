@@ -22,6 +22,7 @@ impl Tx<'_> {
         let at = self.lane_named(lane)?;
         self.lanes[at].parked = reason.map(short).filter(|reason| !reason.is_empty());
         if self.lanes[at].parked.is_none() {
+            self.session_resumes(lane.extension())?;
             // Whoever lets it go on says that the cause is gone, so a refused credential is tried again.
             self.exec("UPDATE sessions SET refused = '' WHERE extension = ?1", [lane.extension()])?;
         }
@@ -31,6 +32,7 @@ impl Tx<'_> {
     }
 
     pub(super) fn unpark(&mut self, lane: &LaneId) -> Step<()> {
+        self.session_resumes(lane.extension())?;
         let at = self.lane_named(lane)?;
         self.lanes[at].parked = None;
         self.touch(at);

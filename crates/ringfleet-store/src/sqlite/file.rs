@@ -9,7 +9,7 @@ use crate::store::StoreError;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// Grows with every change of `schema.sql`.
-const SCHEMA_VERSION: i64 = 6;
+const SCHEMA_VERSION: i64 = 7;
 /// `RFLT`: tells this store's files from other programs' databases.
 const APPLICATION_ID: i64 = 0x5246_4c54;
 

@@ -163,7 +163,8 @@ CREATE TABLE sessions (
     renewer    TEXT,
     locked     INTEGER NOT NULL DEFAULT 0,
     renew      INTEGER NOT NULL DEFAULT 0,
-    refused    TEXT NOT NULL DEFAULT ''  -- a line each: fingerprint of a credential that was refused for good, its reason
+    refused    TEXT NOT NULL DEFAULT '',  -- a line each: fingerprint of a credential that was refused for good, its reason
+    resumed    INTEGER NOT NULL DEFAULT 0  -- the newest token when its lane was let go on last
 ) STRICT, WITHOUT ROWID;
 
 -- Documents. A removed one stays without its body, so that those who have a copy hear of it.

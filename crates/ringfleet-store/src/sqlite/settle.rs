@@ -245,7 +245,11 @@ impl Tx<'_> {
                 self.wait_again(at, &m, flight.is_none(), Duration::ZERO)
             }
             Outcome::Parked { reason } => {
-                self.lanes[at].parked = Some(short(reason));
+                // Told of a lease of before the lane was let go on, it may be of a cause that is gone: the message's next
+                // attempt tells.
+                if !self.was_resumed_since(self.lanes[at].id.extension(), token)? {
+                    self.lanes[at].parked = Some(short(reason));
+                }
                 self.wait_again(at, &m, flight.is_none(), Duration::ZERO)
             }
             Outcome::Released => self.wait_again(at, &m, flight.is_none(), Duration::ZERO),

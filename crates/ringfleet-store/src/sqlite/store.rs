@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use super::{LOOK_EVERY, SqliteStore, look, tokens::Ask, tx::Tx};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
-        Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled, Settlement, Stats,
-        TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Heard,
+        Incarnation, Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
+        Settlement, Stats, TokenLease, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -206,9 +206,10 @@ impl Store for SqliteStore {
         worker: &WorkerId,
         generation: u64,
         refused: &RefusedCredential,
-    ) -> Result<bool, StoreError> {
+        age: Duration,
+    ) -> Result<Heard, StoreError> {
         let (extension, worker, refused) = (extension.to_owned(), worker.clone(), refused.clone());
-        self.call("token_refuse", move |tx| tx.token_refuse(&extension, &worker, generation, &refused)).await
+        self.call("token_refuse", move |tx| tx.token_refuse(&extension, &worker, generation, &refused, age)).await
     }
 
     async fn sessions(&self, extensions: &[String]) -> Result<Vec<SessionView>, StoreError> {

@@ -7,9 +7,13 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{fault::Step, millis, raw_number, short, tx::Tx};
+use super::{
+    fault::Step,
+    millis, raw_number, short,
+    tx::{TOKENS_A_MS, Tx},
+};
 use crate::{
-    calls::{RefusedCredential, TokenLease, TokenRecord},
+    calls::{Heard, RefusedCredential, TokenLease, TokenRecord},
     ids::{LaneId, WorkerId},
     message::{Millis, State},
     session_view::SessionView,
@@ -27,6 +31,8 @@ struct Session {
     renewer: Option<String>,
     locked: Millis,
     refused: Vec<RefusedCredential>,
+    /// The newest token when its lane was let go on last.
+    resumed: i64,
 }
 
 /// [`crate::TokenAsk`], owned.
@@ -59,8 +65,7 @@ impl Session {
 
 impl Tx<'_> {
     fn session(&self, extension: &str) -> Step<Session> {
-        let sql =
-            "SELECT generation, sealed, expires, renew, renewer, locked, refused FROM sessions WHERE extension = ?1";
+        let sql = "SELECT generation, sealed, expires, renew, renewer, locked, refused, resumed FROM sessions WHERE extension = ?1";
         let session = self.row(sql, [extension], |row| {
             Ok(Session {
                 generation: row.get(0)?,
@@ -70,6 +75,7 @@ impl Tx<'_> {
                 renewer: row.get(4)?,
                 locked: row.get(5)?,
                 refused: of_lines(&row.get::<_, String>(6)?),
+                resumed: row.get(7)?,
             })
         })?;
         Ok(session.unwrap_or_default())
@@ -169,22 +175,44 @@ impl Tx<'_> {
         worker: &WorkerId,
         generation: u64,
         refused: &RefusedCredential,
-    ) -> Step<bool> {
+        age: Duration,
+    ) -> Step<Heard> {
         let session = self.session(extension)?;
         let others = session.renewer.as_deref().is_some_and(|renewer| renewer != worker.as_str());
         // One who lost the renewal may have been refused only because the winner's refresh ended its token: not heard.
         if session.generation != raw_number(generation) || (others && session.is_held(self.now)) {
-            return Ok(false);
+            return Ok(Heard::No);
+        }
+        // Asked before the lane was let go on: the cause may be gone, and the next login tells.
+        let age = millis(age).saturating_add(self.waited);
+        if self.now.saturating_sub(age) < session.resumed / TOKENS_A_MS {
+            return Ok(Heard::No);
         }
         let mut all = session.refused;
         if all.iter().any(|one| one.print == refused.print) {
-            return Ok(false);
+            return Ok(Heard::Known);
         }
         all.push(RefusedCredential { print: refused.print.clone(), reason: short(&refused.reason) });
         let newest = &all[all.len().saturating_sub(MOST_REFUSED)..];
         let sql = "INSERT INTO sessions (extension, refused) VALUES (?1, ?2) \
                    ON CONFLICT (extension) DO UPDATE SET refused = ?2";
         self.exec(sql, params![extension, lines(newest)])?;
-        Ok(true)
+        Ok(Heard::New)
+    }
+
+    /// The extension's lane goes on: what was learnt under a lease of before speaks of a cause that is said to be gone.
+    pub(super) fn session_resumes(&mut self, extension: &str) -> Step<()> {
+        let token = self.next_token()?;
+        let sql = "INSERT INTO sessions (extension, resumed) VALUES (?1, ?2) \
+                   ON CONFLICT (extension) DO UPDATE SET resumed = ?2";
+        self.exec(sql, params![extension, token])?;
+        Ok(())
+    }
+
+    /// Whether what was learnt under this lease is of before the extension's lane was let go on.
+    pub(super) fn was_resumed_since(&self, extension: &str, token: i64) -> Step<bool> {
+        let resumed: Option<i64> =
+            self.row("SELECT resumed FROM sessions WHERE extension = ?1", [extension], |row| row.get(0))?;
+        Ok(resumed.is_some_and(|resumed| token <= resumed))
     }
 }

@@ -10,6 +10,9 @@ use super::{
 };
 use crate::{message::Millis, message::State, plan::LaneRules};
 
+/// A token tells the time at which it was given out.
+pub(super) const TOKENS_A_MS: i64 = 2_048;
+
 pub(super) struct Tx<'a> {
     conn: &'a Connection,
     pub(super) rules: &'a LaneRules,
@@ -94,7 +97,7 @@ impl<'a> Tx<'a> {
                 .ok_or(Fault::Unreadable("the store's own row is missing"))?,
         };
         // Made of the time too, so that a file brought back from an old copy gives none out twice.
-        let token = (last + 1).max(self.now.saturating_mul(2_048));
+        let token = (last + 1).max(self.now.saturating_mul(TOKENS_A_MS));
         self.token = Some(token);
         Ok(token)
     }

@@ -176,6 +176,7 @@ behaviours! {
     stops {
         a_paused_lane_gives_nothing_and_goes_on_later
         a_parked_lane_gives_nothing_and_goes_on_later
+        what_was_learnt_before_a_lane_was_let_go_on_does_not_park_it_again
         a_message_in_hand_goes_back_when_its_lane_is_paused_or_parked
         parking_by_outcome_stops_the_lane
         the_kill_switch_stops_claims_and_intents
@@ -208,6 +209,7 @@ behaviours! {
         a_session_that_nobody_can_renew_is_used_to_its_end
         a_lane_that_goes_on_has_its_credential_tried_again
         a_lane_that_goes_on_with_another_credential_leaves_the_refused_one_alone
+        a_refusal_of_before_the_lane_was_let_go_on_is_not_heard
         a_loser_of_the_race_does_not_kill_the_credential
         nothing_begins_with_a_token_whose_renewal_has_begun
         a_send_whose_worker_died_holds_no_renewal_up_once_it_is_reaped

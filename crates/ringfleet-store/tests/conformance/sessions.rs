@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use ringfleet_store::{
-    Begin, Intent, LaneId, NewSession, RefusedCredential, SessionView, TokenAsk, TokenLease, TokenRecord, WorkerId,
+    Begin, Heard, Intent, LaneId, NewSession, RefusedCredential, SessionView, TokenAsk, TokenLease, TokenRecord,
+    WorkerId,
 };
 
 use crate::talk::*;
@@ -40,6 +41,11 @@ fn asks() -> Asks {
 
 fn refused(print: &str, reason: &str) -> RefusedCredential {
     RefusedCredential { print: print.to_owned(), reason: reason.to_owned() }
+}
+
+/// Of a request that began this moment.
+async fn refuse(s: &Subject, worker: &WorkerId, generation: u64, refused: &RefusedCredential) -> Heard {
+    s.store.token_refuse("1", worker, generation, refused, Duration::ZERO).await.unwrap()
 }
 
 async fn lease(s: &Subject, worker: &WorkerId, ask: TokenAsk<'_>) -> TokenLease {
@@ -157,14 +163,14 @@ pub(crate) async fn a_refused_credential_stays_refused_and_the_next_one_is_tried
     let (Workers(a, b), both) = (workers(), Asks::of(&["print-1", "print-2"]));
     lease(s, &a, both.ask()).await;
     let first = refused("print-1", "OAU-211 of old");
-    assert!(s.store.token_refuse("1", &a, 0, &first).await.unwrap());
-    assert!(!s.store.token_refuse("1", &a, 0, &first).await.unwrap(), "one alarm");
+    assert_eq!(refuse(s, &a, 0, &first).await, Heard::New);
+    assert_eq!(refuse(s, &a, 0, &first).await, Heard::Known, "one alarm");
     s.store.token_release("1", &a, Duration::ZERO).await.unwrap();
     s.step(30 * 86_400_000);
     let TokenLease::Renew { refused: told, .. } = lease(s, &b, both.ask()).await else { panic!("not to renew") };
     assert_eq!(told, std::slice::from_ref(&first));
     let second = refused("print-2", "OAU-140");
-    assert!(s.store.token_refuse("1", &b, 0, &second).await.unwrap());
+    assert_eq!(refuse(s, &b, 0, &second).await, Heard::New);
     s.store.token_release("1", &b, Duration::ZERO).await.unwrap();
     assert_eq!(lease(s, &a, both.ask()).await, TokenLease::Dead { refused: vec![first, second] });
     let changed = Asks::of(&["print-3", "print-2"]);
@@ -177,7 +183,7 @@ pub(crate) async fn a_session_that_nobody_can_renew_is_used_to_its_end(s: &Subje
     let record = renew(s, &a, one.ask(), b"last", 60_000).await;
     s.at(60_000);
     is_to_renew(s, &a, one.ask()).await;
-    s.store.token_refuse("1", &a, record.generation, &refused("print-1", "OAU-211")).await.unwrap();
+    refuse(s, &a, record.generation, &refused("print-1", "OAU-211")).await;
     s.store.token_release("1", &a, Duration::ZERO).await.unwrap();
     assert!(matches!(lease(s, &b, one.ask()).await, TokenLease::Valid(_)));
     s.at(HOUR);
@@ -187,7 +193,7 @@ pub(crate) async fn a_session_that_nobody_can_renew_is_used_to_its_end(s: &Subje
 pub(crate) async fn a_lane_that_goes_on_has_its_credential_tried_again(s: &Subject) {
     let (Workers(a, _), one) = (workers(), asks());
     lease(s, &a, one.ask()).await;
-    s.store.token_refuse("1", &a, 0, &refused("print-1", "OAU-211")).await.unwrap();
+    refuse(s, &a, 0, &refused("print-1", "OAU-211")).await;
     s.store.token_release("1", &a, Duration::ZERO).await.unwrap();
     assert!(matches!(lease(s, &a, one.ask()).await, TokenLease::Dead { .. }));
     s.store.set_parked(&wide(1), None).await.unwrap();
@@ -197,12 +203,30 @@ pub(crate) async fn a_lane_that_goes_on_has_its_credential_tried_again(s: &Subje
 pub(crate) async fn a_lane_that_goes_on_with_another_credential_leaves_the_refused_one_alone(s: &Subject) {
     let (Workers(a, _), one) = (workers(), asks());
     lease(s, &a, one.ask()).await;
-    s.store.token_refuse("1", &a, 0, &refused("print-1", "OAU-211")).await.unwrap();
+    refuse(s, &a, 0, &refused("print-1", "OAU-211")).await;
     s.store.token_release("1", &a, Duration::ZERO).await.unwrap();
     s.store.set_parked(&wide(1), Some("credential OAU-211")).await.unwrap();
     s.store.unpark(&wide(1)).await.unwrap();
     assert_eq!(s.store.lane(&wide(1)).await.unwrap().parked, None);
     assert!(matches!(lease(s, &a, one.ask()).await, TokenLease::Dead { .. }));
+}
+
+pub(crate) async fn a_refusal_of_before_the_lane_was_let_go_on_is_not_heard(s: &Subject) {
+    let (Workers(a, _), one) = (workers(), asks());
+    is_to_renew(s, &a, one.ask()).await;
+    let refused = refused("print-1", "OAU-236");
+    let told = async |age: i64| s.store.token_refuse("1", &a, 0, &refused, ms(age)).await.unwrap();
+    s.step(1_000);
+    s.store.set_parked(&wide(1), None).await.unwrap();
+    s.step(1_000);
+    assert_eq!(told(1_001).await, Heard::No);
+    is_to_renew(s, &a, one.ask()).await;
+    assert_eq!((told(1_000).await, told(1_000).await), (Heard::New, Heard::Known));
+    assert!(matches!(lease(s, &a, one.ask()).await, TokenLease::Dead { .. }));
+    s.step(1_000);
+    s.store.unpark(&wide(1)).await.unwrap();
+    s.step(1_000);
+    assert_eq!((told(1_001).await, told(0).await), (Heard::No, Heard::Known));
 }
 
 pub(crate) async fn a_loser_of_the_race_does_not_kill_the_credential(s: &Subject) {
@@ -211,9 +235,9 @@ pub(crate) async fn a_loser_of_the_race_does_not_kill_the_credential(s: &Subject
     s.at(LOCK_MS);
     is_to_renew(s, &b, one.ask()).await;
     // The refresh token that `a` used was ended by `b`'s renewal.
-    assert!(!s.store.token_refuse("1", &a, 0, &refused("print-1", "OAU-213")).await.unwrap());
+    assert_eq!(refuse(s, &a, 0, &refused("print-1", "OAU-213")).await, Heard::No);
     let generation = store(s, &b, 0, b"rotated", HOUR, HOUR).await.unwrap();
-    assert!(!s.store.token_refuse("1", &a, 0, &refused("print-1", "OAU-213")).await.unwrap());
+    assert_eq!(refuse(s, &a, 0, &refused("print-1", "OAU-213")).await, Heard::No);
     let TokenLease::Valid(record) = lease(s, &a, one.ask()).await else { panic!("not valid") };
     assert_eq!(record.generation, generation);
 }
@@ -259,7 +283,7 @@ pub(crate) async fn sessions_show_how_long_they_live_and_what_was_refused(s: &Su
     let (Workers(a, _), one) = (workers(), asks());
     let record = renew(s, &a, one.ask(), b"one", 60_000).await;
     s.at(20_000);
-    s.store.token_refuse("1", &a, record.generation, &refused("print-9", "OAU-211 of old")).await.unwrap();
+    refuse(s, &a, record.generation, &refused("print-9", "OAU-211 of old")).await;
     let views = s.store.sessions(&["2".to_owned(), "1".to_owned()]).await.unwrap();
     let good = SessionView {
         generation: record.generation,

@@ -56,6 +56,30 @@ pub(crate) async fn parking_by_outcome_stops_the_lane(s: &Subject) {
     assert_eq!((leases[0].id, leases[0].attempt, leases.len()), (ids[0], 0, 2));
 }
 
+pub(crate) async fn what_was_learnt_before_a_lane_was_let_go_on_does_not_park_it_again(s: &Subject) {
+    s.fill(&wide(1), 5).await;
+    let parked = || Outcome::Parked { reason: "credential OAU-236".into() };
+    let leases: Vec<_> = s.claim(4).await.iter().map(|lease| lease.reference()).collect();
+    assert_eq!(s.begin(leases[1]).await, Begin::Go);
+    assert_eq!(s.begin(leases[2]).await, Begin::Go);
+    let mut late = leases[1..].iter();
+    for goes_on in [true, false] {
+        s.settle(if goes_on { leases[0] } else { s.claim_one().await.reference() }, parked()).await;
+        assert!(s.view(&wide(1)).await.parked.is_some(), "what was learnt after that parks it");
+        if goes_on {
+            s.store.set_parked(&wide(1), None).await.unwrap();
+        } else {
+            s.store.unpark(&wide(1)).await.unwrap();
+        }
+        assert_eq!(s.settle(*late.next().unwrap(), parked()).await, Settled::Done(State::Ready));
+        assert_eq!(s.view(&wide(1)).await.parked, None);
+    }
+    // One in hand that never began.
+    assert_eq!(s.settle(*late.next().unwrap(), parked()).await, Settled::Done(State::Ready));
+    assert_eq!(s.view(&wide(1)).await.parked, None);
+    assert_eq!(s.claim(5).await.len(), 5);
+}
+
 pub(crate) async fn the_kill_switch_stops_claims_and_intents(s: &Subject) {
     for extension in 1..10 {
         s.fill(&wide(extension), 2).await;

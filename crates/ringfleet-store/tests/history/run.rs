@@ -358,7 +358,7 @@ impl Run<'_> {
     pub(crate) async fn park(&mut self, lane: usize, reason: Option<&str>) -> Verdict {
         let lane = &self.lanes[lane];
         self.subject.store.set_parked(lane, reason).await.unwrap();
-        self.model.lane(lane).parked = reason.map(str::to_owned);
+        self.model.park(lane, reason);
         Ok(())
     }
 

@@ -50,7 +50,7 @@ async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, R
         ("token_lease", store.token_lease("1", &worker, ask).await.map(drop)),
         ("token_store", store.token_store("1", &worker, 0, session).await.map(drop)),
         ("token_release", store.token_release("1", &worker, second).await),
-        ("token_refuse", store.token_refuse("1", &worker, 0, &refused).await.map(drop)),
+        ("token_refuse", store.token_refuse("1", &worker, 0, &refused, second).await.map(drop)),
         ("doc_get", store.doc_get(kind, "k").await.map(drop)),
         ("doc_put", store.doc_put(kind, "k", Expect::Anything, Some(b"x"), None).await.map(drop)),
         ("docs_since", store.docs_since(kind, &DocCursor::default(), 5).await.map(drop)),

@@ -16,6 +16,15 @@ impl Model {
         }
     }
 
+    pub(crate) fn park(&mut self, lane: &LaneId, reason: Option<&str>) {
+        self.lane(lane).parked = reason.map(str::to_owned);
+        if reason.is_none()
+            && let Some((newest, _)) = self.claimed.last_key_value()
+        {
+            self.resumed.insert(lane.extension().to_owned(), *newest);
+        }
+    }
+
     pub(crate) fn set_gate(&mut self, gate: &Gate) {
         match gate {
             Gate::Open => self.stopped = None,

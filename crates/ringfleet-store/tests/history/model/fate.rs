@@ -147,7 +147,9 @@ impl Model {
                 self.put_back(&id);
             }
             Outcome::Parked { reason } => {
-                self.lane(&lane).parked = Some(reason.clone());
+                if self.resumed.get(lane.extension()).is_none_or(|resumed| token > *resumed) {
+                    self.lane(&lane).parked = Some(reason.clone());
+                }
                 self.was_not_sent(&id, token, late);
                 self.put_back(&id);
             }

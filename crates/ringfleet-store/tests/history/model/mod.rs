@@ -76,6 +76,8 @@ pub(crate) struct Model {
     rules: LaneRules,
     pub(crate) lanes: BTreeMap<LaneId, Lane>,
     pub(crate) messages: BTreeMap<MessageId, Message>,
+    /// Of each extension whose lane was let go on: the newest lease there was then.
+    resumed: BTreeMap<String, LeaseToken>,
     pub(crate) stopped: Option<String>,
     pub(crate) penalty: Option<(Millis, String)>,
     pub(crate) accepted: u64,
@@ -115,6 +117,7 @@ impl Model {
             rules,
             lanes: lanes.iter().map(|id| (id.clone(), Lane::new(rules.plan(id.group())))).collect(),
             messages: BTreeMap::new(),
+            resumed: BTreeMap::new(),
             stopped: None,
             penalty: None,
             accepted: 0,
