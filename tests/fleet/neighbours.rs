@@ -66,7 +66,7 @@ impl Rig {
     }
 }
 
-/// More would all meet a provider in trouble.
+/// `worker.concurrency` counts from the claim to the answer: more would all meet a provider in trouble.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_more_texts_wait_for_an_answer_than_a_worker_has_hands() {
     const HANDS: usize = 5;

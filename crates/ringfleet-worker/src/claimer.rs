@@ -17,14 +17,15 @@ use crate::{
 pub(crate) struct Work {
     pub(crate) lease: Lease,
     pub(crate) _hold: Hold,
-    pub(crate) _hand: OwnedSemaphorePermit,
+    /// Free again once it is known what became of the message.
+    pub(crate) hand: OwnedSemaphorePermit,
 }
 
 pub(crate) struct Claimer {
     pub(crate) store: SharedStore,
     pub(crate) worker: WorkerId,
     pub(crate) in_hand: InHand,
-    /// One permit a message in hand.
+    /// One permit a message from its claim to the provider's answer.
     pub(crate) hands: Arc<Semaphore>,
     pub(crate) lease: Duration,
     pub(crate) poll: Duration,
@@ -92,7 +93,7 @@ impl Claimer {
                 // Claims are never larger than the hands that were free; `split` proves it once more.
                 let Some(hand) = hands.split(1) else { break };
                 let hold = self.in_hand.hold(lease.reference());
-                if self.out.send(Work { lease, _hold: hold, _hand: hand }).await.is_err() {
+                if self.out.send(Work { lease, _hold: hold, hand }).await.is_err() {
                     return;
                 }
             }

@@ -8,7 +8,7 @@ use crate::webhooks::Hints;
 pub struct WorkerOptions {
     /// For people; the incarnation id is made of it.
     pub name: String,
-    /// Messages in hand at once.
+    /// Messages in hand at once, from the claim to the answer.
     pub concurrency: u32,
     /// A dead worker's messages go on after this time (and the reaper's interval). Kept alive every third of it.
     pub lease: Duration,

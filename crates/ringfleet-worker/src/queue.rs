@@ -1,8 +1,8 @@
 //! The claimed work as an apalis [`Backend`]. The only module that knows apalis' types.
 //!
-//! The backend never returns an error, because that would end the worker: the claimer behind it backs off instead. It is
-//! never asked for more than the hands allow, so `.concurrency` here is the same number once more. Nothing is
-//! acknowledged through apalis: the sender settles with the store before its future ends.
+//! The backend never returns an error, because that would end the worker: the claimer behind it backs off instead. The hands
+//! bound what has no answer yet; `.concurrency` here is twice their number, for those whose report is being made. Nothing
+//! is acknowledged through apalis: the sender settles with the store before its future ends.
 
 use std::{
     convert::Infallible,
@@ -69,11 +69,10 @@ impl BackendConfig for ClaimedWork {
 pub(crate) async fn process(
     name: &str,
     work: mpsc::Receiver<Work>,
-    concurrency: usize,
+    hands: usize,
     sender: Arc<Sender>,
 ) -> Result<(), String> {
-    let worker =
-        WorkerBuilder::new(name).backend(ClaimedWork(work)).concurrency(concurrency).data(sender).build(handle);
+    let worker = WorkerBuilder::new(name).backend(ClaimedWork(work)).concurrency(2 * hands).data(sender).build(handle);
     worker.run().await.map_err(|error| error.to_string())
 }
 

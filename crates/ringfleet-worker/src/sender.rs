@@ -49,20 +49,32 @@ pub(crate) struct Sender {
 impl Sender {
     /// Ends when the store knows what became of the message, or when the lease was lost and somebody else knows.
     pub(crate) async fn process(&self, work: Work) {
-        let lease = &work.lease;
+        // The lease is kept until the store has the report.
+        let Work { lease, _hold, hand } = work;
+        let Some(told) = self.carry(&lease).await else { return };
+        // What became of it is known, and the breaker was told, so its hand takes the next one while the report is made.
+        drop(hand);
+        if let Outcome::Parked { .. } = told.outcome {
+            failpoint::hit("park.before");
+        }
+        self.settler.report(&lease, told.outcome, told.at, told.seen).await;
+    }
+
+    /// From the lease to what is to be reported of it; `None` when the lease was lost.
+    async fn carry(&self, lease: &Lease) -> Option<Told> {
         let give_up = Instant::now() + SESSION_PATIENCE;
         loop {
             let (request, extension, session) = match self.ready(lease).await {
                 Ok(ready) => ready,
-                Err(outcome) => return self.settle(lease, outcome, Instant::now(), PlanSeen::default()).await,
+                Err(outcome) => return Some(Told::of(outcome)),
             };
-            if self.send(lease, &request, &extension, &session).await.is_break() {
-                return;
+            if let ControlFlow::Break(told) = self.send(lease, &request, &extension, &session).await {
+                return told;
             }
             // Its renewal has begun, here or elsewhere: the newest one is waited for.
             self.sessions.outdated(extension.as_str(), &session);
             if Instant::now() > give_up {
-                return self.not_sent(lease).await;
+                return Some(Told::not_sent());
             }
         }
     }
@@ -120,7 +132,7 @@ impl Sender {
         request: &SmsRequest,
         extension: &ExtensionId,
         session: &Session,
-    ) -> ControlFlow<()> {
+    ) -> ControlFlow<Option<Told>> {
         let asked = Asked::now(self.lease);
         failpoint::hit("intent.before");
         let intent = Intent { lease: lease.reference(), session: session.generation };
@@ -136,14 +148,13 @@ impl Sender {
                     Begin::Suppressed => "suppressed",
                     Begin::PutBack | Begin::SessionOver | Begin::Go => "put_back",
                 });
-                return ControlFlow::Break(());
+                return ControlFlow::Break(None);
             }
             Err(error) => {
                 // SEND-SAFETY: the intent may be written although its answer was lost. Nothing is posted; reporting "not
                 // sent" is true in both cases and puts the message back.
                 tracing::warn!(error = &error as &dyn std::error::Error, "could not write the intent");
-                self.not_sent(lease).await;
-                return ControlFlow::Break(());
+                return ControlFlow::Break(Some(Told::not_sent()));
             }
         }
         failpoint::hit("intent.after");
@@ -181,8 +192,7 @@ impl Sender {
         if let Some(reason) = self.follow(extension, session, &outcome, consequence, began).await {
             outcome = Outcome::Parked { reason };
         }
-        self.settle(lease, outcome, read_at, seen).await;
-        ControlFlow::Break(())
+        ControlFlow::Break(Some(Told { outcome, at: read_at, seen }))
     }
 
     /// Gives the reason to park the lane with, when a new session would be refused like this one.
@@ -239,17 +249,23 @@ impl Sender {
     fn read_at(&self, extension: &ExtensionId) -> Millis {
         self.directory.book().extension(extension).map_or(0, |facts| facts.read_at)
     }
+}
 
-    async fn not_sent(&self, lease: &Lease) {
-        let outcome = Outcome::NotSent { delay: Duration::from_secs(1) };
-        self.settle(lease, outcome, Instant::now(), PlanSeen::default()).await;
+/// What is to be reported of a message.
+struct Told {
+    outcome: Outcome,
+    /// When the response was read.
+    at: Instant,
+    seen: PlanSeen,
+}
+
+impl Told {
+    fn of(outcome: Outcome) -> Self {
+        Self { outcome, at: Instant::now(), seen: PlanSeen::default() }
     }
 
-    async fn settle(&self, lease: &Lease, outcome: Outcome, read_at: Instant, seen: PlanSeen) {
-        if let Outcome::Parked { .. } = outcome {
-            failpoint::hit("park.before");
-        }
-        self.settler.report(lease, outcome, read_at, seen).await;
+    fn not_sent() -> Self {
+        Self::of(Outcome::NotSent { delay: Duration::from_secs(1) })
     }
 }
 
