@@ -98,7 +98,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// A stop that ends when its cause does, e.g. `credential OAU-211`; `None` lets the lane go on, and its extension's
     /// credential, should it have been refused, be tried again. What was learnt before is history from then on:
-    /// [`Outcome::Parked`] of a lease of before parks nothing any more.
+    /// [`Outcome::Parked`](crate::Outcome::Parked) of a lease of before parks nothing any more.
     async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError>;
 
     /// Lets a parked lane go on with another credential, in the same way; those that were refused stay so, and are not tried
