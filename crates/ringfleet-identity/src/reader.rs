@@ -155,6 +155,7 @@ impl Reader {
                 continue;
             };
             let (client, token) = (sessions.client().clone(), session.token.clone());
+            let began = Instant::now();
             let answer = call(Turn { client, extension: extension.clone(), token }).await;
             let read_at = Instant::now();
             let meaning = answer.as_ref().err().map(classify_read);
@@ -192,7 +193,7 @@ impl Reader {
                     }
                 }
                 Some(Outcome::Unauthorised { kind, .. }) => {
-                    sessions.refused(extension.as_str(), &session, kind);
+                    sessions.refused(extension.as_str(), &session, kind, began);
                     if renewed || kind.cure() != Cure::Renew {
                         return Err(ReadError::Call(error));
                     }

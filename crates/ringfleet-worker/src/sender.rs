@@ -210,7 +210,7 @@ impl Sender {
         }
         match consequence {
             Consequence::None => {}
-            Consequence::ForgetSession { kind } => self.sessions.refused(extension.as_str(), session, kind),
+            Consequence::ForgetSession { kind } => self.sessions.refused(extension.as_str(), session, kind, began),
             Consequence::Condemn { code } => {
                 let reason = self.sessions.condemn(extension, session, &code, began).await;
                 return Some(format!("{CREDENTIAL}{reason}"));

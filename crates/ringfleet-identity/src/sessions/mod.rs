@@ -102,7 +102,7 @@ pub struct Sessions {
 struct Trial {
     /// The newest generation that was answered with 401.
     refused: u64,
-    /// Generations refused in a row, and when the last of them was.
+    /// Generations refused in a row, and when the last of those requests was made.
     in_a_row: u32,
     last: Option<Instant>,
     /// No login before this, after one that failed.
@@ -221,14 +221,17 @@ impl Sessions {
 
     /// The provider answered 401 to this session: it is not used again, here or by what the store gives out. When the sessions
     /// after it are refused as well, although they are fresh, its credential is given up: see [`NoSession::Dead`].
-    pub fn refused(&self, extension: &str, session: &Session, kind: UnauthorisedKind) {
+    /// `began` is when the request was made.
+    pub fn refused(&self, extension: &str, session: &Session, kind: UnauthorisedKind, began: Instant) {
         self.outdated(extension, session);
         self.trial(extension, |trial| {
             if session.generation > trial.refused {
                 trial.refused = session.generation;
-                trial.last = Some(Instant::now());
                 // A token that lived its life says nothing of the next one.
-                trial.in_a_row += u32::from(kind != UnauthorisedKind::Expired);
+                if kind != UnauthorisedKind::Expired {
+                    trial.in_a_row += 1;
+                    trial.last = Some(began);
+                }
             }
         });
     }
