@@ -26,15 +26,15 @@ pub mod message;
 pub mod opt_out;
 pub mod plan;
 pub mod redis;
-mod session_view;
+mod session;
 pub mod sqlite;
 mod store;
 
 pub use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate, Heard,
-        Incarnation, Intent, LaneView, Outcome, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
-        Settlement, Stats, TokenLease, TokenRecord, UnknownSend, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate,
+        Incarnation, Intent, LaneView, Outcome, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats,
+        UnknownSend, UnknownSends,
     },
     clock::Clock,
     delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},
@@ -45,7 +45,7 @@ pub use crate::{
     opt_out::{OptOut, OptOutCursor, OptOuts, OptedOut},
     plan::{LaneRules, Plan, PlanSeen},
     redis::RedisStore,
-    session_view::SessionView,
+    session::{Heard, RefusedCredential, SessionView, TokenLease, TokenRecord},
     sqlite::SqliteStore,
     store::{MAX_BATCH, MAX_RECOVERIES, NewSession, SharedStore, Store, StoreError, TokenAsk},
 };

@@ -49,7 +49,8 @@ pub(crate) struct Sender {
 impl Sender {
     /// Ends when the store knows what became of the message, or when the lease was lost and somebody else knows.
     pub(crate) async fn process(&self, work: Work) {
-        // The lease is kept until the store has the report.
+        // SEND-SAFETY: the lease is kept until the store has the report, although the hand is free before: one that ended
+        // meanwhile would make a text that was sent one of unknown fate, which some policies send again.
         let Work { lease, _hold, hand } = work;
         let Some(told) = self.carry(&lease).await else { return };
         // What became of it is known, and the breaker was told, so its hand takes the next one while the report is made.

@@ -8,9 +8,8 @@ use futures::future::BoxFuture;
 use super::{RedisStore, calls, scripts};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Heard,
-        Incarnation, Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
-        Settlement, Stats, TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
+        Intent, LaneView, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -19,7 +18,7 @@ use crate::{
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
-    session_view::SessionView,
+    session::{Heard, RefusedCredential, SessionView, TokenLease},
     store::{NewSession, Store, StoreError, TokenAsk},
 };
 

@@ -11,9 +11,8 @@ use super::{
     scripts::{bytes, number, text, unreadable},
 };
 use crate::{
-    calls::{Heard, RefusedCredential, TokenLease, TokenRecord},
     ids::WorkerId,
-    session_view::SessionView,
+    session::{Heard, RefusedCredential, SessionView, TokenLease, TokenRecord},
     store::{MAX_BATCH, NewSession, StoreError, TokenAsk},
 };
 

@@ -8,9 +8,8 @@ use futures::future::BoxFuture;
 use super::{LOOK_EVERY, SqliteStore, look, tokens::Ask, tx::Tx};
 use crate::{
     calls::{
-        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Heard,
-        Incarnation, Intent, LaneView, Reaped, Reassertion, RefusedCredential, Release, Resolution, Settled,
-        Settlement, Stats, TokenLease, UnknownSends,
+        Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
+        Intent, LaneView, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -19,7 +18,7 @@ use crate::{
     message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
     opt_out::{self, OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
-    session_view::SessionView,
+    session::{Heard, RefusedCredential, SessionView, TokenLease},
     store::{MAX_BATCH, NewSession, Store, StoreError, TokenAsk},
 };
 

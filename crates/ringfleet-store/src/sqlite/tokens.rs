@@ -13,10 +13,9 @@ use super::{
     tx::{TOKENS_A_MS, Tx},
 };
 use crate::{
-    calls::{Heard, RefusedCredential, TokenLease, TokenRecord},
     ids::{LaneId, WorkerId},
     message::{Millis, State},
-    session_view::SessionView,
+    session::{Heard, RefusedCredential, SessionView, TokenLease, TokenRecord},
 };
 
 /// Refused credentials that are remembered; they come and go.
