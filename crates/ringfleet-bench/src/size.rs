@@ -27,9 +27,6 @@ pub(crate) struct Size {
     pub slow_peer: u64,
     pub limiter_window: Duration,
     pub limiter_windows: u32,
-    pub rival_windows: u32,
-    /// Windows of RingCentral's own length, if there is time for them; the last one's texts are sent at its beginning.
-    pub true_windows: Option<u32>,
     /// Texts over `send_extensions` extensions.
     pub sends: u64,
     pub send_extensions: u32,
@@ -55,11 +52,9 @@ impl Size {
             peer: 100_000,
             slow_peer: 7_000,
             // RingCentral's is 60 s; what a text is late by counts the more, the shorter this is. 200 extensions at full plan are
-            // 1,000 texts a second.
-            limiter_window: Duration::from_secs(8),
+            // 533 texts a second, four times as many as at RingCentral.
+            limiter_window: Duration::from_secs(15),
             limiter_windows: 10,
-            rival_windows: 10,
-            true_windows: Some(4),
             sends: 60_000,
             send_extensions: 2_000,
             many_extensions: 10_000,
@@ -82,8 +77,6 @@ impl Size {
             slow_peer: 5_000,
             limiter_window: Duration::from_secs(5),
             limiter_windows: 3,
-            rival_windows: 3,
-            true_windows: None,
             sends: 25_000,
             send_extensions: 1_000,
             idle_texts: 200,

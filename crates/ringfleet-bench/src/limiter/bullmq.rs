@@ -18,7 +18,7 @@ use crate::{
 const SECRET: &str = "RINGFLEET_BENCH_SECRET";
 
 pub(super) async fn measure(sitting: &Sitting) -> anyhow::Result<()> {
-    let (window, windows) = (sitting.size.limiter_window, sitting.size.rival_windows);
+    let (window, windows) = (sitting.size.limiter_window, sitting.size.limiter_windows);
     let simulator = Simulator::start(sitting, LIMITER_EXTENSIONS, window).await?;
     let redis = Redis::start(Keep::Memory).await?;
     let folder = tempfile::tempdir()?;

@@ -1,8 +1,7 @@
 //! What a limiter makes of the plans: 200 extensions with a backlog, and the simulator with RingCentral's penalty rule as the
 //! judge. Quota use, and requests that were answered with 429.
 //!
-//! Ringfleet is measured as 1, 2, 4 and 8 worker processes, and once in windows as long as RingCentral's: what a text is late by
-//! counts the more, the shorter they are. Beside it stand what other systems limit with: a token bucket with
+//! Ringfleet is measured as 1, 2, 4 and 8 worker processes. Beside it stand what other systems limit with: a token bucket with
 //! burst (GCRA), windows by the clock, and BullMQ's limiter. All of them obey `Retry-After`.
 
 mod bullmq;
@@ -28,9 +27,6 @@ pub(crate) const WORKERS: [u32; 4] = [1, 2, 4, 8];
 pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
     for workers in WORKERS {
         sitting.attempt(&format!("{workers} worker processes"), fleet::measure(sitting, workers)).await;
-    }
-    if let Some(windows) = sitting.size.true_windows {
-        sitting.attempt("windows as long as RingCentral's", fleet::measure_true(sitting, windows)).await;
     }
     for rival in [rivals::Rival::Gcra, rivals::Rival::FixedWindows] {
         sitting.attempt(rival.name(), rivals::measure(sitting, rival)).await;

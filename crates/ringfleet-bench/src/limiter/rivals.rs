@@ -46,7 +46,7 @@ impl Rival {
 }
 
 pub(super) async fn measure(sitting: &Sitting, rival: Rival) -> anyhow::Result<()> {
-    let (window, windows) = (sitting.size.limiter_window, sitting.size.rival_windows);
+    let (window, windows) = (sitting.size.limiter_window, sitting.size.limiter_windows);
     let simulator = Simulator::start(sitting, LIMITER_EXTENSIONS, window).await?;
     let http = simulator::client()?;
     // Each penalty costs a window or more: what is left after so long does not change the figures.

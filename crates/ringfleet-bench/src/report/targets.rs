@@ -48,11 +48,6 @@ fn all(book: &Book) -> Vec<Target> {
         Target {
             what: "quota use at 1, 2, 4 and 8 worker processes", wanted: "≥ 0.99, 0 × 429", shown: quota(book)
         },
-        Target {
-            what: "the same at 8 in windows of 60 s, as RingCentral's",
-            wanted: "≥ 0.99, 0 × 429",
-            shown: true_quota(book),
-        },
         Target { what: "claim, begin, settle against BullMQ", wanted: "≥ 3 ×", shown: against(book, &bullmq, 3.0) },
         Target { what: "against rusty-sidekiq", wanted: "≥ 3 ×", shown: against(book, &sidekiq, 3.0) },
         Target { what: "against apalis-redis, tuned", wanted: "> 1 ×", shown: against(book, &apalis, 1.0) },
@@ -90,28 +85,14 @@ fn all(book: &Book) -> Vec<Target> {
     ]
 }
 
+/// Medians of the quota used at each number of processes, and the answers of 429 in all rounds.
 fn quota(book: &Book) -> Option<(String, bool)> {
-    let (uses, refused) = quota_at(book, |figure| figure.x.is_some());
-    let (words, met) = quota_words(&uses, refused)?;
-    Some((words, met && uses.len() == limiter::WORKERS.len()))
-}
-
-fn true_quota(book: &Book) -> Option<(String, bool)> {
-    let (uses, refused) = quota_at(book, |figure| figure.x.is_none());
-    quota_words(&uses, refused)
-}
-
-/// Medians of the quota used, and the most answers of 429.
-fn quota_at(book: &Book, of: impl Fn(&&Figure) -> bool) -> (Vec<f64>, f64) {
-    let uses = book.all(Bench::Limiter, limiter::QUOTA, OURS).filter(&of).map(|figure| figure.median).collect();
-    let refused = book.all(Bench::Limiter, limiter::REFUSED, OURS).filter(&of).map(Figure::most).sum();
-    (uses, refused)
-}
-
-fn quota_words(uses: &[f64], refused: f64) -> Option<(String, bool)> {
+    let uses: Vec<f64> = book.all(Bench::Limiter, limiter::QUOTA, OURS).map(|figure| figure.median).collect();
+    let refused: f64 = book.all(Bench::Limiter, limiter::REFUSED, OURS).map(Figure::most).sum();
     let least = uses.iter().copied().min_by(f64::total_cmp)?;
     let words: Vec<_> = uses.iter().map(|used| format!("{used:.4}")).collect();
-    Some((format!("{}; {} × 429", words.join(", "), shown(refused)), least >= 0.99 && refused == 0.0))
+    let met = least >= 0.99 && refused == 0.0 && uses.len() == limiter::WORKERS.len();
+    Some((format!("{}; {} × 429", words.join(", "), shown(refused)), met))
 }
 
 /// Our rate with as many messages in hand as the peer has.

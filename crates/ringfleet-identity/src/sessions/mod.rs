@@ -11,6 +11,7 @@ mod login;
 mod prepare;
 mod probe;
 mod renew;
+mod trial;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -18,6 +19,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::trial::Trial;
 pub use self::{
     app::{AppRefusal, AppStanding},
     budget::LoginBudget,
@@ -37,8 +39,6 @@ use crate::{
 
 /// After a login that did not work, the messages that waited for it don't each try another.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Sessions refused in a row, none of which was ever good, before the extension is given up.
-const MOST_REFUSED: u32 = 2;
 
 /// The reason for an extension that nobody here can log in for.
 pub const NO_CREDENTIAL: &str = "no-credential";
@@ -95,18 +95,6 @@ pub struct Sessions {
     auth_turn: Arc<tokio::sync::Mutex<()>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-/// How the provider took the sessions of one extension.
-#[derive(Default)]
-struct Trial {
-    /// The newest generation that was answered with 401.
-    refused: u64,
-    /// Generations refused in a row, and when the last of those requests was made.
-    in_a_row: u32,
-    last: Option<Instant>,
-    /// No login before this, after one that failed.
-    quiet_until: Option<Instant>,
 }
 
 impl Sessions {
@@ -204,11 +192,7 @@ impl Sessions {
 
     /// The provider took this session.
     pub fn proven(&self, extension: &str, session: &Session) {
-        self.trial(extension, |trial| {
-            if session.generation > trial.refused {
-                trial.in_a_row = 0;
-            }
-        });
+        self.trial(extension, |trial| trial.prove(session.generation));
     }
 
     /// The session is over: its renewal has begun, or another one has come after it.
@@ -224,16 +208,7 @@ impl Sessions {
     /// `began` is when the request was made.
     pub fn refused(&self, extension: &str, session: &Session, kind: UnauthorisedKind, began: Instant) {
         self.outdated(extension, session);
-        self.trial(extension, |trial| {
-            if session.generation > trial.refused {
-                trial.refused = session.generation;
-                // A token that lived its life says nothing of the next one.
-                if kind != UnauthorisedKind::Expired {
-                    trial.in_a_row += 1;
-                    trial.last = Some(began);
-                }
-            }
-        });
+        self.trial(extension, |trial| trial.refuse(session.generation, kind, began));
     }
 
     /// The provider refused this session for a cause that every other session of its credential would meet, and that a person

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ringfleet_store::{Heard, NewSession, RefusedCredential, StoreError};
 
 use super::{
-    MOST_REFUSED, NoSession, Session, Sessions,
+    NoSession, Session, Sessions,
     fetch::{NotRenewed, Right, dead, later},
     kept::Kept,
     login::{Granted, NotIn},
@@ -73,16 +73,14 @@ impl Sessions {
     /// a loop.
     async fn give_up_fresh(&self, right: &mut Right<'_>) -> Result<(), NotRenewed> {
         let name = right.extension.as_str();
-        let Some(old) = right.old.as_ref().filter(|_| self.trial(name, |trial| trial.in_a_row) > MOST_REFUSED) else {
-            return Ok(());
-        };
+        let hopeless = self.trial(name, |trial| trial.hopeless_since());
+        let Some((old, last)) = right.old.as_ref().zip(hopeless) else { return Ok(()) };
         let refused = RefusedCredential { print: old.print.clone(), reason: "refused-when-fresh".to_owned() };
-        let last = self.trial(name, |trial| trial.last).unwrap_or_else(Instant::now);
         let heard = self.refuse(right, &refused, last, None).await;
         if heard.map_err(|error| NotRenewed::No(NoSession::Store(error)))? != Heard::No {
             right.refused.push(refused);
         }
-        self.trial(name, |trial| trial.in_a_row = 0);
+        self.trial(name, |trial| trial.end_row());
         Ok(())
     }
 

@@ -11,7 +11,8 @@
 -- Records
 --   m     hash  id -> blob: state, priority, attempt, recoveries, what to do when its fate is unknown (1 byte each; the last
 --               plus 128 when it has times of its own), created (6), the first 8 bytes of its fingerprint, those times
---               (send_at, send_by, 6 each, 0 = none), then lane, from, to, note as zero-ended strings, then the text.
+--               (send_at, send_by, 6 each, 0 = none), then lane, from, to, note as zero-ended strings, then the text, as it is or
+--               coded: see words.rs. Scripts only ask whether there is one.
 --               A waiting message has state READY; standing in `sched` makes it scheduled, in `f` claimed or sending.
 --   f     hash  id -> in flight: state (1), token, since, claim number, slots in use then, send_by (8 each), lane as a
 --               zero-ended string, worker

@@ -7,6 +7,8 @@ use crate::{
     store::StoreError,
 };
 
+use super::words;
+
 /// Bytes of what every record begins with: five of one byte, the time at which it was created, the fingerprint.
 const HEAD: usize = 5 + 6 + PRINT;
 /// Of the fingerprint. It tells apart what comes under one key, which nobody can choose at leisure: a key is used twice by
@@ -60,7 +62,7 @@ impl Blob {
             from: Private::new(from),
             to: Private::new(to),
             note,
-            text: Private::new(String::from_utf8(rest.to_vec()).ok()?),
+            text: Private::new(words::unpack(rest)?),
         })
     }
 
@@ -144,7 +146,7 @@ pub(super) fn of_new(m: &NewMessage) -> Result<([u8; 5], Vec<u8>), StoreError> {
     // SEND-SAFETY: a time that does not fit must not come round to an early one.
     let times = [m.send_at, m.send_by].map(|at| at.unwrap_or(0).clamp(0, LATEST).to_be_bytes());
     let own_times = times.concat().iter().any(|byte| *byte != 0);
-    let print = m.fingerprint();
+    let (print, text) = (m.fingerprint(), words::pack(m.text.expose()));
     let parts: [&[u8]; 10] = [
         &print.as_bytes()[..PRINT],
         if own_times { &times[0][2..] } else { b"" },
@@ -155,7 +157,7 @@ pub(super) fn of_new(m: &NewMessage) -> Result<([u8; 5], Vec<u8>), StoreError> {
         b"\0",
         to.as_bytes(),
         b"\0\0",
-        m.text.expose().as_bytes(),
+        &text,
     ];
     let policy = m.on_unknown as u8 + if own_times { OWN_TIMES } else { 0 };
     Ok(([State::Ready as u8, m.priority as u8, 0, 0, policy], parts.concat()))

@@ -17,6 +17,7 @@ mod store;
 mod tokens;
 mod views;
 mod wake;
+mod words;
 
 use std::{
     collections::HashMap,
@@ -39,7 +40,7 @@ use crate::{
 };
 
 /// The format of the data; part of the epoch, so that a program which knows another one is refused by every script.
-const FORMAT: u32 = 6;
+const FORMAT: u32 = 7;
 
 /// Messages and lanes in Redis (6.2 or newer; one server or a Cluster).
 pub struct RedisStore {
