@@ -54,11 +54,11 @@ if gate then
   return out
 end
 
--- SEND-SAFETY: see pair_of. A message whose recipient is busy with another one of this sender comes back a second later, by
--- deadline and not by a call, so that nothing can be forgotten. Those that wait keep their order.
+-- SEND-SAFETY: see others_of_pair. A message whose recipient is busy with another one of this sender comes back a second
+-- later, by deadline and not by a call, so that nothing can be forgotten. Those that wait keep their order.
 local put_off = 0
 local function busy(m)
-  if not get(PAIR, pair_of(m)) then return false end
+  if not get(PAIR, m.pair) then return false end
   local held = false
   for _, id in ipairs(others_of_pair(m)) do held = held or holds_pair(id) end
   if not held then return false end
@@ -104,10 +104,9 @@ local got, lease_end = 0, ms(now + lease_ms)
 local function lease(L, m)
   local token, name = take_slot(L)
   in_flight(L, 1)
-  write_flight(m.id, { state = CLAIMED, token = token, since = now, cnt = L.cnt, used = L.used, send_by = m.send_by,
-    lane = L.name, worker = worker })
+  set(F, m.id, pack(FLIGHT, CLAIMED, token, now, L.cnt, L.used, m.send_by, L.name) .. worker)
   set(LEASE, m.id, lease_end)
-  set(PAIR, pair_of(m), m.id)
+  set(PAIR, m.pair, m.id)
   out[#out + 1] = m.id
   out[#out + 1] = name
   out[#out + 1] = m.blob
@@ -142,7 +141,7 @@ while got < want and #turn > 0 do
   local between = {}
   for _, id in ipairs(ids) do
     local m = read_message(id)
-    if m then between[#between + 1] = pair_of(m) end
+    if m then between[#between + 1] = m.pair end
   end
   fetch(PAIR, between)
   for i, L in ipairs(entries) do

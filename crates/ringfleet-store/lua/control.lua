@@ -66,7 +66,7 @@ elseif what == 'resolve' then
   local m, how = read_message(ARGV[4]), ARGV[5]
   if not m then
     answer = { 3, 0 }
-  elseif (m.state ~= HELD and not (m.state == DEAD and how == 'resend')) or (how == 'resend' and m.text == '') then
+  elseif (m.state ~= HELD and not (m.state == DEAD and how == 'resend')) or (how == 'resend' and not has_text(m)) then
     answer = { 2, state_now(m) }
   else
     local L, was = lane_of(m.lane), note_of(m)

@@ -69,7 +69,8 @@ for i = 5, #ARGV, 4 do
       call('ZADD', told, now, provider_id)
       -- SEND-SAFETY: noted with the first report alone, so that one that is read again does not undo an opt-in that came since. A
       -- record made of what a worker knew has no numbers.
-      if ARGV[i + 3] == '1' and m.to ~= '' then opt_out(extension_of(m), m.from, m.to) end
+      local from, to = numbers_of(m)
+      if ARGV[i + 3] == '1' and to ~= '' then opt_out(extension_of(m), from, to) end
       answer(1, id)
     end
   end

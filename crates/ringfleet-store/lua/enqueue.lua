@@ -24,7 +24,7 @@ local function take_in(id, head, tail, send_at, send_by, lane)
     set(SCHED, id, ms(send_at))
     count(SCHEDULED, 1)
   else
-    push(id, lane, string.byte(head, 2), now, false)
+    push(id, lane, byte(head, 2), now, false)
   end
 end
 
@@ -32,8 +32,8 @@ local answers, ids = {}, arguments(3, 3)
 fetch(M, ids)
 for i, id in ipairs(ids) do
   local head, tail = ARGV[i * 3 + 1], ARGV[i * 3 + 2]
-  local print, send_at, send_by, lane = sub(tail, 1, 8), 0, 0, nil
-  if string.byte(head, 5) >= OWN_TIMES then
+  local send_at, send_by, lane = 0, 0, nil
+  if byte(head, 5) >= OWN_TIMES then
     send_at, send_by, lane = unpack_of('>I6I6s', tail, 9)
   else
     lane = unpack_of('s', tail, 9)
@@ -41,7 +41,7 @@ for i, id in ipairs(ids) do
   local known = get(M, id)
   if known then
     -- SEND-SAFETY: a repeated request must not become a second text; other content under one key is told apart.
-    local known_print = sub(known, 12, 19)
+    local print, known_print = sub(tail, 1, 8), sub(known, 12, 19)
     -- A tombstone (see settle) stands for any content.
     answers[i] = (known_print == print or known_print == string.rep('\0', 8)) and 2 or 3
   else

@@ -30,10 +30,8 @@ end
 -- key. The record says that it was sent, or held, and stands for any content.
 local function tombstone(id, lane, token, kind, word)
   if lane == '' or (kind ~= 'sent' and kind ~= 'unknown') then return end
-  local m = {
-    id = id, prio = 1, attempt = 0, recov = 0, policy = HOLD, created = now, send_at = 0, send_by = 0,
-    fp = string.rep('\0', 8), lane = lane, from = '', to = '', note = '', text = '',
-  }
+  local print, nobody, no_note = string.rep('\0', 8), '\0', '\0'
+  local m = parse(id, pack(HEAD, READY, 1, 0, 0, HOLD, now) .. print .. lane .. '\0' .. nobody .. nobody .. no_note)
   if kind == 'sent' then close(m, SENT, 'rolled-back', word, token) else close(m, HELD, 'rolled-back', '', token) end
 end
 
@@ -97,7 +95,7 @@ fetch(F, ids)
 for _, id in ipairs(ids) do
   local m = read_message(id)
   if m then
-    pairs_met[#pairs_met + 1] = pair_of(m)
+    pairs_met[#pairs_met + 1] = m.pair
     names[#names + 1] = m.lane
   end
 end
@@ -117,7 +115,7 @@ for i, id in ipairs(ids) do
   -- SEND-SAFETY: neither is evidence. Who gives a message back after the intent doesn't say that nothing was sent.
   local evidence = kind ~= 'unknown' and kind ~= 'released'
   -- A message without its text can't be sent again, whatever is told of it.
-  if m and m.text == '' and kind ~= 'sent' and kind ~= 'rejected' then evidence = false end
+  if m and not has_text(m) and kind ~= 'sent' and kind ~= 'rejected' then evidence = false end
   if not m then
     tombstone(id, lane, token, kind, text)
     answer(5, 0)

@@ -28,8 +28,8 @@ pub(super) async fn measure(sitting: &Sitting) -> anyhow::Result<()> {
         .iter()
         .map(|account| json!({"extension_id": account.extension_id, "numbers": account.numbers, "jwt": account.jwt}));
     fs::write(&accounts, serde_json::to_vec(&listed.collect::<Vec<_>>())?)?;
-    // Its orderly end, should penalties hold it up.
-    let seconds = (window * windows * 3 / 2).as_secs();
+    // Its orderly end, as the other rivals'.
+    let seconds = (window * windows).as_secs();
     let mut command: Command = peers::command(sitting, "bullmq")?;
     command.args(["limiter", "--redis", &redis.url(), "--simulator", &simulator.base_url, "--accounts"]);
     command.arg(&accounts).args(["--client-id", &simulator.client_id, "--client-secret-env", SECRET]);

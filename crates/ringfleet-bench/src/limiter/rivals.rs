@@ -49,8 +49,8 @@ pub(super) async fn measure(sitting: &Sitting, rival: Rival) -> anyhow::Result<(
     let (window, windows) = (sitting.size.limiter_window, sitting.size.limiter_windows);
     let simulator = Simulator::start(sitting, LIMITER_EXTENSIONS, window).await?;
     let http = simulator::client()?;
-    // Each penalty costs a window or more: what is left after so long does not change the figures.
-    let patience = window * windows * 3 / 2;
+    // As long as the backlog would last at full plan: what is left then does not change the figures.
+    let patience = window * windows;
     let mut tokens = Vec::new();
     for account in &simulator.accounts {
         tokens.push(login(&http, &simulator, account).await?);

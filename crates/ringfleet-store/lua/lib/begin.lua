@@ -51,7 +51,8 @@ local DELIVERED, DELIVERY_FAILED = 13, 14
 local RECONCILE, HOLD, RESEND = 0, 1, 2
 local IN_USE = 9000000000000000 -- score of a slot whose request is under way
 local IN_USE_TEXT = '9000000000000000'
-local HEAD = '>BBBBBI6c8'
+local HEAD = '>BBBBBI6' -- and 8 bytes of the fingerprint
+local AFTER_HEAD = 20
 local OWN_TIMES = 128
 local ANY_QUEUE = 7 -- bits of all priorities
 local MOST_SENDS = 5 -- of one message that is sent again because its policy says so
@@ -61,7 +62,7 @@ local TOKENS_A_MS = 2048 -- a token tells the time at which it was given out
 local FLIGHT = '>BI8I8I8I8I8s'
 
 -- Looked up once, not in a table of Lua's each time: a script is on every message's way.
-local call, format, match, sub = redis.call, string.format, string.match, string.sub
+local call, format, match, sub, byte, char = redis.call, string.format, string.match, string.sub, string.byte, string.char
 local pack, unpack_of, max, min, floor = struct.pack, struct.unpack, math.max, math.min, math.floor
 
 -- Whole numbers as Redis takes them. A number that is given as such is printed as a fraction first, which takes several times

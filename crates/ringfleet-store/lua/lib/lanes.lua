@@ -82,7 +82,8 @@ local function unreadable_queue(L)
   call('HSET', T..':junk', 'queue of ' .. L.name, '')
 end
 
-local function queue_of(lane, prio) return T..':q:'..lane..':'..prio end
+local QUEUES, PRIO = T..':q:', { [0] = ':0', ':1', ':2' }
+local function queue_of(lane, prio) return QUEUES..lane..PRIO[prio] end
 -- The window, and a margin for the server's own rounding (0.1 %, at least 2 ms).
 local function hold_of(L) return L.win + max(2, floor(L.win / 1000)) end
 

@@ -1,20 +1,24 @@
 -- Messages, their notes, and where they stand in flight.
 
 local function parse(id, blob)
-  local state, prio, attempt, recov, policy, created, fp, at = unpack_of(HEAD, blob)
-  local send_at, send_by = 0, 0
+  local state, prio, attempt, recov, policy, created = unpack_of(HEAD, blob)
+  local send_at, send_by, at = 0, 0, AFTER_HEAD
   if policy >= OWN_TIMES then
     policy = policy - OWN_TIMES
     send_at, send_by, at = unpack_of('>I6I6', blob, at)
   end
   local lane, from, to, note, text_at = unpack_of('ssss', blob, at)
+  -- Lua's tables have room for 16 fields or for 32: one more of these few is a table of twice the size.
   return {
     id = id, blob = blob, state = state, prio = prio, attempt = attempt, recov = recov, policy = policy, created = created,
-    send_at = send_at, send_by = send_by, fp = fp, lane = lane, from = from, to = to, note = note,
-    -- '' when there is none; nil where it stands unread in the blob: few scripts need it.
-    text = text_at > #blob and '' or nil, text_at = text_at,
+    send_at = send_at, send_by = send_by, lane = lane, pair = from .. '\0' .. to, note = note,
+    -- Where they stand in the blob; the text is not taken out of it.
+    note_at = text_at - #note - 1, text_at = text_at,
   }
 end
+
+local function has_text(m) return m.text_at <= #m.blob end
+local function forget_text(m) m.text_at = #m.blob + 1 end
 
 local messages = {} -- those that were read: one table a message, however often it is asked for
 
@@ -34,13 +38,11 @@ local function read_message(id)
   return m
 end
 
+-- Only its first four bytes, its note and its text ever change.
 local function write_message(m)
   messages[m.id] = m
-  local times, policy = '', m.policy
-  if m.send_at > 0 or m.send_by > 0 then times, policy = pack('>I6I6', m.send_at, m.send_by), policy + OWN_TIMES end
-  set(M, m.id,
-    pack(HEAD, m.state, m.prio, m.attempt, m.recov, policy, m.created, m.fp) .. times
-    .. pack('ssss', m.lane, m.from, m.to, m.note) .. (m.text or sub(m.blob, m.text_at)))
+  local blob = m.blob
+  set(M, m.id, char(m.state, m.prio, m.attempt, m.recov) .. sub(blob, 5, m.note_at - 1) .. m.note .. '\0' .. sub(blob, m.text_at))
 end
 
 local function forget_message(id)

@@ -3,6 +3,7 @@
 -- What comes to the front, and to the back, of a queue: goes out with `save`, a queue at a time.
 local pushes = { {}, {} }
 
+local NOW_PACKED = pack('>I8', now)
 local function push(id, lane, prio, due, front)
   local queue, side = queue_of(lane, prio), pushes[front and 1 or 2]
   local P = side[queue]
@@ -11,7 +12,7 @@ local function push(id, lane, prio, due, front)
     side[queue] = P
     side[#side + 1] = queue
   end
-  P.entries[#P.entries + 1] = id .. pack('>I8', due)
+  P.entries[#P.entries + 1] = id .. (due == now and NOW_PACKED or pack('>I8', due))
   count(READY, 1)
 end
 
@@ -21,13 +22,8 @@ local function enqueue_front(m) push(m.id, m.lane, m.prio, due_of(m), true) end
 
 -- SEND-SAFETY: of the messages between one sender and one recipient only one is in flight or of unknown fate, so that what
 -- the provider's message store shows can be told apart.
-local function pair_of(m)
-  m.pair = m.pair or m.from .. '\0' .. m.to
-  return m.pair
-end
-
 local function others_of_pair(m)
-  local ids, known = {}, get(PAIR, pair_of(m)) or ''
+  local ids, known = {}, get(PAIR, m.pair) or ''
   for at = 1, #known, 16 do
     local id = sub(known, at, at + 15)
     if id ~= m.id then ids[#ids + 1] = id end
@@ -42,12 +38,15 @@ local function holds_pair(id)
   return other and other.state == UNKNOWN
 end
 
-local function take_pair(m) set(PAIR, pair_of(m), table.concat(others_of_pair(m)) .. m.id) end
+-- The sender's and the recipient's.
+local function numbers_of(m) return match(m.pair, '^(%Z*)%z(.*)$') end
+
+local function take_pair(m) set(PAIR, m.pair, table.concat(others_of_pair(m)) .. m.id) end
 
 -- Late evidence may have found a second holder: that one keeps it.
 local function free_pair(m)
-  local others = get(PAIR, pair_of(m)) ~= m.id and others_of_pair(m) or {}
-  set(PAIR, pair_of(m), #others > 0 and table.concat(others))
+  local others = get(PAIR, m.pair) ~= m.id and others_of_pair(m) or {}
+  set(PAIR, m.pair, #others > 0 and table.concat(others))
 end
 
 -- SEND-SAFETY: nothing is sent to a number that has opted out of its sender's texts. A fleet without opt-outs pays for one
@@ -64,7 +63,7 @@ local function is_out(extension, from, to)
   local found = call('ZMSCORE', OUT, own..from..'\0'..to, own..'*\0'..to, all..from..'\0'..to, all..'*\0'..to)
   return (found[1] or found[2] or found[3] or found[4]) and true or false
 end
-local function opted_out(m) return is_out(extension_of(m), m.from, m.to) end
+local function opted_out(m) return anyone_is_out() and is_out(extension_of(m), numbers_of(m)) end
 
 -- An empty extension is every one.
 local function opt_out(extension, from, to)
@@ -87,7 +86,7 @@ local function close(m, state, code, provider_id, token, was)
   m.state = state
   was = was or note_of(m)
   write_note(m, code, provider_id, token, was.intent, was.reads)
-  if state == SENT then m.text = '' end
+  if state == SENT then forget_text(m) end
   write_message(m)
   if m.send_by > 0 then unset(EXP, m.id) end
   if state ~= HELD then set(FIN, m.id, NOW) end
