@@ -38,7 +38,8 @@ local function read_message(id)
   return m
 end
 
--- Only its first four bytes, its note and its text ever change.
+-- SEND-SAFETY: recipient and text are the bytes that were taken in, whatever becomes of a message. Only its first four bytes and
+-- its note ever change, and its text may go.
 local function write_message(m)
   messages[m.id] = m
   local blob = m.blob
