@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use redis::{AsyncConnectionConfig, aio::MultiplexedConnection};
+use redis::{
+    AsyncConnectionConfig, Pipeline,
+    aio::{Monitor, MultiplexedConnection},
+};
 use ringfleet_testkit::RedisServer;
 
 /// Emptying a full server takes its time.
@@ -69,6 +72,19 @@ impl Redis {
             cpu_us: (field("used_cpu_user")? + field("used_cpu_sys")?) * 1e6,
             memory_bytes: field("used_memory")?,
         })
+    }
+
+    /// Shows each command from now on, those that scripts call too.
+    pub(crate) async fn monitor(&self) -> anyhow::Result<Monitor> {
+        Ok(redis::Client::open(self.url())?.get_async_monitor().await?)
+    }
+
+    pub(crate) async fn echo(&self, words: &str) -> anyhow::Result<()> {
+        Ok(redis::cmd("ECHO").arg(words).query_async(&mut self.link.clone()).await?)
+    }
+
+    pub(crate) async fn send(&self, pipeline: Pipeline) -> anyhow::Result<()> {
+        Ok(pipeline.query_async(&mut self.link.clone()).await?)
     }
 
     pub(crate) async fn empty(&self) -> anyhow::Result<()> {

@@ -4,6 +4,7 @@
 //! What goes through is the worker's way through the store: a lease and a slot of the exact window, the intent, the outcome.
 //! Only the POST is missing.
 
+mod bare;
 mod drain;
 mod enqueue;
 mod sqlite;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use anyhow::ensure;
 use ringfleet_store::{RedisStore, SharedStore, redis::RedisOptions};
 
+pub(crate) use self::bare::BARE;
 use self::drain::{Fleet, Level, Stage};
 use crate::{
     figure::shown,
@@ -41,6 +43,7 @@ pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
     let redis = Redis::start(Keep::Memory).await?;
     sitting.attempt("enqueueing", enqueue::measure(sitting, &redis)).await;
     sitting.attempt("draining as the peers are drained", beside_peers(sitting, &redis)).await;
+    sitting.attempt("the same commands without scripts", bare::measure(sitting, &redis)).await;
     sitting.attempt("draining beside growing backlogs", by_backlog(sitting)).await;
     sitting.attempt("draining growing numbers of lanes", by_lanes(sitting)).await;
     sitting.attempt("memory of finished messages", finished(sitting, &redis)).await;

@@ -21,7 +21,9 @@ fn introduction(bench: Bench) -> &'static str {
         Bench::Queue => {
             "No-op messages of 300 bytes. A message goes through as a worker takes it: `claim` (lease and a slot of the exact \
              window), `begin_send` (the intent), `settle` (the outcome), only without the POST. The plan's window is 50 ms here, so \
-             that no lane waits for it. \"By backlog\" and \"by lanes\" drain a part of what is queued; the rest stays."
+             that no lane waits for it. \"By backlog\" and \"by lanes\" drain a part of what is queued; the rest stays. \"Its commands \
+             without scripts and rules\" are the commands that the scripts call, sent once more from outside: no way to send, but the \
+             least that a store with these records can cost."
         }
         Bench::Peers => {
             "The same bodies, the same number in hand (64), each peer on a fresh Redis. What each of them promises, and how it is set \
@@ -83,6 +85,7 @@ fn document(book: &Book, sitting: &Sitting, drawn: &[pictures::Picture], interru
     }
     text.push_str("\n## What it must show\n\n");
     text.push_str(&targets::table(book));
+    text.push_str("\nWhat limits a number that is missed, and what was tried: [performance.md](performance.md).\n");
     for bench in Bench::ALL.into_iter().filter(|bench| sitting.options.wants(*bench)) {
         let _ = write!(text, "\n## {}\n\n{}\n\n", title(bench), introduction(bench));
         for picture in drawn.iter().filter(|picture| picture.bench == bench) {

@@ -95,12 +95,18 @@ fn quota(book: &Book) -> Option<(String, bool)> {
     Some((format!("{}; {} × 429", words.join(", "), shown(refused)), met))
 }
 
-/// Our rate with as many messages in hand as the peer has.
+/// Our rate with as many messages in hand as the peer has. One that is missed is told with what it would be if Redis
+/// did nothing but run the commands.
 fn against(book: &Book, peer: &str, times: f64) -> Option<(String, bool)> {
     let ours = book.median(Bench::Queue, queue::DRAIN, OURS)?;
     let theirs = book.median(Bench::Peers, peers::PROCESS, peer)?;
     let ratio = ours / theirs;
-    Some((format!("{ratio:.2} × ({} against {} a second)", shown(ours), shown(theirs)), ratio >= times))
+    let mut words = format!("{ratio:.2} × ({} against {} a second)", shown(ours), shown(theirs));
+    let bare = book.all(Bench::Queue, queue::CPU, OURS).find(|figure| figure.case == queue::BARE);
+    if let Some(bare) = bare.filter(|_| ratio < times) {
+        let _ = write!(words, "; {:.2} × if Redis only ran its commands", 1e6 / bare.median / theirs);
+    }
+    Some((words, ratio >= times))
 }
 
 /// The slowest point of a curve against the quickest, by the clock and by the processor's time of Redis.
