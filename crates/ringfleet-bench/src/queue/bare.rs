@@ -1,8 +1,8 @@
 //! What a message's way costs without the scripts: the commands that they call, and nothing else.
 //!
 //! They are written down while a backlog is drained, and sent once more, as they were, to a server that holds the same backlog.
-//! No rule is followed and nothing is promised, so this is no way to send: it is the least that a store with these records
-//! can cost, and what lies above it is the interpreter.
+//! No rule is followed and nothing is promised, so this is no way to send: it is what these records cost without the
+//! rules, and what lies above it is the interpreter.
 
 use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};

@@ -22,8 +22,8 @@ fn introduction(bench: Bench) -> &'static str {
             "No-op messages of 300 bytes. A message goes through as a worker takes it: `claim` (lease and a slot of the exact \
              window), `begin_send` (the intent), `settle` (the outcome), only without the POST. The plan's window is 50 ms here, so \
              that no lane waits for it. \"By backlog\" and \"by lanes\" drain a part of what is queued; the rest stays. \"Its commands \
-             without scripts and rules\" are the commands that the scripts call, sent once more from outside: no way to send, but the \
-             least that a store with these records can cost."
+             without scripts and rules\" are the commands that the scripts call, sent once more from outside: no way to send, but \
+             what these records cost without the rules."
         }
         Bench::Peers => {
             "The same bodies, the same number in hand (64), each peer on a fresh Redis. What each of them promises, and how it is set \
