@@ -124,7 +124,7 @@ async fn row_03_a_worker_that_the_stale_replica_never_heard_of_is_waited_for_as_
     assert!(second.contains("call answered"), "the second worker sent nothing");
     // It is a moment late with its look at the store, as any worker may be.
     rig.signal_worker(1, "STOP");
-    let late = rig.workers[1].id();
+    let late = rig.workers[1].child.id();
     let log = rig.path("worker-1.log");
     let thaw = async {
         let noticed = async || std::fs::read_to_string(&log).unwrap().contains("the store was restarted");
@@ -304,7 +304,7 @@ async fn row_35_data_of_a_newer_format_stop_the_fleet_which_leaves_them_as_they_
     let _: redis::Value = redis::cmd("SET").arg("{rf:0}:epoch").arg(newer).query_async(&mut link).await.unwrap();
     eventually(Duration::from_secs(10), async || rig.worker_has_ended(0) && rig.worker_has_ended(1)).await;
     for worker in &mut rig.workers {
-        assert_eq!(worker.wait().unwrap().code(), Some(65));
+        assert_eq!(worker.child.wait().unwrap().code(), Some(65));
     }
     assert!(rig.logs().contains("flushed or exchanged"), "they don't say why: {}", rig.logs());
     let before = (records(&rig).await, rig.simulator.report().requests);

@@ -34,7 +34,10 @@ use ringfleet_testkit::{FaultProxy, RedisServer};
 #[allow(unused_imports, reason = "the fault loop has no use for some")]
 pub(crate) use self::finish::{Ends, Except, Waiting};
 pub(crate) use self::options::RigOptions;
-use self::{handed::Handed, processes::Said};
+use self::{
+    handed::Handed,
+    processes::{Said, Worker},
+};
 
 pub(crate) struct Rig {
     pub simulator: Simulator,
@@ -51,7 +54,7 @@ pub(crate) struct Rig {
     store_url: String,
     /// What they reach the simulator by.
     api_url: String,
-    pub workers: Vec<Child>,
+    pub workers: Vec<Worker>,
     /// The simulator's first moment.
     began: Instant,
     handed: Mutex<Vec<Handed>>,
@@ -248,9 +251,9 @@ impl Rig {
 
 impl Drop for Rig {
     fn drop(&mut self) {
-        for child in &mut self.workers {
-            let _ = child.kill();
-            let _ = child.wait();
+        for worker in &mut self.workers {
+            let _ = worker.child.kill();
+            let _ = worker.child.wait();
         }
         if std::thread::panicking() {
             let logs = self.logs();

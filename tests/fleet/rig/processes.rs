@@ -3,6 +3,7 @@
 use std::{
     fs::File,
     io::Write,
+    os::unix::process::ExitStatusExt,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
@@ -12,6 +13,10 @@ use ringfleet_testkit::{eventually, wait_until};
 
 use super::{Rig, blocking, lock, ms, signal_process, terminate};
 
+const FAILPOINT: &str = "RINGFLEET_FAILPOINT";
+/// What a worker prints when it has come to its failpoint.
+const MET: &str = "failpoint ";
+
 /// What the processes have printed. Those that go on print into files of the rig's folder.
 #[derive(Default)]
 pub(super) struct Said {
@@ -19,6 +24,26 @@ pub(super) struct Said {
     commands: Mutex<Vec<u8>>,
     files: Mutex<Vec<String>>,
     workers: Mutex<usize>,
+}
+
+/// A worker process.
+pub(crate) struct Worker {
+    pub child: Child,
+    log: String,
+    /// At which place of its code it ends, stops or drains itself, and how.
+    failpoint: Option<String>,
+    /// It has got a SIGTERM, of the test or its own.
+    told: bool,
+}
+
+impl Worker {
+    fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    fn ends_itself_by(&self, signal: &str) -> bool {
+        self.failpoint.as_ref().is_some_and(|failpoint| failpoint.contains(&format!("={signal}@")))
+    }
 }
 
 /// A process that is ended with the test.
@@ -155,7 +180,7 @@ impl Rig {
         match failpoint {
             Some(failpoint) => {
                 self.fault();
-                self.start_worker_with(&[("RINGFLEET_FAILPOINT", failpoint)]);
+                self.start_worker_with(&[(FAILPOINT, failpoint)]);
             }
             None => self.start_worker_with(&[]),
         }
@@ -164,21 +189,24 @@ impl Rig {
     /// Waits until the `n`-th worker has come to its failpoint.
     pub(crate) async fn until_met(&self, n: usize) {
         let log = format!("worker-{}.log", n + 1);
-        eventually(Duration::from_secs(20), async || self.log(&log).contains("failpoint ")).await;
+        eventually(Duration::from_secs(20), async || self.log(&log).contains(MET)).await;
     }
 
     /// A worker with more in its environment.
     pub(crate) fn start_worker_with(&mut self, environment: &[(&str, &str)]) {
         let mut started = lock(&self.said.workers);
         *started += 1;
-        let file = File::create(self.path(&format!("worker-{started}.log"))).unwrap();
+        let log = format!("worker-{started}.log");
         drop(started);
+        let file = File::create(self.path(&log)).unwrap();
         let mut command = self.command(&["worker"]);
         // A free port of its own choice, which it tells.
         command.env("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0");
         let log_level = "warn,ringfleet=info,ringfleet_worker=debug,ringcentral=debug,ringfleet_store=debug";
         command.env("RINGFLEET__LOG__LEVEL", log_level).envs(environment.iter().copied());
-        self.workers.push(command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap());
+        let failpoint = environment.iter().find(|(name, _)| *name == FAILPOINT).map(|(_, place)| (*place).to_owned());
+        let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
+        self.workers.push(Worker { child, log, failpoint, told: false });
     }
 
     /// All that the workers have printed.
@@ -201,21 +229,23 @@ impl Rig {
         said
     }
 
-    /// SIGSTOP or SIGCONT to the `n`-th worker.
-    pub(crate) fn signal_worker(&self, n: usize, signal: &str) {
-        signal_process(&self.workers[n], signal);
+    /// SIGSTOP, SIGCONT or SIGTERM to the `n`-th worker.
+    pub(crate) fn signal_worker(&mut self, n: usize, signal: &str) {
+        let worker = &mut self.workers[n];
+        signal_process(&worker.child, signal);
+        worker.told |= signal == "TERM";
         self.fault();
     }
 
     pub(crate) fn worker_has_ended(&mut self, n: usize) -> bool {
-        self.workers[n].try_wait().unwrap().is_some()
+        self.workers[n].has_ended()
     }
 
     /// SIGKILL: the process gets no chance to give anything back.
     pub(crate) fn kill_worker(&mut self, n: usize) {
-        let mut child = self.workers.remove(n);
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let mut worker = self.workers.remove(n);
+        worker.child.kill().unwrap();
+        worker.child.wait().unwrap();
         self.fault();
     }
 
@@ -225,25 +255,30 @@ impl Rig {
         assert!(bad.is_empty(), "{bad:?}");
     }
 
-    /// SIGTERM to all that are there. Gives what went wrong.
+    /// SIGTERM to all that are there and have not got one: a second one ends a process at once. Gives what went wrong.
     pub(super) fn drain(&mut self, budget: Duration) -> Vec<String> {
-        let mut living: Vec<Child> = self.workers.drain(..).collect();
-        living.retain_mut(|child| child.try_wait().unwrap().is_none());
-        for child in &living {
+        let mut living: Vec<Worker> = self.workers.drain(..).collect();
+        living.retain_mut(|worker| !worker.has_ended());
+        for worker in &mut living {
             // A stopped one hears nothing else.
-            signal_process(child, "CONT");
-            terminate(child);
+            signal_process(&worker.child, "CONT");
+            worker.told |= worker.ends_itself_by("term") && self.log(&worker.log).contains(MET);
+            if !worker.told {
+                terminate(&worker.child);
+            }
         }
         let deadline = Instant::now() + budget;
         let mut bad = Vec::new();
-        for mut child in living {
+        for mut worker in living {
             let left = deadline.saturating_duration_since(Instant::now());
-            if !blocking(|| wait_until(left, || child.try_wait().unwrap().is_some())) {
-                let _ = child.kill();
+            if !blocking(|| wait_until(left, || worker.has_ended())) {
+                let _ = worker.child.kill();
                 bad.push(format!("a worker did not drain within {budget:?}"));
             }
-            let status = child.wait().unwrap();
-            if !status.success() {
+            let status = worker.child.wait().unwrap();
+            // One that kills itself while it drains was told before, when there was work.
+            let killed_itself = worker.told && worker.ends_itself_by("kill") && status.signal() == Some(9);
+            if !status.success() && !killed_itself {
                 bad.push(format!("a drained worker ended with {status}"));
             }
         }
