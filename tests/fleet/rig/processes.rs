@@ -13,7 +13,6 @@ use ringfleet_testkit::{eventually, wait_until};
 
 use super::{Rig, blocking, lock, ms, signal_process, terminate};
 
-const FAILPOINT: &str = "RINGFLEET_FAILPOINT";
 /// What a worker prints when it has come to its failpoint.
 const MET: &str = "failpoint ";
 
@@ -30,19 +29,13 @@ pub(super) struct Said {
 pub(crate) struct Worker {
     pub child: Child,
     log: String,
-    /// At which place of its code it ends, stops or drains itself, and how.
-    failpoint: Option<String>,
-    /// It has got a SIGTERM, of the test or its own.
+    /// It has got a SIGTERM.
     told: bool,
 }
 
 impl Worker {
     fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
-    }
-
-    fn ends_itself_by(&self, signal: &str) -> bool {
-        self.failpoint.as_ref().is_some_and(|failpoint| failpoint.contains(&format!("={signal}@")))
     }
 }
 
@@ -180,7 +173,7 @@ impl Rig {
         match failpoint {
             Some(failpoint) => {
                 self.fault();
-                self.start_worker_with(&[(FAILPOINT, failpoint)]);
+                self.start_worker_with(&[("RINGFLEET_FAILPOINT", failpoint)]);
             }
             None => self.start_worker_with(&[]),
         }
@@ -204,9 +197,8 @@ impl Rig {
         command.env("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0");
         let log_level = "warn,ringfleet=info,ringfleet_worker=debug,ringcentral=debug,ringfleet_store=debug";
         command.env("RINGFLEET__LOG__LEVEL", log_level).envs(environment.iter().copied());
-        let failpoint = environment.iter().find(|(name, _)| *name == FAILPOINT).map(|(_, place)| (*place).to_owned());
         let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        self.workers.push(Worker { child, log, failpoint, told: false });
+        self.workers.push(Worker { child, log, told: false });
     }
 
     /// All that the workers have printed.
@@ -259,10 +251,9 @@ impl Rig {
     pub(super) fn drain(&mut self, budget: Duration) -> Vec<String> {
         let mut living: Vec<Worker> = self.workers.drain(..).collect();
         living.retain_mut(|worker| !worker.has_ended());
-        for worker in &mut living {
+        for worker in &living {
             // A stopped one hears nothing else.
             signal_process(&worker.child, "CONT");
-            worker.told |= worker.ends_itself_by("term") && self.log(&worker.log).contains(MET);
             if !worker.told {
                 terminate(&worker.child);
             }
@@ -276,8 +267,8 @@ impl Rig {
                 bad.push(format!("a worker did not drain within {budget:?}"));
             }
             let status = worker.child.wait().unwrap();
-            // One that kills itself while it drains was told before, when there was work.
-            let killed_itself = worker.told && worker.ends_itself_by("kill") && status.signal() == Some(9);
+            // By its failpoint, while it drained.
+            let killed_itself = worker.told && status.signal() == Some(9) && self.log(&worker.log).contains(MET);
             if !status.success() && !killed_itself {
                 bad.push(format!("a drained worker ended with {status}"));
             }
