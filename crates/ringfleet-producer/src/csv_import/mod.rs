@@ -8,6 +8,7 @@
 //! import, not from the file's name or its line, so that a file which was sorted, cut or extended in between is safe too.
 
 mod header;
+mod quotes;
 mod reader;
 mod report;
 mod row;
@@ -110,6 +111,9 @@ pub async fn import_csv(
             Err(ReadEnd::Header(error)) => return Err(ImportError::Header(error)),
             Err(ReadEnd::RowTooLong { line }) => {
                 return Err(ImportError::RowTooLong { line, summary: Box::new(summary) });
+            }
+            Err(ReadEnd::Quotes { line }) => {
+                return Err(ImportError::Quotes { line, summary: Box::new(summary) });
             }
             Err(ReadEnd::Unreadable { line, source }) => {
                 return Err(ImportError::Unreadable { line, source, summary: Box::new(summary) });

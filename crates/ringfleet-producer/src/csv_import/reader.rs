@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::{
     header::{Columns, HeaderError},
+    quotes::Quotes,
     row::{self, Row},
 };
 
@@ -33,6 +34,7 @@ pub(super) enum ReadEnd {
     Finished { bytes: u64 },
     Header(HeaderError),
     RowTooLong { line: u64 },
+    Quotes { line: u64 },
     Unreadable { line: u64, source: io::Error },
 }
 
@@ -100,6 +102,10 @@ impl<R: Read> Rows<R> {
             Ok(false) => Ok(None),
             Ok(true) => {
                 let line = self.began_on_line();
+                // SEND-SAFETY: it may be two rows in one, with one customer's text for another. No later row can be trusted.
+                if self.csv.get_ref().quotes.fail_before(self.bytes()) {
+                    return Err(ReadEnd::Quotes { line });
+                }
                 self.drop_carriage_return();
                 Ok(Some(line))
             }
@@ -113,7 +119,9 @@ impl<R: Read> Rows<R> {
         let inside = self.record.as_slice().iter().filter(|byte| **byte == b'\n').count() as u64;
         let end = self.csv.position();
         let input = self.csv.get_ref();
-        let unended = input.ended.get() && end.byte() == input.fetched.get() && input.last.get() != b'\n';
+        let unended = input.ended.get()
+            && end.byte() == input.fetched.get()
+            && (input.last.get() != b'\n' || input.quotes.are_open());
         end.line().saturating_sub(inside + u64::from(!unended)).max(1)
     }
 
@@ -140,9 +148,10 @@ fn into_io(error: csv::Error) -> io::Error {
     }
 }
 
-/// Stops giving out bytes in the midst of a row that is too long: csv itself would gather it whole.
+/// Stops giving out bytes in the midst of a row that is too long: csv itself would gather it whole. Looks at quotation marks on the way.
 struct Bounded<R> {
     input: R,
+    quotes: Quotes,
     fetched: Cell<u64>,
     allowed: Cell<u64>,
     last: Cell<u8>,
@@ -153,7 +162,8 @@ struct Bounded<R> {
 impl<R> Bounded<R> {
     fn new(input: R) -> Self {
         let (fetched, allowed, last) = (Cell::new(0), Cell::new(0), Cell::new(b'\n'));
-        Self { input, fetched, allowed, last, ended: Cell::new(false), overrun: Cell::new(false) }
+        let (ended, overrun) = (Cell::new(false), Cell::new(false));
+        Self { input, quotes: Quotes::new(), fetched, allowed, last, ended, overrun }
     }
 
     /// A row begins: so many bytes more may be fetched. csv fetches only when it has used up what it has, so the bytes
@@ -171,6 +181,7 @@ impl<R: Read> Read for Bounded<R> {
         }
         let n = self.input.read(buffer)?;
         self.fetched.set(self.fetched.get() + n as u64);
+        self.quotes.look(&buffer[..n]);
         match buffer[..n].last() {
             Some(last) => self.last.set(*last),
             None => self.ended.set(true),

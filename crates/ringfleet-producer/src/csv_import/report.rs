@@ -96,6 +96,12 @@ pub enum ImportError {
              rows before it were imported"
     )]
     RowTooLong { line: u64, summary: Box<ImportSummary> },
+    #[error(
+        "the row that begins on line {line} has a quotation mark that is not closed, or something between the closing one and the \
+             next comma; put a text with commas or line ends into quotation marks and write each one inside it twice; rows \
+             before it were imported"
+    )]
+    Quotes { line: u64, summary: Box<ImportSummary> },
     #[error("the file can't be read beyond line {line}; rows before were imported")]
     Unreadable {
         line: u64,
@@ -122,6 +128,7 @@ impl ImportError {
         match self {
             ImportError::Header(_) | ImportError::Thread(_) => None,
             ImportError::RowTooLong { summary, .. }
+            | ImportError::Quotes { summary, .. }
             | ImportError::Unreadable { summary, .. }
             | ImportError::Store { summary, .. }
             | ImportError::ReaderLost { summary } => Some(summary),

@@ -175,6 +175,31 @@ async fn huge_field_is_refused_after_a_bounded_read() {
     assert_eq!(summary.counts.rows, 2, "the import goes on");
 }
 
+#[tokio::test]
+async fn an_unclosed_quotation_mark_never_gives_one_customer_the_text_of_another() {
+    let good = format!("from,to,text,key\n{FROM},{TO},\"one, \"\"two\"\"\nthree\",v0\r\n{FROM},{TO},5\" pipe,v1\n");
+    let other = "+15550100077";
+    for (bad, line) in [
+        // To the end of the file.
+        (format!("{FROM},{TO},\"Your code is 1234,v2\n{FROM},{other},Your code is 5678,v3\n"), 5),
+        // To the next mark: four columns in all, as the header has.
+        (format!("{FROM},{TO},\"Your code is 1234,v2\n{FROM},{other},\"Your code is 5678\",v3\n"), 5),
+        (format!("{FROM},{TO},\"1234\" ,v2\n{FROM},{other},5678,v3\n"), 5),
+        (format!("{FROM},{TO},1234,\"v2\"\r{FROM},{other},5678,v3\n"), 5),
+        (format!("{FROM},{TO},1234,v2\n\n{FROM},{other},5678,\""), 7),
+    ] {
+        let store = FakeStore::with_faults([]);
+        let error = import(store.clone(), format!("{good}{bad}")).await.unwrap_err();
+        assert!(matches!(error, ImportError::Quotes { line: at, .. } if at == line), "{bad:?}: {error:?}");
+        assert!(!error.to_string().contains("1234"));
+        let before = if line == 7 { 3 } else { 2 };
+        assert_eq!((error.summary().unwrap().counts.accepted, store.len()), (before, before as usize), "{bad:?}");
+    }
+    let whole = format!("\u{feff}\"from\",to,text,key\r\n{FROM},{TO},\"\",v1\r\n{FROM},{TO},\"\"\"hi\"\"\",\"v2\"");
+    let summary = import(FakeStore::with_faults([]), whole).await.unwrap();
+    assert_eq!((summary.counts.rows, summary.counts.accepted), (2, 1), "an empty text is refused by itself");
+}
+
 #[tokio::test(start_paused = true)]
 async fn failing_store_stops_the_import_which_can_be_repeated() {
     let mut file = String::from("from,to,text\n");
