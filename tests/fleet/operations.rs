@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use ringfleet_testkit::{eventually, free_port};
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 use crate::rig::{Ends, Rig, RigOptions, http};
 
@@ -128,4 +132,40 @@ async fn a_command_whose_reader_has_gone_does_its_work_and_ends_quietly() {
     rig.start_workers(1);
     rig.until_ended(1, Duration::from_secs(20)).await;
     rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_under_way_when_its_process_is_told_to_end_is_answered() {
+    for command in ["api", "up"] {
+        let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2)).on_sqlite()).await;
+        rig.keep_secret([KEY, "canary text", "+15552000001"]);
+        let api = format!("127.0.0.1:{}", free_port());
+        let running = rig.spawn(&[command], &[("RINGFLEET__API__LISTEN", &api), ("RINGFLEET__API__KEYS", KEY)]);
+        let answers = async || TcpStream::connect(&api).await.is_ok();
+        eventually(Duration::from_secs(20), answers).await;
+        let body = json!({"from": rig.accounts[0].numbers[0], "to": "+15552000001", "text": "canary text"}).to_string();
+        let mut stream = TcpStream::connect(&api).await.unwrap();
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: here\r\nauthorization: Bearer {KEY}\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\nexpect: 100-continue\r\n\r\n",
+            body.len()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut told = vec![0; 25];
+        stream.read_exact(&mut told).await.unwrap();
+        assert_eq!(told, b"HTTP/1.1 100 Continue\r\n\r\n");
+
+        let end = std::thread::spawn(|| running.end());
+        eventually(Duration::from_secs(5), async || !answers().await).await;
+        stream.write_all(body.as_bytes()).await.unwrap();
+        told.clear();
+        stream.read_to_end(&mut told).await.unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert!(told.starts_with("HTTP/1.1 202") && told.contains("accepted"), "{command}: {told}");
+        assert!(end.join().unwrap().success());
+        rig.handed_in_elsewhere(1);
+        rig.start_workers(1);
+        rig.until_ended(1, Duration::from_secs(20)).await;
+        rig.finish(Ends::all()).await;
+    }
 }

@@ -1,27 +1,78 @@
 //! Listeners, and the signals that end them.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::Context;
-use axum::Router;
-use tokio::{net::TcpListener, signal::unix::SignalKind};
+use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo};
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{net::TcpListener, signal::unix::SignalKind, sync::Semaphore, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
+use tower::Service;
 
-/// Serves until `stop`, then finishes the requests under way. Binds before it returns, so that a taken port is told at once.
+/// Connections of one listener. The others wait; the worker of the same process needs files for its own.
+const MOST_CONNECTIONS: usize = 512;
+/// From a connection's beginning, or the answer before, to the end of a request's head.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// After a connection could not be taken, as when no file is left.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+
+/// Serves until `stop`, then finishes the requests under way: the task ends with the last of them. Binds before it returns, so
+/// that a taken port is told at once.
 pub(crate) async fn http(
     what: &'static str,
     listen: SocketAddr,
     router: Router,
     stop: CancellationToken,
-) -> anyhow::Result<(SocketAddr, tokio::task::JoinHandle<std::io::Result<()>>)> {
+) -> anyhow::Result<(SocketAddr, JoinHandle<()>)> {
     let listener = TcpListener::bind(listen)
         .await
         .with_context(|| format!("{what} can't listen on {listen}; is another process there? Set {what}.listen"))?;
     let address = listener.local_addr()?;
     tracing::info!(%address, "{what} listens");
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let serve = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
-    Ok((address, tokio::spawn(async move { serve.await })))
+    let services = router.into_make_service_with_connect_info::<SocketAddr>();
+    Ok((address, tokio::spawn(serve(what, listener, services, stop))))
+}
+
+async fn serve(
+    what: &'static str,
+    listener: TcpListener,
+    mut services: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
+    stop: CancellationToken,
+) {
+    let under_way = GracefulShutdown::new();
+    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+    let next = async || {
+        let place = room.clone().acquire_owned().await.expect("nobody closes it");
+        (place, listener.accept().await)
+    };
+    while let Some((place, accepted)) = stop.run_until_cancelled(next()).await {
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "{what} can't take a connection");
+                stop.run_until_cancelled(tokio::time::sleep(ACCEPT_AGAIN)).await;
+                continue;
+            }
+        };
+        let Ok(service) = services.call(peer).await;
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD_DEADLINE)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = under_way.watch(connection);
+        tokio::spawn(async move {
+            // What goes wrong with a connection is its client's to see.
+            let _ = connection.await;
+            drop(place);
+        });
+    }
+    drop(listener);
+    under_way.shutdown().await;
 }
 
 /// Cancelled by SIGTERM or Ctrl-C. A second signal ends the process at once.
@@ -44,4 +95,77 @@ pub(crate) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
         }
     });
     Ok(stop)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use axum::routing::get;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::TcpStream,
+        sync::Notify,
+    };
+
+    use super::*;
+
+    const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: here\r\n\r\n";
+
+    async fn listen(router: Router) -> (SocketAddr, JoinHandle<()>, CancellationToken) {
+        let stop = CancellationToken::new();
+        let (address, served) = http("test", ([127, 0, 0, 1], 0).into(), router, stop.clone()).await.unwrap();
+        (address, served, stop)
+    }
+
+    async fn told_until_closed(mut stream: TcpStream) -> String {
+        let mut told = Vec::new();
+        let _ = stream.read_to_end(&mut told).await;
+        String::from_utf8(told).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_under_way_is_answered_before_the_task_ends() {
+        let (came, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (tell, wait) = (came.clone(), go.clone());
+        let slow = get(async move || {
+            tell.notify_one();
+            wait.notified().await;
+            "done"
+        });
+        let (address, served, stop) = listen(Router::new().route("/", slow)).await;
+        let mut asks = TcpStream::connect(address).await.unwrap();
+        asks.write_all(ASK).await.unwrap();
+        came.notified().await;
+        stop.cancel();
+        // Nobody else is let in meanwhile.
+        while TcpStream::connect(address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!served.is_finished());
+        go.notify_one();
+        assert!(told_until_closed(asks).await.ends_with("done"));
+        served.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_that_ask_nothing_are_closed_and_make_room_for_those_that_do() {
+        let (address, _served, _stop) = listen(Router::new().route("/", get(async || "here"))).await;
+        let mut silent = Vec::new();
+        for n in 0..=MOST_CONNECTIONS {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(&ASK[..n % 20]).await.unwrap();
+            silent.push(stream);
+        }
+        let began = Instant::now();
+        let mut asks = TcpStream::connect(address).await.unwrap();
+        asks.write_all(b"GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n").await.unwrap();
+        assert!(told_until_closed(asks).await.ends_with("here"));
+        for stream in silent {
+            let told = told_until_closed(stream).await;
+            assert!(!told.contains("here"), "{told}");
+        }
+        // The clock of the test jumps to the next deadline.
+        assert!(began.elapsed() < HEAD_DEADLINE);
+    }
 }

@@ -1,8 +1,9 @@
 //! `worker`, `api`, `connect` and `up`: the roles that run until they are told to stop.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::Context;
+use axum::Router;
 use ringfleet_connect::{Connect, OperatorKeys};
 use ringfleet_console::Recorder;
 use ringfleet_identity::{Follower, Roster, Vault, directory::Directory};
@@ -13,6 +14,7 @@ use ringfleet_producer::{
 use ringfleet_store::SharedStore;
 use ringfleet_worker::Drained;
 use secrecy::SecretString;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -22,17 +24,16 @@ use crate::{
 };
 
 pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
-    let role = Role::start(&settings).await?;
-    let drained = role.work(&settings).await?;
-    Ok(role.end(drained).await)
+    let mut role = Role::start(&settings).await?;
+    role.serve_inbound(&settings).await?;
+    role.work_and_answer(&settings).await
 }
 
 pub(crate) async fn api(settings: Settings) -> anyhow::Result<ExitCode> {
-    let role = Role::start(&settings).await?;
+    let mut role = Role::start(&settings).await?;
     role.serve_api(&settings).await?;
     role.serve_connect(&settings).await?;
-    role.stop.cancelled().await;
-    Ok(role.end(Drained::Clean).await)
+    role.answer(&settings).await
 }
 
 pub(crate) async fn connect(settings: Settings) -> anyhow::Result<ExitCode> {
@@ -40,18 +41,17 @@ pub(crate) async fn connect(settings: Settings) -> anyhow::Result<ExitCode> {
         let problem = "is empty: name an address and port such as 127.0.0.1:8482, and read docs/connect.md";
         return Err(Faults::one("connect.listen", problem).into());
     }
-    let role = Role::start(&settings).await?;
+    let mut role = Role::start(&settings).await?;
     role.serve_connect(&settings).await?;
-    role.stop.cancelled().await;
-    Ok(role.end(Drained::Clean).await)
+    role.answer(&settings).await
 }
 
 pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
-    let role = Role::start(&settings).await?;
+    let mut role = Role::start(&settings).await?;
+    role.serve_inbound(&settings).await?;
     role.serve_api(&settings).await?;
     role.serve_connect(&settings).await?;
-    let drained = role.work(&settings).await?;
-    Ok(role.end(drained).await)
+    role.work_and_answer(&settings).await
 }
 
 /// What every role has: telemetry, the accounts, a store, metrics, and an end.
@@ -60,8 +60,10 @@ struct Role {
     store: SharedStore,
     directory: Directory,
     stop: CancellationToken,
-    /// Metrics and API answer a little longer than work is claimed.
-    listeners: CancellationToken,
+    /// Metrics are answered until the work has ended.
+    watched: CancellationToken,
+    /// Of API, connect page and webhooks: what ends when the requests under way at `stop` are answered.
+    answering: JoinSet<()>,
 }
 
 impl Role {
@@ -70,17 +72,17 @@ impl Role {
         let stop = serve::stop_on_signals()?;
         let accounts = Accounts::load(settings)?;
         let store = store::open(&settings.store, settings.rules).await?;
-        let listeners = CancellationToken::new();
+        let watched = CancellationToken::new();
         if let Some(listen) = settings.metrics_listen {
             let recorder = Recorder::install().context("can't install the metrics recorder")?;
             let console = ringfleet_console::router(recorder, store.clone());
-            serve::http("metrics", listen, console, listeners.clone()).await?;
+            serve::http("metrics", listen, console, watched.clone()).await?;
         }
         let directory = directory::follow(settings, &accounts, &store, stop.clone()).await?;
-        Ok(Self { accounts, store, directory, stop, listeners })
+        Ok(Self { accounts, store, directory, stop, watched, answering: JoinSet::new() })
     }
 
-    async fn serve_api(&self, settings: &Settings) -> anyhow::Result<()> {
+    async fn serve_api(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
         let directory = SenderDirectory::of(self.directory.clone(), &settings.provider.app)?;
         let directory = Arc::new(directory.with_connect_page(connect_page.as_deref()));
@@ -92,12 +94,11 @@ impl Role {
         };
         let producer = Producer::new(self.store.clone(), directory).with_on_unknown(settings.on_unknown);
         let router = ringfleet_producer::http::router(Api { producer, store: self.store.clone(), keys });
-        serve::http("api", settings.api.listen, router, self.stop.clone()).await?;
-        Ok(())
+        self.serve("api", settings.api.listen, router).await
     }
 
     /// The connect page, where it is switched on.
-    async fn serve_connect(&self, settings: &Settings) -> anyhow::Result<()> {
+    async fn serve_connect(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let Some(connect) = settings.connect.clone() else { return Ok(()) };
         if connect.operator_keys.is_empty() {
             tracing::warn!("no key opens the operators' page; it stays off");
@@ -112,7 +113,23 @@ impl Role {
             address_header: connect.address_header,
             fixed: self.accounts.credentials(),
         });
-        serve::http("connect", connect.listen, router, self.stop.clone()).await?;
+        self.serve("connect", connect.listen, router).await
+    }
+
+    /// Webhooks, where they are switched on.
+    async fn serve_inbound(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        let Some(listen) = settings.inbound_listen else { return Ok(()) };
+        let router = ringfleet_worker::webhook_router(self.vault(settings)?, settings.worker.inbound.hints.clone());
+        self.serve("inbound", listen, router).await
+    }
+
+    async fn serve(&mut self, what: &'static str, listen: SocketAddr, router: Router) -> anyhow::Result<()> {
+        let (_, served) = serve::http(what, listen, router, self.stop.clone()).await?;
+        self.answering.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "{what} ended");
+            }
+        });
         Ok(())
     }
 
@@ -135,18 +152,42 @@ impl Role {
             tracing::warn!("{}", super::config::NOBODY);
         }
         let options = settings.worker.clone();
-        if let Some(listen) = settings.inbound_listen {
-            let router = ringfleet_worker::webhook_router(vault.clone(), options.inbound.hints.clone());
-            serve::http("inbound", listen, router, self.stop.clone()).await?;
-        }
         Ok(ringfleet_worker::run(vault, roster, self.directory.clone(), client, options, self.stop.clone()).await?)
     }
 
-    async fn end(self, drained: Drained) -> ExitCode {
-        self.listeners.cancel();
+    /// Until it is told to stop; see [`finish`].
+    async fn answer(mut self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        finish(&mut self.answering, &self.stop, settings.worker.drain).await;
+        Ok(self.end(Drained::Clean))
+    }
+
+    async fn work_and_answer(mut self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        let mut answering = std::mem::take(&mut self.answering);
+        let work = async {
+            let drained = self.work(settings).await;
+            // Without a worker there is no fleet: the rest ends too.
+            self.stop.cancel();
+            drained
+        };
+        let (drained, ()) = tokio::join!(work, finish(&mut answering, &self.stop, settings.worker.drain));
+        Ok(self.end(drained?))
+    }
+
+    fn end(self, drained: Drained) -> ExitCode {
+        self.watched.cancel();
         match drained {
             Drained::Clean => ExitCode::SUCCESS,
             Drained::OutOfTime => ExitCode::from(crate::exit::FAILED),
         }
+    }
+}
+
+/// The requests under way when `stop` came are answered, for as long as a drain may take.
+/// SEND-SAFETY: a request whose answer is cut off may have been taken in; a caller without a key would hand it in once more.
+async fn finish(answering: &mut JoinSet<()>, stop: &CancellationToken, patience: Duration) {
+    stop.cancelled().await;
+    let all = async { while answering.join_next().await.is_some() {} };
+    if tokio::time::timeout(patience, all).await.is_err() {
+        tracing::warn!("requests are still under way after worker.drain; they are cut off");
     }
 }
