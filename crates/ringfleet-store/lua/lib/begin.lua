@@ -57,7 +57,9 @@ local OWN_TIMES = 128
 local ANY_QUEUE = 7 -- bits of all priorities
 local MOST_SENDS = 5 -- of one message that is sent again because its policy says so
 local CREDIT_MS = 900000
-local SLOTS_KEPT = 3600000 -- how long a lane's slots outlive their last use, in ms
+-- How long a lane's slots outlive their last use, in ms. Redis' deadlines follow its clock, not the fleet's time: hours
+-- that it steps forward by must not end a window.
+local SLOTS_KEPT = 86400000
 local TOKENS_A_MS = 2048 -- a token tells the time at which it was given out
 local FLIGHT = '>BI8I8I8I8I8s'
 
@@ -80,7 +82,9 @@ if epoch ~= sub(ARGV[2], 89) then
 end
 
 -- The fleet's time never goes back and never stands still: when the server's clock steps back by more than a second,
--- `off` makes up for it, and is then taken back at a tenth of the time that passes.
+-- `off` makes up for it, and is then taken back at a tenth of the time that passes, and at once, as far as it can be, when time
+-- leaps by more than five seconds: most likely the clock was put right. Living workers ask twice a second.
+-- SEND-SAFETY: a fleet that is ahead of the provider for long writes intents before which a text is not looked for.
 local now, clock
 if ARGV[1] ~= '0' then
   now = tonumber(ARGV[1])
@@ -88,8 +92,13 @@ else
   local t = call('TIME')
   local c = call('HMGET', CLOCK, 'hw', 'off')
   local high, off = tonumber(c[1]) or 0, tonumber(c[2]) or 0
-  now = t[1] * 1000 + floor(t[2] / 1000) + off
-  if now < high - 1000 then
+  local told = t[1] * 1000 + floor(t[2] / 1000)
+  now = told + off
+  if off > 0 and now > high + 5000 then
+    off = max(0, high + 1000 - told) -- the mark is a second old at most
+    now = told + off
+    clock = { 'HSET', CLOCK, 'hw', ms(now), 'off', ms(off) }
+  elseif now < high - 1000 then
     off = off + high - now
     now = high
     clock = { 'HSET', CLOCK, 'off', ms(off), 'steps', (tonumber(call('HGET', CLOCK, 'steps')) or 0) + 1 }

@@ -47,7 +47,10 @@ impl Tx<'_> {
         let due: Vec<i64> = self.rows(sql, params![now, lanes.min(MAX_BATCH as u32)], |row| row.get(0))?;
         let mut taken = Vec::with_capacity(due.len());
         for row in due {
-            let sql = "SELECT min(since), max(since), count(*) FROM reports_due WHERE lane = ?1 AND since > ?2";
+            // However many wait, a look costs no more than a count of so many.
+            let sql = "SELECT (SELECT min(since) FROM reports_due WHERE lane = ?1 AND since > ?2), \
+                (SELECT max(since) FROM reports_due WHERE lane = ?1), \
+                (SELECT count(*) FROM (SELECT 1 FROM reports_due WHERE lane = ?1 AND since > ?2 LIMIT 10000))";
             let open = params![row, now - self.report_wait()];
             let found = self.row(sql, open, |row| {
                 Ok((row.get::<_, Option<Millis>>(0)?, row.get::<_, Option<Millis>>(1)?, row.get(2)?))

@@ -4,7 +4,7 @@ use std::{fs, io, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::{Synchronous, fault::Fault, workers};
+use super::{Synchronous, fault::Fault, time, workers};
 use crate::store::StoreError;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -102,6 +102,7 @@ fn adopt(conn: &Connection, synchronous: Synchronous) -> Result<Result<(), Strin
     }
     if judged.is_ok() {
         workers::make_table(conn)?;
+        time::make_table(conn)?;
     }
     conn.execute_batch("COMMIT")?;
     // From here on the writer waits for locks itself.

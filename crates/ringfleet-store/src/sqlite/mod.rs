@@ -27,6 +27,7 @@ mod settle;
 mod slot;
 mod slots;
 mod store;
+mod time;
 mod tokens;
 mod tx;
 mod view;
@@ -104,6 +105,8 @@ pub struct SqliteStore {
     commands: mpsc::Sender<Command>,
     woken: watch::Receiver<()>,
     looking: Arc<AtomicBool>,
+    /// See [`Store::epoch`](crate::Store::epoch).
+    name: String,
 }
 
 impl fmt::Debug for SqliteStore {
@@ -131,6 +134,7 @@ impl SqliteStore {
                     woken: waker,
                     looking: shared,
                     seen: Seen::default(),
+                    latest: 0,
                 };
                 let looked = writer.look_first();
                 let fine = looked.is_ok();
@@ -143,8 +147,8 @@ impl SqliteStore {
             .name("ringfleet-sqlite".to_owned())
             .spawn(work)
             .map_err(|error| StoreError::Unavailable { call: "open", source: error.into() })?;
-        is_open.await.map_err(|_| unavailable("open", "the store's thread has ended"))??;
-        Ok(Self { commands, woken, looking })
+        let name = is_open.await.map_err(|_| unavailable("open", "the store's thread has ended"))??;
+        Ok(Self { commands, woken, looking, name })
     }
 
     /// Cancel-safe: dropped early it does nothing, dropped late it happens all the same.

@@ -72,10 +72,15 @@ impl Store for SqliteStore {
     async fn watch(&self, worker: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
         let worker = worker.clone();
         // Nothing depends on it but what is told to those who ask, so a busy file stops no worker over it.
-        match self.call("watch", move |tx| tx.worker_is_there(&worker)).await {
-            Err(error) if !error.is_transient() => Err(error),
-            // A file has no moments to lose: what was answered is on the disk (see [`Synchronous::Full`]).
-            _ => Ok(Incarnation::default()),
+        let look = move |tx: &mut Tx<'_>| {
+            tx.worker_is_there(&worker)?;
+            tx.clock_steps()
+        };
+        // A file has no moments to lose: what was answered is on the disk (see [`Synchronous::Full`]).
+        let seen = |clock_steps| Incarnation { clock_steps, ..Incarnation::default() };
+        match self.call("watch", look).await {
+            Err(error) if error.is_transient() => Ok(seen(0)),
+            looked => looked.map(seen),
         }
     }
 
@@ -303,6 +308,6 @@ impl Store for SqliteStore {
     }
 
     fn epoch(&self) -> String {
-        "sqlite".to_owned()
+        self.name.clone()
     }
 }

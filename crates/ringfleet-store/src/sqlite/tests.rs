@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    calls::{Begin, Claim, ClaimRequest, Enqueued, Outcome, Settled, Settlement},
+    calls::{Begin, Claim, ClaimRequest, Enqueued, Incarnation, Outcome, Settled, Settlement},
     ids::{Group, IdempotencyKey, LaneId, WorkerId},
     message::{NewMessage, OnUnknown, Priority, Private, State},
     plan::PlanSeen,
@@ -107,6 +107,31 @@ async fn two_handles_share_one_window() {
     // The cap of one lane in flight, and no message twice.
     assert_eq!(ids.len(), 8);
     assert_eq!(one.lane(&lane("1")).await.expect("a view").slots_in_use, 8);
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_back_is_made_up_for_by_every_process() {
+    let file = File::new();
+    let (first, worker) = (file.open().await, WorkerId::incarnation("w"));
+    let before = first.now().await.expect("a time");
+    // The same as a clock that has stepped back by an hour.
+    file.raw().execute("UPDATE file SET high = high + 3600000", []).expect("set");
+    let second = file.open().await;
+    for store in [&first, &second, &first] {
+        let now = store.now().await.expect("a time");
+        assert!((before + 3_599_000..before + 3_660_000).contains(&now), "{before} {now}");
+    }
+    let seen = second.watch(&worker, Incarnation::default()).await.expect("it looks");
+    assert_eq!((seen.clock_steps, seen.restarts), (1, 0));
+}
+
+#[tokio::test]
+async fn every_file_has_a_name_of_its_own_and_keeps_it() {
+    let (one, other) = (File::new(), File::new());
+    let name = one.open().await.epoch();
+    assert!(name.starts_with("sqlite:") && name.len() == 23, "{name}");
+    assert_eq!(one.open().await.epoch(), name);
+    assert_ne!(other.open().await.epoch(), name);
 }
 
 #[tokio::test]

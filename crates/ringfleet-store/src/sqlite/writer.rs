@@ -28,8 +28,6 @@ const LOCK_RETRY: Duration = Duration::from_micros(500);
 /// SQLite's lock has no queue, and a busy process would keep it for ever.
 const FAIR_PAUSE: Duration = Duration::from_micros(1_500);
 const LATELY: Duration = Duration::from_secs(5);
-/// A clock that steps back by less than this is waited for; by more, it is believed.
-const CLOCK_DIP: Millis = 60_000;
 
 pub(super) enum Command {
     Run(Box<dyn Job>),
@@ -96,22 +94,24 @@ pub(super) struct Writer {
     /// Whether a `Look` is under way.
     pub(super) looking: Arc<AtomicBool>,
     pub(super) seen: Seen,
+    /// The latest time that this handle has judged by.
+    pub(super) latest: Millis,
 }
 
-/// What this thread knows of the file and of time.
+/// What this thread knows of the file.
 #[derive(Default)]
 pub(super) struct Seen {
     data_version: i64,
     wake: i64,
     foreign_commit: Option<Instant>,
     own_commit: Option<Instant>,
-    latest: Millis,
 }
 
 impl Writer {
-    /// Remembers where the file stands, so that whatever comes later is news. Before the first handle is given out.
-    pub(super) fn look_first(&mut self) -> Result<(), StoreError> {
-        self.look().map_err(|fault| fault.during("open"))
+    /// Remembers where the file stands, so that whatever comes later is news. Before the first handle is given out. Returns
+    /// what the file is called.
+    pub(super) fn look_first(&mut self) -> Result<String, StoreError> {
+        self.look().and_then(|()| self.name()).map_err(|fault| fault.during("open"))
     }
 
     /// Ends when the last handle is dropped.
@@ -193,7 +193,7 @@ impl Writer {
             Some(_) => 0,
             None => super::millis(job.asked().elapsed()),
         };
-        let now = self.now();
+        let now = self.now()?;
         self.exec("SAVEPOINT call")?;
         let mut tx = Tx::new(&self.conn, &self.rules, now, waited);
         let went_well = job.run(&mut tx);
@@ -259,17 +259,6 @@ impl Writer {
             self.woken.send_replace(());
         }
         Ok(())
-    }
-
-    /// Never goes back for a short dip of the clock, or a slot timed in the dip would be free too early after it. A long
-    /// step back is a correction: waiting for it would stop the fleet. The mark is this handle's own.
-    fn now(&mut self) -> Millis {
-        let clock = self.clock.local_now();
-        let dipped = self.clock.set_time().is_none() && (1..=CLOCK_DIP).contains(&(self.seen.latest - clock));
-        if !dipped {
-            self.seen.latest = clock;
-        }
-        self.seen.latest
     }
 
     fn exec(&self, sql: &'static str) -> Step<()> {

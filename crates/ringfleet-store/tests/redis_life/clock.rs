@@ -56,6 +56,27 @@ async fn a_step_back_of_an_hour_stalls_no_lane() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_put_right_leaves_the_fleet_nowhere_in_the_future() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &narrow(), &["1", "2", "3", "4"]).await;
+    send_next(&store, &worker).await;
+    let before = store.now().await.unwrap();
+    for dip in [-45, -HOUR, -5 * 365 * 24 * HOUR] {
+        server.step_clock(dip);
+        send_next(&store, &worker).await;
+        // Half of the way first.
+        server.step_clock(dip / 2);
+        store.reap(10, LEASE).await.unwrap();
+        server.step_clock(0);
+        store.reap(10, LEASE).await.unwrap();
+        let after = store.now().await.unwrap();
+        assert!((before..before + 20_000).contains(&after), "{dip}: {before}, {after}");
+    }
+    assert_eq!(watch(&store, &worker).await.clock_steps, 3);
+}
+
+#[tokio::test]
 async fn a_gate_that_opens_by_itself_opens_though_the_clock_went_back_and_only_claims_come() {
     let server = RedisServer::builder().clock_file().start();
     let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
