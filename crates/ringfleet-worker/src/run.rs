@@ -20,7 +20,7 @@ use crate::{
     failpoint,
     foresight::Foresight,
     inbox::Inbox,
-    journal::{Journal, JournalError},
+    journal::{Journal, JournalError, Whose},
     keeper,
     mailbox::Mailboxes,
     options::WorkerOptions,
@@ -84,7 +84,7 @@ pub async fn run(
     // What a worker that died with the store has sent is told before anything is claimed.
     let known = store.watch(&worker, Incarnation::default()).await?;
     journal.adopt().await;
-    let left = journal.reassert(&store, options.retention).await?;
+    let left = journal.reassert(&store, options.retention, Whose::All).await?;
     if left > 0 {
         tracing::info!(sends = left, "the store has been told what dead workers sent last");
     }

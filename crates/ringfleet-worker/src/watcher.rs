@@ -9,7 +9,7 @@ use ringfleet_identity::Sessions;
 use ringfleet_store::{Incarnation, SharedStore, StoreError, WorkerId};
 use tokio_util::sync::CancellationToken;
 
-use crate::journal::Journal;
+use crate::journal::{Journal, Whose};
 
 const EVERY: Duration = Duration::from_millis(500);
 
@@ -45,21 +45,22 @@ pub(crate) async fn watch(
         }
         // A worker of this machine that died after the restart may not have told; its file tells.
         let inherited = journal.adopt().await;
-        if seen.restarts == told.restarts && !inherited {
+        let restarted = seen.restarts != told.restarts;
+        if !restarted && !inherited {
             continue;
         }
         // Before the gate may open: a login with a refresh token that was used before could cost the connection.
-        if seen.restarts != told.restarts
-            && let Err(error) = sessions.reassert_connections().await
-        {
-            tracing::warn!(error = &error as &dyn std::error::Error, "connections can't be told again now");
-            continue;
+        let connections = if restarted { sessions.reassert_connections().await } else { Ok(()) };
+        if let Err(error) = &connections {
+            tracing::warn!(error = error as &dyn std::error::Error, "connections can't be told again now");
         }
-        match journal.reassert(&store, retention).await {
-            Ok(sends) if seen.restarts == told.restarts => {
+        // SEND-SAFETY: whatever is the matter with a connection: the gate does not wait for it longer than for a dead worker.
+        let whose = if restarted { Whose::All } else { Whose::Dead };
+        match journal.reassert(&store, retention, whose).await {
+            Ok(sends) if !restarted => {
                 tracing::info!(sends, "the store has been told what dead workers sent last");
             }
-            Ok(sends) => {
+            Ok(sends) if connections.is_ok() => {
                 crate::metrics::reasserted(sends);
                 tracing::warn!(
                     sends,
@@ -71,6 +72,8 @@ pub(crate) async fn watch(
                     crate::metrics::store_error("watch", &error);
                 }
             }
+            // The connections are not told yet.
+            Ok(_) => {}
             // Not done, so it is tried again.
             Err(error) => crate::metrics::store_error("reassert", &error),
         }

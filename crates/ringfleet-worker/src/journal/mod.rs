@@ -6,6 +6,8 @@
 
 mod entry;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -20,8 +22,12 @@ pub(crate) use self::entry::Entry;
 pub(crate) use self::ring::JournalError;
 use self::ring::{Locked, Ring};
 
-/// Sends that are remembered: at 100 a second, the last 40 seconds; a store loses a few.
-const MOST: usize = 4_096;
+/// The last entries that are remembered, however old they are: 4,096 sends, each with its beginning and its end.
+const FEWEST: usize = 2 * 4_096;
+/// Besides, all of so long before the last: a Redis that writes its file once a second loses two at most.
+const LATELY: Duration = Duration::from_secs(10);
+/// But no more than this: four seconds at 8,000 sends a second. A ring file has room for as many, 16 MiB.
+const MOST: usize = 65_536;
 /// Told to the store in one call.
 const BATCH: usize = 200;
 
@@ -33,10 +39,19 @@ pub(crate) struct Journal {
     adopted: Mutex<Adopted>,
 }
 
+/// Whose sends are told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Whose {
+    /// Of workers that have died. This one's own are in order: the store knows those that are under way.
+    Dead,
+    /// This one's too: the store may have lost some.
+    All,
+}
+
 /// What dead workers of this machine have left.
 #[derive(Default)]
 struct Adopted {
-    entries: Vec<Entry>,
+    entries: VecDeque<Entry>,
     /// Locked until they are told; then they are removed.
     files: Vec<Locked>,
 }
@@ -54,24 +69,25 @@ impl Journal {
         let opened = tokio::task::spawn_blocking(move || Ring::open(&dir, &epoch)).await;
         let (ring, left) = opened.map_err(|_| JournalError::Broken)??;
         let mut recent = VecDeque::from(left);
-        while recent.len() > MOST {
-            recent.pop_front();
-        }
+        trim(&mut recent);
         Ok(Self { recent: Mutex::new(recent), ring: Some(Arc::new(ring)), place, adopted: Mutex::default() })
     }
 
-    /// Takes over the files of workers on this machine that have died. `true` when there is something new to tell.
+    /// Takes over the files of workers on this machine that have died. `true` as long as they are not told.
     pub(crate) async fn adopt(&self) -> bool {
         let Some((dir, epoch)) = self.place.clone() else { return false };
         let found = tokio::task::spawn_blocking(move || Ring::adopt(&dir, &epoch)).await;
-        let Ok(Ok((files, entries))) = found else { return false };
-        let mut adopted = self.adopted.lock().unwrap_or_else(PoisonError::into_inner);
-        let some = !entries.is_empty();
-        adopted.entries.extend(entries);
-        let surplus = adopted.entries.len().saturating_sub(MOST);
-        adopted.entries.drain(..surplus);
-        adopted.files.extend(files);
-        some
+        let mut adopted = self.adopted();
+        if let Ok(Ok(found)) = found {
+            // SEND-SAFETY: each keeps what it would tell itself; nobody else knows of these sends.
+            for (file, entries) in found {
+                let mut entries = VecDeque::from(entries);
+                trim(&mut entries);
+                adopted.entries.extend(entries);
+                adopted.files.push(file);
+            }
+        }
+        !adopted.files.is_empty()
     }
 
     /// Remembers sends that are about to begin. Written, not forced to the disk: only a worker and a store that lose their
@@ -110,17 +126,23 @@ impl Journal {
     fn remember(&self, entries: &[Entry]) {
         let mut recent = self.lock();
         recent.extend(entries.iter().cloned());
-        let surplus = recent.len().saturating_sub(MOST);
-        recent.drain(..surplus);
+        trim(&mut recent);
     }
 
-    /// Tells the store what this worker has sent, as far as it is not older than `retention`, after which the store itself
-    /// forgets. Returns how many sends that were.
-    pub(crate) async fn reassert(&self, store: &SharedStore, retention: Duration) -> Result<usize, StoreError> {
+    /// Tells the store what was sent, as far as it is not older than `retention`, after which the store itself forgets. Returns
+    /// how many sends that were. After an error nothing is forgotten, and all is to be told again.
+    pub(crate) async fn reassert(
+        &self,
+        store: &SharedStore,
+        retention: Duration,
+        whose: Whose,
+    ) -> Result<usize, StoreError> {
         let oldest = SystemTime::now().checked_sub(retention);
         let entries: Vec<Reassertion> = {
-            let mut recent: Vec<Entry> = self.adopted.lock().unwrap_or_else(PoisonError::into_inner).entries.clone();
-            recent.extend(self.lock().iter().cloned());
+            let mut recent = self.adopted().entries.clone();
+            if whose == Whose::All {
+                recent.extend(self.lock().iter().cloned());
+            }
             let ended: HashSet<LeaseRef> = recent.iter().filter(|e| !e.is_begin()).map(|e| e.lease).collect();
             let told = |entry: &&Entry| {
                 oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
@@ -136,17 +158,32 @@ impl Journal {
                 crate::metrics::settled(&entry.settlement.outcome, answer);
             }
         }
-        let told = std::mem::take(&mut self.adopted.lock().unwrap_or_else(PoisonError::into_inner).files);
-        for (path, _locked) in &told {
+        let mut adopted = self.adopted();
+        for (path, _locked) in adopted.files.drain(..) {
             // What it told is in this process' memory from now on; a file that stays is told once more, which does no harm.
             let _ = std::fs::remove_file(path);
         }
+        adopted.entries.make_contiguous().sort_by_key(|entry| entry.at);
+        trim(&mut adopted.entries);
         Ok(entries.len())
+    }
+
+    fn adopted(&self) -> MutexGuard<'_, Adopted> {
+        self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
         // Whole at every step, so a panic elsewhere did not break it.
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Forgets the oldest.
+fn trim(entries: &mut VecDeque<Entry>) {
+    let Some(last) = entries.back().map(|entry| entry.at) else { return };
+    let is_old = |entry: &Entry| last.duration_since(entry.at).is_ok_and(|age| age > LATELY);
+    while entries.len() > MOST || (entries.len() > FEWEST && entries.front().is_some_and(is_old)) {
+        entries.pop_front();
     }
 }
 

@@ -87,9 +87,9 @@ impl Ring {
         Ok((Self { file, next: Mutex::new(next) }, left))
     }
 
-    /// Takes over the files of workers that have died: what they tell, and the files, locked so that nobody else does it too.
-    pub(super) fn adopt(dir: &Path, epoch: &str) -> io::Result<(Vec<Locked>, Vec<Entry>)> {
-        let (mut files, mut left) = (Vec::new(), Vec::new());
+    /// Takes over the files of workers that have died, locked so that nobody else does it too, with what each tells.
+    pub(super) fn adopt(dir: &Path, epoch: &str) -> io::Result<Vec<(Locked, Vec<Entry>)>> {
+        let mut found = Vec::new();
         for n in 0..MOST_FILES {
             let path = dir.join(format!("worker-{n}.journal"));
             let mut file = match File::options().read(true).write(true).open(&path) {
@@ -97,15 +97,15 @@ impl Ring {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            if file.try_lock().is_err() {
+            // One that another has adopted and removed in this moment: its name may be a living worker's by now.
+            if file.try_lock().is_err() || !is_at(&file, &path) {
                 continue;
             }
             if let Ok((entries, _)) = read(&mut file, epoch, &path) {
-                left.extend(entries);
-                files.push((path, file));
+                found.push(((path, file), entries));
             }
         }
-        Ok((files, left))
+        Ok(found)
     }
 
     /// Into the system's cache: they survive this process.
@@ -182,9 +182,9 @@ mod tests {
         drop((second, third));
         let (_own, left) = Ring::open(dir.path(), "2:a")?;
         assert_eq!(left.len(), MOST, "the ring turned once");
-        let (files, left) = Ring::adopt(dir.path(), "2:a")?;
-        assert_eq!((files.len(), left.as_slice()), (1, [entry(3)].as_slice()), "the other dead one's");
-        assert!(Ring::adopt(dir.path(), "2:a")?.1.is_empty(), "adopted once");
+        let found = Ring::adopt(dir.path(), "2:a")?;
+        assert_eq!((found.len(), found[0].1.as_slice()), (1, [entry(3)].as_slice()), "the other dead one's");
+        assert!(Ring::adopt(dir.path(), "2:a")?.is_empty(), "adopted once");
         Ok(())
     }
 
