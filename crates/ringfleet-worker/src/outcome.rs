@@ -59,6 +59,11 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         Meaning::Rejected { code: None, scope: RejectScope::Extension | RejectScope::App | RejectScope::Account } => {
             (Outcome::NotSent { delay: AFTER_GATEWAY }, Nothing)
         }
+        // Of this message alone, as far as the status tells. Counted, so that a text which a gateway dislikes does not hold its lane
+        // up for ever; it ends as one that a person can send again, as a rejected one is not.
+        Meaning::Rejected { code: None, scope: RejectScope::Message } => {
+            (Outcome::Retry { code: word(None), delay: AFTER_GATEWAY, max_attempts }, Nothing)
+        }
         Meaning::Rejected { code, scope: RejectScope::Message } => {
             (Outcome::Rejected { code: word(code.as_ref()) }, Nothing)
         }
@@ -114,6 +119,16 @@ mod tests {
         assert_eq!(report(all, 5), (parked("CMN-408"), Consequence::None));
         let one = Meaning::Rejected { code, scope: RejectScope::Message };
         assert_eq!(report(one, 5).0, Outcome::Rejected { code: "MSG-304".to_owned() });
+    }
+
+    #[test]
+    fn a_refusal_without_a_code_uses_no_message_up_for_good() {
+        let of = |scope| report(Meaning::Rejected { code: None, scope }, 5);
+        for scope in [RejectScope::Extension, RejectScope::App, RejectScope::Account] {
+            assert_eq!(of(scope), (Outcome::NotSent { delay: AFTER_GATEWAY }, Consequence::None));
+        }
+        let again = Outcome::Retry { code: "no-code".to_owned(), delay: AFTER_GATEWAY, max_attempts: 5 };
+        assert_eq!(of(RejectScope::Message), (again, Consequence::None));
     }
 
     #[test]

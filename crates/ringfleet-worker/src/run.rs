@@ -183,10 +183,12 @@ pub async fn run(
         background.spawn(keeper.run(worker.clone()));
     }
     background.spawn(mailboxes.follow_hints(options.inbound.hints.clone()));
+    let logins = TaskTracker::new();
     let sender = Sender {
         store,
         client,
         sessions,
+        logins: logins.clone(),
         directory,
         register,
         begin,
@@ -216,7 +218,15 @@ pub async fn run(
         None => {
             tracing::info!(worker.id = %worker, budget = ?options.drain, "worker drains");
             failpoint::hit_soon("drain.mid");
-            tokio::time::timeout(options.drain, &mut processing).await
+            let until = tokio::time::Instant::now() + options.drain;
+            let drained = tokio::time::timeout_at(until, &mut processing).await;
+            // Nothing in hand waits for them, but the fleet would: one that is cut off keeps its right to log in for a while, and
+            // leaves a session that nobody knows.
+            logins.close();
+            if tokio::time::timeout_at(until, logins.wait()).await.is_err() {
+                tracing::warn!(worker.id = %worker, "logins are still under way after the drain; they are cut off");
+            }
+            drained
         }
     };
     end.cancel();

@@ -13,7 +13,7 @@ use ringfleet_identity::{
     plan_seen,
 };
 use ringfleet_store::{Begin, Gate, Intent, LaneId, Lease, Millis, Outcome, PlanSeen, SharedStore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     batcher::Batcher,
@@ -34,6 +34,8 @@ pub(crate) struct Sender {
     pub(crate) store: SharedStore,
     pub(crate) client: Client,
     pub(crate) sessions: Arc<Sessions>,
+    /// Logins under way, which a drain waits for.
+    pub(crate) logins: TaskTracker,
     pub(crate) directory: Directory,
     pub(crate) register: Register,
     pub(crate) begin: Batcher<(Intent, LaneId), Begin>,
@@ -107,10 +109,10 @@ impl Sender {
         if let Some(session) = self.sessions.remembered(extension.as_str()) {
             return Ok((request, extension, session));
         }
-        // A task of its own: a drain that does not wait for a login must not cut it off half way, with a session at the
+        // A task of its own: a drain gives the message back and must not cut the login off half way, with a session at the
         // provider that nobody knows and the fleet's lock taken.
         let (sessions, whose) = (self.sessions.clone(), extension.clone());
-        let login = tokio::spawn(async move { sessions.get(&whose).await });
+        let login = self.logins.spawn(async move { sessions.get(&whose).await });
         let session = tokio::select! {
             session = login => session.unwrap_or(Err(NoSession::Later { delay: Duration::from_secs(1) })),
             () = self.stop.cancelled() => return Err(Outcome::Released),
