@@ -78,9 +78,10 @@ elseif what == 'resolve' then
       close(m, SUPPRESSED, 'opted-out', '', was.token, was)
       answer = { 2, SUPPRESSED }
     elseif how == 'resend' then
-      -- SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
+      -- SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt. What was sent before is another
+      -- message's: days later it must not pass for this one.
       m.attempt = min(m.attempt + 1, 255)
-      m.recov = 0
+      m.recov, m.note = 0, ''
       wait_again(m, 'resent-by-operator', was.token)
       answer = { 1, READY }
     else

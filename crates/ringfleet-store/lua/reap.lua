@@ -23,6 +23,19 @@ for _, id in ipairs(call('ZRANGEBYSCORE', LEASE.key, '-inf', now, 'LIMIT', 0, li
   if not m or not f then
     unset(LEASE, id)
     unset(F, id)
+    -- A record that is gone, or can't be read any more, leaves its place in the lane all the same.
+    if f then
+      local L, blob = lane_of(f.lane), get(M, id)
+      touch(L)
+      in_flight(L, -1)
+      if f.state == SENDING then
+        posting(L.name, -1)
+        time_slot(L, f.token, 0)
+      else
+        drop_slot(L, f.token)
+      end
+      if blob then put_aside(id, blob, f.state) else count(f.state, -1) end
+    end
   else
     local L = lane_of(m.lane)
     touch(L)

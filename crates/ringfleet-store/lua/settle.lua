@@ -84,6 +84,20 @@ local function stale(L, m, f, was, token, kind, age, text)
   return nil
 end
 
+-- SEND-SAFETY: (of the plan) by deadline, never by a resume message, so that nothing can be forgotten.
+local function penalise(L, until_at)
+  L.pen, L.probe = max(L.pen, until_at), true
+end
+
+-- SEND-SAFETY: (of the plan) whatever is known of the message by now, its lane was refused. Said again it changes nothing.
+local function heard_late(L, token, kind, age, delay)
+  local until_at = now - age + delay
+  if kind == 'throttled' and until_at > max(L.pen, now) then
+    retime_slot(L, token, age)
+    penalise(L, until_at)
+  end
+end
+
 local REPORT = '>I8I8I8I4I4I4I4sss'
 -- Of a header; nil when the answer had none.
 local function told(n) return n > 0 and n - 1 or nil end
@@ -121,6 +135,7 @@ for i, id in ipairs(ids) do
     answer(5, 0)
   elseif not live and not (late and evidence) then
     touch(L)
+    heard_late(L, token, kind, age, delay)
     local what, state
     if not closed_by_it or kind == 'sent' then
       what, state = stale(L, m, f, was, token, kind, age, text)
@@ -154,6 +169,8 @@ for i, id in ipairs(ids) do
         count(HELD, -1)
       end
     end
+
+    if kind == 'throttled' or (kind == 'not-sent' and delay > 0) then penalise(L, now + delay) end
 
     local state
     local before = live and was and was.code == 'sent-before'
@@ -189,11 +206,7 @@ for i, id in ipairs(ids) do
         enqueue_front(m)
         state = READY
       end
-      if kind == 'throttled' or (kind == 'not-sent' and delay > 0) then
-        -- By deadline, never by a resume message, so that nothing can be forgotten.
-        L.pen = max(L.pen, now + delay)
-        L.probe = true
-      elseif kind == 'parked' then
+      if kind == 'parked' then
         -- Told of a lease of before the lane was let go on, it may be of a cause that is gone: the message's next attempt
         -- tells.
         if token > (tonumber(call('HGET', session_of(m.lane), 'resumed')) or 0) then L.parked = text end

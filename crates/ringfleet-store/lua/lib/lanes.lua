@@ -164,6 +164,7 @@ local function learn_plan(L, limit, window)
     -- The slots already timed were counted by the old window.
     local slots = call('ZRANGEBYSCORE', L.slots, '-inf', '(' .. IN_USE_TEXT, 'LIMIT', 0, 3000)
     for _, token in ipairs(slots) do call('ZINCRBY', L.slots, hold_of(L) - before, token) end
+    put_off_ttl(L)
   end
 end
 
@@ -176,12 +177,24 @@ local function mark_queue(L, prio, filled)
   if (L.queues % (2 * bit) >= bit) ~= filled then L.queues = L.queues + (filled and bit or -bit) end
 end
 
+-- The first entry of a queue, false when there is none, a table when it can't be read. What is no entry is kept aside for a person.
+local function head_of(L, prio)
+  local queue = queue_of(L.name, prio)
+  for _ = 1, 32 do
+    local head = redis.pcall('LINDEX', queue, 0)
+    if type(head) ~= 'string' or #head == 24 then return head end
+    call('HSET', T..':junk', 'entry of ' .. L.name, head)
+    call('LPOP', queue)
+  end
+  return {}
+end
+
 -- When the oldest message of the lane's queues became due, or nil. A key of another kind where a queue should be stops this
 -- lane, and no other.
 local function oldest_due(L)
   local oldest
   for _, prio in ipairs(FILLED[L.queues]) do
-    local head = redis.pcall('LINDEX', queue_of(L.name, prio), 0)
+    local head = head_of(L, prio)
     if type(head) == 'table' then
       unreadable_queue(L)
       return nil

@@ -57,7 +57,9 @@ local function read_flight(id)
   local raw = get(F, id)
   if not raw then return nil end
   if flights[id] then return flights[id] end
-  local state, token, since, cnt, used, send_by, lane, at = unpack_of(FLIGHT, raw)
+  -- One that can't be read holds up itself alone: nobody is given its message again.
+  local readable, state, token, since, cnt, used, send_by, lane, at = pcall(unpack_of, FLIGHT, raw)
+  if not readable then return nil end
   local f = {
     state = state, token = token, since = since, cnt = cnt, used = used, send_by = send_by, lane = lane,
     worker = sub(raw, at),

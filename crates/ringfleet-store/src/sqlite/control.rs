@@ -76,9 +76,10 @@ impl Tx<'_> {
                 return Ok(Cancelled::TooLate(State::Suppressed));
             }
             Resolution::Resend => {
-                // SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt.
+                // SEND-SAFETY: a person has looked and says that it was not sent. Counted as an attempt. What was sent before is
+                // another message's: days later it must not pass for this one.
                 m.attempt = (m.attempt + 1).min(255);
-                m.recoveries = 0;
+                (m.recoveries, m.intent) = (0, 0);
                 self.wait_once_more(at, &m, "resent-by-operator", token)?;
                 self.wake = true;
             }

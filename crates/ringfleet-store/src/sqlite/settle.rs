@@ -35,6 +35,7 @@ impl Tx<'_> {
         let flight = self.flight(&m.id)?;
         if let Some(flight) = flight.as_ref().filter(|f| f.token == token) {
             self.land(at, flight, settlement)?;
+            self.heed(at, settlement);
             if !matches!(settlement.outcome, Outcome::Sent { .. }) && self.close_sent_before(&m)? {
                 return Ok(Settled::Done(State::Sent));
             }
@@ -51,6 +52,7 @@ impl Tx<'_> {
         if closed_by_it && matches!(m.state, State::Held | State::Unknown) && evidence {
             // It may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
             self.retime(at, settlement);
+            self.heed(at, settlement);
             if m.state == State::Unknown {
                 self.leave_unknown(at, &m)?;
             } else {
@@ -58,6 +60,7 @@ impl Tx<'_> {
             }
             return self.decide_settled(at, m, settlement, None).map(Settled::LateEvidence);
         }
+        self.heard_late(at, settlement);
         let now = self.state_now(&m)?;
         if !closed_by_it || matches!(outcome, Outcome::Sent { .. }) {
             if let Some(settled) = self.settle_stale(at, m, flight, settlement)? {
@@ -234,14 +237,7 @@ impl Tx<'_> {
                 m.attempt += 1;
                 self.wait_again(at, &m, flight.is_none(), *delay)
             }
-            Outcome::Throttled { retry_after } => {
-                self.penalise(at, *retry_after);
-                self.wait_again(at, &m, flight.is_none(), Duration::ZERO)
-            }
-            Outcome::NotSent { delay } => {
-                if millis(*delay) > 0 {
-                    self.penalise(at, *delay);
-                }
+            Outcome::Throttled { .. } | Outcome::NotSent { .. } => {
                 self.wait_again(at, &m, flight.is_none(), Duration::ZERO)
             }
             Outcome::Parked { reason } => {
@@ -256,11 +252,28 @@ impl Tx<'_> {
         }
     }
 
-    /// By deadline, never by a resume message, so that nothing can be forgotten.
-    fn penalise(&mut self, at: usize, delay: Duration) {
-        let until = self.now.saturating_add(millis(delay));
-        self.lanes[at].penalise(until);
+    /// SEND-SAFETY: (of the plan) by deadline, never by a resume message, so that nothing can be forgotten.
+    fn heed(&mut self, at: usize, settlement: &Settlement) {
+        let delay = match settlement.outcome {
+            Outcome::Throttled { retry_after } => retry_after,
+            Outcome::NotSent { delay } if millis(delay) > 0 => delay,
+            _ => return,
+        };
+        self.lanes[at].penalise(self.now.saturating_add(millis(delay)));
         self.lanes[at].probe = true;
+    }
+
+    /// SEND-SAFETY: (of the plan) whatever is known of the message by now, its lane was refused. Said again it changes nothing.
+    fn heard_late(&mut self, at: usize, settlement: &Settlement) {
+        if let Outcome::Throttled { retry_after } = settlement.outcome {
+            let age = millis(settlement.age).saturating_add(self.waited);
+            let until = (self.now - age).saturating_add(millis(retry_after));
+            if until > self.lanes[at].penalty.max(self.now) {
+                self.retime(at, settlement);
+                self.lanes[at].penalise(until);
+                self.lanes[at].probe = true;
+            }
+        }
     }
 
     /// Certainly not sent: it waits again, at the head of its lane or for its delay.

@@ -137,6 +137,8 @@ behaviours! {
         a_late_report_decides_a_held_message
         a_late_report_without_evidence_decides_nothing
         a_report_of_a_lease_that_went_on_changes_nothing
+        a_refusal_of_the_lane_counts_whatever_became_of_its_message
+        a_refusal_of_the_lane_counts_of_a_message_that_was_sent_before
         an_unheard_of_message_is_missing
         five_hundred_outcomes_are_settled_at_once
     }

@@ -69,7 +69,7 @@ pub(crate) async fn a_record_without_a_text_never_goes_to_a_queue(s: &Subject) {
         assert_eq!(s.settle(lease, outcome).await, Settled::Again(State::Held));
     }
     let view = s.view(&wide(1)).await;
-    assert_eq!((view.penalty_until, view.parked, view.waiting), (None, None, 0));
+    assert_eq!((view.parked, view.waiting), (None, 0));
     assert!(s.claim(5).await.is_empty());
     assert_eq!(s.settle(lease, rejected()).await, Settled::LateEvidence(State::Rejected));
     assert_eq!(s.resolve(lease.id, Resolution::Resend).await, Cancelled::TooLate(State::Rejected));

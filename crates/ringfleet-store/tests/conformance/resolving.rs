@@ -24,6 +24,7 @@ pub(crate) async fn a_held_message_can_be_sent_again(s: &Subject) {
     let view = s.get(id).await;
     assert_eq!((view.state, view.reason.as_str()), (State::Ready, "resent-by-operator"));
     assert_eq!((view.attempt, view.recoveries, view.finished_at), (1, 0, None));
+    assert_eq!(view.intent_at, None, "a text of before is another message's");
     assert_eq!(s.settle(lease, unknown()).await, Settled::Again(State::Ready), "that story is closed");
     let leases = s.claim(5).await;
     assert_eq!(texts(&leases), ["x", "behind"]);

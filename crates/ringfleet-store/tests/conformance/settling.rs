@@ -1,6 +1,8 @@
 //! What a report makes of a message.
 
-use ringfleet_store::{Begin, LeaseRef, LeaseToken, MessageId, Outcome, PlanSeen, Settled, Settlement, State};
+use ringfleet_store::{
+    Begin, LeaseRef, LeaseToken, MessageId, NewMessage, OnUnknown, Outcome, PlanSeen, Settled, Settlement, State,
+};
 
 use crate::talk::*;
 
@@ -154,18 +156,56 @@ pub(crate) async fn a_report_of_a_lease_that_went_on_changes_nothing(s: &Subject
     let old = s.claim_one().await.reference();
     s.step(LEASE.as_millis() as i64);
     assert_eq!(s.reap().await.requeued, 1);
-    for outcome in [rejected(), throttled(1_000), retry(0, 1), Outcome::Released] {
+    for outcome in [rejected(), retry(0, 1), Outcome::Released] {
         assert_eq!(s.settle(old, outcome).await, Settled::Stale);
     }
     assert_eq!(s.state(id).await, State::Ready);
     let new = s.claim_one().await.reference();
-    for outcome in [rejected(), not_sent(1_000), throttled(1_000), retry(0, 1), Outcome::Released] {
+    for outcome in [rejected(), not_sent(1_000), retry(0, 1), Outcome::Released] {
         assert_eq!(s.settle(old, outcome).await, Settled::Stale);
     }
     let view = s.view(&wide(1)).await;
     assert_eq!((view.penalty_until, view.in_flight, view.slots_in_use), (None, 1, 1));
     assert_eq!(s.begin(new).await, Begin::Go);
     assert_eq!(s.settle(new, sent()).await, Settled::Done(State::Sent));
+}
+
+pub(crate) async fn a_refusal_of_the_lane_counts_whatever_became_of_its_message(s: &Subject) {
+    // Its worker was taken for dead, and its policy has put it back; then another one has it in hand.
+    for (extension, taken) in [(1, false), (2, true)] {
+        let lane = wide(extension);
+        s.put(NewMessage { on_unknown: OnUnknown::Resend, ..message(&lane, "x") }).await;
+        s.put(message(&lane, "y")).await;
+        let old = s.claim_and_begin().await;
+        s.step(LEASE.as_millis() as i64);
+        s.reap().await;
+        let other = if taken { Some(s.claim_one().await.reference()) } else { None };
+        assert_eq!(other.map_or(old.id, |other| other.id), old.id);
+        let (told, answered) = (s.now(), 400);
+        let what = s.settle_seen(old, throttled(60_000), answered, Default::default()).await;
+        assert!(matches!(what, Settled::Again(_) | Settled::Stale), "{what:?}");
+        assert_eq!(s.view(&lane).await.penalty_until, Some(told - answered + 60_000));
+        // Said again, and again when the penalty is over, it changes nothing.
+        s.step(1_000);
+        s.settle_seen(old, throttled(60_000), answered + 1_000, Default::default()).await;
+        assert_eq!(s.view(&lane).await.penalty_until, Some(told - answered + 60_000));
+        assert_eq!(s.claim(5).await, [], "inside the penalty");
+        s.set_time(told + 60_000);
+        s.settle_seen(old, throttled(60_000), answered + 60_000, Default::default()).await;
+        assert_eq!(s.view(&lane).await.penalty_until, None);
+        s.store.set_paused(&lane, true).await.unwrap();
+    }
+}
+
+pub(crate) async fn a_refusal_of_the_lane_counts_of_a_message_that_was_sent_before(s: &Subject) {
+    s.put(NewMessage { on_unknown: OnUnknown::Resend, ..message(&wide(1), "x") }).await;
+    let first = s.claim_and_begin().await;
+    s.step(LEASE.as_millis() as i64);
+    s.reap().await;
+    let second = s.claim_and_begin().await;
+    assert_eq!(s.settle(first, sent()).await, Settled::SentTwice);
+    assert_eq!(s.settle(second, throttled(60_000)).await, Settled::Done(State::Sent));
+    assert_eq!(s.view(&wide(1)).await.penalty_until, Some(s.now() + 60_000));
 }
 
 pub(crate) async fn an_unheard_of_message_is_missing(s: &Subject) {

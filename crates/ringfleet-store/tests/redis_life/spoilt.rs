@@ -1,7 +1,7 @@
 //! Something else stands where a key of one lane should be.
 
-use ringfleet_store::LaneView;
-use ringfleet_testkit::RedisServer;
+use ringfleet_store::{Begin, LaneView, State};
+use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
 
@@ -57,4 +57,49 @@ async fn a_lane_whose_record_can_not_be_read_waits_for_a_person_and_no_other_lan
     assert_eq!(parked(&store).await.as_deref(), Some("unreadable-lane"));
     store.set_parked(&lane(), None).await.unwrap();
     assert_eq!(claimed(&store, &worker).await, here);
+}
+
+#[tokio::test]
+async fn what_is_no_entry_of_a_queue_costs_no_message_its_place() {
+    let server = RedisServer::start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    let first = put(&store, &lane(), &["1"]).await;
+    let queue = format!("{{{PREFIX}:0}}:q:{}:1", lane().as_str());
+    overwrite(&server, &["RPUSH", &queue, "junk"]).await;
+    let behind = put(&store, &lane(), &["2"]).await;
+    let there = put(&store, &other(), &["there"]).await;
+    let mut given = Vec::new();
+    eventually(PATIENCE, async || {
+        given.extend(claimed(&store, &worker).await);
+        given.len() == 3
+    })
+    .await;
+    assert!([first, behind, there].concat().iter().all(|id| given.contains(id)), "{given:?}");
+    assert_eq!(store.lane(&other()).await.unwrap().in_flight, 1);
+}
+
+#[tokio::test]
+async fn a_record_that_is_spoilt_or_gone_in_a_workers_hand_leaves_its_place_in_the_lane() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &lane(), &["spoilt", "gone", "flight", "good"]).await;
+    let leases = claim(&store, &worker, 10).await.unwrap().leases;
+    let begun = store.begin_send(&[leases[0].reference().into()], LEASE).await.unwrap();
+    assert_eq!(begun, [Begin::Go]);
+    let records = format!("{{{PREFIX}:0}}:m");
+    let mut link = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let of = |n: usize| leases[n].id.as_bytes().to_vec();
+    let _: () = redis::cmd("HSET").arg(&records).arg(of(0)).arg("junk").query_async(&mut link).await.unwrap();
+    let _: () = redis::cmd("HDEL").arg(&records).arg(of(1)).query_async(&mut link).await.unwrap();
+    let flights = format!("{{{PREFIX}:0}}:f");
+    let _: () = redis::cmd("HSET").arg(&flights).arg(of(2)).arg("junk").query_async(&mut link).await.unwrap();
+    server.step_clock(61);
+    let reaped = store.reap(10, Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(reaped.requeued, 1, "the good one: {reaped:?}");
+    // Only the one whose flight can't be read keeps its slot: nobody knows whether it was sent.
+    let view = store.lane(&lane()).await.unwrap();
+    assert_eq!(view.in_flight, 1);
+    assert_eq!(claimed(&store, &worker).await, [leases[3].id]);
+    assert_eq!(store.stats().await.unwrap().count(State::Dead), 1, "put aside");
+    assert_eq!(store.list(State::Dead, 5).await.unwrap(), []);
 }

@@ -32,6 +32,7 @@ impl Model {
             if after_penalty && matches!(s.outcome, Outcome::Sent { .. } | Outcome::Rejected { .. }) {
                 l.probing = false;
             }
+            self.heed(&lane, s);
             if !matches!(s.outcome, Outcome::Sent { .. }) && self.close_sent_before(&id) {
                 return Settled::Done(State::Sent);
             }
@@ -44,10 +45,12 @@ impl Model {
         let evidence = !(no_evidence || sends_again && m.tombstone);
         if told && matches!(m.state, State::Held | State::Unknown) && evidence {
             self.retime(&lane, token, age);
+            self.heed(&lane, s);
             self.leave_unknown(&id);
             return Settled::LateEvidence(self.conclude(s, true, None));
         }
         let state = m.state;
+        self.heard_late(&lane, s);
         if told && !matches!(s.outcome, Outcome::Sent { .. }) {
             return Settled::Again(state);
         }
@@ -93,7 +96,7 @@ impl Model {
         }
     }
 
-    fn retime(&mut self, lane: &LaneId, token: LeaseToken, age: Millis) {
+    pub(super) fn retime(&mut self, lane: &LaneId, token: LeaseToken, age: Millis) {
         let now = self.now;
         self.lane(lane).retime_slot(Use::Message(token), now, age);
     }
@@ -136,13 +139,7 @@ impl Model {
                 self.fate_unknown(&id, "released-after-intent", token, since.expect("it is no evidence"));
             }
             Outcome::Released => self.put_back(&id),
-            Outcome::Throttled { retry_after: wait } | Outcome::NotSent { delay: wait } => {
-                let wait = wait.as_millis() as Millis;
-                if wait > 0 || matches!(s.outcome, Outcome::Throttled { .. }) {
-                    let lane = self.lane(&lane);
-                    lane.penalty = lane.penalty.max(now + wait);
-                    lane.probing = true;
-                }
+            Outcome::Throttled { .. } | Outcome::NotSent { .. } => {
                 self.was_not_sent(&id, token, late);
                 self.put_back(&id);
             }
@@ -350,7 +347,7 @@ impl Model {
             }
             Resolution::Resend => {
                 let m = self.message(id);
-                (m.attempt, m.recoveries) = (m.attempt + 1, 0);
+                (m.attempt, m.recoveries, m.intent) = (m.attempt + 1, 0, None);
                 self.wait_again(id, "resent-by-operator", closed);
             }
             Resolution::Sent => self.close(id, State::Sent, "closed-by-operator", closed, None),

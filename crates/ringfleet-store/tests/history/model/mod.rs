@@ -17,6 +17,7 @@ mod docs;
 mod fate;
 mod lane;
 mod opt_out;
+mod refused;
 mod upkeep;
 
 use std::collections::{BTreeMap, BTreeSet};
