@@ -6,14 +6,14 @@ use std::{
 };
 
 use anyhow::Context;
-use ringfleet_identity::KeyRing;
+use ringfleet_identity::{KeyRing, KeyRingError};
 
-use crate::config::{Faults, KeySource, Settings};
+use crate::config::{Faults, KeySource, Settings, unreadable};
 
 #[allow(dead_code, reason = "the commands and the worker begin to use it with the next commits")]
 pub(crate) fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
     match &settings.identity.keys {
-        KeySource::File(path) => Ok(KeyRing::from_file(path.clone())?),
+        KeySource::File(path) => named(path),
         KeySource::OwnFile(path) => {
             provide(path).with_context(|| format!("can't make the key file {}", path.display()))?;
             Ok(KeyRing::from_file(path.clone())?)
@@ -28,6 +28,16 @@ pub(crate) fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
             )
             .into()),
         },
+    }
+}
+
+/// The file of `identity.key_file`.
+fn named(path: &Path) -> anyhow::Result<KeyRing> {
+    match KeyRing::from_file(path.to_owned()) {
+        Err(KeyRingError::Unreadable { source, .. }) => {
+            Err(Faults::one("identity.key_file", unreadable(&source)).into())
+        }
+        ring => Ok(ring?),
     }
 }
 
@@ -53,6 +63,12 @@ fn provide(path: &Path) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_key_in_place_of_its_files_path_is_not_told() {
+        let told = format!("{:#}", named(Path::new("canary")).err().unwrap());
+        assert!(told.contains("identity.key_file: what it names can't be read") && !told.contains("canary"), "{told}");
+    }
 
     #[test]
     fn a_missing_key_file_is_made_once_and_for_its_owner_only() {

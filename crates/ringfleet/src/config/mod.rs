@@ -6,6 +6,7 @@ mod inbound;
 mod reader;
 mod reconcile;
 mod settings;
+mod unread;
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use config::{Config, Environment, File, FileFormat};
 pub(crate) use self::{
     identity::KeySource,
     reader::{Fault, Faults, parse_duration, without_password},
-    settings::{LogFormat, ProviderSettings, Settings, StoreSettings},
+    settings::{LogFormat, ProviderSettings, Settings, StoreSettings, unreadable},
 };
 
 /// The defaults and the reference in one.
@@ -52,8 +53,8 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Layers, Faults> {
 }
 
 fn read(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<serde_json::Value, String> {
-    let built = builder.build().map_err(|error| error.to_string())?;
-    built.try_deserialize().map_err(|error| error.to_string())
+    let built = builder.build().map_err(|error| unread::told(&error))?;
+    built.try_deserialize().map_err(|error| unread::told(&error))
 }
 
 impl Layers {
@@ -179,6 +180,17 @@ mod tests {
     fn secrets_are_shown_as_set_or_unset_only() {
         let shown = layers("[ringcentral]\nclient_secret = \"canary-secret\"\n[api]\nkeys = \"canary-key\"\n").shown();
         assert!(!shown.contains("canary") && shown.contains("client_secret = [set]"), "{shown}");
+    }
+
+    #[test]
+    fn a_secret_in_place_of_its_files_path_is_not_told() {
+        let bad = "[ringcentral]\nclient_secret_file = \"canary\"\n[api]\nkeys_file = \"canary\"\n[connect]\n\
+                   listen = \"127.0.0.1:8482\"\noperator_keys_file = \"canary\"\n";
+        let faults = layers(bad).settings().unwrap_err().to_string();
+        for setting in ["ringcentral.client_secret_file", "api.keys_file", "connect.operator_keys_file"] {
+            assert!(faults.contains(&format!("{setting}: what it names can't be read")), "{faults}");
+        }
+        assert!(faults.contains("write the path of a file") && !faults.contains("canary"), "{faults}");
     }
 
     #[test]

@@ -223,10 +223,18 @@ fn read_secret(r: &mut Reader<'_>) -> Option<Option<ClientSecret>> {
         return optional(r, "ringcentral.client_secret", ClientSecret::try_new);
     }
     r.parsed("ringcentral.client_secret_file", |path| {
-        let text = std::fs::read_to_string(path).map_err(|error| format!("{path:?} can't be read: {error}"))?;
-        ClientSecret::try_new(text.trim()).map_err(|error| format!("{path:?}: {error}"))
+        ClientSecret::try_new(read_private(path)?.trim()).map_err(|error| format!("what stands in the file: {error}"))
     })
     .map(Some)
+}
+
+fn read_private(path: &str) -> Result<String, String> {
+    std::fs::read_to_string(path).map_err(|error| unreadable(&error))
+}
+
+/// Of a file that holds a secret. The path is not told: whoever mistook the setting wrote the secret itself there.
+pub(crate) fn unreadable(error: &std::io::Error) -> String {
+    format!("what it names can't be read: {error}; write the path of a file, never the secret itself")
 }
 
 fn read_rules(r: &mut Reader<'_>) -> Option<LaneRules> {
@@ -311,13 +319,7 @@ fn read_api(r: &mut Reader<'_>) -> Option<ApiSettings> {
 pub(super) fn read_keys(r: &mut Reader<'_>, setting: &str, file_setting: &str) -> Option<Vec<String>> {
     let keys = r.text(setting);
     let file = r.text(file_setting)?;
-    let from_file = if file.is_empty() {
-        Some(String::new())
-    } else {
-        r.parsed(file_setting, |path| {
-            std::fs::read_to_string(path).map_err(|error| format!("{path:?} can't be read: {error}"))
-        })
-    };
+    let from_file = if file.is_empty() { Some(String::new()) } else { r.parsed(file_setting, read_private) };
     let keys = keys?.replace(',', "\n") + "\n" + &from_file?;
     let keys: Vec<String> = keys.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
     if keys.iter().any(|key| key.len() < 16) {
