@@ -20,20 +20,37 @@ const SEND_BUCKETS: [f64; 13] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0
 /// Seconds from due to sent; a backlog makes it hours.
 const WAIT_BUCKETS: [f64; 12] = [0.005, 0.01, 0.05, 0.25, 1.0, 5.0, 15.0, 60.0, 300.0, 1_800.0, 7_200.0, 43_200.0];
 
+/// A histogram keeps each single value until then, and it may be that nobody ever asks for the metrics.
+const UPKEEP_EVERY: Duration = Duration::from_secs(5);
+
 /// This process' metrics. One a process.
 #[derive(Clone)]
 pub struct Recorder(PrometheusHandle);
 
 impl Recorder {
-    /// Makes the `metrics` macros of all crates record from here on.
+    /// Makes the `metrics` macros of all crates record from here on, and keeps what they record small for as long as the
+    /// runtime lives.
     ///
     /// # Errors
     /// When another recorder is installed already.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
     pub fn install() -> Result<Self, BuildError> {
         let builder = PrometheusBuilder::new()
             .set_buckets_for_metric(Matcher::Full("ringfleet_send_duration_seconds".to_owned()), &SEND_BUCKETS)?
             .set_buckets_for_metric(Matcher::Full("ringfleet_due_to_send_seconds".to_owned()), &WAIT_BUCKETS)?;
-        Ok(Self(builder.install_recorder()?))
+        let recorder = Self(builder.install_recorder()?);
+        tokio::spawn(recorder.clone().keep_small());
+        Ok(recorder)
+    }
+
+    async fn keep_small(self) {
+        let mut every = tokio::time::interval(UPKEEP_EVERY);
+        loop {
+            every.tick().await;
+            self.0.run_upkeep();
+        }
     }
 }
 
@@ -58,4 +75,22 @@ async fn metrics_page(State(console): State<Arc<Console>>) -> impl IntoResponse 
     console.fleet.lock().await.refresh(&console.store, Duration::from_secs(2)).await;
     console.recorder.0.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], console.recorder.0.render())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn histograms_are_kept_small_where_nobody_asks_for_the_metrics() {
+        let recorder = Recorder::install().unwrap();
+        // Upkeep puts the values of a histogram together under its name; asking for the page would do so too.
+        let is_small = |name: &str| format!("{:?}", recorder.0).contains(&format!("\"{name}\": {{"));
+        for name in ["canary_first", "canary_second"] {
+            metrics::histogram!(name).record(0.1);
+            assert!(!is_small(name));
+            tokio::time::sleep(UPKEEP_EVERY).await;
+            assert!(is_small(name));
+        }
+    }
 }
