@@ -10,14 +10,19 @@ pub(crate) struct Cell {
 
 impl Cell {
     pub(crate) fn styled(text: impl Into<String>, style: Style) -> Self {
-        Self { text: text.into(), style }
+        Self { text: tame(text.into()), style }
     }
 }
 
 impl<T: Into<String>> From<T> for Cell {
     fn from(text: T) -> Self {
-        Self { text: text.into(), style: Style::new() }
+        Self::styled(text, Style::new())
     }
+}
+
+/// Strangers wrote some of it: one line, and nothing that a terminal would obey.
+fn tame(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
 }
 
 /// The lines of a table under its header; each row has a cell for each column. The last column is not padded.
@@ -47,6 +52,12 @@ pub(crate) fn lines<'a>(header: impl AsRef<[&'a str]>, rows: &[impl AsRef<[Cell]
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cell_is_one_line_and_holds_nothing_that_a_terminal_would_obey() {
+        let rows = [["a\nb\u{1b}[2Jc\u{9b}1m".into(), Cell::styled("\u{7}d\u{7f}", Style::new())]];
+        assert_eq!(lines(["text", "more"], &rows)[1], "a b [2Jc 1m   d");
+    }
 
     #[test]
     fn columns_stand_below_each_other_and_no_line_ends_with_blanks() {

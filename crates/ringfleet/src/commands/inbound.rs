@@ -58,8 +58,7 @@ pub(crate) async fn run(settings: Settings, what: InboundCommand) -> anyhow::Res
 fn row(inbound: &Inbound, private: bool) -> [table::Cell; 6] {
     let number = |number: &Option<PhoneNumber>| shown(number.as_ref(), private).unwrap_or_else(|| "-".to_owned());
     let text = inbound.text.as_ref().map(|text| match private {
-        // One line a text, and nothing that a terminal would obey.
-        true => text.expose().chars().map(|c| if c.is_control() { ' ' } else { c }).collect(),
+        true => text.expose().to_owned(),
         false => format!("({} characters)", text.expose().chars().count()),
     });
     [

@@ -29,7 +29,7 @@ impl OutFile {
             "{shown} is there already, and no run is under way that writes it: name another --output, or move it away"
         );
         let progress = Progress::open(beside, question, range)?;
-        let mut options = OpenOptions::new();
+        let mut options = of_owner();
         options.write(true).truncate(false);
         if progress.is_new() {
             options.create_new(true)
@@ -74,6 +74,14 @@ impl OutFile {
     }
 }
 
+/// A file that is made is its owner's only: texts and numbers stand in it.
+pub(super) fn of_owner() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 fn beside(path: &Path) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(".progress");
@@ -116,6 +124,18 @@ mod tests {
         file.end().unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "head\none\ntwo\nthree\n");
         assert!(!beside(&path).exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_file_and_its_progress_are_their_owners_only() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let _file = open(&path).unwrap();
+        for path in [beside(&path), path] {
+            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o077, 0, "{}", path.display());
+        }
     }
 
     #[test]

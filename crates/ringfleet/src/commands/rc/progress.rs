@@ -6,7 +6,7 @@
 
 use std::{
     collections::HashMap,
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     path::PathBuf,
 };
@@ -15,7 +15,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::source::Range;
+use super::{file::of_owner, source::Range};
 
 const VERSION: u32 = 1;
 
@@ -57,7 +57,7 @@ impl Progress {
     /// Goes on with the run that the file tells of, or begins one. Keeps other processes off it.
     pub(super) fn open(path: PathBuf, question: Value, range: Range) -> anyhow::Result<Self> {
         let shown = path.display().to_string();
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = of_owner().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.with_context(|| format!("can't open {shown}"))?;
         match file.try_lock() {
             Ok(()) => {}
