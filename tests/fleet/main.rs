@@ -18,6 +18,7 @@ mod due_at_once;
 mod explain;
 mod inbound;
 mod killpoints;
+mod lanes;
 mod logins;
 mod neighbours;
 mod operations;

@@ -26,9 +26,15 @@ pub(crate) struct ExplainOptions {
 #[derive(Subcommand)]
 pub(crate) enum LaneCommand {
     /// Holds an extension's messages back until `resume`
-    Pause { extension: String },
+    Pause {
+        /// Its id, its extension number, or a phone number of it
+        extension: String,
+    },
     /// Lets a paused or parked extension go on
-    Resume { extension: String },
+    Resume {
+        /// Its id, its extension number, or a phone number of it
+        extension: String,
+    },
 }
 
 #[derive(Subcommand)]

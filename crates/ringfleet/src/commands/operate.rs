@@ -3,10 +3,16 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ringfleet_store::{Cancelled, Gate, Group, LaneId, MessageId, MessageView, State};
+use ringcentral::ExtensionId;
+use ringfleet_store::{Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, SharedStore, State};
+use tokio_util::sync::CancellationToken;
 
-use super::evidence::{self, time};
+use super::{
+    evidence::{self, time},
+    extensions::Known,
+};
 use crate::{
+    accounts::Accounts,
     cli::{FleetCommand, LaneCommand, MessageCommand},
     config::Settings,
     exit,
@@ -16,20 +22,66 @@ use crate::{
 
 pub(crate) async fn lane(settings: Settings, what: LaneCommand) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
-    let lane = |extension: &str| LaneId::try_new(&settings.provider.app, extension, Group::Medium);
-    match what {
-        LaneCommand::Pause { extension } => {
-            store.set_paused(&lane(&extension)?, true).await?;
-            say!("extension {extension} is paused; what is under way is finished, nothing else begins");
-        }
-        LaneCommand::Resume { extension } => {
-            let lane = lane(&extension)?;
-            store.set_paused(&lane, false).await?;
-            store.set_parked(&lane, None).await?;
-            say!("extension {extension} goes on");
+    let (LaneCommand::Pause { extension: typed } | LaneCommand::Resume { extension: typed }) = &what;
+    for lane in lanes(&settings, &store, typed).await? {
+        let extension = lane.extension();
+        match what {
+            LaneCommand::Pause { .. } => {
+                store.set_paused(&lane, true).await?;
+                say!("extension {extension} is paused; what is under way is finished, nothing else begins");
+            }
+            LaneCommand::Resume { .. } => {
+                store.set_paused(&lane, false).await?;
+                store.set_parked(&lane, None).await?;
+                say!("extension {extension} goes on");
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The lanes that an operator means. One with something in it is meant by its extension's id even where nobody is known; any
+/// other word would make a lane of its own, and the one that was meant would go on.
+async fn lanes(settings: &Settings, store: &SharedStore, typed: &str) -> anyhow::Result<Vec<LaneId>> {
+    let lane = |extension: &str| LaneId::try_new(&settings.provider.app, extension, Group::Medium);
+    let there = match lane(typed) {
+        Ok(lane) => Some(store.lane(&lane).await?).filter(is_used).and(Some(lane)),
+        Err(_) => None,
+    };
+    let meant = match (known(settings, typed).await, &there) {
+        (Ok(meant), _) => meant,
+        (Err(_), Some(_)) => Vec::new(),
+        (Err(error), None) => return Err(error.context("no lane was touched")),
+    };
+    if meant.iter().any(|id| id.as_str() == typed) {
+        return Ok(vec![lane(typed)?]);
+    }
+    let ids: Vec<&str> = meant.iter().map(ExtensionId::as_str).collect();
+    anyhow::ensure!(
+        ids.len() <= 1,
+        "no lane was touched: several extensions are known by what was typed; give the id of one: {}",
+        ids.join(", ")
+    );
+    let meant = ids.into_iter().map(lane).collect::<Result<Vec<_>, _>>()?;
+    Ok(meant.into_iter().chain(there).collect())
+}
+
+/// A lane that nobody has used looks like this too: the store makes it when it is asked for.
+fn is_used(view: &LaneView) -> bool {
+    let stands = view.paused || view.parked.is_some() || view.penalty_until.is_some();
+    stands || view.waiting > 0 || view.in_flight > 0 || view.slots_in_use > 0
+}
+
+/// The extensions that the accounts file, the roster or the directory knows by a word.
+async fn known(settings: &Settings, typed: &str) -> anyhow::Result<Vec<ExtensionId>> {
+    let accounts = Accounts::load(settings)?;
+    // Needs no key.
+    if let Some(account) = accounts.0.iter().find(|account| account.extension.as_str() == typed) {
+        return Ok(vec![account.extension.clone()]);
+    }
+    let stop = CancellationToken::new();
+    let _followed_until_the_end = stop.clone().drop_guard();
+    Known::open(settings, &accounts, stop).await?.meant(typed)
 }
 
 pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Result<ExitCode> {

@@ -1,0 +1,55 @@
+//! Lanes by the words that an operator types.
+
+use std::{process::Output, time::Duration};
+
+use ringfleet_testkit::eventually;
+
+use crate::rig::{Ends, Rig, RigOptions};
+
+fn told(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_is_paused_by_any_name_of_its_extension_and_no_other_word_makes_one() {
+    const REFRESH: (&str, &str) = ("RINGFLEET__DIRECTORY__REFRESH", "2s");
+    let rig = Rig::start(RigOptions::new(2, Duration::from_secs(2)).on_sqlite()).await;
+    let number = rig.accounts[0].numbers[0].clone();
+    rig.keep_secret([number.clone()]);
+    let (id, short) = (rig.accounts[1].extension_id.clone(), rig.accounts[1].extension_number.clone());
+    let paused = async |extension: usize| rig.store.lane(&rig.lane(extension)).await.unwrap().paused;
+
+    for word in ["999", "+15559999999", "not a word"] {
+        for what in ["pause", "resume"] {
+            let output = rig.run(&["lane", what, word]);
+            let told = told(&output);
+            assert_eq!(output.status.code(), Some(1), "{told}");
+            let remedy = told.contains("`ringfleet extensions list`") || told.contains("give the id");
+            assert!(remedy && told.contains("no lane was touched"), "{told}");
+        }
+    }
+    assert!(rig.run(&["lane", "pause", &number]).status.success());
+    assert!(paused(0).await && !paused(1).await);
+    assert!(rig.run(&["lane", "resume", &number]).status.success());
+    assert!(!paused(0).await);
+
+    // An extension number is known when a worker has read it.
+    let worker = rig.spawn(&["worker"], &[REFRESH]);
+    eventually(Duration::from_secs(30), async || rig.run_with(&["lane", "pause", &short], &[REFRESH]).status.success())
+        .await;
+    assert!(paused(1).await && !paused(0).await);
+    assert!(worker.end().success());
+
+    // Where nobody is known any more, a lane that stands is still there under its id.
+    let nobody: [(&str, &str); 3] = [
+        ("RINGFLEET__RINGCENTRAL__ACCOUNTS_FILE", ""),
+        ("RINGFLEET__RINGCENTRAL__CLIENT_SECRET", ""),
+        ("RINGFLEET__IDENTITY__KEY_FILE", "/nonexistent"),
+    ];
+    let output = rig.run_with(&["lane", "resume", &short], &nobody);
+    assert!(!output.status.success(), "{}", told(&output));
+    let output = rig.run_with(&["lane", "resume", &id], &nobody);
+    assert!(output.status.success() && told(&output).contains(&id), "{}", told(&output));
+    assert!(!paused(1).await);
+    rig.finish(Ends::all()).await;
+}
