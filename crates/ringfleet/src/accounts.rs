@@ -9,7 +9,11 @@ use ringfleet_identity::{
 };
 use serde_json::Value;
 
-use crate::config::{Faults, Settings};
+use crate::config::{Fault, Faults, Settings};
+
+/// All that an entry may hold. Those behind the third come with the simulator's list and are not looked at.
+const FIELDS: [&str; 8] =
+    ["extension_id", "numbers", "jwt", "account_id", "extension_number", "name", "password", "access_token"];
 
 /// One extension of the accounts file.
 pub(crate) struct Account {
@@ -40,44 +44,12 @@ impl Accounts {
         let Some(list) = list.as_array() else {
             return Err(Faults::one(&at(""), "must be a JSON list of extensions"));
         };
-        let mut faults = Faults::default();
-        let mut accounts = Vec::new();
-        let mut owners: BTreeMap<String, String> = BTreeMap::new();
-        for (place, entry) in list.iter().enumerate() {
-            let mut fault = |field: &str, problem: String| {
-                faults.0.push(crate::config::Fault { at: at(&format!("[{place}].{field}")), problem });
-            };
-            let id = entry["extension_id"].as_str().unwrap_or_default();
-            let extension = match ExtensionId::try_new(id) {
-                Ok(extension) => extension,
-                Err(error) => {
-                    fault("extension_id", error.to_string());
-                    continue;
-                }
-            };
-            let mut numbers = Vec::new();
-            for number in entry["numbers"].as_array().into_iter().flatten() {
-                match PhoneNumber::try_new(number.as_str().unwrap_or_default()) {
-                    Ok(number) => {
-                        if let Some(other) = owners.insert(number.expose().to_owned(), id.to_owned()) {
-                            fault("numbers", format!("{number} is listed for extension {other} too"));
-                        }
-                        numbers.push(number);
-                    }
-                    Err(error) => fault("numbers", error.to_string()),
-                }
-            }
-            let jwt = match entry["jwt"].as_str().filter(|jwt| !jwt.is_empty()).map(Jwt::try_new) {
-                None => None,
-                Some(Ok(jwt)) => Some(jwt),
-                Some(Err(error)) => {
-                    fault("jwt", error.to_string());
-                    None
-                }
-            };
-            accounts.push(Account { extension, numbers, jwt });
-        }
-        if faults.0.is_empty() { Ok(Self(accounts)) } else { Err(faults) }
+        let mut entries = Entries::default();
+        let accounts: Vec<_> =
+            list.iter().enumerate().filter_map(|(place, entry)| entries.read(place, entry)).collect();
+        let faults = entries.faults.into_iter().map(|(place, problem)| Fault { at: at(&place), problem });
+        let faults: Vec<_> = faults.collect();
+        if faults.is_empty() { Ok(Self(accounts)) } else { Err(Faults(faults)) }
     }
 
     /// What the file says of numbers; counts until the provider says otherwise.
@@ -91,6 +63,98 @@ impl Accounts {
     pub(crate) fn credentials(&self) -> Vec<Credential> {
         let with_jwt = self.0.iter().filter_map(|account| Some(of_file(&account.extension, account.jwt.as_ref()?)));
         with_jwt.collect()
+    }
+}
+
+/// What has been read of the list.
+#[derive(Default)]
+struct Entries {
+    /// By place. No value of the file but an extension's id is told: it may be private.
+    faults: Vec<(String, String)>,
+    /// Which extension has a number.
+    owners: BTreeMap<String, String>,
+}
+
+impl Entries {
+    fn fault(&mut self, place: usize, field: &str, problem: impl ToString) {
+        self.faults.push((format!("[{place}]{field}"), problem.to_string()));
+    }
+
+    /// `None` where no extension is named; what else is wrong is told all the same.
+    fn read(&mut self, place: usize, entry: &Value) -> Option<Account> {
+        let Some(fields) = entry.as_object() else {
+            self.fault(
+                place,
+                "",
+                "must be an object such as {\"extension_id\": \"…\", \"numbers\": [\"+1…\"], \"jwt\": \"…\"}",
+            );
+            return None;
+        };
+        for name in fields.keys().filter(|name| !FIELDS.contains(&name.as_str())) {
+            // A value that slipped into the place of a name is not told.
+            let is_name = name.len() <= 24 && name.chars().all(|c| c.is_ascii_alphabetic() || c == '_');
+            let field = if is_name { format!(".{name}") } else { String::new() };
+            let which = if is_name { "there is no such field" } else { "has a field whose name is none" };
+            self.fault(place, &field, format!("{which}; write extension_id, numbers or jwt"));
+        }
+        let id = match &entry["extension_id"] {
+            Value::String(id) => id.as_str(),
+            Value::Null => {
+                self.fault(
+                    place,
+                    ".extension_id",
+                    "is missing; it is the long id that RingCentral shows, not 101 or 102",
+                );
+                ""
+            }
+            _ => {
+                self.fault(place, ".extension_id", "must be text; put it in quotes");
+                ""
+            }
+        };
+        let extension = match ExtensionId::try_new(id) {
+            Ok(extension) => Some(extension),
+            Err(_) if id.is_empty() && !entry["extension_id"].is_string() => None,
+            Err(error) => {
+                self.fault(place, ".extension_id", error);
+                None
+            }
+        };
+        let numbers = self.numbers(place, &entry["numbers"], id);
+        let jwt = match &entry["jwt"] {
+            Value::Null => None,
+            Value::String(jwt) if jwt.is_empty() => None,
+            Value::String(jwt) => Jwt::try_new(jwt).map_err(|error| self.fault(place, ".jwt", error)).ok(),
+            _ => {
+                self.fault(place, ".jwt", "must be text; put it in quotes");
+                None
+            }
+        };
+        Some(Account { extension: extension?, numbers, jwt })
+    }
+
+    fn numbers(&mut self, place: usize, list: &Value, owner: &str) -> Vec<PhoneNumber> {
+        const FIELD: &str = ".numbers";
+        let mut numbers = Vec::new();
+        if !(list.is_array() || list.is_null()) {
+            self.fault(place, FIELD, "must be a list of texts such as [\"+15550100001\"], even of one number");
+        }
+        for number in list.as_array().into_iter().flatten() {
+            let Some(number) = number.as_str() else {
+                self.fault(place, FIELD, "one is no text; put it in quotes");
+                continue;
+            };
+            match PhoneNumber::try_new(number) {
+                Ok(number) => {
+                    if let Some(other) = self.owners.insert(number.expose().to_owned(), owner.to_owned()) {
+                        self.fault(place, FIELD, format!("{number} is listed for extension {other} too"));
+                    }
+                    numbers.push(number);
+                }
+                Err(error) => self.fault(place, FIELD, error),
+            }
+        }
+        numbers
     }
 }
 
@@ -117,5 +181,55 @@ mod tests {
         assert_eq!(faults.0.len(), 3, "{faults}");
         let told = faults.to_string();
         assert!(!told.contains("canary") && !told.contains("5550100"), "{told}");
+    }
+
+    #[test]
+    fn misnamed_fields_and_wrong_types_are_told_together_with_place_field_and_remedy_and_no_value() {
+        let text = r#"[{"extension_id":"1","number":"+15550100001","JWT":"canary","+15550100009":"canary"},
+                       {"extension_id":400100002,"numbers":"+15550100002","jwt":["canary"]},
+                       {"numbers":[15550100003]},
+                       "canary"]"#;
+        let faults = Accounts::parse(text, Path::new("a.json")).err().unwrap();
+        let told = faults.to_string();
+        for part in [
+            "a.json[0].number: there is no such field; write extension_id, numbers or jwt",
+            "a.json[0].JWT: there is no such field",
+            "a.json[0]: has a field whose name is none",
+            "a.json[1].extension_id: must be text; put it in quotes",
+            "a.json[1].numbers: must be a list of texts",
+            "a.json[1].jwt: must be text; put it in quotes",
+            "a.json[2].extension_id: is missing",
+            "a.json[2].numbers: one is no text",
+            "a.json[3]: must be an object",
+        ] {
+            assert!(told.contains(part), "{part} is missing in:\n{told}");
+        }
+        assert_eq!(faults.0.len(), 9, "{told}");
+        assert!(!told.contains("canary") && !told.contains("15550100002") && !told.contains("0100009"), "{told}");
+    }
+
+    #[test]
+    fn the_simulators_list_is_taken_as_it_is() {
+        let account = ringfleet_simulator::Account {
+            account_id: "400".to_owned(),
+            extension_id: "400100001".to_owned(),
+            extension_number: "101".to_owned(),
+            name: "Ada Arden".to_owned(),
+            numbers: vec!["+15550100001".to_owned()],
+            jwt: "a.b.c".to_owned(),
+            password: Some("secret".to_owned()),
+            access_token: Some("SIMA".to_owned()),
+        };
+        let bare = ringfleet_simulator::Account {
+            extension_id: "400100002".to_owned(),
+            numbers: Vec::new(),
+            password: None,
+            access_token: None,
+            ..account.clone()
+        };
+        let text = serde_json::to_string(&[account, bare]).unwrap();
+        let accounts = Accounts::parse(&text, Path::new("accounts.json")).unwrap();
+        assert_eq!((accounts.0.len(), accounts.0[0].numbers.len()), (2, 1));
+        assert!(accounts.0.iter().all(|account| account.jwt.is_some()));
     }
 }
