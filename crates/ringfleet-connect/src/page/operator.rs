@@ -179,8 +179,7 @@ fn trouble(problem: &Problem) -> Markup {
 
 fn pages(overview: &Overview, search: &str) -> Markup {
     let link = |page: usize, rel: &str, name: &str| {
-        let search: String = search.chars().filter(|c| c.is_alphanumeric() || "-_".contains(*c)).collect();
-        html! { a.button rel=(rel) href={ (LIST) "?page=" (page) "&q=" (search) } { (name) } }
+        html! { a.button rel=(rel) href={ (LIST) "?page=" (page) "&q=" (in_query(search)) } { (name) } }
     };
     html! {
         @if overview.pages > 1 {
@@ -191,6 +190,15 @@ fn pages(overview: &Overview, search: &str) -> Markup {
             }
         }
     }
+}
+
+/// Text as a value of a query.
+fn in_query(text: &str) -> String {
+    let one = |byte: u8| match byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    text.bytes().map(one).collect()
 }
 
 fn invite_form(browser: &Browser) -> Markup {
@@ -250,5 +258,19 @@ fn name(method: Method) -> &'static str {
         Method::Jwt => "JWT",
         Method::Code => "Connected by the employee",
         Method::Password => "Password",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_of_the_same_search() {
+        let (extensions, connected, attention) = (60, 60, 0);
+        let overview = Overview { rows: Vec::new(), extensions, connected, attention, page: 1, pages: 3, now: 0 };
+        let told = pages(&overview, "Ada Brück&page=9").into_string();
+        assert!(told.contains("?page=2&amp;q=Ada%20Br%C3%BCck%26page%3D9\""), "{told}");
+        assert!(told.contains("?page=0&amp;q=Ada%20Br%C3%BCck%26page%3D9\""), "{told}");
     }
 }

@@ -120,7 +120,8 @@ pub(crate) enum Command {
 pub(crate) struct ImportOptions {
     /// The CSV file, or "-" for standard input
     pub file: PathBuf,
-    /// Messages of another scope are never duplicates of this file's: use one for each campaign
+    /// A row without a key of its own is never a duplicate of one in another scope: use one for each campaign. A row's own
+    /// key counts in all scopes
     #[arg(long, default_value = "")]
     pub scope: String,
     /// What becomes of a row's send when nobody knows its fate, where the row does not say: reconcile, hold or resend;
