@@ -10,11 +10,11 @@ use crate::{
     check,
     directory::SenderDirectory,
     draft::Draft,
-    refusal::{Refusal, in_one_line},
+    refusal::{Refusal, Refused, in_one_line},
     retry::{self, Patience},
 };
 
-/// Looks into a full store that are under way at once.
+/// Looks into the store for single messages that are under way at once.
 const LOOKS_IN_FLIGHT: usize = 16;
 
 /// Takes messages in. Cheap to clone; all clones share one store.
@@ -59,7 +59,7 @@ pub enum EnqueueError {
 }
 
 /// A draft after its check.
-pub(crate) type Checked = Result<NewMessage, Vec<Refusal>>;
+pub(crate) type Checked = Result<NewMessage, Refused>;
 
 /// A message that is about to go to the store.
 struct Outgoing {
@@ -105,6 +105,10 @@ impl Producer {
         check::check(&self.directory, self.on_unknown, draft, now)
     }
 
+    pub(crate) fn judge(&self, draft: &Draft, now: Timestamp) -> Checked {
+        self.check(draft, now).map_err(|refusals| Refused::of(refusals, draft.key.as_deref()))
+    }
+
     /// Takes in one message.
     ///
     /// Dropping the future leaves open whether the store took it; repeat the draft with the same key, so give it one.
@@ -112,7 +116,7 @@ impl Producer {
     /// # Errors
     /// [`EnqueueError`]; only after `Unsettled` may the store have the message.
     pub async fn enqueue(&self, draft: Draft) -> ItemResult {
-        let checked = self.check(&draft, Timestamp::now());
+        let checked = self.judge(&draft, Timestamp::now());
         self.submit(vec![checked]).await.pop().unwrap_or(Err(EnqueueError::NotTried))
     }
 
@@ -152,20 +156,26 @@ impl Producer {
 
     fn check_all(&self, drafts: &[Draft]) -> Vec<Checked> {
         let now = Timestamp::now();
-        drafts.iter().map(|draft| self.check(draft, now)).collect()
+        drafts.iter().map(|draft| self.judge(draft, now)).collect()
     }
 
     /// Hands in what passed its check, batch after batch so that order is kept, and answers for every item.
     pub(crate) async fn submit(&self, checked: Vec<Checked>) -> Vec<ItemResult> {
         let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(checked.len());
         let mut outgoing = Vec::with_capacity(checked.len());
-        for item in checked {
-            match item.and_then(Outgoing::try_new) {
+        let judged = stream::iter(checked).map(|item| async {
+            match item.and_then(|message| Ok(Outgoing::try_new(message)?)) {
+                Ok(message) => Ok(message),
+                Err(refused) => Err(self.refuse(refused).await),
+            }
+        });
+        for item in judged.buffered(LOOKS_IN_FLIGHT).collect::<Vec<_>>().await {
+            match item {
                 Ok(message) => {
                     outgoing.push(message);
                     results.push(None);
                 }
-                Err(refusals) => results.push(Some(Err(EnqueueError::Refused(refusals)))),
+                Err(result) => results.push(Some(result)),
             }
         }
         let mut answers = Vec::with_capacity(outgoing.len());
@@ -210,6 +220,21 @@ impl Producer {
         let answer = |(outgoing, present)| if present { unsettled(outgoing) } else { Err(EnqueueError::Full) };
         answers.extend(batch.iter().zip(present).map(answer));
         Some(Stop::Full)
+    }
+
+    /// "Refused" makes its reader believe that nothing is sent, so a repeat whose time is over is looked up.
+    async fn refuse(&self, refused: Refused) -> ItemResult {
+        let Refused { mut refusals, key, is_content } = refused;
+        let Some(id) = key.as_ref().map(MessageId::from_key) else { return Err(EnqueueError::Refused(refusals)) };
+        match retry::within(self.patience.attempt, "get", self.store.get(&id)).await {
+            Ok(None) => Err(EnqueueError::Refused(refusals)),
+            Ok(Some(_)) if is_content => Ok(Receipt { id, duplicate: true }),
+            Ok(Some(view)) => {
+                refusals.push(Refusal::key_taken(&id, view.state));
+                Err(EnqueueError::Refused(refusals))
+            }
+            Err(source) => Err(EnqueueError::Unsettled { id, generated_key: None, source: Arc::new(source) }),
+        }
     }
 
     /// Which messages of a batch the store has.

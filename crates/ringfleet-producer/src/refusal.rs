@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ringfleet_store::Private;
+use ringfleet_store::{IdempotencyKey, MessageId, Private, State};
 use serde::{Serialize, Serializer};
 
 /// The part of a message, or the column of a file, that a refusal speaks of.
@@ -88,6 +88,7 @@ pub enum Code {
     BadKey,
     KeyTooLong,
     KeyConflict,
+    KeyTaken,
 }
 
 impl Code {
@@ -121,7 +122,23 @@ impl Code {
             Code::BadKey => "bad-key",
             Code::KeyTooLong => "key-too-long",
             Code::KeyConflict => "key-conflict",
+            Code::KeyTaken => "key-taken",
         }
+    }
+
+    /// What is refused for it now may have been taken before.
+    fn comes_with_time(self) -> bool {
+        use Code::*;
+        matches!(
+            self,
+            SendByPast
+                | UnknownSender
+                | AmbiguousSender
+                | SenderNotConnected
+                | SenderNotRead
+                | SenderCannotText
+                | SenderInactive
+        )
     }
 }
 
@@ -157,6 +174,40 @@ impl Refusal {
             "this key was used before for a message with other content",
             "give the new message a new key, or send the old content to repeat the old request",
         )
+    }
+
+    /// Comes on top of what is wrong with a repeat. Whether the content is the same can't be told of one without a lane.
+    pub(crate) fn key_taken(id: &MessageId, state: State) -> Self {
+        let problem = format!("this key's message was taken before: {id} is {}", state.as_str());
+        let remedy = "look that message up by its id instead of repeating it; this repeat has changed nothing of it";
+        Self::new(Field::Key, Code::KeyTaken, problem, remedy)
+    }
+}
+
+/// What is wrong with a message, and where it is found if it was taken when this was not wrong yet.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) refusals: Vec<Refusal>,
+    pub(crate) key: Option<IdempotencyKey>,
+    /// The key was made of the content, so what has it is the same message.
+    pub(crate) is_content: bool,
+}
+
+impl Refused {
+    pub(crate) fn of(refusals: Vec<Refusal>, key: Option<&str>) -> Self {
+        let mut this = Self::from(refusals);
+        this.key = key.and_then(|key| IdempotencyKey::try_new(key).ok()).filter(|_| this.comes_with_time());
+        this
+    }
+
+    pub(crate) fn comes_with_time(&self) -> bool {
+        self.refusals.iter().all(|refusal| refusal.code.comes_with_time())
+    }
+}
+
+impl From<Vec<Refusal>> for Refused {
+    fn from(refusals: Vec<Refusal>) -> Self {
+        Self { refusals, key: None, is_content: false }
     }
 }
 

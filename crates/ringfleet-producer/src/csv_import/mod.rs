@@ -17,7 +17,7 @@ use std::io::Read;
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use ringfleet_store::{Fingerprint, IdempotencyKey, NewMessage};
+use ringfleet_store::{Fingerprint, IdempotencyKey, Millis, NewMessage};
 use tokio::sync::mpsc;
 
 use self::reader::{Batch, ReadEnd};
@@ -26,8 +26,10 @@ pub use self::{
     report::{ImportError, ImportProgress, ImportSummary, RowFault},
 };
 use crate::{
+    draft::Draft,
     producer::{Checked, ItemResult, Producer},
-    refusal::Refusal,
+    refusal::{Field, Refusal, Refused},
+    when,
 };
 
 /// Batches that wait between the reading thread and the store.
@@ -129,7 +131,13 @@ async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
     let checked = batch
         .rows
         .into_iter()
-        .map(|row| row.draft.and_then(|draft| producer.check(&draft, now)).and_then(|message| keyed(message, scope)))
+        .map(|row| {
+            let draft = row.draft?;
+            match producer.judge(&draft, now) {
+                Ok(message) => keyed(message, scope),
+                Err(refused) => Err(known_by_content(refused, &draft, scope)),
+            }
+        })
         .collect();
     Answered { lines, results: producer.submit(checked).await, bytes: batch.bytes }
 }
@@ -137,19 +145,40 @@ async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
 /// Gives a row without a key one that the same row always gets.
 fn keyed(mut message: NewMessage, scope: &str) -> Checked {
     if message.key.is_none() {
-        // SEND-SAFETY: only what the customer would notice goes in, so that the same text from a re-sorted or extended
-        // file is recognised. The lane stays out: a number that moved to another extension must not send again.
-        let content = Fingerprint::of(&[
-            scope.as_bytes(),
-            message.from.expose().as_bytes(),
-            message.to.expose().as_bytes(),
-            message.text.expose().as_bytes(),
-            &message.send_at.unwrap_or(0).to_be_bytes(),
-            &message.send_by.unwrap_or(0).to_be_bytes(),
-        ]);
-        let hex: String = content.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-        let key = IdempotencyKey::try_new(format!("csv-{hex}")).map_err(|_| vec![Refusal::key_conflict()])?;
-        message.key = Some(key);
+        let (from, to, text) = (message.from.expose(), message.to.expose(), message.text.expose());
+        let key = content_key(scope, [from, to, text], message.send_at, message.send_by);
+        message.key = Some(key.ok_or_else(|| vec![Refusal::key_conflict()])?);
     }
     Ok(message)
+}
+
+/// A row whose time is over is found by its content, unless only its extension says from which number it was to go.
+fn known_by_content(refused: Refused, draft: &Draft, scope: &str) -> Refused {
+    let date = |raw: &Option<String>| raw.as_deref().map(|raw| when::instant(Field::SendAt, raw)).transpose();
+    let dates = (date(&draft.send_at), date(&draft.send_by));
+    let (None, (Ok(send_at), Ok(send_by)), true) = (&draft.key, dates, refused.comes_with_time()) else {
+        return refused;
+    };
+    let key = content_key(scope, [&draft.from, &draft.to, &draft.text], send_at, send_by);
+    Refused { key, is_content: true, ..refused }
+}
+
+fn content_key(
+    scope: &str,
+    words: [&str; 3],
+    send_at: Option<Millis>,
+    send_by: Option<Millis>,
+) -> Option<IdempotencyKey> {
+    // SEND-SAFETY: only what the customer would notice goes in, so that the same text from a re-sorted or extended
+    // file is recognised. The lane stays out: a number that moved to another extension must not send again.
+    let content = Fingerprint::of(&[
+        scope.as_bytes(),
+        words[0].as_bytes(),
+        words[1].as_bytes(),
+        words[2].as_bytes(),
+        &send_at.unwrap_or(0).to_be_bytes(),
+        &send_by.unwrap_or(0).to_be_bytes(),
+    ]);
+    let hex: String = content.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+    IdempotencyKey::try_new(format!("csv-{hex}")).ok()
 }

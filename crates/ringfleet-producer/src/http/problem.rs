@@ -102,7 +102,10 @@ impl Problem {
         } else {
             (StatusCode::UNPROCESSABLE_ENTITY, "refused", "message refused")
         };
-        let detail = "nothing was taken; errors names each field and its remedy";
+        let detail = match errors.iter().any(|error| error.code == Code::KeyTaken) {
+            true => "this repeat is refused, and its key's message was taken before; errors tells its id and state",
+            false => "nothing was taken; errors names each field and its remedy",
+        };
         Self { errors, ..Self::new(status, code, title, detail) }
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     producer::{Checked, EnqueueError, ItemResult, Producer, result_word},
-    refusal::{Code, Field, Refusal},
+    refusal::{Code, Field, Refusal, Refused},
 };
 
 /// The most messages of one call.
@@ -80,15 +80,15 @@ fn with_header_key(mut decoded: Decoded, headers: &HeaderMap) -> Decoded {
 fn check(producer: &Producer, decoded: Decoded, now: Timestamp) -> Checked {
     let Decoded { draft, mut faults } = decoded;
     if faults.iter().any(|fault| fault.code == Code::WrongType && fault.field == Field::Message) {
-        return Err(faults);
+        return Err(faults.into());
     }
     match producer.check(&draft, now) {
         Ok(message) if faults.is_empty() => Ok(message),
-        Ok(_) => Err(faults),
+        Ok(_) => Err(faults.into()),
         Err(more) => {
             let named: Vec<Field> = faults.iter().map(|fault| fault.field).collect();
             faults.extend(more.into_iter().filter(|fault| !named.contains(&fault.field)));
-            Err(faults)
+            Err(Refused::of(faults, draft.key.as_deref()))
         }
     }
 }

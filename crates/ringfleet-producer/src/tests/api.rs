@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::{
     FROM, TO,
     fake::{FakeStore, Fault},
-    producer, sqlite,
+    producer, producer_of, sqlite,
 };
 use crate::{
-    Producer,
+    Producer, SenderDirectory,
     http::{Api, ApiKeys, MAX_BODY_BYTES, router},
 };
 
@@ -296,4 +296,32 @@ async fn full_store_is_503_and_a_half_failed_bulk_is_told_item_by_item() {
     let (status, answer) = read(server.post(&bulk)).await;
     assert_eq!((status, &answer["accepted"], &answer["not_taken"]), (StatusCode::OK, &json!(500), &json!(100)));
     assert_eq!(answer["results"][599]["status"], "not-taken");
+}
+
+#[tokio::test]
+async fn a_repeat_that_is_refused_now_is_told_of_its_message_and_not_that_nothing_was_taken() {
+    let (_folder, store) = sqlite().await;
+    let keyed = |key: &str| json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": key});
+    let before = Server::start(store.clone()).await;
+    let (_, taken) = read(before.post(&keyed("visit 1"))).await;
+    let id = taken["id"].as_str().unwrap();
+    // The sender is gone since.
+    let nobody = Arc::new(SenderDirectory::try_new([]).unwrap());
+    let server = Server::of(producer_of(store.clone(), nobody), store).await;
+    let (status, late) = read(server.post(&keyed("visit 1"))).await;
+    let codes = [&late["errors"][0]["code"], &late["errors"][1]["code"]];
+    assert_eq!((status, codes), (StatusCode::UNPROCESSABLE_ENTITY, [&json!("unknown-sender"), &json!("key-taken")]));
+    let told = late["errors"][1]["problem"].as_str().unwrap();
+    assert!(
+        told.contains(id) && told.ends_with("is ready") && !late.to_string().contains("nothing was taken"),
+        "{late}"
+    );
+
+    let mut hopeless = keyed("visit 1");
+    hopeless["text"] = json!("");
+    let (_, many) = read(server.post(&json!({"messages": [keyed("visit 1"), keyed("visit 2"), hopeless]}))).await;
+    let told = |n: usize| many["results"][n]["errors"].as_array().unwrap().last().unwrap()["code"].clone();
+    assert_eq!([told(0), told(1), told(2)], ["key-taken", "unknown-sender", "text-empty"], "{many}");
+    let (_, other) = read(server.post(&keyed("visit 2"))).await;
+    assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
 }

@@ -15,9 +15,12 @@ use ringfleet_store::{IdempotencyKey, MessageId, OnUnknown};
 use super::{
     FROM, TO,
     fake::{FakeStore, Fault},
-    producer, sqlite,
+    producer, producer_of, sqlite,
 };
-use crate::{Code, ImportError, ImportOptions, ImportProgress, ImportSummary, csv_import::HeaderError, import_csv};
+use crate::{
+    Code, ImportError, ImportOptions, ImportProgress, ImportSummary, SenderDirectory, csv_import::HeaderError,
+    import_csv,
+};
 
 async fn import(store: Arc<FakeStore>, file: impl Into<Vec<u8>>) -> Result<ImportSummary, ImportError> {
     import_csv(&producer(store), Cursor::new(file.into()), ImportOptions::default(), |_| {}).await
@@ -261,4 +264,18 @@ async fn a_hundred_thousand_rows_never_lie_in_memory_together() {
     // and two blocks of 32 KiB.
     let ahead = most_ahead.load(Ordering::SeqCst);
     assert!(ahead < 8 * 500 + 2_000, "{ahead} rows were read ahead of the store");
+}
+
+#[tokio::test]
+async fn a_file_whose_senders_are_gone_since_is_known_by_its_rows() {
+    let store = FakeStore::with_faults([]);
+    let by = "2999-01-01T00:00:00Z";
+    let file = format!("from,to,text,send_by,key\n{FROM},{TO},hello,{by},\n{FROM},{TO},hello,{by},visit 1\n");
+    assert_eq!(import(store.clone(), file.clone()).await.unwrap().counts.accepted, 2);
+    let file = format!("{file}{FROM},{TO},new,,\n{FROM},{TO},new,,visit 2\n");
+    let producer = producer_of(store, Arc::new(SenderDirectory::try_new([]).unwrap()));
+    let again = import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_| {}).await.unwrap();
+    assert_eq!((again.counts.duplicates, again.counts.refused), (1, 3));
+    let gone = |line| (line, "from", Code::UnknownSender);
+    assert_eq!(lines(&again), [gone(3), (3, "key", Code::KeyTaken), gone(4), gone(5)]);
 }

@@ -6,12 +6,13 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use ringfleet_store::{IdempotencyKey, MessageId};
 
 use super::{
     codes, draft,
     fake::{FakeStore, Fault},
-    producer, sqlite,
+    now, producer, sqlite,
 };
 use crate::{Code, Draft, EnqueueError, Receipt, producer::result_word};
 
@@ -123,4 +124,17 @@ async fn stream_answers_in_order_with_bounded_batches() {
     assert_eq!(store.len(), 4_999);
     assert!(store.largest_batch.load(Ordering::SeqCst) <= 500);
     assert_eq!(store.most_in_flight.load(Ordering::SeqCst), 3);
+}
+
+#[tokio::test]
+async fn a_repeat_whose_time_is_over_is_told_of_its_message() {
+    let store = FakeStore::with_faults([]);
+    let producer = producer(store);
+    let send_by = Some("2026-01-31T12:00:01Z".to_owned());
+    let draft = Draft { key: Some("visit 1".into()), send_by, ..draft() };
+    let submit = async |now: Timestamp| producer.submit(vec![producer.judge(&draft, now)]).await.remove(0);
+    assert!(submit(now()).await.is_ok());
+    let late = submit(now() + jiff::SignedDuration::from_secs(2)).await;
+    let Err(EnqueueError::Refused(refusals)) = late else { panic!("{late:?}") };
+    assert_eq!(codes(&refusals), [Code::SendByPast, Code::KeyTaken]);
 }
