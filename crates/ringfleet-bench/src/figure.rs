@@ -65,9 +65,9 @@ impl Book {
         self.figures.iter().filter(wanted)
     }
 
-    /// The median of the first of them.
-    pub(crate) fn median(&self, bench: Bench, name: &str, peer: &str) -> Option<f64> {
-        self.all(bench, name, peer).next().map(|figure| figure.median)
+    /// The median of one of them. The case is asked for, so that none that was not measured is stood in for by another.
+    pub(crate) fn median(&self, bench: Bench, name: &str, peer: &str, case: &str) -> Option<f64> {
+        self.all(bench, name, peer).find(|figure| figure.case == case).map(|figure| figure.median)
     }
 }
 
@@ -168,5 +168,27 @@ mod tests {
     fn the_median_of_an_even_number_lies_between_the_middle_two() {
         assert_eq!(median(&[9.0, 1.0, 5.0]), 5.0);
         assert_eq!(median(&[9.0, 1.0, 5.0, 6.0]), 5.5);
+    }
+
+    #[test]
+    fn a_case_that_was_not_measured_is_not_stood_in_for_by_another() {
+        let mut book = Book::new(BTreeMap::new());
+        let figure = |case: &str, value| Figure {
+            bench: Bench::Queue.name(),
+            name: "drain",
+            peer: "ringfleet".to_owned(),
+            case: case.to_owned(),
+            x: None,
+            unit: "messages/s",
+            settings: String::new(),
+            values: vec![value],
+            median: value,
+        };
+        book.note(figure("four workers", 9.0));
+        book.note(figure("SQLite", 3.0));
+        book.note(figure("SQLite", 5.0));
+        let median = |case| book.median(Bench::Queue, "drain", "ringfleet", case);
+        assert_eq!(median("SQLite"), Some(4.0));
+        assert_eq!([median("two workers"), median("")], [None, None]);
     }
 }

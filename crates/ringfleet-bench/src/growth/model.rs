@@ -27,8 +27,8 @@ pub(super) struct Constants {
 impl Constants {
     /// `None` when a figure is missing.
     pub(super) fn of(book: &Book) -> Option<Self> {
-        let queue = |name| book.median(Bench::Queue, name, OURS);
-        let sends = |name| book.median(Bench::Sends, name, OURS);
+        let queue = |name| book.median(Bench::Queue, name, OURS, "");
+        let sends = |name| book.median(Bench::Sends, name, OURS, "");
         Some(Self {
             redis_us: queue("Redis CPU of a bulk enqueue")? + sends(sends::STORE_CPU)?,
             worker_us: sends(sends::WORKER_CPU)?,

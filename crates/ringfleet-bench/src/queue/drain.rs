@@ -29,7 +29,7 @@ pub(super) struct Fleet {
 }
 
 impl Fleet {
-    /// As many in hand as the peers have.
+    /// 64 in hand, as many as the peers have handlers; some of those fetch more than they handle.
     pub(super) const PEERS: Fleet = Fleet { workers: 2, hands: 32 };
     /// Four workers with a worker's default of 64 hands.
     pub(super) const FOUR: Fleet = Fleet { workers: 4, hands: 64 };

@@ -54,6 +54,11 @@ pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The cases of the drains beside the peers: with 64 in hand, and as a fleet.
+pub(crate) fn beside_peers_cases() -> [String; 2] {
+    [Fleet::PEERS, Fleet::FOUR].map(Fleet::words)
+}
+
 /// A store on the bench's Redis over a connection of its own, as each worker process has one.
 async fn connect(redis: &Redis, shards: u16) -> anyhow::Result<SharedStore> {
     let rules = messages::rules();
@@ -61,7 +66,8 @@ async fn connect(redis: &Redis, shards: u16) -> anyhow::Result<SharedStore> {
     Ok(Arc::new(RedisStore::connect(options).await?))
 }
 
-/// The same number of messages as the peers, drained whole, at two settings: with the peers' 64 in hand, and as a fleet.
+/// The same number of messages as the peers, drained whole, at two settings: with 64 in hand, where the peers have 64
+/// handlers, and as a fleet.
 async fn beside_peers(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
     for fleet in [Fleet::PEERS, Fleet::FOUR] {
         let count = sitting.size.peer;

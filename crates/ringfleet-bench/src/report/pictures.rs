@@ -51,7 +51,8 @@ pub(super) fn draw(book: &Book, folder: &Path) -> anyhow::Result<Vec<Picture>> {
         Ok(())
     };
     let process = book.figures.iter().filter(|f| f.bench == Bench::Peers.name() && f.name == peers::PROCESS);
-    let drain = book.all(Bench::Queue, queue::DRAIN, OURS).take(2);
+    let cases = queue::beside_peers_cases();
+    let drain = book.all(Bench::Queue, queue::DRAIN, OURS).filter(|f| cases.contains(&f.case));
     let rates = drain.chain(process).map(|f| (label(f), f.median)).collect();
     bars(Bench::Peers, "No-op messages taken through, per second", "peers.svg", rates)?;
     let quota = [OURS, GCRA, WINDOWS, BULLMQ].into_iter();
