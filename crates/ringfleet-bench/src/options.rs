@@ -55,7 +55,7 @@ impl Bench {
         }
     }
 
-    /// Arithmetic on the figures of the others gives the same each time.
+    /// Arithmetic on the others' figures is done once, when all of them are there.
     pub(crate) fn repeats(self) -> bool {
         self != Bench::Growth
     }

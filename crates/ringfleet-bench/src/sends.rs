@@ -12,6 +12,7 @@ pub(crate) const RATE: &str = "HTTP sends of one worker process";
 pub(crate) const WORKER_CPU: &str = "CPU of the worker";
 pub(crate) const STORE_CPU: &str = "CPU of Redis";
 pub(crate) const SIMULATOR_CPU: &str = "CPU of the simulator";
+pub(crate) const COMMANDS: &str = "Redis commands";
 pub(crate) const RESIDENT: &str = "memory of a worker";
 
 /// RingCentral's own.
@@ -62,7 +63,7 @@ async fn rate(sitting: &Sitting) -> anyhow::Result<()> {
     case.note(WORKER_CPU, "µs/send", each(worker_cpu));
     case.note(STORE_CPU, "µs/send", redis.cpu_us / texts as f64);
     case.note(SIMULATOR_CPU, "µs/send", each(simulator_cpu));
-    case.note("Redis commands", "commands/send", redis.commands / texts as f64);
+    case.note(COMMANDS, "commands/send", redis.commands / texts as f64);
     case.note("round trips", "scripts/send", redis.round_trips / texts as f64);
     Ok(())
 }

@@ -9,12 +9,20 @@ mod simulation;
 use anyhow::Context;
 
 use self::model::{Constants, Model};
-use crate::{figure::shown, options::Bench, queue::OURS, sitting::Sitting};
+use crate::{
+    figure::{Book, shown},
+    options::Bench,
+    queue::OURS,
+    sitting::Sitting,
+};
 
 pub(crate) const USE_BY_MODEL: &str = "quota used, by the model";
 pub(crate) const USE_SIMULATED: &str = "quota used, simulated";
 pub(crate) const CHECK_MODEL: &str = "sends of one machine, by the model";
 pub(crate) const CHECK_MEASURED: &str = "sends of one machine, measured";
+
+/// The case of both.
+const ONE_WORKER: &str = "one worker process";
 
 pub(crate) const SHARDS: [u32; 3] = [1, 10, 100];
 pub(crate) const EXTENSIONS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -43,10 +51,28 @@ pub(crate) fn run(sitting: &Sitting) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// How far the model is from what this machine has shown, in words.
+pub(crate) fn verdict(book: &Book) -> Option<String> {
+    let of = |name| book.median(Bench::Growth, name, OURS, ONE_WORKER);
+    let (model, measured) = (of(CHECK_MODEL)?, of(CHECK_MEASURED)?);
+    let off = format!("{:.0} %", (model / measured - 1.0).abs() * 100.0);
+    let way = if model < measured {
+        format!("{off} too low for that")
+    } else {
+        format!("{off} too high for that, as it knows no time in which a core waits")
+    };
+    Some(format!(
+        "The check: by the model one worker process sends {} texts a second here, and it has sent {}. So the model is {way}. \
+         Of a fleet of several machines nothing was measured.",
+        shown(model),
+        shown(measured)
+    ))
+}
+
 /// The model's word on this machine beside what it has shown: worker, Redis and simulator share its cores.
 fn check(sitting: &Sitting, constants: &Constants) {
     let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    let case = sitting.case(Bench::Growth, OURS).when("one worker process");
+    let case = sitting.case(Bench::Growth, OURS).when(ONE_WORKER);
     let case = case.with(format!("{cores} cores shared by worker, Redis and simulator; a Redis uses one at most"));
     case.note(CHECK_MODEL, "sends/s", constants.on_one_machine(cores));
     case.note(CHECK_MEASURED, "sends/s", constants.measured_rate);

@@ -6,7 +6,7 @@ use anyhow::{Context, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use ringfleet_store::{Enqueued, MAX_BATCH, SharedStore};
 
-use super::{BULK, OURS, QUEUED_BYTES, connect};
+use super::{BULK, BULK_COMMANDS, BULK_CPU, OURS, QUEUED_BYTES, connect};
 use crate::{messages, options::Bench, redis::Redis, sitting::Sitting};
 
 /// Tasks of the parallel enqueue, each with one message under way.
@@ -51,8 +51,8 @@ pub(super) async fn measure(sitting: &Sitting, redis: &Redis) -> anyhow::Result<
     let grown = redis.info().await?.since(before);
     let case = case(format!("1,000 lanes, {BATCHES} batches of {MAX_BATCH} under way over one connection"));
     case.note(BULK, "messages/s", per_s);
-    case.note("Redis CPU of a bulk enqueue", "µs/message", grown.cpu_us / size.bulk as f64);
-    case.note("Redis commands of a bulk enqueue", "commands/message", grown.commands / size.bulk as f64);
+    case.note(BULK_CPU, "µs/message", grown.cpu_us / size.bulk as f64);
+    case.note(BULK_COMMANDS, "commands/message", grown.commands / size.bulk as f64);
     case.note(QUEUED_BYTES, "bytes", grown.memory_bytes / size.bulk as f64);
     Ok(())
 }

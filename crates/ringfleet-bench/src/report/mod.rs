@@ -11,6 +11,7 @@ use anyhow::Context;
 
 use crate::{
     figure::{Book, shown},
+    growth,
     options::Bench,
     sitting::Sitting,
 };
@@ -92,6 +93,9 @@ fn document(book: &Book, sitting: &Sitting, drawn: &[pictures::Picture], interru
             let _ = writeln!(text, "![{}](benchmarks/{})\n", picture.title, picture.file);
         }
         text.push_str(&table::of(book, bench));
+        if let Some(verdict) = (bench == Bench::Growth).then(|| growth::verdict(book)).flatten() {
+            let _ = writeln!(text, "\n{verdict}");
+        }
         if let Some(times) = book.durations_s.get(bench.name()) {
             let times: Vec<_> = times.iter().map(|time| shown(time.round())).collect();
             let _ = writeln!(text, "\nA round took {} s.", times.join(", "));
