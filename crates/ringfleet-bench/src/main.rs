@@ -64,7 +64,7 @@ async fn run(options: Options) -> anyhow::Result<ExitCode> {
             }
             sitting.headline(&format!("{} ({round} of {repeats})", bench.name()));
             let begun = Instant::now();
-            let ended = sitting.clone().run(bench).await;
+            let ended = sitting.clone().run(bench, round == repeats).await;
             sitting.took(bench, begun.elapsed());
             sitting.save()?;
             if ended == Ended::Interrupted {

@@ -49,15 +49,15 @@ impl Sitting {
         Ok(Self { options, size, peers, book, bar })
     }
 
-    /// One round of a bench. What goes wrong in it, a panic included, is written down and ends nothing else.
-    pub(crate) async fn run(self: Arc<Self>, bench: Bench) -> Ended {
+    /// One round of a bench, perhaps its last. What goes wrong in it, a panic included, is written down and ends nothing else.
+    pub(crate) async fn run(self: Arc<Self>, bench: Bench, last: bool) -> Ended {
         let deadline = bench.deadline(self.options.quick);
         let this = self.clone();
         let mut task = tokio::spawn(async move {
             match bench {
                 Bench::Queue => queue::run(&this).await,
                 Bench::Peers => peers::run(&this).await,
-                Bench::Limiter => limiter::run(&this).await,
+                Bench::Limiter => limiter::run(&this, last).await,
                 Bench::Sends => sends::run(&this).await,
                 Bench::Latency => latency::run(&this).await,
                 Bench::Growth => growth::run(&this),

@@ -2,10 +2,11 @@
 
 use std::{fs, time::Duration};
 
+use anyhow::Context;
 use serde_json::json;
 use tokio::process::Command;
 
-use super::{BULLMQ, note, settings};
+use super::{BULLMQ, margin_case, margin_settings, note, settings};
 use crate::{
     options::Bench,
     peers,
@@ -17,7 +18,8 @@ use crate::{
 
 const SECRET: &str = "RINGFLEET_BENCH_SECRET";
 
-pub(super) async fn measure(sitting: &Sitting) -> anyhow::Result<()> {
+/// `margin`: how much longer than the plan's the window of its limiter is.
+pub(super) async fn measure(sitting: &Sitting, margin: Duration) -> anyhow::Result<()> {
     let (window, windows) = (sitting.size.limiter_window, sitting.size.limiter_windows);
     let simulator = Simulator::start(sitting, LIMITER_EXTENSIONS, window).await?;
     let redis = Redis::start(Keep::Memory).await?;
@@ -33,15 +35,15 @@ pub(super) async fn measure(sitting: &Sitting) -> anyhow::Result<()> {
     let mut command: Command = peers::command(sitting, "bullmq")?;
     command.args(["limiter", "--redis", &redis.url(), "--simulator", &simulator.base_url, "--accounts"]);
     command.arg(&accounts).args(["--client-id", &simulator.client_id, "--client-secret-env", SECRET]);
-    command.args(["--window-ms", &window.as_millis().to_string(), "--limit", &LIMIT.to_string()]);
+    command.args(["--window-ms", &(window + margin).as_millis().to_string(), "--limit", &LIMIT.to_string()]);
     command.args(["--per-extension", &(LIMIT * windows).to_string(), "--seconds", &seconds.to_string()]);
     command.env(SECRET, &simulator.client_secret);
     let told = peers::last_line(command, Duration::from_secs(seconds + 90)).await?;
-    let took = told["seconds"].as_f64().unwrap_or_default().max(0.001);
-    let case = sitting.case(Bench::Limiter, BULLMQ).with(format!(
-        "{}, a queue with a limiter of {LIMIT} in {} ms for each extension, 4 jobs of it at once, one process",
+    let took = told["seconds"].as_f64().filter(|took| *took > 0.0).context("it does not tell how long it took")?;
+    let case = sitting.case(Bench::Limiter, BULLMQ).when(margin_case(margin)).with(format!(
+        "{}, a queue with a limiter of {LIMIT} for each extension, 4 jobs of it at once, one process, {}",
         settings(window, windows),
-        window.as_millis()
+        margin_settings(window, margin)
     ));
     note(&case, &simulator.report().await?, Duration::from_secs_f64(took));
     Ok(())

@@ -24,15 +24,40 @@ pub(crate) const WINDOWS: &str = "fixed windows";
 pub(crate) const BULLMQ: &str = "bullmq limiter";
 pub(crate) const WORKERS: [u32; 4] = [1, 2, 4, 8];
 
-pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
+/// `last`: of the sitting's rounds, see [`margin`].
+pub(crate) async fn run(sitting: &Sitting, last: bool) -> anyhow::Result<()> {
     for workers in WORKERS {
         sitting.attempt(&format!("{workers} worker processes"), fleet::measure(sitting, workers)).await;
     }
     for rival in [rivals::Rival::Gcra, rivals::Rival::FixedWindows] {
-        sitting.attempt(rival.name(), rivals::measure(sitting, rival)).await;
+        sitting.attempt(rival.name(), rivals::measure(sitting, rival, Duration::ZERO)).await;
     }
-    sitting.attempt(BULLMQ, bullmq::measure(sitting)).await;
+    sitting.attempt(BULLMQ, bullmq::measure(sitting, Duration::ZERO)).await;
+    if last {
+        let margin = margin(sitting.size.limiter_window);
+        let fixed = rivals::measure(sitting, rivals::Rival::FixedWindows, margin);
+        sitting.attempt("fixed windows with a margin", fixed).await;
+        sitting.attempt("bullmq limiter with a margin", bullmq::measure(sitting, margin)).await;
+    }
     Ok(())
+}
+
+/// What windows by the clock are made longer by, once a sitting: 0.5 s at 15 s, about what a user might give away. It need not be
+/// enough, as all lanes' windows begin together and their requests come at once. In each round these two would make a sitting ten
+/// minutes longer.
+fn margin(window: Duration) -> Duration {
+    window / 30
+}
+
+/// The case of a limiter whose windows are longer than the plan's by `margin`.
+fn margin_case(margin: Duration) -> String {
+    if margin.is_zero() { "without a margin".to_owned() } else { format!("with a margin of {} ms", margin.as_millis()) }
+}
+
+/// What its settings add.
+fn margin_settings(window: Duration, margin: Duration) -> String {
+    let counted = format!("it counts in windows of {} ms", (window + margin).as_millis());
+    if margin.is_zero() { counted } else { format!("{counted}, measured in the last round only") }
 }
 
 fn settings(window: Duration, windows: u32) -> String {

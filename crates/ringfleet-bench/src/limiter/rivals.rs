@@ -15,7 +15,7 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::{GCRA, WINDOWS, note, settings};
+use super::{GCRA, WINDOWS, margin_case, margin_settings, note, settings};
 use crate::{
     messages,
     options::Bench,
@@ -45,7 +45,8 @@ impl Rival {
     }
 }
 
-pub(super) async fn measure(sitting: &Sitting, rival: Rival) -> anyhow::Result<()> {
+/// `margin`: how much longer than the plan's its own window is.
+pub(super) async fn measure(sitting: &Sitting, rival: Rival, margin: Duration) -> anyhow::Result<()> {
     let (window, windows) = (sitting.size.limiter_window, sitting.size.limiter_windows);
     let simulator = Simulator::start(sitting, LIMITER_EXTENSIONS, window).await?;
     let http = simulator::client()?;
@@ -60,7 +61,7 @@ pub(super) async fn measure(sitting: &Sitting, rival: Rival) -> anyhow::Result<(
     let mut senders = JoinSet::new();
     for (account, token) in simulator.accounts.iter().zip(tokens) {
         let lane = Arc::new(Lane {
-            limiter: Limiter::new(rival, window)?,
+            limiter: Limiter::new(rival, window + margin)?,
             left: AtomicU64::new(u64::from(LIMIT * windows)),
             not_before: Mutex::new(begun),
             token,
@@ -75,11 +76,17 @@ pub(super) async fn measure(sitting: &Sitting, rival: Rival) -> anyhow::Result<(
         ended??;
     }
     let took = begun.elapsed();
-    let case = sitting.case(Bench::Limiter, rival.name()).with(format!(
+    let mut words = format!(
         "{}, {UNDER_WAY} requests of an extension under way, one process, ended after {} s",
         settings(window, windows),
         patience.as_secs()
-    ));
+    );
+    let mut case = sitting.case(Bench::Limiter, rival.name());
+    if rival == Rival::FixedWindows {
+        words = format!("{words}, {}", margin_settings(window, margin));
+        case = case.when(margin_case(margin));
+    }
+    let case = case.with(words);
     note(&case, &simulator.report().await?, took);
     Ok(())
 }

@@ -35,7 +35,9 @@ fn introduction(bench: Bench) -> &'static str {
         Bench::Limiter => {
             "Quota use = window ÷ mean of (arrival of request k + limit − arrival of request k), over all requests of a lane that has a \
              backlog, as the simulator saw them: 1 is the whole plan. A refused request starts a penalty as long as the \
-             window, and each request inside it starts it again, as at RingCentral. Peers obey `Retry-After`."
+             window, and each request inside it starts it again, as at RingCentral. Peers obey `Retry-After`. A place of Ringfleet's \
+             is free again one window after its response, and a little: it has a margin. What counts in windows by the clock is \
+             measured without one and, in the last round, with one."
         }
         Bench::Sends => {
             "One worker process of the release build against the simulator process, over HTTP on the loopback. CPU is what each \
