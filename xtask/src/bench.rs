@@ -19,7 +19,8 @@ use crate::{
 
 const EXAMPLES: &str = "\
 The whole takes about an hour, --quick less than five minutes, both after the builds. Figures go to
-target/bench/figures.json as they come; the report to docs/benchmarks.md, or with --only to target/bench/benchmarks.md.
+target/bench/figures.json as they come, or where --json says. The report goes to docs/benchmarks.md; with --only, or of a sitting
+that was interrupted or has measured nothing, it goes beside the figures instead, as benchmarks.md with its plots in benchmarks/.
 
   cargo xtask bench --quick
   cargo xtask bench --only queue,peers --repeats 3
@@ -38,7 +39,8 @@ pub(crate) struct BenchOptions {
     /// Rounds; medians are told [default: 3, with --quick 1]
     #[arg(long, value_name = "N")]
     repeats: Option<u32>,
-    /// Write every figure, with its unit, peer and settings, to this file [default: target/bench/figures.json]
+    /// Write every figure, with its unit, peer and settings, to this file, not in docs/; the report of a part goes beside it
+    /// [default: target/bench/figures.json]
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }

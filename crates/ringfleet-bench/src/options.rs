@@ -77,6 +77,14 @@ impl Options {
         self.only.is_empty() || self.only.contains(&bench)
     }
 
+    /// Where the figures go, and the report of a part.
+    pub(crate) fn json_folder(&self) -> PathBuf {
+        match self.json.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
+            _ => PathBuf::from("."),
+        }
+    }
+
     pub(crate) fn repeats(&self) -> u32 {
         self.repeats.unwrap_or(if self.quick { 1 } else { 3 })
     }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -39,6 +39,13 @@ impl Sitting {
         // It is started in other folders.
         options.ringfleet =
             options.ringfleet.canonicalize().with_context(|| options.ringfleet.display().to_string())?;
+        let beside = options.json_folder();
+        fs::create_dir_all(&beside).with_context(|| beside.display().to_string())?;
+        // A part's report goes beside its figures, and this is where that of the whole stands.
+        ensure!(
+            beside.canonicalize()? != options.root.join("docs").canonicalize()?,
+            "--json: figures don't go into docs/, as the report of a part would take the place of the whole's"
+        );
         let peers = fs::read_to_string(&options.peers).with_context(|| options.peers.display().to_string())?;
         let peers = serde_json::from_str(&peers).context("the list of peers can't be read")?;
         let size = if options.quick { Size::quick() } else { Size::whole() };

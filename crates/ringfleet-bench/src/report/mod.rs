@@ -5,7 +5,7 @@ mod plot;
 mod table;
 mod targets;
 
-use std::{fmt::Write, fs, path::PathBuf};
+use std::{fmt::Write, fs};
 
 use anyhow::Context;
 
@@ -56,12 +56,11 @@ fn introduction(bench: Bench) -> &'static str {
 }
 
 pub(crate) fn write(sitting: &Sitting, interrupted: bool) -> anyhow::Result<()> {
-    let docs = sitting.options.only.is_empty() && !interrupted;
-    let beside = || sitting.options.json.parent().map_or_else(PathBuf::new, PathBuf::from);
-    let folder = if docs { sitting.options.root.join("docs") } else { beside() };
+    let book = sitting.book();
+    let docs = sitting.options.only.is_empty() && !interrupted && !book.figures.is_empty();
+    let folder = if docs { sitting.options.root.join("docs") } else { sitting.options.json_folder() };
     let pictures = folder.join("benchmarks");
     fs::create_dir_all(&pictures).with_context(|| pictures.display().to_string())?;
-    let book = sitting.book();
     let drawn = pictures::draw(&book, &pictures)?;
     let text = document(&book, sitting, &drawn, interrupted);
     let file = folder.join("benchmarks.md");
@@ -75,7 +74,7 @@ fn document(book: &Book, sitting: &Sitting, drawn: &[pictures::Picture], interru
     let mut text = String::from("# Benchmarks\n\nWritten by `cargo xtask bench`; don't edit. ");
     text.push_str(if interrupted { "**The sitting was interrupted.** " } else { "" });
     text.push_str("All figures are from one sitting on one machine, with other people's work on it as the load says. ");
-    text.push_str("Each is the median of its rounds; the spread is the least and the most of them.\n\n");
+    text.push_str("Each is the median of its rounds; the spread is the least and the most of them. \"1 of 3\" are the rounds that gave it.\n\n");
     text.push_str("```sh\ncargo xtask bench                 # the whole, three rounds\n");
     text.push_str("cargo xtask bench --quick         # smaller, one round\n");
     text.push_str("cargo xtask bench --only limiter  # one bench; the report goes to target/bench/\n```\n\n");
@@ -94,7 +93,7 @@ fn document(book: &Book, sitting: &Sitting, drawn: &[pictures::Picture], interru
         for picture in drawn.iter().filter(|picture| picture.bench == bench) {
             let _ = writeln!(text, "![{}](benchmarks/{})\n", picture.title, picture.file);
         }
-        text.push_str(&table::of(book, bench));
+        text.push_str(&table::of(book, bench, if bench.repeats() { sitting.options.repeats() } else { 1 }));
         if let Some(verdict) = (bench == Bench::Growth).then(|| growth::verdict(book)).flatten() {
             let _ = writeln!(text, "\n{verdict}");
         }

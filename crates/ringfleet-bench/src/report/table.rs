@@ -7,11 +7,12 @@ use crate::{
     options::Bench,
 };
 
-pub(super) fn of(book: &Book, bench: Bench) -> String {
+/// `rounds`: how many there were; a figure that fewer of them gave says so.
+pub(super) fn of(book: &Book, bench: Bench, rounds: u32) -> String {
     let figures: Vec<&Figure> = book.figures.iter().filter(|figure| figure.bench == bench.name()).collect();
     let mut text = match bench {
-        Bench::Peers | Bench::Growth => side_by_side(&figures),
-        _ => line_by_line(&figures),
+        Bench::Peers | Bench::Growth => side_by_side(&figures, rounds),
+        _ => line_by_line(&figures, rounds),
     };
     let mut settings: Vec<(String, &str)> = Vec::new();
     for figure in figures.iter().filter(|figure| !figure.settings.is_empty()) {
@@ -37,17 +38,19 @@ fn of_case(figure: &Figure) -> String {
     if figure.case.is_empty() { String::new() } else { format!(", {}", figure.case) }
 }
 
-fn line_by_line(figures: &[&Figure]) -> String {
+fn line_by_line(figures: &[&Figure], rounds: u32) -> String {
     let mut text = String::from("| figure | of | | median | spread | unit |\n|---|---|---|---:|---:|---|\n");
     for figure in figures {
         let (name, peer, case, unit) = (figure.name, &figure.peer, &figure.case, figure.unit);
-        let _ = writeln!(text, "| {name} | {peer} | {case} | {} | {} | {unit} |", shown(figure.median), spread(figure));
+        let (median, spread) = (shown(figure.median), spread(figure, rounds));
+        let spread = spread.as_deref().unwrap_or("one round");
+        let _ = writeln!(text, "| {name} | {peer} | {case} | {median} | {spread} | {unit} |");
     }
     text
 }
 
 /// A column for each figure, a row for each peer or case.
-fn side_by_side(figures: &[&Figure]) -> String {
+fn side_by_side(figures: &[&Figure], rounds: u32) -> String {
     let mut columns: Vec<(&str, &str)> = Vec::new();
     let mut rows: Vec<String> = Vec::new();
     let row_of = |figure: &Figure| if figure.case.is_empty() { figure.peer.clone() } else { figure.case.clone() };
@@ -71,11 +74,9 @@ fn side_by_side(figures: &[&Figure]) -> String {
         for (name, unit) in &columns {
             let cell =
                 figures.iter().find(|figure| row_of(figure) == row && figure.name == *name && figure.unit == *unit);
-            let _ = match cell {
-                Some(figure) if figure.values.len() > 1 => {
-                    write!(text, " {} ({}) |", shown(figure.median), spread(figure))
-                }
-                Some(figure) => write!(text, " {} |", shown(figure.median)),
+            let _ = match cell.map(|figure| (shown(figure.median), spread(figure, rounds))) {
+                Some((median, Some(spread))) => write!(text, " {median} ({spread}) |"),
+                Some((median, None)) => write!(text, " {median} |"),
                 None => write!(text, " |"),
             };
         }
@@ -84,10 +85,38 @@ fn side_by_side(figures: &[&Figure]) -> String {
     text
 }
 
-fn spread(figure: &Figure) -> String {
-    if figure.values.len() < 2 {
-        "one round".to_owned()
-    } else {
-        format!("{} – {}", shown(figure.least()), shown(figure.most()))
+/// The least and the most, and in how many of the rounds it was measured if not in all; nothing for the only round of one.
+fn spread(figure: &Figure, rounds: u32) -> Option<String> {
+    let measured = figure.values.len();
+    let fewer = (measured < rounds as usize).then(|| format!("{measured} of {rounds}"));
+    let range = (measured > 1).then(|| format!("{} – {}", shown(figure.least()), shown(figure.most())));
+    match (range, fewer) {
+        (Some(range), Some(fewer)) => Some(format!("{range}, {fewer}")),
+        (range, fewer) => range.or(fewer),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_of_fewer_rounds_says_so() {
+        let spread = |values: &[f64], rounds| {
+            let figure = Figure {
+                bench: Bench::Queue.name(),
+                name: "drain",
+                peer: String::new(),
+                case: String::new(),
+                x: None,
+                unit: "messages/s",
+                settings: String::new(),
+                values: values.to_vec(),
+                median: 0.0,
+            };
+            super::spread(&figure, rounds).unwrap_or_default()
+        };
+        assert_eq!([spread(&[2.0], 1), spread(&[2.0, 1.0, 3.0], 3)], ["", "1 – 3"]);
+        assert_eq!([spread(&[2.0], 3), spread(&[2.0, 1.0], 3)], ["1 of 3", "1 – 2, 2 of 3"]);
     }
 }
