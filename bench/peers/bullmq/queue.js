@@ -5,6 +5,7 @@ import { Redis } from 'ioredis';
 
 const NAME = 'sms';
 const BULK = 500;
+const UNDER_WAY = 4;
 const POOL = 65_536;
 
 // BullMQ keeps completed jobs for ever by default. They are removed here, as in any long-running installation.
@@ -27,13 +28,7 @@ export async function measureQueue({ redis, messages, bytes, concurrency, profil
   queue = await open(redis);
   const empty = await info(observer);
   begun = performance.now();
-  for (let first = 0; first < messages; first += BULK) {
-    const jobs = [];
-    for (let number = first; number < Math.min(first + BULK, messages); number += 1) {
-      jobs.push({ name: NAME, data: { text: body(number) }, opts: jobOptions });
-    }
-    await queue.addBulk(jobs);
-  }
+  await enqueueAll(queue, messages, body);
   const bulk = performance.now() - begun;
   const queued = await info(observer);
 
@@ -55,8 +50,25 @@ export async function measureQueue({ redis, messages, bytes, concurrency, profil
     redis_commands_per_job: hundredths((end.commands - start.commands) / messages),
     redis_cpu_us_per_job: hundredths((end.cpuUs - start.cpuUs) / messages),
     redis_bytes_per_queued_job: Math.round((queued.memory - empty.memory) / messages),
-    settings: `1 process, 1 worker with concurrency ${concurrency}; addBulk of ${BULK}; removeOnComplete`,
+    settings: `1 process, 1 worker with concurrency ${concurrency}; addBulk of ${BULK}, ${UNDER_WAY} under way; removeOnComplete`,
   };
+}
+
+/** Batch after batch, several of them under way over the queue's one connection, as Ringfleet's bulk enqueue has them. */
+async function enqueueAll(queue, messages, body) {
+  let next = 0;
+  const batches = async () => {
+    while (next < messages) {
+      const first = next;
+      next += BULK;
+      const jobs = [];
+      for (let number = first; number < Math.min(first + BULK, messages); number += 1) {
+        jobs.push({ name: NAME, data: { text: body(number) }, opts: jobOptions });
+      }
+      await queue.addBulk(jobs);
+    }
+  };
+  await Promise.all(Array.from({ length: UNDER_WAY }, batches));
 }
 
 /** From the worker's start to the last handled job, in ms. Returns when every job is acknowledged as well. */

@@ -28,7 +28,7 @@ const RUNS: [(&str, &str, Pace); 5] = [
     ("apalis", "tuned", Pace::Steady),
     ("sidekiq", "default", Pace::Steady),
     ("bullmq", "default", Pace::Steady),
-    ("dramatiq", "default", Pace::SlowsDown),
+    ("dramatiq", "default", Pace::Steady),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
