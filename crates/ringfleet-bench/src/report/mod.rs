@@ -22,7 +22,7 @@ fn introduction(bench: Bench) -> &'static str {
         Bench::Queue => {
             "No-op messages of 300 bytes. A message goes through as a worker takes it: `claim` (lease and a slot of the exact \
              window), `begin_send` (the intent), `settle` (the outcome), only without the POST. The plan's window is 50 ms here, so \
-             that no lane waits for it. \"By backlog\" and \"by lanes\" drain a part of what is queued; the rest stays. \"Its commands \
+             that no lane waits for it: with windows that are nearly empty and full batches this is the best case of the queue. \"By backlog\" and \"by lanes\" drain a part of what is queued; the rest stays. \"Its commands \
              without scripts and rules\" are the commands that the scripts call, sent once more from outside: no way to send, but \
              what these records cost without the rules."
         }
