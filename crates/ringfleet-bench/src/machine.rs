@@ -1,6 +1,6 @@
 //! What the figures were measured on, for those who compare them with their own.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, env, ffi::OsStr, fs, process::Command};
 
 use crate::options::Options;
 
@@ -18,7 +18,10 @@ pub(crate) fn describe(options: &Options) -> BTreeMap<&'static str, String> {
     tell("memory", line_of("/proc/meminfo", "MemTotal"));
     tell("kernel", fs::read_to_string("/proc/sys/kernel/osrelease").ok().map(|text| text.trim().to_owned()));
     tell("load at the beginning", fs::read_to_string("/proc/loadavg").ok().map(|text| first_words(&text, 3)));
-    tell("redis-server", said("redis-server", &["--version"]).map(|text| first_words(&text, 3)));
+    // The one that the guards start.
+    let redis = env::var_os("RINGFLEET_REDIS_SERVER").filter(|named| !named.is_empty());
+    let redis = redis.unwrap_or_else(|| "redis-server".into());
+    tell("redis-server", said(redis, &["--version"]).map(|text| first_words(&text, 3)));
     tell("rustc", said("rustc", &["--version"]));
     tell("node", said("node", &["--version"]));
     tell("python", said("python3", &["--version"]));
@@ -35,7 +38,7 @@ fn line_of(file: &str, name: &str) -> Option<String> {
     Some(line.split_once(':')?.1.trim().to_owned())
 }
 
-fn said(program: &str, arguments: &[&str]) -> Option<String> {
+fn said(program: impl AsRef<OsStr>, arguments: &[&str]) -> Option<String> {
     let output = Command::new(program).args(arguments).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
 }
