@@ -22,6 +22,11 @@ pub(crate) struct Size {
     pub parallel: u64,
     pub singles: u64,
     pub sqlite: u64,
+    /// Of those that are enqueued one at a time, where each waits for the disk.
+    pub sqlite_singles: u64,
+    /// Backlogs of SQLite, and what is drained of each.
+    pub sqlite_backlogs: [u64; 2],
+    pub sqlite_drained: u64,
     /// Messages of a peer's run; those that slow down with their backlog get fewer.
     pub peer: u64,
     pub slow_peer: u64,
@@ -49,6 +54,9 @@ impl Size {
             parallel: 60_000,
             singles: 5_000,
             sqlite: 50_000,
+            sqlite_singles: 1_000,
+            sqlite_backlogs: [50_000, 300_000],
+            sqlite_drained: 30_000,
             peer: 100_000,
             slow_peer: 7_000,
             // RingCentral's is 60 s; what a text is late by counts the more, the shorter this is. 200 extensions at full plan are
@@ -73,6 +81,9 @@ impl Size {
             parallel: 20_000,
             singles: 2_000,
             sqlite: 10_000,
+            sqlite_singles: 300,
+            sqlite_backlogs: [10_000, 100_000],
+            sqlite_drained: 6_000,
             peer: 20_000,
             slow_peer: 5_000,
             limiter_window: Duration::from_secs(5),

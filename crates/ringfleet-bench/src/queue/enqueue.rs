@@ -9,8 +9,11 @@ use ringfleet_store::{Enqueued, MAX_BATCH, SharedStore};
 use super::{BULK, BULK_COMMANDS, BULK_CPU, OURS, QUEUED_BYTES, connect};
 use crate::{messages, options::Bench, redis::Redis, sitting::Sitting};
 
+pub(super) const SINGLY: &str = "enqueue one at a time";
+pub(super) const IN_PARALLEL: &str = "enqueue in parallel";
+
 /// Tasks of the parallel enqueue, each with one message under way.
-const PARALLEL: usize = 64;
+pub(super) const PARALLEL: usize = 64;
 /// Batches under way of the bulk enqueue.
 const BATCHES: usize = 4;
 const LANES: u64 = 1_000;
@@ -22,23 +25,11 @@ pub(super) async fn measure(sitting: &Sitting, redis: &Redis) -> anyhow::Result<
     let case = |settings: String| sitting.case(Bench::Queue, OURS).with(settings);
     redis.empty().await?;
     let store = connect(redis, 1).await?;
-    let begun = Instant::now();
-    for n in 0..size.singles {
-        enqueue(&store, n, 1, LANES).await?;
-    }
-    let per_s = size.singles as f64 / begun.elapsed().as_secs_f64();
-    case("1,000 lanes, each awaited before the next".to_owned()).note("enqueue one at a time", "messages/s", per_s);
-
-    let begun = Instant::now();
-    let singles = stream::iter(size.singles..size.singles + size.parallel);
-    singles
-        .map(|n| enqueue(&store, n, 1, LANES))
-        .buffer_unordered(PARALLEL)
-        .try_for_each(|()| std::future::ready(Ok(())))
-        .await?;
-    let per_s = size.parallel as f64 / begun.elapsed().as_secs_f64();
+    let per_s = one_by_one(&store, 0, size.singles).await?;
+    case("1,000 lanes, each awaited before the next".to_owned()).note(SINGLY, "messages/s", per_s);
+    let per_s = in_parallel(&store, size.singles, size.parallel).await?;
     let settings = format!("1,000 lanes, {PARALLEL} under way over one connection");
-    case(settings).note("enqueue in parallel", "messages/s", per_s);
+    case(settings).note(IN_PARALLEL, "messages/s", per_s);
 
     redis.empty().await?;
     let store = connect(redis, 1).await?;
@@ -55,6 +46,26 @@ pub(super) async fn measure(sitting: &Sitting, redis: &Redis) -> anyhow::Result<
     case.note(BULK_COMMANDS, "commands/message", grown.commands / size.bulk as f64);
     case.note(QUEUED_BYTES, "bytes", grown.memory_bytes / size.bulk as f64);
     Ok(())
+}
+
+/// Enqueues `count` messages from number `first` on, each awaited before the next. Tells how many in a second.
+pub(super) async fn one_by_one(store: &SharedStore, first: u64, count: u64) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    for n in first..first + count {
+        enqueue(store, n, 1, LANES).await?;
+    }
+    Ok(count as f64 / begun.elapsed().as_secs_f64())
+}
+
+/// The same with [`PARALLEL`] of them under way.
+pub(super) async fn in_parallel(store: &SharedStore, first: u64, count: u64) -> anyhow::Result<f64> {
+    let begun = Instant::now();
+    stream::iter(first..first + count)
+        .map(|n| enqueue(store, n, 1, LANES))
+        .buffer_unordered(PARALLEL)
+        .try_for_each(|()| std::future::ready(Ok(())))
+        .await?;
+    Ok(count as f64 / begun.elapsed().as_secs_f64())
 }
 
 /// Enqueues `count` messages from number `first` on, the quickest way.

@@ -32,6 +32,8 @@ pub(crate) const BY_BACKLOG: &str = "claim, begin, settle by backlog";
 pub(crate) const BY_LANES: &str = "claim, begin, settle by lanes";
 pub(crate) const CPU_BY_BACKLOG: &str = "Redis CPU by backlog";
 pub(crate) const CPU_BY_LANES: &str = "Redis CPU by lanes";
+pub(crate) const COMMANDS_BY_BACKLOG: &str = "Redis commands by backlog";
+pub(crate) const COMMANDS_BY_LANES: &str = "Redis commands by lanes";
 pub(crate) const BULK: &str = "enqueue in bulk";
 pub(crate) const BULK_CPU: &str = "Redis CPU of a bulk enqueue";
 pub(crate) const BULK_COMMANDS: &str = "Redis commands of a bulk enqueue";
@@ -102,6 +104,7 @@ async fn by_backlog(sitting: &Sitting) -> anyhow::Result<()> {
         let case = case.with(format!("{} lanes, {}, {IN_TURNS}", shown(lanes as f64), Fleet::FOUR.words()));
         case.note(BY_BACKLOG, "messages/s", level.per_s());
         case.note(CPU_BY_BACKLOG, "µs/message", level.each(|redis| redis.cpu_us));
+        case.note(COMMANDS_BY_BACKLOG, "commands/message", level.each(|redis| redis.commands));
     }
     Ok(())
 }
@@ -114,6 +117,7 @@ async fn by_lanes(sitting: &Sitting) -> anyhow::Result<()> {
         let case = case.with(format!("{} queued, {}, {IN_TURNS}", shown(backlog as f64), Fleet::FOUR.words()));
         case.note(BY_LANES, "messages/s", level.per_s());
         case.note(CPU_BY_LANES, "µs/message", level.each(|redis| redis.cpu_us));
+        case.note(COMMANDS_BY_LANES, "commands/message", level.each(|redis| redis.commands));
     }
     Ok(())
 }
