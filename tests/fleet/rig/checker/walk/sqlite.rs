@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags, Row, types::FromSql};
 use super::{CAP, IN_USE, Record, Walk, in_flight, state_of, waits};
 
 /// Those that this walk knows.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "store",
     "counters",
     "lanes",
@@ -28,6 +28,7 @@ const TABLES: [&str; 16] = [
     "reports_due",
     "reports_told",
     "workers",
+    "file",
 ];
 
 struct Lane {
@@ -51,6 +52,7 @@ pub(super) fn walk(path: &Path) -> Walk {
     }
     let broken: String = column(&file, "PRAGMA integrity_check").next().unwrap();
     walk.count("integrity", broken, "ok".to_owned());
+    walk.count("file", column::<i64>(&file, "SELECT count(*) FROM file").next().unwrap(), 1);
 
     let lanes: BTreeMap<i64, Lane> = rows(&file, LANES, |row| {
         let lane = Lane {
