@@ -20,11 +20,22 @@ end
 
 for _, id in ipairs(call('ZRANGEBYSCORE', LEASE.key, '-inf', now, 'LIMIT', 0, limit)) do
   local m, f = read_message(id), read_flight(id)
+  local raw = get(F, id)
   if not m or not f then
     unset(LEASE, id)
     unset(F, id)
-    -- A record that is gone, or can't be read any more, leaves its place in the lane all the same.
-    if f then
+    if m and raw and m.state == READY then
+      -- SEND-SAFETY: what its flight says can't be read, so nobody knows whether it was sent: a person decides. Its slot is not
+      -- known either, and stays.
+      local L = lane_of(m.lane)
+      touch(L)
+      in_flight(L, -1)
+      free_pair(m)
+      count(byte(raw) == SENDING and SENDING or CLAIMED, -1)
+      close(m, HELD, 'unreadable-flight', '', 0, { intent = 1, reads = 0 })
+      unknown = unknown + 1
+    elseif f then
+      -- SEND-SAFETY: a record that is gone, or can't be read any more, goes to no queue. It leaves its place in the lane.
       local L, blob = lane_of(f.lane), get(M, id)
       touch(L)
       in_flight(L, -1)

@@ -120,6 +120,7 @@ mod tests {
 
     async fn told_until_closed(mut stream: TcpStream) -> String {
         let mut told = Vec::new();
+        // One that is cut has told what it has told.
         let _ = stream.read_to_end(&mut told).await;
         String::from_utf8(told).unwrap()
     }

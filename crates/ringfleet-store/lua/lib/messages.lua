@@ -57,7 +57,7 @@ local function read_flight(id)
   local raw = get(F, id)
   if not raw then return nil end
   if flights[id] then return flights[id] end
-  -- One that can't be read holds up itself alone: nobody is given its message again.
+  -- One that can't be read holds up itself alone: see reap.
   local readable, state, token, since, cnt, used, send_by, lane, at = pcall(unpack_of, FLIGHT, raw)
   if not readable then return nil end
   local f = {

@@ -5,11 +5,13 @@ use rusqlite::{Connection, params};
 use super::{fault::Fault, fault::Step, tx::Tx, writer::Writer};
 use crate::message::Millis;
 
-/// The mark is written down when time has gone on by so much; a smaller step back is waited out.
-const TICK: Millis = 1_000;
+/// A smaller step back is waited out.
+const DIP: Millis = 1_000;
+/// The mark is written again no sooner, so that workers that wait for work do not keep the disk awake.
+const WRITE_EVERY: Millis = 5_000;
 /// When time goes on by more than this while it is ahead of the clock, that has most likely been put right: living workers
 /// ask twice a second.
-const LEAP: Millis = 5_000;
+const LEAP: Millis = 2 * WRITE_EVERY;
 
 /// How far the fleet's time has come, how far the machine's clock is behind it, and how often that has stepped back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -20,7 +22,8 @@ struct Mark {
 }
 
 impl Mark {
-    /// The fleet's time when the clock tells `clock`, and the mark to be kept. Time never goes back by more than `TICK`: a step
+    /// The fleet's time when the clock tells `clock`, and the mark to be kept. A time is at most
+    /// `DIP` before the mark and `WRITE_EVERY` behind it: a step
     /// back is made up for by `off`, which is taken back at a tenth of the time that passes, and at once, as far as it can be,
     /// when the clock is put right.
     fn at(self, clock: Millis) -> (Millis, Self) {
@@ -28,11 +31,11 @@ impl Mark {
         let now = clock + off;
         if off > 0 && now > high + LEAP {
             // Nobody has been told a later time than that.
-            let off = (high + TICK - clock).max(0);
+            let off = (high + WRITE_EVERY - clock).max(0);
             (clock + off, Self { high: clock + off, off, steps })
-        } else if now < high - TICK {
+        } else if now < high - DIP {
             (high, Self { high, off: off + high - now, steps: steps + 1 })
-        } else if now > high + TICK {
+        } else if now > high + WRITE_EVERY {
             let back = off.min((now - high) / 10);
             (now - back, Self { high: now - back, off: off - back, steps })
         } else {
@@ -63,7 +66,7 @@ impl Writer {
         Ok(self.conn.query_row("SELECT name FROM file", [], |row| row.get(0))?)
     }
 
-    /// Within a transaction. Of this handle's calls none is earlier than one before; other handles are less than `TICK` away.
+    /// Within a transaction. Of this handle's calls none is earlier than one before; other handles are some seconds away at most.
     pub(super) fn now(&mut self) -> Step<Millis> {
         if let Some(set) = self.clock.set_time() {
             return Ok(set);
@@ -96,7 +99,7 @@ mod tests {
         for clock in (from..=to).step_by(step) {
             let before = mark.high;
             let (now, next) = mark.at(clock);
-            assert!(now >= before - TICK && next.high >= before, "{mark:?} {clock}");
+            assert!(now >= before - DIP && next.high >= before, "{mark:?} {clock}");
             (ahead, *mark) = (now - clock, next);
         }
         ahead
@@ -120,7 +123,7 @@ mod tests {
             run(&mut mark, (NOON - dip, NOON - dip + until_put_right), 500);
             let right = NOON + until_put_right;
             let ahead = run(&mut mark, (right, right), 1);
-            assert!((0..=TICK).contains(&ahead), "{ahead}");
+            assert!((0..=WRITE_EVERY).contains(&ahead), "{ahead}");
             assert_eq!(run(&mut mark, (right, right + 60_000), 500), 0);
         }
     }
@@ -128,7 +131,7 @@ mod tests {
     #[test]
     fn a_fleet_that_nobody_asked_for_long_goes_on_where_it_stood_or_at_the_clock() {
         let mut mark = Mark { high: NOON + HOUR, off: HOUR, steps: 1 };
-        assert_eq!(run(&mut mark, (NOON + HOUR / 2, NOON + HOUR / 2), 1), HOUR / 2 + TICK);
+        assert_eq!(run(&mut mark, (NOON + HOUR / 2, NOON + HOUR / 2), 1), HOUR / 2 + WRITE_EVERY);
         assert_eq!(run(&mut mark, (NOON + 3 * HOUR, NOON + 3 * HOUR), 1), 0);
     }
 }

@@ -97,9 +97,15 @@ async fn a_record_that_is_spoilt_or_gone_in_a_workers_hand_leaves_its_place_in_t
     server.step_clock(61);
     let reaped = store.reap(10, Duration::from_secs(3_600)).await.unwrap();
     assert_eq!(reaped.requeued, 1, "the good one: {reaped:?}");
-    // Only the one whose flight can't be read keeps its slot: nobody knows whether it was sent.
-    let view = store.lane(&lane()).await.unwrap();
-    assert_eq!(view.in_flight, 1);
+    assert_eq!(store.lane(&lane()).await.unwrap().in_flight, 0);
+    // Nobody knows whether the one whose flight can't be read was sent.
+    let held = store.list(State::Held, 5).await.unwrap();
+    assert_eq!(
+        held.iter().map(|view| (view.id, &*view.reason)).collect::<Vec<_>>(),
+        [(leases[2].id, "unreadable-flight")]
+    );
+    let stats = store.stats().await.unwrap();
+    assert_eq!((stats.count(State::Claimed), stats.count(State::Sending)), (0, 0));
     assert_eq!(claimed(&store, &worker).await, [leases[3].id]);
     assert_eq!(store.stats().await.unwrap().count(State::Dead), 1, "put aside");
     assert_eq!(store.list(State::Dead, 5).await.unwrap(), []);
