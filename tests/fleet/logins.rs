@@ -169,7 +169,8 @@ async fn a_worker_killed_between_the_answer_to_a_refresh_and_its_write_costs_no_
 async fn a_switch_of_credentials_under_load_loses_nothing_and_keeps_the_connection() {
     let mut fleet = Fleet::start(options(1)).await;
     fleet.put(0, fleet.by_code(0).await, 20).await;
-    fleet.keyed.rig.enqueue(0, 200, None).await;
+    // 40 in two seconds: it lasts longer than both switches may take, for an extension without work makes no new login.
+    fleet.keyed.rig.enqueue(0, 400, None).await;
     for _ in 0..2 {
         fleet.start_worker(None);
     }
@@ -180,9 +181,9 @@ async fn a_switch_of_credentials_under_load_loses_nothing_and_keeps_the_connecti
     fleet.put(0, fleet.by_password(0), 1).await;
     eventually(Duration::from_secs(5), async || logins() == 3).await;
     fleet.vault.remove(&fleet.id(0), Method::Password).await.unwrap();
-    fleet.keyed.rig.until_ended(200, Duration::from_secs(60)).await;
+    fleet.keyed.rig.until_ended(400, Duration::from_secs(60)).await;
     assert!(fleet.connection_is_alive(0).await);
-    assert_eq!(fleet.keyed.rig.stats().await.count(State::Sent), 200);
+    assert_eq!(fleet.keyed.rig.stats().await.count(State::Sent), 400);
     let report = fleet.keyed.rig.finish(Ends::all()).await.report;
     assert_eq!((report.unauthorized, report.auth_refused), (0, 0), "{report:?}");
 }
