@@ -85,13 +85,11 @@ local function pop(L)
   return nil
 end
 
--- The message of an entry if it may be leased. An entry whose message was cancelled or expired meanwhile is only its shadow.
--- SEND-SAFETY: a shadow outlives its message; when that comes back under the same key, two entries may name one message, so
--- one that is in a worker's hand is never handed out again, nor one before its time, nor one that now belongs to another lane.
+-- The message of an entry if it may be leased.
 local function living(L, id)
   local m, junk = read_message(id)
   if junk then put_aside(id, junk, READY) end
-  if not m or m.state ~= READY or m.lane ~= L.name or get(F, id) or get(SCHED, id) then return nil end
+  if not waits_in(L, m) then return nil end
   count(READY, -1)
   if m.send_by > 0 and now > m.send_by then
     close(m, EXPIRED, 'send-by-passed', '', 0)

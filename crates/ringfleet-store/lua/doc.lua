@@ -3,10 +3,10 @@
 --          3 'put', 4 kind, 5 key, 6 'any', 'absent' or the revision that is expected, 7 'set' or 'remove', 8 body,
 --            9 ms that it lives (0 = for good)
 --          3 'since', 4 kind, 5 revision and 6 incarnation up to which was read (0 and 0 = nothing yet), 7 at most so many,
---            8 bytes of bodies after which the answer is cut
+--            8 bytes of bodies after which the answer is cut, 9 the newest token when this reading began (0 = nothing yet)
 -- returns  get: {} or { rev, changed at, body };  put: { 1 done, rev } or { 0 conflict, then as get }
---          since: { 1 that was all | 2 there is more | 0 begin anew, incarnation, revision up to which this reads, then of
---            each: key, rev, changed at ('' = it is gone), body }
+--          since: { 1 that was all | 2 there is more | 0 begin anew, incarnation, revision up to which this reads, the newest
+--            token when the reading began, then of each: key, rev, changed at ('' = it is gone), body }
 -- invariant: every key that was ever put stands in `rev` with the revision of its last change, a removed one until its
 -- removal is forgotten.
 
@@ -64,12 +64,14 @@ call('DEL', T..':nothing')
 local from, most, bytes = tonumber(ARGV[5]), tonumber(ARGV[7]), 0
 local n = incarnation()
 save()
+local begun = from > 0 and tonumber(ARGV[9]) or tonumber(call('GET', SEQ)) or 0
 if from > 0 then
-  -- Changes that were read may be lost, or removals that were not read may be forgotten.
+  -- Changes that were read may be lost, or removals that were not read may be forgotten. What was removed before the reading
+  -- began was never read.
   local floor = tonumber(call('HGET', DOC_FLOOR, kind)) or 0
-  if n ~= tonumber(ARGV[6]) or from < floor then return { 0, ms(n), '0' } end
+  if n ~= tonumber(ARGV[6]) or floor > max(from, begun) then return { 0, ms(n), '0', '0' } end
 end
-local out = { 1, ms(n), ARGV[5] }
+local out = { 1, ms(n), ARGV[5], ms(begun) }
 local found = call('ZRANGEBYSCORE', REVS, '(' .. ARGV[5], '+inf', 'WITHSCORES', 'LIMIT', 0, most + 1)
 for i = 1, #found, 2 do
   if (i - 1) / 2 >= most or bytes >= tonumber(ARGV[8]) then

@@ -76,9 +76,13 @@ local function stale(L, m, f, was, token, kind, age, text)
     return 3, SENT
   elseif kind == 'unknown' and not newer and (m.state == READY or m.state == UNKNOWN)
     and token > (was and was.token or 0) then
-    -- SEND-SAFETY: it may have been sent in a moment that the store has lost.
+    -- SEND-SAFETY: it may have been sent in a moment that the store has lost. That an older send of it arrived stays known.
     retime_slot(L, token, age)
     take_out(L, m, f)
+    if was and was.code == 'sent-before' then
+      close(m, SENT, 'accepted', was.provider_id, was.token)
+      return 3, SENT
+    end
     return 3, fate_unknown(L, m, text, token, now - age - 360000)
   end
   return nil

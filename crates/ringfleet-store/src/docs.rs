@@ -120,6 +120,8 @@ pub(crate) struct Read {
     pub(crate) rev: u64,
     /// Another one means that changes that were read may be lost.
     pub(crate) incarnation: u64,
+    /// The newest token when the reading began: nobody holds a copy of what was removed before that.
+    pub(crate) begun: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Default)]

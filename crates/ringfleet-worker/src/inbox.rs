@@ -103,6 +103,9 @@ impl Inbox {
         let mut cursor = DocCursor::default();
         loop {
             let page = self.vault.store().docs_since(DocKind::Inbound, &cursor, PAGE).await?;
+            if page.reset {
+                list = InboundList::default();
+            }
             for doc in page.changed.iter().filter(|doc| self.is_ours(doc)) {
                 match self.open(doc) {
                     Some(inbound) => list.inbound.push(inbound),

@@ -19,7 +19,7 @@ local function parse_lane(name, raw)
     oldest_report = oldest_report > 0 and oldest_report or nil, ttl_set = ttl_set,
     parked = at <= #raw and sub(raw, at) or nil,
     -- Of this script: slots in use, whether it is to be saved and what of it (see touch), whether more of its window is taken.
-    used = nil, touched = false, moves = false, turn = false, queued = false, fuller = false, dead = 0,
+    used = nil, touched = false, moves = false, turn = false, queued = false, shadows = false, fuller = false, dead = 0,
   }
 end
 

@@ -165,11 +165,40 @@ local function leave_unknown(L, m)
   end
 end
 
--- Takes a waiting message out of the schedule, or leaves its entry in the queue as a shadow until its turn; taking that out
--- would cost a walk through the list.
+-- Whether an entry of a lane's queue still stands for a message that waits there. That of one which was cancelled or expired
+-- meanwhile is only its shadow.
+-- SEND-SAFETY: a shadow outlives its message; when that comes back under the same key, two entries may name one message, so
+-- one that is in a worker's hand is never handed out again, nor one before its time, nor one that now belongs to another lane.
+local function waits_in(L, m)
+  return m and m.state == READY and m.lane == L.name and not get(F, m.id) and not get(SCHED, m.id)
+end
+
+-- Takes a waiting message out of the schedule, or leaves its entry in the queue as a shadow until it comes to the head; taking
+-- that out would cost a walk through the list.
 local function stop_waiting(m)
   local scheduled = get(SCHED, m.id)
   unset(SCHED, m.id)
   count(scheduled and SCHEDULED or READY, -1)
+  if not scheduled then
+    local L = lane_of(m.lane)
+    L.shadows = true
+    touch(L)
+  end
+end
+
+-- Takes the shadows at the heads of a lane's queues away, which a lane that stands would show as waiting for as long as it does.
+-- SEND-SAFETY: nothing is taken away but what `claim` would pass over.
+local function drop_shadows(L)
+  L.shadows, L.queued = false, true
+  for _, prio in ipairs(FILLED[L.queues]) do
+    for _ = 1, AT_ONCE do
+      local head = head_of(L, prio)
+      if type(head) ~= 'string' then break end
+      local m, junk = read_message(sub(head, 1, 16))
+      -- What can't be read is put aside in its turn.
+      if junk or waits_in(L, m) then break end
+      call('LPOP', queue_of(L.name, prio))
+    end
+  end
 end
 

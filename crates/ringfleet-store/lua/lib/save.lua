@@ -34,6 +34,7 @@ end
 local function save_lanes()
   local waiting, placed = {}, {}
   for _, L in ipairs(touched) do
+    if L.shadows then drop_shadows(L) end
     if L.moves and not L.queued then waiting[#waiting + 1] = L.name end
     if L.moves and not L.turn then placed[#placed + 1] = L.name end
   end

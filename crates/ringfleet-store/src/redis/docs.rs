@@ -72,15 +72,17 @@ impl RedisStore {
             let from = changes.cursor.shards[shard];
             let mut call = self.prepare(&self.scripts.doc, &self.tags[shard]);
             call.arg("since").arg(kind.as_str()).arg(from.rev).arg(from.incarnation).arg(left).arg(docs::ANSWER_BYTES);
+            call.arg(from.begun);
             let reply: Vec<Value> = self.link.run("docs_since", &call).await?;
             let bad = || unreadable("docs_since", "a wrong shape");
-            let [what, incarnation, rev, found @ ..] = reply.as_slice() else { return Err(bad()) };
+            let [what, incarnation, rev, begun, found @ ..] = reply.as_slice() else { return Err(bad()) };
             let number = |value| number(value).map(i64::unsigned_abs).ok_or_else(bad);
             match number(what)? {
                 0 => return Ok(DocChanges::reset()),
                 what => changes.more |= what == 2,
             }
-            changes.cursor.shards[shard] = Read { rev: number(rev)?, incarnation: number(incarnation)? };
+            changes.cursor.shards[shard] =
+                Read { rev: number(rev)?, incarnation: number(incarnation)?, begun: number(begun)? };
             for one in found.chunks_exact(4) {
                 let key = text(&one[0]).ok_or_else(bad)?;
                 if bytes(&one[2]).is_some_and(<[u8]>::is_empty) {

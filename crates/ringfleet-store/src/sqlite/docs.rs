@@ -54,9 +54,12 @@ impl Tx<'_> {
 
     pub(super) fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Step<DocChanges> {
         let limit = limit.clamp(1, MAX_CHANGES) as usize;
-        let from = raw_number(cursor.shards.first().copied().unwrap_or_default().rev);
+        let read = cursor.shards.first().copied().unwrap_or_default();
+        let from = raw_number(read.rev);
+        let begun = if from > 0 { raw_number(read.begun) } else { self.last_token()? };
         let floor = self.row("SELECT rev FROM doc_floors WHERE kind = ?1", [kind.as_str()], |row| row.get(0))?;
-        if from > 0 && floor.is_some_and(|floor: i64| from < floor) {
+        // What was removed before the reading began was never read.
+        if from > 0 && floor.is_some_and(|floor: i64| floor > from.max(begun)) {
             return Ok(DocChanges::reset());
         }
         // The bodies are read once it is known how many of them fit.
@@ -74,7 +77,7 @@ impl Tx<'_> {
             (last, taken, bytes) = (*rev, taken + 1, bytes + length.unwrap_or(0));
         }
         let mut changes = DocChanges { more: taken < found.len(), ..DocChanges::default() };
-        changes.cursor.shards = vec![Read { rev: last.unsigned_abs(), incarnation: 0 }];
+        changes.cursor.shards = vec![Read { rev: last.unsigned_abs(), incarnation: 0, begun: begun.unsigned_abs() }];
         let sql = "SELECT key, rev, changed, iif(coalesce(ends > ?4, 1), body, NULL) FROM docs WHERE kind = ?1 AND rev > ?2 \
                    AND rev <= ?3 ORDER BY rev";
         let told: Vec<(String, i64, Millis, Option<Vec<u8>>)> =

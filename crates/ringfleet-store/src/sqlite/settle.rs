@@ -127,9 +127,13 @@ impl Tx<'_> {
             Outcome::Unknown { reason }
                 if !newer && matches!(m.state, State::Ready | State::Unknown) && token > m.token =>
             {
-                // SEND-SAFETY: it may have been sent in a moment that the store has lost.
+                // SEND-SAFETY: it may have been sent in a moment that the store has lost. That an older send of it arrived
+                // stays known.
                 self.retime(at, settlement);
                 self.take_out(at, &m, flight.as_ref())?;
+                if self.close_sent_before(&m)? {
+                    return Ok(Some(Settled::LateEvidence(State::Sent)));
+                }
                 let age = millis(settlement.age).saturating_add(self.waited);
                 let intent = self.now - age - LONGEST_SEND;
                 self.fate_unknown(at, m, &short(reason), token, intent).map(|state| Some(Settled::LateEvidence(state)))

@@ -90,16 +90,21 @@ impl<'a> Tx<'a> {
 
     /// SEND-SAFETY: a token is never given out twice: the counter is committed together with the lease that carries it.
     pub(super) fn next_token(&mut self) -> Step<i64> {
-        let last = match self.token {
-            Some(last) => last,
-            None => self
-                .row("SELECT token FROM store", [], |row| row.get(0))?
-                .ok_or(Fault::Unreadable("the store's own row is missing"))?,
-        };
+        let last = self.last_token()?;
         // Made of the time too, so that a file brought back from an old copy gives none out twice.
         let token = (last + 1).max(self.now.saturating_mul(TOKENS_A_MS));
         self.token = Some(token);
         Ok(token)
+    }
+
+    /// The newest token there is.
+    pub(super) fn last_token(&self) -> Step<i64> {
+        match self.token {
+            Some(last) => Ok(last),
+            None => self
+                .row("SELECT token FROM store", [], |row| row.get(0))?
+                .ok_or(Fault::Unreadable("the store's own row is missing")),
+        }
     }
 
     /// Ends every transition: writes what changed of the lanes with their place in the indexes, the counts, the tokens.

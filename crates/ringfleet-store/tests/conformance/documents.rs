@@ -257,6 +257,25 @@ pub(crate) async fn a_removal_is_told_for_a_day_and_who_comes_later_begins_anew(
     assert_eq!((quick.keys(), new.keys()), (vec!["stays"], vec!["stays"]));
 }
 
+/// More documents than one answer holds, and a removal that is forgotten: it must not make a new reading begin anew for ever.
+pub(crate) async fn a_reading_of_many_answers_ends_whatever_was_removed_before_it_began(s: &Subject) {
+    for n in 0..30 {
+        set(s, &format!("k{n}"), "1").await;
+    }
+    let mut slow = Copies::default();
+    slow.follow(s, 3).await;
+    s.step(1);
+    remove(s, "k7", Expect::Anything).await;
+    s.step(DAY_MS + 1);
+    s.reap().await;
+    let mut new = Copies::default();
+    new.follow(s, 3).await;
+    assert_eq!((new.known.len(), new.resets), (29, 0));
+    // Who had read of it before still has to forget it, once.
+    slow.follow(s, 3).await;
+    assert_eq!((slow.known.len(), slow.resets), (29, 1));
+}
+
 pub(crate) async fn the_reaper_takes_few_documents_at_a_time(s: &Subject) {
     for n in 0..30 {
         set_for(s, &format!("k{n}"), 1_000).await;

@@ -155,6 +155,24 @@ pub(crate) async fn a_sending_told_while_another_is_under_way_is_told_as_twice(s
     s.adds_up(&wide(1), &[id, lease.id]).await;
 }
 
+/// A store that went back to the middle of a send, which an older one was proven to have come before: what is told of a third,
+/// of the moments that are lost, must not wipe that proof out.
+pub(crate) async fn the_proof_of_an_older_sending_outlasts_a_later_one_of_unknown_fate(s: &Subject) {
+    let id = s.put(message(&wide(1), "x")).await;
+    let old = s.lease_lost_before_its_intent().await;
+    let new = s.claim_and_begin().await;
+    s.put(message(&wide(1), "y")).await;
+    let lost = LeaseRef { token: s.claim_one().await.token, ..new };
+    assert_eq!(s.settle(old, sent_as("p-old")).await, Settled::SentTwice);
+    assert_eq!(s.settle(lost, unknown()).await, Settled::LateEvidence(State::Sent));
+    assert_eq!(s.settle(lost, not_sent(0)).await, Settled::Stale);
+    let view = s.get(id).await;
+    assert_eq!((view.state, view.provider_id.as_deref()), (State::Sent, Some("p-old")));
+    s.step(60_000);
+    s.reap().await;
+    assert!(s.claim(5).await.iter().all(|lease| lease.id != id), "it is never sent again");
+}
+
 pub(crate) async fn a_sending_told_of_a_sent_message_is_the_same_or_one_too_many(s: &Subject) {
     s.put(message(&wide(1), "x")).await;
     let old = s.lease_lost_before_its_intent().await;

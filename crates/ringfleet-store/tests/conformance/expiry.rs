@@ -66,6 +66,29 @@ pub(crate) async fn a_scheduled_message_can_pass_its_time(s: &Subject) {
     assert_eq!(s.store.stats().await.unwrap().count(State::Scheduled), 0);
 }
 
+/// What is over does not count as waiting for as long as its lane stands, which may be for ever.
+pub(crate) async fn a_lane_that_stands_shows_nothing_of_what_has_ended(s: &Subject) {
+    let cancelled = s.put(message(&wide(1), "cancelled")).await;
+    for text in ["a", "b", "c"] {
+        until(s, text, 50).await;
+    }
+    let last = until(s, "last", 500).await;
+    s.store.set_paused(&wide(1), true).await.unwrap();
+    s.store.cancel(&cancelled).await.unwrap();
+    s.step(100);
+    s.reap().await;
+    let view = s.view(&wide(1)).await;
+    assert_eq!((view.waiting, view.oldest_due), (1, Some(s.now() - 100)));
+    s.step(500);
+    s.reap().await;
+    assert_eq!(s.state(last).await, State::Expired);
+    let stats = s.store.stats().await.unwrap();
+    assert_eq!((stats.oldest_due_age, stats.lanes_waiting, s.view(&wide(1)).await.waiting), (None, 0, 0));
+    s.store.set_paused(&wide(1), false).await.unwrap();
+    s.put(message(&wide(1), "after")).await;
+    assert_eq!(texts(&s.claim(5).await), ["after"]);
+}
+
 pub(crate) async fn a_message_in_hand_is_not_expired_by_the_reaper(s: &Subject) {
     let id = until(s, "x", 1_000).await;
     let lease = s.claim_and_begin().await;

@@ -162,6 +162,7 @@ behaviours! {
         a_message_past_its_time_is_not_begun
         the_reaper_closes_messages_past_their_time
         a_scheduled_message_can_pass_its_time
+        a_lane_that_stands_shows_nothing_of_what_has_ended
         a_message_in_hand_is_not_expired_by_the_reaper
         a_requeued_message_past_its_time_expires
     }
@@ -301,6 +302,7 @@ behaviours! {
         a_sending_told_late_counts_whatever_was_believed
         a_sending_told_late_takes_the_message_from_who_holds_it
         a_sending_told_while_another_is_under_way_is_told_as_twice
+        the_proof_of_an_older_sending_outlasts_a_later_one_of_unknown_fate
         a_sending_told_of_a_sent_message_is_the_same_or_one_too_many
         an_id_told_after_a_persons_word_is_kept
         a_doubt_told_late_counts_by_the_messages_policy
@@ -383,6 +385,7 @@ behaviours! {
         whoever_follows_sees_each_change_once
         a_process_that_comes_late_reads_what_there_is
         a_removal_is_told_for_a_day_and_who_comes_later_begins_anew
+        a_reading_of_many_answers_ends_whatever_was_removed_before_it_began
         the_reaper_takes_few_documents_at_a_time
         an_answer_with_large_bodies_is_cut
         too_long_a_key_or_a_body_is_refused

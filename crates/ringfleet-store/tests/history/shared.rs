@@ -3,7 +3,7 @@
 use ringfleet_store::{DocCursor, DocKind, Expect, OptOut, OptOutCursor, Private, Put};
 
 use crate::{
-    model::Told,
+    model::{HasRead, Told},
     ops::{DocPut, Expecting, OptingOut},
     run::{Run, Verdict, ms, same},
 };
@@ -13,11 +13,11 @@ pub(crate) struct Reader {
     kind: DocKind,
     cursor: DocCursor,
     /// The same in the model's words.
-    read: u64,
+    read: HasRead,
 }
 
 pub(crate) fn readers() -> Vec<Reader> {
-    let reader = |kind| Reader { kind, cursor: DocCursor::default(), read: 0 };
+    let reader = |kind| Reader { kind, cursor: DocCursor::default(), read: HasRead::default() };
     vec![reader(DocKind::Credential), reader(DocKind::Credential), reader(DocKind::Login)]
 }
 

@@ -24,6 +24,13 @@ pub(crate) struct Docs {
     pub(crate) revs: Vec<u64>,
 }
 
+/// How far somebody has read: up to the `nth` change, in a reading that began after so many.
+#[derive(Default)]
+pub(crate) struct HasRead {
+    nth: u64,
+    begun: u64,
+}
+
 /// What somebody is told who has read up to the `nth` change.
 #[derive(PartialEq, Debug, Default)]
 pub(crate) struct Told {
@@ -73,12 +80,14 @@ impl Docs {
         Put::Stored(rev)
     }
 
-    pub(crate) fn since(&self, now: Millis, kind: DocKind, read: &mut u64, limit: usize) -> Told {
-        if *read > 0 && self.forgotten.get(&kind).is_some_and(|forgotten| *read < *forgotten) {
-            *read = 0;
+    pub(crate) fn since(&self, now: Millis, kind: DocKind, read: &mut HasRead, limit: usize) -> Told {
+        if read.nth == 0 {
+            read.begun = self.changes;
+        } else if self.forgotten.get(&kind).is_some_and(|forgotten| *forgotten > read.nth.max(read.begun)) {
+            *read = HasRead::default();
             return Told { more: true, reset: true, ..Told::default() };
         }
-        let news = self.known.iter().filter(|((of, _), entry)| *of == kind && entry.nth > *read);
+        let news = self.known.iter().filter(|((of, _), entry)| *of == kind && entry.nth > read.nth);
         let mut news: Vec<_> = news.map(|((_, key), entry)| (entry.nth, key)).collect();
         news.sort_unstable();
         let mut told = Told { more: news.len() > limit, ..Told::default() };
@@ -87,7 +96,7 @@ impl Docs {
                 Some(doc) => told.changed.push(doc.clone()),
                 None => told.removed.push(key.clone()),
             }
-            *read = nth;
+            read.nth = nth;
         }
         told
     }

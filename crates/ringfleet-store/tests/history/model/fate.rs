@@ -89,6 +89,9 @@ impl Model {
                 }
                 self.retime(&lane, token, age);
                 self.take_out(&id);
+                if self.close_sent_before(&id) {
+                    return Some(Settled::LateEvidence(State::Sent));
+                }
                 let intent = self.now - age - LONGEST_SEND;
                 Some(Settled::LateEvidence(self.fate_unknown(&id, reason, token, intent)))
             }

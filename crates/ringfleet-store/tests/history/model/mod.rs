@@ -28,7 +28,7 @@ use ringfleet_store::{
 };
 
 pub(crate) use self::{
-    docs::{Docs, Told},
+    docs::{Docs, HasRead, Told},
     lane::{Lane, Use},
 };
 
