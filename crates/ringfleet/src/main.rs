@@ -18,7 +18,7 @@ mod telemetry;
 use std::process::ExitCode;
 
 use crate::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, ConfigCommand, CredentialsCommand},
     output::remark,
 };
 
@@ -39,28 +39,31 @@ fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     ringcentral::install_crypto();
-    let layers = config::load(cli.config.as_deref())?;
+    let layers = || config::load(cli.config.as_deref());
+    let settings = || layers()?.settings();
     match cli.command {
-        // These two bring their own settings, so that they work in an empty folder.
+        // These need no settings, so that a file of them at fault is nothing to them.
         Command::Demo(options) => commands::demo::run(options).await,
         Command::Simulator(options) => commands::simulator::run(options).await,
-        Command::Config { what } => commands::config::run(&layers, what).await,
-        Command::Worker => commands::fleet::worker(layers.settings()?).await,
-        Command::Api => commands::fleet::api(layers.settings()?).await,
-        Command::Connect => commands::fleet::connect(layers.settings()?).await,
-        Command::Up => commands::fleet::up(layers.settings()?).await,
-        Command::Import(options) => commands::import::run(layers.settings()?, options).await,
-        Command::Status(options) => commands::status::run(layers.settings()?, options).await,
-        Command::Explain(options) => commands::explain::run(layers.settings()?, options).await,
-        Command::Credentials { what } => commands::credentials::run(&layers, what).await,
-        Command::Extensions { what } => commands::extensions::run(layers.settings()?, what).await,
-        Command::Inbound { what } => commands::inbound::run(layers.settings()?, what).await,
-        Command::Rc { what } => commands::rc::run(layers.settings()?, what).await,
-        Command::Doctor(options) => commands::doctor::run(&layers, options).await,
         Command::ExplainCode(options) => commands::explain_code::run(&options),
-        Command::Lane { what } => commands::operate::lane(layers.settings()?, what).await,
-        Command::Fleet { what } => commands::operate::fleet(layers.settings()?, what).await,
-        Command::Message { what } => commands::operate::message(layers.settings()?, what).await,
-        Command::Held { what } => commands::held::run(layers.settings()?, what).await,
+        Command::Config { what: ConfigCommand::Reference } => commands::config::reference(),
+        Command::Credentials { what: CredentialsCommand::NewKey } => commands::credentials::new_key(),
+        Command::Config { what } => commands::config::run(&layers()?, what).await,
+        Command::Worker => commands::fleet::worker(settings()?).await,
+        Command::Api => commands::fleet::api(settings()?).await,
+        Command::Connect => commands::fleet::connect(settings()?).await,
+        Command::Up => commands::fleet::up(settings()?).await,
+        Command::Import(options) => commands::import::run(settings()?, options).await,
+        Command::Status(options) => commands::status::run(settings()?, options).await,
+        Command::Explain(options) => commands::explain::run(settings()?, options).await,
+        Command::Credentials { what } => commands::credentials::run(&layers()?, what).await,
+        Command::Extensions { what } => commands::extensions::run(settings()?, what).await,
+        Command::Inbound { what } => commands::inbound::run(settings()?, what).await,
+        Command::Rc { what } => commands::rc::run(settings()?, what).await,
+        Command::Doctor(options) => commands::doctor::run(&layers()?, options).await,
+        Command::Lane { what } => commands::operate::lane(settings()?, what).await,
+        Command::Fleet { what } => commands::operate::fleet(settings()?, what).await,
+        Command::Message { what } => commands::operate::message(settings()?, what).await,
+        Command::Held { what } => commands::held::run(settings()?, what).await,
     }
 }

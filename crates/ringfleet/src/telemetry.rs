@@ -10,9 +10,7 @@ use crate::config::{Faults, LogFormat};
 const QUIET: [&str; 4] = ["h2=info", "hyper=info", "hyper_util=info", "reqwest=info"];
 
 pub(crate) fn start(level: &str, format: LogFormat) -> Result<(), Faults> {
-    let mut filter = level
-        .parse::<EnvFilter>()
-        .map_err(|_| Faults::one("log.level", format!("is {level:?}, must be error, warn, info, debug or a filter")))?;
+    let mut filter = level.parse::<EnvFilter>().map_err(|_| Faults::one("log.level", "is no filter"))?;
     for directive in QUIET {
         filter = filter.add_directive(directive.parse().map_err(|_| Faults::one("log.level", "can't be combined"))?);
     }

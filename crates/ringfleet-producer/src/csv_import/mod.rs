@@ -17,6 +17,7 @@ use std::io::Read;
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use ringcentral::PhoneNumber;
 use ringfleet_store::{Fingerprint, IdempotencyKey, Millis, NewMessage};
 use tokio::sync::mpsc;
 
@@ -135,7 +136,7 @@ async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
             let draft = row.draft?;
             match producer.judge(&draft, now) {
                 Ok(message) => keyed(message, scope),
-                Err(refused) => Err(known_by_content(refused, &draft, scope)),
+                Err(refused) => Err(known_by_content(producer, refused, &draft, scope)),
             }
         })
         .collect();
@@ -152,14 +153,21 @@ fn keyed(mut message: NewMessage, scope: &str) -> Checked {
     Ok(message)
 }
 
-/// A row whose time is over is found by its content, unless only its extension says from which number it was to go.
-fn known_by_content(refused: Refused, draft: &Draft, scope: &str) -> Refused {
+/// A row whose time is over is found by its content, unless its extension no longer tells from which number it was to go.
+// SEND-SAFETY: who believes a row to be refused that was taken in before changes it and hands it in again. It must be looked for
+// under the number that it got then, whatever name its sender has in the file.
+fn known_by_content(producer: &Producer, refused: Refused, draft: &Draft, scope: &str) -> Refused {
     let date = |raw: &Option<String>| raw.as_deref().map(|raw| when::instant(Field::SendAt, raw)).transpose();
     let dates = (date(&draft.send_at), date(&draft.send_by));
     let (None, (Ok(send_at), Ok(send_by)), true) = (&draft.key, dates, refused.comes_with_time()) else {
         return refused;
     };
-    let key = content_key(scope, [&draft.from, &draft.to, &draft.text], send_at, send_by);
+    let own = match PhoneNumber::try_new(&draft.from) {
+        Ok(_) => None,
+        Err(_) => producer.directory().by_extension(&draft.from).and_then(Result::ok),
+    };
+    let from = own.as_ref().map_or(draft.from.as_str(), |(number, _)| number.expose());
+    let key = content_key(scope, [from, &draft.to, &draft.text], send_at, send_by);
     Refused { key, is_content: true, ..refused }
 }
 

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use ringfleet_store::{IdempotencyKey, MessageId, OnUnknown};
 
 use super::{
@@ -264,6 +265,19 @@ async fn a_hundred_thousand_rows_never_lie_in_memory_together() {
     // and two blocks of 32 KiB.
     let ahead = most_ahead.load(Ordering::SeqCst);
     assert!(ahead < 8 * 500 + 2_000, "{ahead} rows were read ahead of the store");
+}
+
+#[tokio::test]
+async fn a_row_that_names_an_extension_is_known_by_its_content_when_its_time_is_over() {
+    let store = FakeStore::with_faults([]);
+    let by = Timestamp::now() + SignedDuration::from_secs(1);
+    let file = format!("from,to,text,send_by\n101,{TO},hello,{by}\n");
+    assert_eq!(import(store.clone(), file.clone()).await.unwrap().counts.accepted, 1);
+    while Timestamp::now() <= by {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let again = import(store, file).await.unwrap();
+    assert_eq!((again.counts.duplicates, again.counts.refused), (1, 0), "{:?}", lines(&again));
 }
 
 #[tokio::test]

@@ -128,7 +128,7 @@ pub(crate) struct ImportOptions {
     /// default is the setting reconcile.on_unknown
     #[arg(long, value_name = "WORD", value_parser = on_unknown)]
     pub on_unknown: Option<OnUnknown>,
-    /// Only check the rows; enqueue nothing
+    /// Only check the rows; enqueue nothing, and don't look for those that were taken in before
     #[arg(long)]
     pub dry_run: bool,
     /// Print the summary as JSON

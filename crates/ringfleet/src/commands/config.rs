@@ -16,10 +16,16 @@ use crate::{
 pub(crate) const NOBODY: &str = "nobody can log in yet: neither the store nor ringcentral.accounts_file has a credential; bring \
                                  some in with `ringfleet credentials add` or `import`, or let employees connect their extensions";
 
+/// The defaults with their explanations; asks for no settings.
+pub(crate) fn reference() -> anyhow::Result<ExitCode> {
+    output::to_stdout(format_args!("{DEFAULTS}"));
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) async fn run(layers: &Layers, what: ConfigCommand) -> anyhow::Result<ExitCode> {
     match what {
         ConfigCommand::Show => output::to_stdout(format_args!("{}", layers.shown())),
-        ConfigCommand::Reference => output::to_stdout(format_args!("{DEFAULTS}")),
+        ConfigCommand::Reference => return reference(),
         ConfigCommand::Check => {
             let settings = layers.settings()?;
             let accounts = Accounts::load(&settings)?;

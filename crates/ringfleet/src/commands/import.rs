@@ -68,7 +68,9 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
 
 fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> {
     if options.json {
-        say!("{}", serde_json::to_string_pretty(summary)?);
+        let mut told = serde_json::to_value(summary)?;
+        told["dry_run"] = options.dry_run.into();
+        say!("{}", serde_json::to_string_pretty(&told)?);
         return Ok(());
     }
     for fault in &summary.faults {
@@ -78,13 +80,14 @@ fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> 
     if summary.faults_not_listed > 0 {
         say!("… and {} more faults, not listed", summary.faults_not_listed);
     }
-    let verb = if options.dry_run { "would be enqueued" } else { "enqueued" };
-    say!(
-        "{} rows read: {} {verb}, {} duplicates of earlier ones, {} refused",
-        counts.rows,
-        counts.accepted,
-        counts.duplicates,
-        counts.refused
-    );
+    let (rows, refused) = (counts.rows, counts.refused);
+    if options.dry_run {
+        let (good, twice) = (counts.accepted, counts.duplicates);
+        say!("{rows} rows read: {good} are good, {twice} more stand in the file twice, {refused} would be refused");
+        say!("nothing was enqueued, and which of them were taken in before was not looked at");
+    } else {
+        let (enqueued, duplicates) = (counts.accepted, counts.duplicates);
+        say!("{rows} rows read: {enqueued} enqueued, {duplicates} duplicates of earlier ones, {refused} refused");
+    }
     Ok(())
 }

@@ -4,7 +4,7 @@ mod logins;
 
 use std::process::ExitCode;
 
-use ringfleet_store::{Gate, LaneView, State, Stats};
+use ringfleet_store::{Gate, LaneView, MAX_BATCH, State, Stats};
 use serde_json::json;
 
 use self::logins::Logins;
@@ -13,9 +13,11 @@ use crate::{cli::StatusOptions, config::Settings, output::say, store};
 pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
     let stats = store.stats().await?;
-    let lanes = store.lanes(options.lanes.max(1)).await?;
+    // All that can be had, as logins are counted over more lanes than are listed.
+    let mut lanes = store.lanes(MAX_BATCH as u32).await?;
     let gate = store.gate().await?;
-    let logins = logins::read(&settings, &store, &lanes).await?;
+    let logins = logins::read(&settings, &store, &lanes, stats.lanes_waiting).await?;
+    lanes.truncate(options.lanes.max(1) as usize);
     if options.json {
         print_json(&stats, &lanes, &gate, logins.as_ref())?;
     } else {

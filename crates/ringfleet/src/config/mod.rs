@@ -128,6 +128,37 @@ mod tests {
     }
 
     #[test]
+    fn a_level_that_would_silence_the_log_is_told() {
+        for bad in ["warning", "verbose", "info,ringfleet_worker", "info,a=loud"] {
+            let faults = layers(&format!("[log]\nlevel = \"{bad}\"\n")).settings().unwrap_err().to_string();
+            assert!(faults.contains(&format!("log.level: is {bad:?}, must be off, error")), "{faults}");
+        }
+        for (good, level) in
+            [("", "info"), ("WARN", "WARN"), ("info,ringfleet_worker=debug", "info,ringfleet_worker=debug")]
+        {
+            let settings = layers(&format!("[log]\nlevel = \"{good}\"\n")).settings().unwrap();
+            assert_eq!(settings.log_level, level);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_is_given_twice_is_told_as_nobody_could_know_which_counts() {
+        let twice = "[ringcentral]\nclient_secret = \"canary\"\nclient_secret_file = \"client_secret\"\n";
+        let faults = layers(twice).settings().unwrap_err().to_string();
+        assert!(
+            faults.contains("ringcentral.client_secret: is set, and ringcentral.client_secret_file too"),
+            "{faults}"
+        );
+        assert!(!faults.contains("canary"), "{faults}");
+    }
+
+    #[test]
+    fn an_api_key_that_can_stand_in_no_header_is_told_before_the_api_starts() {
+        let faults = layers("[api]\nkeys = \"my secret key with blanks\"\n").settings().unwrap_err().to_string();
+        assert!(faults.contains("api.keys: one has a blank"), "{faults}");
+    }
+
+    #[test]
     fn settings_of_reconciling_reach_the_worker_as_written() {
         let defaults = layers("").settings().unwrap();
         assert_eq!(defaults.on_unknown, OnUnknown::Reconcile);

@@ -5,6 +5,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use ringcentral::{ClientId, ClientSecret, ServerUrl};
 use ringfleet_store::{Group, LaneRules, OnUnknown, Plan};
 use ringfleet_worker::WorkerOptions;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
     connect::{ConnectSettings, needs_a_key, read_connect},
@@ -109,7 +110,7 @@ impl Settings {
         let connect = read_connect(r, api.as_ref());
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
         let metrics_listen = metrics.and_then(|_| r.address("metrics.listen"));
-        let log_level = r.text("log.level");
+        let log_level = r.parsed("log.level", log_filter);
         let log_format = r.parsed("log.format", |text| match text {
             "text" => Ok(LogFormat::Text),
             "json" => Ok(LogFormat::Json),
@@ -222,10 +223,28 @@ fn read_secret(r: &mut Reader<'_>) -> Option<Option<ClientSecret>> {
     if file.is_empty() {
         return optional(r, "ringcentral.client_secret", ClientSecret::try_new);
     }
+    // Which of them counts nobody could tell: layers are merged by then.
+    if !r.text("ringcentral.client_secret")?.is_empty() {
+        r.fault("ringcentral.client_secret", "is set, and ringcentral.client_secret_file too; leave one of them empty");
+        return None;
+    }
     r.parsed("ringcentral.client_secret_file", |path| {
         ClientSecret::try_new(read_private(path)?.trim()).map_err(|error| format!("what stands in the file: {error}"))
     })
     .map(Some)
+}
+
+/// A bare word is the level of all, and where it is none the filter would take it for the name of a module: then that one would
+/// tell everything, and all others nothing, errors included.
+fn log_filter(text: &str) -> Result<String, String> {
+    let text = if text.is_empty() { "info" } else { text };
+    let word = |part: &str| part.contains(['=', '[']) || part.trim().parse::<LevelFilter>().is_ok();
+    if text.split(',').all(word) && text.parse::<EnvFilter>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "is {text:?}, must be off, error, warn, info, debug, trace, or a filter like \"info,ringfleet_worker=debug\""
+    ))
 }
 
 fn read_private(path: &str) -> Result<String, String> {
@@ -327,6 +346,9 @@ pub(super) fn read_keys(r: &mut Reader<'_>, setting: &str, file_setting: &str) -
             setting,
             "one is shorter than 16 characters, which can be guessed; make one with `openssl rand -hex 24`",
         );
+    }
+    if keys.iter().any(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+        r.fault(setting, "one has a blank or a letter that is not ASCII in it, and can't stand in a header");
     }
     Some(keys)
 }

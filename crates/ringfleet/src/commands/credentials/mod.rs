@@ -24,9 +24,6 @@ use crate::{
 };
 
 pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Result<ExitCode> {
-    if let CredentialsCommand::NewKey = what {
-        return new_key();
-    }
     let settings = layers.settings()?;
     telemetry::start(&settings.log_level, settings.log_format)?;
     let vault = open(&settings).await?;
@@ -66,7 +63,8 @@ fn app_print(settings: &Settings) -> Option<AppPrint> {
     Some(AppPrint::of(id.as_str(), secret.expose()))
 }
 
-fn new_key() -> anyhow::Result<ExitCode> {
+/// A key for a fleet; asks for no settings.
+pub(crate) fn new_key() -> anyhow::Result<ExitCode> {
     say!("{}", *ringfleet_identity::new_key());
     remark!(
         "Put it into a file that only the fleet can read (chmod 600), name that in identity.key_file on every machine, and \

@@ -37,18 +37,7 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<ExitCode> {
         options.window >= Duration::from_millis(100) && options.window <= Duration::from_secs(3_600),
         "--window must be from 100ms to 1h"
     );
-    telemetry::start("warn", LogFormat::Text)?;
-    let stop = serve::stop_on_signals()?;
     let folder = tempfile::Builder::new().prefix("ringfleet-demo-").tempdir().context("can't make a folder")?;
-    let simulator = Simulator::start(SimulatorConfig {
-        extensions: options.extensions,
-        window: options.window,
-        seed: options.seed,
-        app: AppSettings { refresh_tokens: true, ..AppSettings::default() },
-        ..SimulatorConfig::default()
-    })
-    .await?;
-    let rules = LaneRules::with_window(options.window);
     let settings = StoreSettings {
         url: options.store.clone().unwrap_or_default(),
         data_dir: folder.path().to_owned(),
@@ -62,6 +51,23 @@ pub(crate) async fn run(options: DemoOptions) -> anyhow::Result<ExitCode> {
         restart_patience: Duration::from_secs(30),
         sqlite_full: true,
     };
+    // Its workers would take another fleet's messages out of a file that they share, and find no login for them.
+    anyhow::ensure!(
+        settings.is_redis() || !store::may_exist(&settings),
+        "--store: {} is there already, and a demo shares no file; name one that is not there yet",
+        store::describe(&settings)
+    );
+    telemetry::start("warn", LogFormat::Text)?;
+    let stop = serve::stop_on_signals()?;
+    let simulator = Simulator::start(SimulatorConfig {
+        extensions: options.extensions,
+        window: options.window,
+        seed: options.seed,
+        app: AppSettings { refresh_tokens: true, ..AppSettings::default() },
+        ..SimulatorConfig::default()
+    })
+    .await?;
+    let rules = LaneRules::with_window(options.window);
     let store = store::open(&settings, rules).await?;
     introduce(&options, &settings, &rules);
 

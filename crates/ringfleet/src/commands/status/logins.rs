@@ -23,15 +23,18 @@ pub(super) struct Logins {
     health: Health,
     budget: LoginBudget,
     app: Vec<AppRefusal>,
-    /// Extensions without a session that have messages waiting.
+    /// Extensions without a session that have messages waiting, and whether there may be more of them.
     waiting: usize,
+    at_least: bool,
 }
 
-/// `None` where the settings name no app, or no key that opens what is kept: then nothing can be told.
+/// `None` where the settings name no app, or no key that opens what is kept: then nothing can be told. Of the lanes that wait,
+/// `lanes` are the first.
 pub(super) async fn read(
     settings: &Settings,
     store: &SharedStore,
     lanes: &[LaneView],
+    lanes_waiting: u64,
 ) -> anyhow::Result<Option<Logins>> {
     let (Some(id), Some(secret)) = (&settings.provider.client_id, &settings.provider.client_secret) else {
         return Ok(None);
@@ -45,8 +48,9 @@ pub(super) async fn read(
         **state == SessionState::None && busy.contains(extension.as_str())
     };
     let waiting = health.sessions.iter().filter(lacks).count();
+    let at_least = lanes_waiting > lanes.len() as u64;
     let budget = LoginBudget::read(store, app).await?;
-    Ok(Some(Logins { health, budget, app: AppRefusal::all(store, app, &print).await?, waiting }))
+    Ok(Some(Logins { health, budget, app: AppRefusal::all(store, app, &print).await?, waiting, at_least }))
 }
 
 /// Those of the store, and those of the accounts file that the store has none in the place of.
@@ -84,6 +88,7 @@ impl Logins {
         json!({
             "sessions": sessions,
             "waiting_for_login": self.waiting,
+            "waiting_for_login_at_least": self.at_least,
             "connections": connections,
             "first_connection_ends_at": self.health.first_end.map(|end| time(Some(end))),
             "refused": refused,
@@ -112,10 +117,11 @@ impl Logins {
         }
         let session = |state| self.health.sessions(state);
         say!(
-            "logins  {} sessions good, {} ending soon, {} extensions not logged in ({} of them have messages waiting), {} refused",
+            "logins  {} sessions good, {} ending soon, {} extensions not logged in ({}{} of them have messages waiting), {} refused",
             session(SessionState::Good),
             session(SessionState::Ending),
             session(SessionState::None),
+            if self.at_least { "at least " } else { "" },
             self.waiting,
             session(SessionState::Refused),
         );
