@@ -36,6 +36,12 @@ pub(crate) struct Info {
     pub memory_bytes: f64,
 }
 
+async fn connect(server: &RedisServer) -> anyhow::Result<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE_DEADLINE));
+    let client = redis::Client::open(server.url())?;
+    client.get_multiplexed_async_connection_with_config(&config).await.context("the bench's Redis can't be reached")
+}
+
 impl Redis {
     pub(crate) async fn start(keep: Keep) -> anyhow::Result<Self> {
         let builder = match keep {
@@ -43,13 +49,13 @@ impl Redis {
             Keep::Aof => RedisServer::builder().append_only().arg("--appendfsync", "everysec"),
         };
         let server = tokio::task::block_in_place(|| builder.start());
-        let client = redis::Client::open(server.url())?;
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE_DEADLINE));
-        let link = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            .context("the bench's Redis can't be reached")?;
+        let link = connect(&server).await?;
         Ok(Self { server, link })
+    }
+
+    /// A connection of its own, as each worker process has one.
+    pub(crate) async fn connect(&self) -> anyhow::Result<MultiplexedConnection> {
+        connect(&self.server).await
     }
 
     pub(crate) fn url(&self) -> String {

@@ -38,6 +38,10 @@ impl Fleet {
         self.workers as usize
     }
 
+    pub(super) fn hands(self) -> usize {
+        self.hands as usize
+    }
+
     pub(super) fn words(self) -> String {
         format!("{} workers with {} in hand", self.workers, self.hands)
     }

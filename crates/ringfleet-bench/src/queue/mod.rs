@@ -7,6 +7,7 @@
 mod bare;
 mod drain;
 mod enqueue;
+mod owned;
 mod sqlite;
 
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use anyhow::ensure;
 use ringfleet_store::{RedisStore, SharedStore, redis::RedisOptions};
 
-pub(crate) use self::bare::BARE;
 use self::drain::{Fleet, Level, Stage};
+pub(crate) use self::{bare::BARE, owned::OWNED};
 use crate::{
     figure::shown,
     messages,
@@ -48,6 +49,7 @@ pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
     sitting.attempt("enqueueing", enqueue::measure(sitting, &redis)).await;
     sitting.attempt("draining as the peers are drained", beside_peers(sitting, &redis)).await;
     sitting.attempt("the same commands without scripts", bare::measure(sitting, &redis)).await;
+    sitting.attempt("a sketch of lanes that a worker owns", owned::measure(sitting, &redis)).await;
     sitting.attempt("draining beside growing backlogs", by_backlog(sitting)).await;
     sitting.attempt("draining growing numbers of lanes", by_lanes(sitting)).await;
     sitting.attempt("memory of finished messages", finished(sitting, &redis)).await;

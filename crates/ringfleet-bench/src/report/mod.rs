@@ -24,7 +24,9 @@ fn introduction(bench: Bench) -> &'static str {
              window), `begin_send` (the intent), `settle` (the outcome), only without the POST. The plan's window is 50 ms here, so \
              that no lane waits for it: with windows that are nearly empty and full batches this is the best case of the queue. \"By backlog\" and \"by lanes\" drain a part of what is queued; the rest stays. \"Its commands \
              without scripts and rules\" are the commands that the scripts call, sent once more from outside: no way to send, but \
-             what these records cost without the rules."
+             what these records cost without the rules. \"A worker's own lanes\" is a sketch of another store, in which the worker \
+             judges the rules in its own memory and Redis keeps what happened: it follows no rule, and shows the least that such a \
+             store would cost."
         }
         Bench::Peers => {
             "The same bodies, 64 handlers each, each peer on a fresh Redis; apalis (tuned) fetches and acknowledges 200 a worker, \

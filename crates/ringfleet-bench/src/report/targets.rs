@@ -92,7 +92,7 @@ fn quota(book: &Book) -> Option<(String, bool)> {
 }
 
 /// Our rate with as many messages in hand as the peer has handlers. One that is missed is told with what it would be if Redis
-/// did nothing but run the commands.
+/// did nothing but run the commands, and with that of the sketch.
 fn against(book: &Book, peer: &str, times: f64) -> Option<(String, bool)> {
     let [as_many, _] = queue::beside_peers_cases();
     let ours = book.median(Bench::Queue, queue::DRAIN, OURS, &as_many)?;
@@ -102,6 +102,10 @@ fn against(book: &Book, peer: &str, times: f64) -> Option<(String, bool)> {
     let bare = book.median(Bench::Queue, queue::CPU, OURS, queue::BARE);
     if let Some(bare) = bare.filter(|_| ratio < times) {
         let _ = write!(words, "; {:.2} × if Redis only ran its commands", 1e6 / bare / theirs);
+    }
+    let owned = book.median(Bench::Queue, queue::DRAIN, OURS, queue::OWNED);
+    if let Some(owned) = owned.filter(|_| ratio < times) {
+        let _ = write!(words, "; {:.2} × by the sketch of lanes that a worker owns", owned / theirs);
     }
     Some((words, ratio >= times))
 }
