@@ -54,6 +54,7 @@ pub(crate) fn settler(
     let (line, mut reports) = mpsc::channel::<Report>(4 * MOST);
     // Bounded by the messages in hand.
     let (written, mut to_settle) = mpsc::unbounded_channel::<Report>();
+    let told = journal.clone();
     // A loop of its own: what is known must be in the journal although the store can't be reached.
     let write = async move {
         let mut batch = Vec::with_capacity(MOST);
@@ -71,7 +72,7 @@ pub(crate) fn settler(
         while to_settle.recv_many(&mut batch, MOST).await > 0 {
             let reports = std::mem::take(&mut batch);
             failpoint::hit("settle.before");
-            settle_until_taken(&store, &reports).await;
+            settle_until_taken(&store, &told, &reports).await;
             failpoint::hit("settle.after_script");
             settled.notify_one();
             for report in reports {
@@ -85,7 +86,7 @@ pub(crate) fn settler(
     (Settler(line), serve)
 }
 
-async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
+async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[Report]) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     let mut refusals = 0;
     loop {
@@ -96,10 +97,8 @@ async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
             Ok(answers) => {
                 tell_again(store, reports, &answers).await;
                 for (report, answer) in reports.iter().zip(answers) {
-                    crate::metrics::settled(&report.outcome, answer);
-                    if answer == Settled::SentTwice {
-                        tracing::error!(message.id = %report.lease.id, "a text went out twice: under this lease and another");
-                    } else if matches!(answer, Settled::Stale | Settled::Missing) {
+                    journal.answered(report.lease, &report.outcome, answer);
+                    if matches!(answer, Settled::Stale | Settled::Missing) {
                         tracing::warn!(message.id = %report.lease.id, ?answer, "a report came too late to count");
                     }
                 }
@@ -112,7 +111,7 @@ async fn settle_until_taken(store: &SharedStore, reports: &[Report]) {
             if reports.len() > 1 {
                 // One record that can't be settled must not take the others along.
                 for report in reports {
-                    Box::pin(settle_until_taken(store, std::slice::from_ref(report))).await;
+                    Box::pin(settle_until_taken(store, journal, std::slice::from_ref(report))).await;
                 }
                 return;
             }

@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, SharedStore, StoreError};
+use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, Settled, SharedStore, StoreError};
 
 pub(crate) use self::entry::Entry;
 pub(crate) use self::ring::JournalError;
@@ -37,6 +37,8 @@ pub(crate) struct Journal {
     /// Where the files lie, and the store that they tell of.
     place: Option<(PathBuf, String)>,
     adopted: Mutex<Adopted>,
+    /// Whose texts went out twice, as has been said.
+    twice: Mutex<HashSet<LeaseRef>>,
 }
 
 /// Whose sends are told.
@@ -58,7 +60,7 @@ struct Adopted {
 
 impl Journal {
     pub(crate) fn in_memory() -> Self {
-        Self { recent: Mutex::default(), ring: None, place: None, adopted: Mutex::default() }
+        Self::new(VecDeque::new(), None, None)
     }
 
     /// Opens a ring file of `dir` that no living worker uses, with what is left in those of dead ones. Refused when they
@@ -70,7 +72,11 @@ impl Journal {
         let (ring, left) = opened.map_err(|_| JournalError::Broken)??;
         let mut recent = VecDeque::from(left);
         trim(&mut recent);
-        Ok(Self { recent: Mutex::new(recent), ring: Some(Arc::new(ring)), place, adopted: Mutex::default() })
+        Ok(Self::new(recent, Some(Arc::new(ring)), place))
+    }
+
+    fn new(recent: VecDeque<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>) -> Self {
+        Self { recent: Mutex::new(recent), ring, place, adopted: Mutex::default(), twice: Mutex::default() }
     }
 
     /// Takes over the files of workers on this machine that have died. `true` as long as they are not told.
@@ -155,7 +161,7 @@ impl Journal {
             // SEND-SAFETY: a message that the store believes unsent would be sent again.
             let answers = store.reassert(some).await?;
             for (entry, answer) in some.iter().zip(answers) {
-                crate::metrics::settled(&entry.settlement.outcome, answer);
+                self.answered(entry.settlement.lease, &entry.settlement.outcome, answer);
             }
         }
         let mut adopted = self.adopted();
@@ -166,6 +172,23 @@ impl Journal {
         adopted.entries.make_contiguous().sort_by_key(|entry| entry.at);
         trim(&mut adopted.entries);
         Ok(entries.len())
+    }
+
+    /// Counts what the store made of an end, and says it when a text went out twice. The store answers that as often as it is
+    /// told of the lease, at every restart; people are told once.
+    pub(crate) fn answered(&self, lease: LeaseRef, outcome: &Outcome, answer: Settled) {
+        if answer == Settled::SentTwice {
+            let mut twice = self.twice.lock().unwrap_or_else(PoisonError::into_inner);
+            if twice.len() >= MOST {
+                // Better said again than without a bound.
+                twice.clear();
+            }
+            if !twice.insert(lease) {
+                return;
+            }
+            tracing::error!(message.id = %lease.id, "a text went out twice: under this lease and another");
+        }
+        crate::metrics::settled(outcome, answer);
     }
 
     fn adopted(&self) -> MutexGuard<'_, Adopted> {

@@ -1,5 +1,6 @@
-use std::time::UNIX_EPOCH;
+use std::{fs::File, time::UNIX_EPOCH};
 
+use metrics_exporter_prometheus::PrometheusBuilder;
 use ringfleet_store::{
     Group, LeaseToken, MessageId,
     sqlite::{SqliteOptions, SqliteStore},
@@ -81,4 +82,37 @@ async fn a_living_workers_sends_under_way_are_told_only_to_a_store_that_may_have
     let told = store(&dir.path().join("store")).await;
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 0);
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::All).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_store_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("store")).await;
+    // Sent as "1", and, as far as the store knows, under a newer lease as "2".
+    let old = Entry { at: SystemTime::now(), ..sent(1, 0) };
+    let lease = LeaseRef { token: LeaseToken(old.lease.token.0 + 1), ..old.lease };
+    let new = Entry { lease, story: Story::Sent { provider_id: "2".to_owned() }, ..old.clone() };
+    store.reassert(&[new.reassertion().unwrap()]).await.unwrap();
+
+    let log = dir.path().join("log");
+    let writer = Arc::new(File::create(&log).unwrap());
+    let _log = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(writer).finish());
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _metrics = metrics::set_default_local_recorder(&recorder);
+    let journal = Journal::in_memory();
+    journal.remember(std::slice::from_ref(&old));
+    for _ in 0..2 {
+        assert_eq!(journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap(), 1);
+    }
+    // The report of the send itself.
+    let told = old.reassertion().unwrap().settlement;
+    let answer = store.settle(std::slice::from_ref(&told)).await.unwrap()[0];
+    assert_eq!(answer, Settled::SentTwice);
+    journal.answered(told.lease, &told.outcome, answer);
+
+    let log = std::fs::read_to_string(log).unwrap();
+    assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+    assert!(log.contains("a text went out twice") && log.contains(&old.lease.id.to_string()), "{log}");
+    let counted = recorder.handle().render();
+    assert!(counted.contains(r#"ringfleet_settled_total{outcome="sent",answer="sent_twice"} 1"#), "{counted}");
 }
