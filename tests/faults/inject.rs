@@ -1,21 +1,28 @@
 //! How each fault is made.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rand::{RngExt, rngs::StdRng};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     kinds,
     rig::{Rig, blocking, http},
+    run::TOTAL,
 };
 
 pub(crate) struct Injector<'a> {
-    pub(crate) faults: &'a [&'static str],
-    pub(crate) chance: &'a mut StdRng,
+    faults: &'a [&'static str],
+    chance: &'a mut StdRng,
+    /// Those that happened while there was something to send. A failpoint tells of itself.
+    pub(crate) struck: Vec<&'static str>,
 }
 
-impl Injector<'_> {
+impl<'a> Injector<'a> {
+    pub(crate) fn new(faults: &'a [&'static str], chance: &'a mut StdRng) -> Self {
+        Self { faults, chance, struck: Vec::new() }
+    }
+
     /// The provider's faults lie in wait from the start.
     pub(crate) fn before(&mut self, rig: &Rig) {
         for fault in self.faults {
@@ -37,7 +44,7 @@ impl Injector<'_> {
 
     /// For the first worker: where it ends.
     pub(crate) fn failpoint(&mut self) -> Option<String> {
-        let place = self.faults.iter().find(|fault| fault.contains('@') && !fault.ends_with("any_time"))?;
+        let place = self.faults.iter().find(|fault| kinds::is_failpoint(fault))?;
         let (action, place) = place.split_once('@').unwrap();
         let passing =
             if place.starts_with("claim") || place.starts_with("drain") { 1 } else { self.chance.random_range(1..=4) };
@@ -49,20 +56,23 @@ impl Injector<'_> {
         for fault in self.faults {
             let begin = self.chance.random_range(2..=20_u64);
             // Some load may never get that far by itself: then it begins anyhow.
-            let _ = tokio::time::timeout(Duration::from_secs(3), async {
-                while rig.simulator.report().accepted < begin {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
-            })
-            .await;
-            self.strike(fault, rig).await;
+            within(Duration::from_secs(3), || rig.simulator.report().accepted >= begin).await;
+            let in_time = rig.simulator.report().accepted < TOTAL;
+            if self.strike(fault, rig).await && in_time {
+                self.struck.push(fault);
+            }
         }
     }
 
-    async fn strike(&mut self, fault: &str, rig: &mut Rig) {
+    /// Gives whether it happened, as far as can be known now.
+    async fn strike(&mut self, fault: &str, rig: &mut Rig) -> bool {
         match fault {
             "kill@any_time" => rig.kill_worker(0),
-            "kill@drain.mid" => rig.signal_worker(0, "TERM"),
+            "kill@drain.mid" => {
+                rig.signal_worker(0, "TERM");
+                // A worker that has nothing in hand is gone before it comes there.
+                return within(Duration::from_secs(1), || rig.has_met(0)).await;
+            }
             "freeze_and_thaw" => {
                 rig.signal_worker(0, "STOP");
                 self.pause(2_500, 4_000).await;
@@ -72,7 +82,9 @@ impl Injector<'_> {
                 let storm = json!({"id": "storm", "fault": {"kind": "error_before", "status": 503}});
                 rig.add_fault(storm);
                 self.pause(500, 2_500).await;
+                let met = met_by_a_request(rig).await;
                 rig.clear_faults();
+                return met;
             }
             "revoked_session" => self.each_extension(rig, "revoke-session").await,
             "revoked_jwt" => {
@@ -118,6 +130,7 @@ impl Injector<'_> {
                     rig.proxy().drop_next_reply();
                     self.pause(50, 400).await;
                 }
+                return rig.proxy().dropped() > 0;
             }
             "half_open" => rig.proxy().half_open(),
             "resets" => {
@@ -126,9 +139,10 @@ impl Injector<'_> {
                     self.pause(20, 300).await;
                 }
             }
-            // The provider's lie in wait, and a failpoint strikes by itself.
-            _ => {}
+            // The provider's lie in wait, and a failpoint strikes by itself: see `ended`.
+            _ => return false,
         }
+        true
     }
 
     /// Everything is made good again, as an operator would: whoever died is replaced, lanes go on.
@@ -149,6 +163,17 @@ impl Injector<'_> {
         }
     }
 
+    /// Asks whether those have struck that need nobody to make them.
+    pub(crate) async fn ended(&mut self, rig: &Rig) {
+        let by_rule = met_by_a_request(rig).await;
+        for fault in self.faults {
+            let by_itself = if kinds::is_failpoint(fault) { rig.has_met(0) } else { by_rule && kinds::is_rule(fault) };
+            if by_itself && !self.struck.contains(fault) {
+                self.struck.push(fault);
+            }
+        }
+    }
+
     async fn each_extension(&mut self, rig: &Rig, what: &str) {
         for account in rig.accounts.iter().take(2) {
             let url = format!("{}/simulator/extensions/{}/{what}", rig.simulator.base_url(), account.extension_id);
@@ -164,4 +189,23 @@ impl Injector<'_> {
     fn one_of(&mut self, numbers: &[u16]) -> u16 {
         numbers[self.chance.random_range(0..numbers.len())]
     }
+}
+
+/// Whether the condition comes true in that time.
+pub(crate) async fn within(patience: Duration, condition: impl Fn() -> bool) -> bool {
+    let end = Instant::now() + patience;
+    while !condition() {
+        if Instant::now() >= end {
+            return false;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    true
+}
+
+/// Whether a request has met one of the rules that the simulator has now.
+async fn met_by_a_request(rig: &Rig) -> bool {
+    let url = format!("{}/simulator/faults", rig.simulator.base_url());
+    let rules: Value = http().get(url).send().await.unwrap().json().await.unwrap();
+    rules.as_array().unwrap().iter().any(|rule| rule["struck"].as_u64() > Some(0))
 }

@@ -86,6 +86,29 @@ pub(crate) fn names() -> Vec<&'static str> {
     WORKER.into_iter().chain(PROVIDER).chain(REDIS).collect()
 }
 
+/// Those of one kind strike by the same means, so that a means that is broken shows after few runs.
+pub(crate) fn kind(name: &str) -> &'static str {
+    if is_failpoint(name) {
+        "failpoints"
+    } else if WORKER.contains(&name) {
+        "workers"
+    } else if PROVIDER.contains(&name) {
+        "provider"
+    } else {
+        "redis"
+    }
+}
+
+/// A place of the code at which the first worker ends itself.
+pub(crate) fn is_failpoint(name: &str) -> bool {
+    name.contains('@') && name != "kill@any_time"
+}
+
+/// What the provider does to requests by a rule that lies in wait from the start.
+pub(crate) fn is_rule(name: &str) -> bool {
+    PROVIDER.contains(&name) && !["storm_5xx", "revoked_session", "revoked_jwt"].contains(&name)
+}
+
 pub(crate) fn is_known(name: &str) -> bool {
     names().contains(&name)
 }

@@ -82,7 +82,8 @@ async fn all(options: &Options) -> Table {
         .buffer_unordered(options.jobs.max(1));
     while let Some((seed, store, faults, judged)) = runs.next().await {
         if let Some(broken) = table.add(seed, store, &faults, judged) {
-            bar.println(broken);
+            // Where nobody watches, the bar swallows it.
+            if bar.is_hidden() { println!("{broken}") } else { bar.println(broken) }
         }
         bar.set_message(format!("{} broken", table.bad()));
         bar.inc(1);

@@ -7,14 +7,18 @@ use ringfleet_simulator::Latency;
 use ringfleet_store::State;
 
 use crate::{
-    inject::Injector,
+    inject::{Injector, within},
     kinds::{self, Store},
     rig::{Ends, Except, Rig, RigOptions},
 };
 
 const EXTENSIONS: u32 = 4;
 const EACH: u64 = 12;
-const TOTAL: u64 = EXTENSIONS as u64 * EACH;
+pub(crate) const TOTAL: u64 = EXTENSIONS as u64 * EACH;
+/// A worker comes to its failpoint long before this, unless another fault keeps it from there.
+const TO_FAILPOINT: Duration = Duration::from_secs(3);
+/// A worker is there long before this.
+const TO_LISTEN: Duration = Duration::from_secs(10);
 /// Everything must have ended by then.
 const PATIENCE: Duration = Duration::from_secs(75);
 
@@ -32,6 +36,8 @@ pub(crate) struct Judged {
     pub(crate) held: u64,
     /// Of those held, the ones of which nobody could know.
     pub(crate) undecidable: u64,
+    /// Those of the planned faults that happened, while there was something to send.
+    pub(crate) struck: Vec<&'static str>,
     /// Given up, or refused by a plan: whatever else must not be.
     pub(crate) broken: Option<String>,
     /// From the end of the last fault until everything had ended.
@@ -66,17 +72,29 @@ impl Run {
         for extension in 0..EXTENSIONS as usize {
             rig.enqueue(extension, EACH as usize, None).await;
         }
-        let mut injector = Injector { faults: &self.faults, chance: &mut self.chance };
+        let mut injector = Injector::new(&self.faults, &mut self.chance);
         injector.before(&rig);
         let failpoint = injector.failpoint();
         rig.start_worker(failpoint.as_deref());
+        if let Some(failpoint) = failpoint {
+            // There at the same time, the other one might be quicker and leave it nothing to do. A drain is begun from outside;
+            // it wants something in hand.
+            let drains = failpoint.starts_with("drain");
+            let ready = || if drains { rig.simulator.report().accepted > 0 } else { rig.has_met(0) };
+            within(TO_FAILPOINT, ready).await;
+        }
         rig.start_worker(None);
         injector.during(&mut rig).await;
         injector.after(&mut rig).await;
         let healed = Instant::now();
         rig.until_ended(TOTAL, PATIENCE).await;
         let recovery = healed.elapsed();
-        Judged { recovery, ..self.judge(&mut rig).await }
+        // The end is a drain. The last workers may have come just now, and end by the signal as long as they can't hear it.
+        let listens = |worker: &str| rig.log(worker).contains("metrics listens");
+        within(TO_LISTEN, || ["worker-2.log", "worker-3.log"].iter().all(|worker| listens(worker))).await;
+        injector.ended(&rig).await;
+        let struck = injector.struck;
+        Judged { recovery, struck, ..self.judge(&mut rig).await }
     }
 
     fn options(&mut self) -> RigOptions {
@@ -86,6 +104,10 @@ impl Run {
         options.clock_file = self.faults.contains(&"clock_back");
         options.simulator.sms_latency = Latency::Uniform(Duration::from_millis(5), Duration::from_millis(60));
         options.simulator.seed = self.chance.random();
+        if self.faults.contains(&"kill@drain.mid") {
+            // A drain ends with the last answer, and must not be over before its middle.
+            options.simulator.sms_latency = Latency::Fixed(Duration::from_millis(200));
+        }
         if self.faults.contains(&"freeze_and_thaw") {
             // The settle time outlasts the freeze: see docs/delivery-semantics.md on the gap that nothing can close.
             options.settle_time = Duration::from_secs(5);

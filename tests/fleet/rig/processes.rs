@@ -181,8 +181,12 @@ impl Rig {
 
     /// Waits until the `n`-th worker has come to its failpoint.
     pub(crate) async fn until_met(&self, n: usize) {
-        let log = format!("worker-{}.log", n + 1);
-        eventually(Duration::from_secs(20), async || self.log(&log).contains(MET)).await;
+        eventually(Duration::from_secs(20), async || self.has_met(n)).await;
+    }
+
+    /// Whether the `n`-th worker has come to its failpoint.
+    pub(crate) fn has_met(&self, n: usize) -> bool {
+        self.log(&format!("worker-{}.log", n + 1)).contains(MET)
     }
 
     /// A worker with more in its environment.
