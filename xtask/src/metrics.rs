@@ -1,4 +1,5 @@
-//! Holds docs/metrics.md and the code together: every metric with its type and its labels, both ways.
+//! Holds docs/metrics.md and the code together: every metric with its type and its labels, both ways. And its alerts must see
+//! a counter's first event.
 
 use std::{collections::BTreeSet, path::Path};
 
@@ -18,7 +19,15 @@ pub(crate) fn check(root: &Path) -> Result<()> {
             counted.extend(found);
         }
     }
-    let documented = in_document(&files::read(&root.join(DOCUMENT))?);
+    let text = files::read(&root.join(DOCUMENT))?;
+    let blind = blind_to_the_first_event(&text);
+    ensure!(
+        blind.is_empty(),
+        "{DOCUMENT}: a counter appears with its first event, in which increase sees nothing; add \
+         `or sum(X unless X offset W) > 0` to the expressions with\n  {}",
+        blind.join("\n  ")
+    );
+    let documented = in_document(&text);
     let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| a.difference(b).cloned().collect::<Vec<_>>().join("\n  ");
     ensure!(
         counted == documented,
@@ -77,6 +86,19 @@ fn in_document(text: &str) -> BTreeSet<String> {
     text.lines().filter_map(row).collect()
 }
 
+/// Each `increase(X[W])` whose expression does not ask for an X that is new as well.
+fn blind_to_the_first_event(text: &str) -> Vec<&str> {
+    let name = "increase(";
+    let blind = |(at, _)| {
+        let rest: &str = &text[at + name.len()..];
+        let call = arguments(rest);
+        let (counter, window) = call.strip_suffix(']')?.rsplit_once('[')?;
+        let expression = rest.split('`').next()?;
+        (!expression.contains(&format!("({counter} unless {counter} offset {window}) > 0"))).then_some(call)
+    };
+    text.match_indices(name).filter_map(blind).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,6 +125,21 @@ mod tests {
             | `ringfleet_c` | gauge | – | y |";
         let expected = ["counter ringfleet_a_total{a,b}", "gauge ringfleet_c{}"].map(str::to_owned);
         assert_eq!(in_document(text), BTreeSet::from(expected));
+    }
+
+    #[test]
+    fn an_increase_that_cannot_see_a_first_event_is_found() {
+        let seeing = |counter: &str| {
+            format!("`sum(increase({counter}[1h])) > 0 or sum({counter} unless {counter} offset 1h) > 0`")
+        };
+        let counter = r#"ringfleet_a_total{b=~"c\|d"}"#;
+        assert_eq!(blind_to_the_first_event(&seeing(counter)), [""; 0]);
+        let other_window = seeing(counter).replace("offset 1h", "offset 1m");
+        let elsewhere = format!("`sum(increase({counter}[1h])) > 0` {}", seeing("ringfleet_e_total"));
+        for text in [other_window, elsewhere] {
+            assert_eq!(blind_to_the_first_event(&text), [format!("{counter}[1h]")], "{text}");
+        }
+        assert_eq!(blind_to_the_first_event("take `sum(increase(…))`"), [""; 0]);
     }
 
     #[test]
