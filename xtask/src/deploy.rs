@@ -50,7 +50,25 @@ fn faults(root: &Path) -> Result<Vec<String>> {
         let unknown = compose::unknown_settings(&files::read(&root.join(name))?, &defaults);
         faults.extend(unknown.into_iter().map(|setting| format!("{name}: there is no setting {setting}")));
     }
+    let exposed = exposed(&files::read(&root.join(UNIT))?);
+    faults.extend(exposed.into_iter().map(|fault| format!("{UNIT}: {fault}")));
     Ok(faults)
+}
+
+/// What others on the machine could read: the configuration too may hold a password, the store's.
+fn exposed(unit: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut settings = unit.lines().filter(|line| !line.starts_with('#'));
+    let start = settings.find(|line| line.starts_with("ExecStart=")).unwrap_or_default();
+    if !start.contains(" --config %d/") {
+        faults.push("--config must name a file of %d, which systemd shows to the service alone".to_owned());
+    }
+    for name in unit.split("%d/").skip(1).filter_map(|rest| rest.split_whitespace().next()) {
+        if !unit.lines().any(|line| line.starts_with(&format!("LoadCredential={name}:"))) {
+            faults.push(format!("%d/{name} is never there without LoadCredential={name}:…"));
+        }
+    }
+    faults
 }
 
 /// systemd refuses a unit whose program is not there, so it gets one in which the program is `true`.
@@ -70,6 +88,14 @@ fn verify_unit(root: &Path, dir: &Path) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_that_others_can_read_or_that_is_never_there_is_found() {
+        let unit = |path: &str| format!("LoadCredential=a.toml:/etc/a.toml\nExecStart=/bin/a --config {path} worker\n");
+        assert_eq!(exposed(&unit("%d/a.toml")), Vec::<String>::new());
+        assert_eq!(exposed(&unit("/etc/a.toml")).len(), 1);
+        assert_eq!(exposed(&unit("%d/b.toml")).len(), 1);
+    }
 
     #[test]
     fn the_deployment_files_name_only_what_exists() {
