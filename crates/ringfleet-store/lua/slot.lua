@@ -8,7 +8,8 @@ touch(L)
 if ARGV[3] == 'acquire' then
   -- A slot whose request is under way may be free one window after now: nobody is told to wait until it must be over.
   local free_at = min(window_free_at(L), now + 1 + hold_of(L))
-  local at = max(L.pen, free_at, gate_until() or 0)
+  local login = match(L.name, '/auth$') ~= nil
+  local at = max(L.pen, free_at, gate_until(login) or 0)
   if at > now then
     save()
     return { 0, min(at - now, 60000) }

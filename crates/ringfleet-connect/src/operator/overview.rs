@@ -140,6 +140,8 @@ async fn look_at_lanes(site: &Site, row: &mut Row) -> Result<(), Trouble> {
     let lanes = Group::ALL.map(|group| LaneId::try_new(site.vault.app(), row.extension.as_str(), group));
     let views = try_join_all(lanes.iter().flatten().map(|lane| site.store.lane(lane))).await?;
     row.parked.clear();
+    // It may have none among the first lanes of the fleet that wait.
+    row.waiting = views.iter().map(|view| view.waiting).sum();
     views.iter().for_each(|view| row.note(view));
     Ok(())
 }

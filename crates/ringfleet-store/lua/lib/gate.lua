@@ -21,10 +21,11 @@ local function incarnation()
   return n
 end
 
--- The gate: nil when open, else the time at which to ask again (IN_USE for a stop without an end).
-local function gate_until()
+-- The gate: nil when open, else the time at which to ask again (IN_USE for a stop without an end). The kill switch lets a login
+-- through: it sends nothing, and a connection that nobody renews for days is lost.
+local function gate_until(login)
   local g = call('HMGET', GATE, 'stop', 'until', 'lost')
-  if g[1] then return IN_USE end
+  if g[1] and not login then return IN_USE end
   local until_ms = max(tonumber(g[2]) or 0, tonumber(g[3]) or 0)
   if until_ms > now then return until_ms end
   return nil

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{fault::Step, millis, raw_token, tx::Tx};
 use crate::{
     calls::{Acquired, Release},
-    ids::{LaneId, LeaseToken},
+    ids::{Group, LaneId, LeaseToken},
     message::Millis,
     plan::PlanSeen,
 };
@@ -17,7 +17,7 @@ impl Tx<'_> {
     pub(super) fn acquire(&mut self, lane: &LaneId, hold: Duration) -> Step<Acquired> {
         let at = self.lane_named(lane)?;
         self.touch(at);
-        let gate = self.gate_until()?.unwrap_or(0);
+        let gate = self.gate_of(lane.group() == Group::Auth)?.unwrap_or(0);
         let now = self.now;
         let lane = &mut self.lanes[at];
         // A slot whose request is under way may be free one window after now: nobody is told to wait until it must be over.

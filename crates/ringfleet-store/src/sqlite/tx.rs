@@ -126,10 +126,15 @@ impl<'a> Tx<'a> {
 
     /// The gate: `None` when open, else the time at which to ask again (`IN_USE` for a stop without an end).
     pub(super) fn gate_until(&self) -> Step<Option<Millis>> {
+        self.gate_of(false)
+    }
+
+    /// The kill switch lets a login through: it sends nothing, and a connection that nobody renews for days is lost.
+    pub(super) fn gate_of(&self, login: bool) -> Step<Option<Millis>> {
         let gate = self.row("SELECT gate_stopped, gate_until FROM store", [], |row| Ok((row.get(0)?, row.get(1)?)))?;
         let (stopped, until): (bool, Option<Millis>) =
             gate.ok_or(Fault::Unreadable("the store's own row is missing"))?;
-        if stopped {
+        if stopped && !login {
             return Ok(Some(super::slots::IN_USE));
         }
         Ok(until.filter(|until| *until > self.now))

@@ -198,6 +198,7 @@ behaviours! {
         a_throttled_request_stops_its_lane
         messages_and_requests_share_a_window
         no_slot_is_granted_while_the_gate_is_closed
+        the_kill_switch_lets_logins_through_and_the_providers_penalty_does_not
     }
     sessions {
         the_first_asker_renews_and_the_others_wait

@@ -109,10 +109,20 @@ pub(crate) async fn no_slot_is_granted_while_the_gate_is_closed(s: &Subject) {
     s.store.set_gate(&Gate::Until { until: s.now() + 3_000, reason: "429".into() }).await.unwrap();
     assert_eq!(s.store.acquire(&auth(), HOLD).await.unwrap(), Acquired::Wait(ms(3_000)));
     s.store.set_gate(&Gate::Stopped { reason: "stop".into() }).await.unwrap();
-    assert!(matches!(s.store.acquire(&auth(), HOLD).await.unwrap(), Acquired::Wait(_)));
+    assert!(matches!(s.store.acquire(&light(), HOLD).await.unwrap(), Acquired::Wait(_)));
     s.store.set_gate(&Gate::Open).await.unwrap();
     // The operator's stop is over, the provider's penalty is not.
     assert_eq!(s.store.acquire(&auth(), HOLD).await.unwrap(), Acquired::Wait(ms(3_000)));
     s.at(3_000);
     granted(s, &auth()).await;
+}
+
+/// Else an employee's connection runs out in a stop of some days.
+pub(crate) async fn the_kill_switch_lets_logins_through_and_the_providers_penalty_does_not(s: &Subject) {
+    s.store.set_gate(&Gate::Until { until: s.now() + 3_000, reason: "429".into() }).await.unwrap();
+    s.store.set_gate(&Gate::Stopped { reason: "stop".into() }).await.unwrap();
+    assert_eq!(s.store.acquire(&auth(), HOLD).await.unwrap(), Acquired::Wait(ms(3_000)));
+    s.at(3_000);
+    granted(s, &auth()).await;
+    assert!(matches!(s.store.acquire(&light(), HOLD).await.unwrap(), Acquired::Wait(_)));
 }
