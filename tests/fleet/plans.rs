@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use crate::rig::{Ends, Except, Rig, RigOptions, http};
+use ringfleet_simulator::LedgerLine;
+use ringfleet_store::Gate;
+use ringfleet_testkit::eventually;
+
+use crate::{
+    delivery::ledger,
+    rig::{Ends, Except, Rig, RigOptions, http},
+};
 
 const WINDOW: Duration = Duration::from_secs(2);
 
@@ -49,4 +56,34 @@ async fn somebody_else_spending_the_quota_slows_the_lane_down_but_loses_nothing(
          back, so a 429 may come for each of them; nothing may follow until the penalty is over",
     );
     assert_eq!(rig.finish(ends).await.report.distinct, 60);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_of_the_account_keeps_every_lane_quiet_until_it_is_over() {
+    let mut rig = Rig::start(RigOptions::new(2, WINDOW)).await;
+    rig.enqueue(1, 1, None).await;
+    rig.start_workers(2);
+    // The other extension has its session and could send.
+    rig.until_ended(1, Duration::from_secs(20)).await;
+    rig.add_fault(serde_json::json!({
+        "match": {"extension": rig.accounts[0].extension_id}, "times": 1,
+        "fault": {"kind": "throttle", "retry_after": 3, "headers": false}
+    }));
+    // One alone, so that no other send is on its way.
+    rig.enqueue(0, 1, None).await;
+    let closed = async || rig.store.gate().await.unwrap() != Gate::Open;
+    eventually(Duration::from_secs(20), closed).await;
+    for extension in 0..2 {
+        rig.enqueue(extension, 20, None).await;
+    }
+    rig.until_ended(42, Duration::from_secs(30)).await;
+    let ledger = ledger(&rig).await;
+    let sends = || ledger.iter().filter_map(|line| if let LedgerLine::Sms(send) = line { Some(send) } else { None });
+    let refused = sends().find(|send| send.outcome == "faulted").unwrap().at_ns;
+    let next = sends().map(|send| send.at_ns).filter(|at| *at > refused).min().unwrap();
+    assert!(next - refused >= 3_000_000_000, "a send came {} ms after the refusal", (next - refused) / 1_000_000);
+    // The simulator keeps everybody out meanwhile, and counts who comes.
+    let ends = Ends::all().except(Except::Throttled { at_most: 1 }, "a look at a mailbox may be on its way");
+    let report = rig.finish(ends).await.report;
+    assert_eq!((report.faulted, report.sms_429, report.accepted), (1, 0, 42), "{report:?}");
 }

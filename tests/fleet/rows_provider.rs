@@ -82,16 +82,23 @@ async fn row_24_any_retry_after_is_waited_for_within_reason_by_its_own_lane() {
             "fault": {"kind": "throttle", "retry_after": retry_after, "headers": true}
         }));
     }
+    // One each, so that no other send of the lane is on its way when it is throttled.
     for extension in 0..6 {
-        rig.enqueue(extension, 20, None).await;
+        rig.enqueue(extension, 1, None).await;
     }
     rig.start_workers(1);
     let faulted = async || rig.simulator.report().faulted == 5;
     eventually(Duration::from_secs(10), faulted).await;
     let lane = |n: usize| rig.lane(n);
     // The 429s are settled a moment after they were given.
-    let resting = async || rig.store.lane(&lane(4)).await.unwrap().penalty_until.is_some();
+    let resting = async || {
+        let views = rig.store.lanes(6).await.unwrap();
+        views.iter().all(|view| view.in_flight == 0) && rig.store.lane(&lane(4)).await.unwrap().penalty_until.is_some()
+    };
     eventually(Duration::from_secs(5), resting).await;
+    for extension in 0..6 {
+        rig.enqueue(extension, 19, None).await;
+    }
     // The two that rest shortly, and the one that is not throttled, end.
     for n in [0, 1, 5] {
         let ended = async || {

@@ -23,7 +23,7 @@ static TABLE: LazyLock<Vec<(u64, Arc<Fault>)>> = LazyLock::new(|| {
         (2, Fault::AcceptThenReset),
         (3, Fault::HangBeforeRead),
         (4, Fault::ResetBefore),
-        (5, Fault::ErrorBefore { status: 503, code: None }),
+        (5, Fault::ErrorBefore { status: 503, code: None, retry_after: None }),
         (6, Fault::ErrorAfterAccept { status: 500 }),
         (7, Fault::ErrorAfterAccept { status: 502 }),
         (8, throttle(Some(RetryAfter::Seconds(2)), true)),

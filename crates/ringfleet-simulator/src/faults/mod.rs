@@ -8,9 +8,11 @@ pub(crate) use magic::{OPTED_OUT, magic};
 pub(crate) use play::play;
 pub(crate) use rules::{FaultRules, Subject};
 
+use http::HeaderValue;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Nanos;
+use crate::limits::Plan;
 
 /// What happens instead of, or besides, a normal answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,10 +31,13 @@ pub enum Fault {
         status: u16,
         #[serde(default)]
         code: Option<String>,
+        #[serde(default)]
+        retry_after: Option<RetryAfter>,
     },
     /// Accepted, and an error says the contrary.
     ErrorAfterAccept { status: u16 },
-    /// A 429. With `headers` it is this lane's and starts a real penalty; without, it stands for a limit of the account or address.
+    /// A 429 that begins a real pause: with `headers` a penalty of this lane; without, it stands for a limit of the account or
+    /// address, and nobody is let in.
     Throttle {
         #[serde(default)]
         retry_after: Option<RetryAfter>,
@@ -65,6 +70,35 @@ pub enum RetryAfter {
     Text(String),
 }
 
+/// Whom an injected 429 keeps out, and for how long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pause {
+    OfTheLane(Nanos),
+    OfEverybody(Nanos),
+}
+
+impl RetryAfter {
+    /// Seconds, or the time until a date to come.
+    fn meant(&self) -> Option<Nanos> {
+        let seconds = |seconds: u64| seconds.saturating_mul(1_000_000_000);
+        match self {
+            Self::Seconds(told) => Some(seconds(*told)),
+            Self::Text(text) => text.trim().parse().map(seconds).ok().or_else(|| {
+                let date = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+                let rest = date.duration_since(jiff::Timestamp::now());
+                Nanos::try_from(rest.as_nanos()).ok().filter(|rest| *rest > 0)
+            }),
+        }
+    }
+
+    fn header(&self) -> Option<HeaderValue> {
+        match self {
+            Self::Seconds(seconds) => Some(HeaderValue::from(*seconds)),
+            Self::Text(text) => HeaderValue::from_str(text).ok(),
+        }
+    }
+}
+
 /// `messageStatus` of an outbound message (documented).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeliveryStatus {
@@ -76,14 +110,12 @@ pub enum DeliveryStatus {
 }
 
 impl Fault {
-    /// A 429 with rate headers claims to be this lane's, so the lane has to keep what it says: until when.
-    pub(crate) fn penalty(&self, at: Nanos) -> Option<Nanos> {
-        match self {
-            Self::Throttle { retry_after: Some(RetryAfter::Seconds(seconds)), headers: true } => {
-                Some(at.saturating_add(seconds.saturating_mul(1_000_000_000)))
-            }
-            _ => None,
-        }
+    /// What a 429 begins: as long as it says. One that says nothing that can be meant stands for the plan's penalty, which a
+    /// client has to keep to whatever it is told.
+    pub(crate) fn pause(&self, plan: &Plan) -> Option<Pause> {
+        let Self::Throttle { retry_after, headers } = self else { return None };
+        let pause = retry_after.as_ref().and_then(RetryAfter::meant).unwrap_or(plan.penalty);
+        Some(if *headers { Pause::OfTheLane(pause) } else { Pause::OfEverybody(pause) })
     }
 
     /// The message or token request takes effect in spite of the fault.

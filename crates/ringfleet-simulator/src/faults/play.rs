@@ -60,18 +60,12 @@ pub(crate) async fn play(
             connection.reset();
             Played::Bare(answer)
         }
-        Fault::ErrorBefore { status, code } => Played::Plain(error(endpoint, *status, code.as_deref())),
+        Fault::ErrorBefore { status, code, retry_after } => {
+            Played::Plain(asking_for(retry_after.as_ref(), error(endpoint, *status, code.as_deref())))
+        }
         Fault::ErrorAfterAccept { status } => Played::Plain(error(endpoint, *status, None)),
         Fault::Throttle { retry_after, headers } => {
-            let mut response = ApiError::throttled().response();
-            let value = match retry_after {
-                Some(RetryAfter::Seconds(seconds)) => Some(HeaderValue::from(*seconds)),
-                Some(RetryAfter::Text(text)) => HeaderValue::from_str(text).ok(),
-                None => None,
-            };
-            if let Some(value) = value {
-                response.headers_mut().insert(header::RETRY_AFTER, value);
-            }
+            let response = asking_for(retry_after.as_ref(), ApiError::throttled().response());
             match headers {
                 true => Played::Plain(response),
                 false => Played::Bare(response),
@@ -82,6 +76,13 @@ pub(crate) async fn play(
         Fault::Huge => Played::Plain(huge(answer)),
         Fault::Drip => Played::Plain(drip(answer).await),
     }
+}
+
+fn asking_for(pause: Option<&RetryAfter>, mut response: Response) -> Response {
+    if let Some(value) = pause.and_then(RetryAfter::header) {
+        response.headers_mut().insert(header::RETRY_AFTER, value);
+    }
+    response
 }
 
 fn error(endpoint: Endpoint, status: u16, code: Option<&str>) -> Response {

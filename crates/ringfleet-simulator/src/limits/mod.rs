@@ -1,8 +1,10 @@
 //! The online limiter: one exact sliding window per lane, with a penalty that restarts.
 
+mod closure;
 mod lane;
 mod window;
 
+pub(crate) use closure::Closure;
 pub(crate) use lane::{Admission, Lane, LaneArrival};
 pub(crate) use window::Verdict;
 

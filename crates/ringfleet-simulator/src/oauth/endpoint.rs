@@ -9,7 +9,7 @@ use super::client::authenticate;
 use super::grant::{Grant, grant_name, read};
 use super::issue::issue;
 use crate::clock::Nanos;
-use crate::faults::{Endpoint, Fault, Subject, play};
+use crate::faults::{Endpoint, Fault, Pause, Subject, play};
 use crate::ledger::{LedgerLine, TokenEntry, TokenLine, TokenOutcome};
 use crate::limits::{Admission, Group};
 use crate::provider::{ApiError, rate_headers, read_body};
@@ -60,8 +60,9 @@ pub(crate) async fn token(
         answer.unwrap_or_else(|error| error.response())
     } else {
         entry.outcome = TokenOutcome::Faulted;
-        if let Some(until) = fault.as_deref().and_then(|fault| fault.penalty(admission.at)) {
-            penalise(&world, index, until);
+        // Limits of the token endpoint and of the API are kept apart: a wider one of logins closes nothing else.
+        if let Some(Pause::OfTheLane(pause)) = fault.as_deref().and_then(|fault| fault.pause(world.plan(Group::Auth))) {
+            penalise(&world, index, admission.at.saturating_add(pause));
         }
         Response::default()
     };
@@ -114,7 +115,7 @@ pub(crate) async fn revoke(State(world): State<Arc<World>>, request: Request) ->
 fn admit(world: &World, index: Option<usize>, at: Nanos) -> Admission {
     let plan = world.plan(Group::Auth);
     match index.filter(|_| !world.config.auth_per_app) {
-        Some(index) => world.extension(index).arrive(Group::Auth, plan, at),
+        Some(index) => world.extension(index).lane_mut(Group::Auth).arrive(Group::Auth, plan, at),
         None => world.app().auth.arrive(Group::Auth, plan, at),
     }
 }

@@ -45,7 +45,8 @@ pub(crate) fn gateway_page(status: StatusCode) -> Response {
     response
 }
 
-/// The documented headers of everything that a user's limits apply to, and `Retry-After` on a 429 that has none yet.
+/// The documented headers of everything that a user's limits apply to, and `Retry-After` on a 429 that has none yet; of a
+/// limit that is not the lane's `Retry-After` alone.
 pub(crate) fn rate_headers(mut response: Response, admission: &Admission) -> Response {
     let throttled = response.status() == StatusCode::TOO_MANY_REQUESTS;
     let remaining = match throttled {
@@ -53,6 +54,10 @@ pub(crate) fn rate_headers(mut response: Response, admission: &Admission) -> Res
         false => admission.limit.saturating_sub(admission.used),
     };
     let headers = response.headers_mut();
+    if admission.foreign {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(admission.retry_after_s));
+        return response;
+    }
     headers.insert(GROUP, HeaderValue::from_static(admission.group.header()));
     headers.insert(LIMIT, HeaderValue::from(admission.limit));
     headers.insert(REMAINING, HeaderValue::from(remaining));

@@ -79,8 +79,8 @@ impl Call {
             to: None,
         };
         let fault = world.faults.strike(&subject);
-        if let Some(until) = fault.as_deref().and_then(|fault| fault.penalty(caller.admission.at)) {
-            world.extension(caller.index).lane_mut(operation.group).penalise(until);
+        if let Some(pause) = fault.as_deref().and_then(|fault| fault.pause(world.plan(operation.group))) {
+            world.begin(pause, world.extension(caller.index).lane_mut(operation.group), caller.admission.at);
         }
         Ok(Entry { caller, operation, fault })
     }

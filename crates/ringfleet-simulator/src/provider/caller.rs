@@ -60,7 +60,7 @@ pub(super) fn identify(
     } else {
         None
     };
-    let admission = extension.arrive(operation.group, world.plan(operation.group), at);
+    let admission = world.admit(extension.lane_mut(operation.group), operation.group, at);
     Ok(Caller { index, admission, missing })
 }
 

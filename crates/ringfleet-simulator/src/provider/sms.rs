@@ -106,8 +106,8 @@ fn decide(world: &World, caller: &Caller, place: &Place<'_>, request: Result<Sms
                 json_response(StatusCode::OK, &body)
             } else {
                 entry.outcome = SmsOutcome::Faulted;
-                if let Some(until) = fault.as_deref().and_then(|fault| fault.penalty(admission.at)) {
-                    extension.lane_mut(Group::Medium).penalise(until);
+                if let Some(pause) = fault.as_deref().and_then(|fault| fault.pause(world.plan(Group::Medium))) {
+                    world.begin(pause, extension.lane_mut(Group::Medium), admission.at);
                 }
                 Response::default()
             }

@@ -11,9 +11,8 @@ use super::message::Message;
 use super::number::Number;
 use super::session::Sessions;
 use super::subscription::{StoreWatch, Subscription};
-use crate::clock::Nanos;
 use crate::ledger::{ApiEntry, SmsEntry, WebhookEntry};
-use crate::limits::{Admission, Group, Lane, Plan};
+use crate::limits::{Group, Lane};
 
 /// What a number of the default extension can do. Without `SmsSender` no text leaves it (documented).
 const DEFAULT_FEATURES: [&str; 3] = ["CallerId", "SmsSender", "MmsSender"];
@@ -74,10 +73,6 @@ impl Default for Extension {
 }
 
 impl Extension {
-    pub(crate) fn arrive(&mut self, group: Group, plan: &Plan, at: Nanos) -> Admission {
-        self.lanes[group as usize].arrive(group, plan, at)
-    }
-
     pub(crate) fn lane(&self, group: Group) -> &Lane {
         &self.lanes[group as usize]
     }

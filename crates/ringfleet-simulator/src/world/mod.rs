@@ -32,11 +32,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use crate::app::AppSettings;
-use crate::clock::Clock;
+use crate::clock::{Clock, Nanos};
 use crate::config::SimulatorConfig;
-use crate::faults::FaultRules;
+use crate::faults::{FaultRules, Pause};
 use crate::ledger::{LedgerFile, TokenEntry};
-use crate::limits::{Group, Lane, Plan};
+use crate::limits::{Admission, Closure, Group, Lane, Plan};
 use crate::webhook::WebhookClient;
 
 pub(crate) struct World {
@@ -53,6 +53,7 @@ pub(crate) struct World {
     pub(crate) subscribers: Mutex<BTreeSet<usize>>,
     pub(crate) webhooks: WebhookClient,
     pub(crate) faults: FaultRules,
+    closure: Closure,
     pub(crate) ledger_file: LedgerFile,
     pub(crate) counters: Counters,
     pub(crate) shutdown: watch::Receiver<bool>,
@@ -114,6 +115,7 @@ impl World {
             subscribers: Mutex::default(),
             webhooks: WebhookClient::default(),
             faults: FaultRules::new(config.seed),
+            closure: Closure::default(),
             ledger_file,
             counters: Counters::default(),
             shutdown,
@@ -124,6 +126,23 @@ impl World {
 
     pub(crate) fn plan(&self, group: Group) -> &Plan {
         &self.plans[group as usize]
+    }
+
+    /// Counts a request to the API in its lane.
+    pub(crate) fn admit(&self, lane: &mut Lane, group: Group, at: Nanos) -> Admission {
+        let plan = self.plan(group);
+        match self.closure.meets(at) {
+            Some(retry_after_s) => lane.turn_away(group, plan, at, retry_after_s),
+            None => lane.arrive(group, plan, at),
+        }
+    }
+
+    /// From now on an injected 429 is as real as an earned one.
+    pub(crate) fn begin(&self, pause: Pause, lane: &mut Lane, at: Nanos) {
+        match pause {
+            Pause::OfTheLane(pause) => lane.penalise(at.saturating_add(pause)),
+            Pause::OfEverybody(pause) => self.closure.begin(at, pause),
+        }
     }
 
     /// `index` comes from the directory, which knows no others.

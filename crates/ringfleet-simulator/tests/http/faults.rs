@@ -43,9 +43,11 @@ async fn hangs_and_resets_before_and_after_acceptance() {
 #[tokio::test]
 async fn errors_before_and_after_acceptance() {
     let rig = start(quick()).await;
-    let busy = Fault::ErrorBefore { status: 503, code: Some("MSG-290".into()) };
+    let retry_after = Some(RetryAfter::Seconds(7));
+    let busy = Fault::ErrorBefore { status: 503, code: Some("MSG-290".into()), retry_after };
     let (answer, accepted) = under(&rig, busy).await;
     let answer = answer.expect("an answer");
+    assert_eq!(answer.headers()["retry-after"], "7");
     assert_eq!((answer.status(), accepted), (StatusCode::SERVICE_UNAVAILABLE, false));
     let error: Value = answer.json().await.expect("JSON");
     assert_eq!(error["errors"][0]["errorCode"], "MSG-290");
@@ -81,28 +83,66 @@ async fn unreadable_answers_are_accepted_all_the_same() {
 }
 
 #[tokio::test]
-async fn an_injected_429_with_headers_is_a_real_penalty() {
+async fn an_injected_429_with_headers_is_a_real_penalty_whatever_it_says() {
+    let later = "Fri, 01 Jan 2100 00:00:00 GMT";
+    let (seconds, text) = (RetryAfter::Seconds, |text: &str| RetryAfter::Text(text.to_owned()));
+    // The last two mean nothing, and the plan's minute is kept all the same.
+    let cases = [Some(seconds(30)), Some(text("30")), Some(text(later)), Some(text("soon")), None];
+    for (index, retry_after) in cases.into_iter().enumerate() {
+        let rig = start(quick()).await;
+        let told = match &retry_after {
+            Some(RetryAfter::Seconds(seconds)) => Some(seconds.to_string()),
+            Some(RetryAfter::Text(text)) => Some(text.clone()),
+            None => None,
+        };
+        let own = Fault::Throttle { retry_after, headers: true };
+        let answer = under(&rig, own).await.0.expect("an answer");
+        assert_eq!(answer.headers()["x-rate-limit-group"], "medium");
+        assert_eq!(answer.headers().get("retry-after").map(|value| value.to_str().expect("text").to_owned()), told);
+        assert_eq!(rig.simulator.report().in_penalty, 0);
+        let text = rig.text(0, TO, "x");
+        assert_eq!(outcome(rig.send(&rig.token(0), &text)).await.0, 429, "case {index}");
+        let other = rig.text(1, TO, "x");
+        assert_eq!(outcome(rig.send(&rig.token(1), &other)).await.0, 200, "case {index}");
+        let report = rig.simulator.report();
+        assert_eq!((report.faulted, report.sms_429, report.in_penalty, report.over_plan), (1, 1, 1, 0));
+    }
     let rig = start(quick()).await;
+    let short = Fault::Throttle { retry_after: Some(seconds(0)), headers: true };
+    under(&rig, short).await.0.expect("an answer");
     let text = rig.text(0, TO, "x");
-    let foreign = Fault::Throttle { retry_after: None, headers: false };
-    let (answer, _) = under(&rig, foreign).await;
-    let answer = answer.expect("an answer");
+    assert_eq!(outcome(rig.send(&rig.token(0), &text)).await.0, 200, "nobody has to wait longer than he is told");
+}
+
+#[tokio::test]
+async fn an_injected_429_without_headers_keeps_everybody_out_until_nobody_has_come_for_as_long_as_it_says() {
+    let rig = start(quick()).await;
+    let foreign = Fault::Throttle { retry_after: Some(RetryAfter::Seconds(2)), headers: false };
+    let answer = under(&rig, foreign).await.0.expect("an answer");
     assert_eq!(answer.status(), 429);
     assert!(!answer.headers().contains_key("x-rate-limit-group"));
-    assert!(!answer.headers().contains_key("retry-after"));
-    assert_eq!(outcome(rig.send(&rig.token(0), &text)).await.0, 200);
+    let extension = "/restapi/v1.0/account/~/extension/~";
+    // Before it is over it begins anew, for other extensions and groups too.
+    for n in 0..3 {
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let request = match n {
+            0 | 1 => rig.send(&rig.token(n), &rig.text(n, TO, "x")),
+            _ => rig.get(&rig.token(2), extension),
+        };
+        let answer = request.send().await.expect("an answer");
+        assert_eq!(answer.status(), 429, "{n}");
+        assert_eq!(answer.headers()["retry-after"], "2");
+        assert!(!answer.headers().contains_key("x-rate-limit-group"));
+    }
+    let report = rig.simulator.report();
+    assert_eq!((report.in_penalty, report.http_429, report.sms_429), (3, 3, 2), "{report:?}");
+    assert_eq!(rig.login(1).await.status(), 200);
+    tokio::time::sleep(Duration::from_millis(2_100)).await;
+    assert_eq!(outcome(rig.send(&rig.token(1), &rig.text(1, TO, "x"))).await.0, 200);
 
     let odd = Fault::Throttle { retry_after: Some(RetryAfter::Text("soon".into())), headers: false };
     assert_eq!(under(&rig, odd).await.0.expect("an answer").headers()["retry-after"], "soon");
-
-    let own = Fault::Throttle { retry_after: Some(RetryAfter::Seconds(30)), headers: true };
-    let answer = under(&rig, own).await.0.expect("an answer");
-    assert_eq!(answer.headers()["x-rate-limit-group"], "medium");
-    assert_eq!(answer.headers()["retry-after"], "30");
-    assert_eq!(rig.simulator.report().in_penalty, 0);
-    assert_eq!(outcome(rig.send(&rig.token(0), &text)).await.0, 429);
-    let report = rig.simulator.report();
-    assert_eq!((report.faulted, report.sms_429, report.in_penalty, report.over_plan), (3, 1, 1, 0));
+    assert_eq!(outcome(rig.send(&rig.token(1), &rig.text(1, TO, "x"))).await.0, 429);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ async fn the_report_agrees_with_a_count_by_hand() {
         assert_eq!(outcome(rig.send(&a, &text(0, n))).await.0, 200);
     }
     assert_eq!(outcome(rig.send(&a, &text(1, 1))).await.0, 403);
-    rig.fault(Fault::ErrorBefore { status: 503, code: None });
+    rig.fault(Fault::ErrorBefore { status: 503, code: None, retry_after: None });
     assert_eq!(outcome(rig.send(&a, &text(0, 3))).await.0, 503);
     assert_eq!(outcome(rig.send(&a, &text(0, 3))).await.0, 429);
     assert_eq!(outcome(rig.send(&a, &text(0, 3))).await.0, 429);
