@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfleet_store::State;
+use ringfleet_store::{Group, LaneId, State};
 use ringfleet_testkit::eventually;
 
 use crate::rig::{Ends, Except, Rig, RigOptions, Waiting, http};
@@ -102,4 +102,27 @@ async fn logins_that_are_counted_per_app_share_one_budget_after_the_first_429() 
     let end = rig.finish(ends).await;
     assert_eq!((end.stats.count(State::Sent), end.report.accepted), (60, 60), "{end:?}");
     eprintln!("logins {}, refused {}", end.report.auth_requests, end.report.auth_429);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_endpoint_in_trouble_that_asks_for_a_pause_does_not_make_the_budget_the_apps() {
+    let mut rig = Rig::start(RigOptions::new(12, Duration::from_secs(2))).await;
+    let shared = LaneId::try_new("main", "*", Group::Auth).unwrap();
+    let trouble = serde_json::json!({
+        "match": {"endpoint": "token"}, "fault": {"kind": "error_before", "status": 503, "retry_after": 1}, "times": 1
+    });
+    rig.start_workers(2);
+    // Before anybody knows whose the budget is, and after logins beyond the app's have shown it.
+    for half in [0..8, 8..12] {
+        rig.add_fault(trouble.clone());
+        for extension in half.clone() {
+            rig.enqueue(extension, 5, None).await;
+        }
+        rig.until_ended(5 * half.end as u64, Duration::from_secs(60)).await;
+        let whose = rig.store.lane(&shared).await.unwrap().parked;
+        assert_ne!(whose.as_deref(), Some("logins share one budget"), "{half:?}");
+        rig.clear_faults();
+    }
+    let report = rig.finish(Ends::all()).await.report;
+    assert_eq!((report.accepted, report.logins, report.auth_requests), (60, 12, 14), "{report:?}");
 }

@@ -3,7 +3,8 @@
 //! RingCentral documents a budget of logins for each user; a platform announcement says one for the app. Which it is, nobody
 //! knows before a login is refused, so until then all logins keep to the app's, one after the other; the first for which that
 //! has no place is tried beyond it. If it is taken, each extension has its own budget; if not, that was the one refusal that it
-//! costs. The answer is the fleet's, for good; a later 429 makes the budget the app's all the same.
+//! costs. The answer is the fleet's, for good; a later 429 makes the budget the app's all the same. What is neither a 429 nor
+//! the token endpoint's own decision, as a server in trouble that asks for a pause, tells nothing of it.
 //!
 //! One after the other, because a login under way beside the one that is tried would meet the penalty for it.
 
@@ -87,6 +88,24 @@ impl LoginBudget {
     }
 }
 
+/// Whose the budget is, as far as the answer to a login shows it; `tries`: it was made beyond the app's budget.
+///
+/// What is remembered stays, and a large fleet starves on the budget of one app, so only evidence counts. A server in
+/// trouble may ask for a pause too (503), and a gateway may answer before anybody has counted.
+fn shown_by<T>(answer: &Result<Answer<T>, CallError>, tries: bool) -> Option<&'static str> {
+    if let Err(CallError::Status { status, .. }) = answer
+        && status.as_u16() == 429
+    {
+        return Some(OF_THE_APP);
+    }
+    match classify_token(answer) {
+        TokenOutcome::Granted | TokenOutcome::CredentialDead { .. } | TokenOutcome::AppDead { .. } if tries => {
+            Some(OF_EACH)
+        }
+        _ => None,
+    }
+}
+
 /// The lock of all extensions is nobody's session, and there is no credential to it.
 fn nobodys() -> [String; 1] {
     ["-".to_owned()]
@@ -148,13 +167,10 @@ impl Sessions {
                 metrics::store_error("release", &error);
             }
         }
-        let answered = answer.is_ok() || answer.as_ref().is_err_and(|error| error.status().is_some());
-        let told = match how {
-            Release::Throttled { .. } if is_login => self.remember_budget(&places, how, OF_THE_APP).await,
-            Release::Used if places.tries && answered => self.remember_budget(&places, how, OF_EACH).await,
-            Release::Throttled { .. } | Release::Used | Release::Unused => Ok(()),
-        };
-        if let Err(error) = told {
+        if is_login
+            && let Some(whose) = shown_by(&answer, places.tries)
+            && let Err(error) = self.remember_budget(&places, how, whose).await
+        {
             metrics::store_error("set_parked", &error);
         }
         if places.alone.is_some() {
@@ -266,5 +282,39 @@ impl Sessions {
         waiting.retain(|_, until| *until > Instant::now());
         metrics::logins_waiting(waiting.len());
         waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringcentral::{ProviderError, RateHeaders};
+
+    use super::*;
+
+    #[test]
+    fn only_a_429_shows_the_apps_budget_and_only_the_token_endpoints_own_answer_that_of_each() {
+        let answered = |status: u16, code: &str, retry_after: Option<u64>| {
+            let error = format!(r#"{{"error":"invalid_grant","errors":[{{"errorCode":"{code}","message":"m"}}]}}"#);
+            let error = Box::new(ProviderError::parse(if code.is_empty() { b"" } else { error.as_bytes() }));
+            let rate = RateHeaders { retry_after: retry_after.map(Duration::from_secs), ..RateHeaders::default() };
+            let status = status.try_into().expect("a status");
+            Err::<Answer<()>, _>(CallError::Status { status, error, rate, request_id: None })
+        };
+        for tries in [false, true] {
+            for throttled in [answered(429, "CMN-301", Some(60)), answered(429, "", None)] {
+                assert_eq!(shown_by(&throttled, tries), Some(OF_THE_APP), "{throttled:?}");
+            }
+            for (status, retry_after) in [(503, Some(60)), (503, None), (500, None), (502, None), (403, None)] {
+                let away = answered(status, "", retry_after);
+                assert_eq!(shown_by(&away, tries), None, "{away:?}");
+            }
+            let guarded = Err::<Answer<()>, _>(CallError::Guard { wait: PATIENCE });
+            assert_eq!(shown_by(&guarded, tries), None);
+            let refused = answered(400, "OAU-211", None);
+            assert_eq!(shown_by(&refused, tries), tries.then_some(OF_EACH));
+            let rate = RateHeaders::default();
+            let granted = Ok(Answer { value: (), rate, request_id: None, elapsed: Duration::ZERO });
+            assert_eq!(shown_by(&granted, tries), tries.then_some(OF_EACH));
+        }
     }
 }
