@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ringcentral::{
     AccessToken, Answer, AuthBudget, CallError, Caller, Client, ExtensionId, ExtensionInfo, Read, Token, Whose,
 };
-use ringfleet_identity::plan_seen;
+use ringfleet_identity::{LoginBudget, plan_seen};
 use ringfleet_store::{Acquired, Group, LaneId, LeaseToken, PlanSeen, Release, SharedStore, StoreError};
 
 use crate::trouble::Trouble;
@@ -87,8 +87,8 @@ impl Provider {
     /// The lane of all logins, if the token endpoint has shown that it counts them together.
     pub(crate) async fn shared_logins(&self) -> Result<Option<LaneId>, Trouble> {
         let Ok(shared) = LaneId::try_new(&self.app, ALL_EXTENSIONS, Group::Auth) else { return Ok(None) };
-        let view = self.store.lane(&shared).await?;
-        Ok(view.parked.is_some().then_some(shared))
+        let budget = LoginBudget::read(&self.store, &self.app).await?;
+        Ok((budget.of_the_app == Some(true)).then_some(shared))
     }
 
     /// `call` is not polled before it has a slot.

@@ -2,7 +2,7 @@
 
 use reqwest::StatusCode;
 use ringfleet_identity::Login;
-use ringfleet_store::DocKind;
+use ringfleet_store::{DocKind, Group, LaneId};
 
 use crate::rig::{Options, Rig};
 
@@ -96,4 +96,24 @@ async fn every_employee_can_connect_at_the_same_time() {
     futures::future::join_all(all).await;
     let report = rig.simulator.report();
     assert_eq!((report.auth_429, report.sessions_max, report.over_plan), (0, 1, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn a_login_is_counted_in_the_budget_that_the_fleet_has_found_it_to_spend() {
+    for (known, shared) in [
+        (None, false),
+        (Some("each extension has its own budget of logins"), false),
+        (Some("logins share one budget"), true),
+    ] {
+        let rig = Rig::start(Options::default()).await;
+        let lane = |whose: &str| LaneId::try_new("main", whose, Group::Auth).unwrap();
+        let (all, own) = (lane("*"), lane(rig.id(0).as_str()));
+        if let Some(known) = known {
+            rig.store.set_parked(&all, Some(known)).await.unwrap();
+        }
+        rig.browser().connect(0).await.shows(200, &["Extension 101 is connected"]);
+        let used = async |lane: &LaneId| rig.store.lane(lane).await.unwrap().slots_in_use;
+        let expected = if shared { (1, 0) } else { (0, 1) };
+        assert_eq!((used(&all).await, used(&own).await), expected, "{known:?}");
+    }
 }
