@@ -160,6 +160,15 @@ impl WrittenNumber {
     pub fn normalised(&self) -> Option<PhoneNumber> {
         PhoneNumber::from_provider(&self.0).ok()
     }
+
+    /// All numbers that it can mean, the likeliest first: ten digits without plus may be a North American number, and a
+    /// foreign one with its country code.
+    pub fn readings(&self) -> Vec<PhoneNumber> {
+        let Some(likely) = self.normalised() else { return Vec::new() };
+        let international = digits_of(&self.0).and_then(|digits| PhoneNumber::try_new(&format!("+{digits}"))).ok();
+        let other = international.filter(|other| *other != likely && !self.0.trim_start().starts_with('+'));
+        [Some(likely), other].into_iter().flatten().collect()
+    }
 }
 
 impl fmt::Debug for WrittenNumber {
@@ -233,6 +242,23 @@ mod tests {
     fn foreign_number_without_plus_still_matches() {
         let estonian = PhoneNumber::try_new("+3725551234").expect("valid");
         assert!(estonian.is_written("3725551234"));
+    }
+
+    #[test]
+    fn only_ten_digits_without_plus_have_two_readings() {
+        let readings = |written: &str| -> Vec<String> {
+            let all = WrittenNumber(written.into()).readings();
+            all.iter().map(|number| number.expose().to_owned()).collect()
+        };
+        assert_eq!(readings("4722334455"), ["+14722334455", "+4722334455"]);
+        assert_eq!(readings("(472) 233-4455"), ["+14722334455", "+4722334455"]);
+        for written in ["+4722334455", "+47 22 33 44 55"] {
+            assert_eq!(readings(written), ["+4722334455"], "{written}");
+        }
+        for written in ["14722334455", "+14722334455", "1 (472) 233-4455"] {
+            assert_eq!(readings(written), ["+14722334455"], "{written}");
+        }
+        assert!(readings("83675").is_empty() && readings("anonymous").is_empty());
     }
 
     proptest! {

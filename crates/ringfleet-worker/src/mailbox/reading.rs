@@ -16,7 +16,7 @@ use super::{
     cursor::{self, Cursor},
     received::received,
     reports::tell,
-    wishes::{Wish, wishes},
+    wishes::{Wish, wish},
 };
 use crate::outcome::word;
 
@@ -104,7 +104,7 @@ impl Mailboxes {
     ) -> Result<Vec<Wish>, StoreError> {
         tell(&self.store, lane, records).await?;
         self.keep(records.iter().filter_map(|record| received(extension, record)).collect()).await?;
-        Ok(records.iter().flat_map(wishes).collect())
+        Ok(records.iter().filter_map(wish).collect())
     }
 
     /// `None`: the token is no longer good.

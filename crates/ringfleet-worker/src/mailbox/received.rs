@@ -31,7 +31,7 @@ pub(super) fn received(extension: &ExtensionId, record: &MessageRecord) -> Optio
     Some((record.id.get().to_string(), inbound))
 }
 
-pub(super) fn number(party: &Party) -> Option<PhoneNumber> {
+fn number(party: &Party) -> Option<PhoneNumber> {
     party.phone_number.as_ref().and_then(|written| written.normalised())
 }
 

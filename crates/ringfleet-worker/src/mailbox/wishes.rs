@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use ringcentral::{Direction, ExtensionId, MessageKind, MessageRecord, PhoneNumber, ProviderMessageId};
+use ringcentral::{
+    Direction, ExtensionId, MessageKind, MessageRecord, Party, PhoneNumber, ProviderMessageId, WrittenNumber,
+};
 use ringfleet_store::{DocKind, Expect, OptOut, Private, StoreError};
 
-use super::{Mailboxes, received::number};
+use super::Mailboxes;
 use crate::metrics;
 
 const OUT: [&str; 5] = ["STOP", "UNSUBSCRIBE", "QUIT", "CANCEL", "END"];
@@ -19,23 +21,31 @@ const REMEMBERED: Duration = Duration::from_secs(35 * 86_400);
 pub(super) struct Wish {
     text: ProviderMessageId,
     at: Option<Timestamp>,
-    change: OptOut,
+    out: bool,
+    /// For each of our numbers that the text went to, and each number that a writing can mean: together, since a text is heard once.
+    changes: Vec<OptOut>,
 }
 
-/// The wishes of an inbound text: none, or one for each of our numbers that it went to.
-pub(super) fn wishes(record: &MessageRecord) -> Vec<Wish> {
+/// The wish of an inbound text, if it is one.
+pub(super) fn wish(record: &MessageRecord) -> Option<Wish> {
     let inbound = matches!(record.direction, Direction::Inbound);
     if !inbound || !matches!(record.kind, MessageKind::Sms | MessageKind::Other) {
-        return Vec::new();
+        return None;
     }
-    let Some(out) = record.text.as_ref().and_then(|text| asks_for(text.expose())) else { return Vec::new() };
-    let Some(customer) = record.from.as_ref().and_then(number) else { return Vec::new() };
-    let wish = |own: PhoneNumber| Wish {
-        text: record.id,
-        at: record.creation_time,
-        change: OptOut { from: Private::new(own.expose()), to: Private::new(customer.expose()), out },
-    };
-    record.to.iter().filter_map(number).map(wish).collect()
+    let out = asks_for(record.text.as_ref()?.expose())?;
+    let customer = readings(record.from.as_ref()?);
+    let pairs = record.to.iter().flat_map(readings).flat_map(|own| {
+        let own = Private::new(own.expose());
+        customer.iter().map(move |customer| OptOut { from: own.clone(), to: Private::new(customer.expose()), out })
+    });
+    let changes: Vec<_> = pairs.collect();
+    (!changes.is_empty()).then_some(Wish { text: record.id, at: record.creation_time, out, changes })
+}
+
+/// SEND-SAFETY: a number without its plus can be read in two ways. The wrong one would leave a customer who wants no more in the
+/// fleet's reach, so a wish counts for both; what that costs is a stranger who gets no text from this one number.
+fn readings(party: &Party) -> Vec<PhoneNumber> {
+    party.phone_number.as_ref().map(WrittenNumber::readings).unwrap_or_default()
 }
 
 /// `true` out, `false` in again.
@@ -60,10 +70,9 @@ impl Mailboxes {
             if self.store.doc_get(DocKind::Progress, &key).await?.is_some() {
                 continue;
             }
-            let out = wish.change.out;
-            self.store.set_opt_outs(Some(extension.as_str()), &[wish.change]).await?;
+            self.store.set_opt_outs(Some(extension.as_str()), &wish.changes).await?;
             self.store.doc_put(DocKind::Progress, &key, Expect::Anything, Some(b""), Some(REMEMBERED)).await?;
-            metrics::wish_heard(if out { "opt_out" } else { "opt_in" });
+            metrics::wish_heard(if wish.out { "opt_out" } else { "opt_in" });
         }
         Ok(())
     }
@@ -82,9 +91,8 @@ mod tests {
             raw[key] = value.clone();
         }
         let record = serde_json::from_value(raw).unwrap_or_else(|error| panic!("{error}"));
-        let told =
-            |wish: Wish| (wish.change.from.expose().to_owned(), wish.change.to.expose().to_owned(), wish.change.out);
-        wishes(&record).into_iter().map(told).collect()
+        let told = |change: &OptOut| (change.from.expose().to_owned(), change.to.expose().to_owned(), change.out);
+        wish(&record).iter().flat_map(|wish| &wish.changes).map(told).collect()
     }
 
     #[test]
@@ -108,5 +116,16 @@ mod tests {
         ] {
             assert!(heard(other.clone()).is_empty(), "{other}");
         }
+    }
+    #[test]
+    fn a_foreign_number_without_its_plus_is_heard_as_well_as_the_north_american_one_that_it_looks_like() {
+        for (word, out) in [("STOP", true), ("START", false)] {
+            let pair = |to: &str| ("+15550100001".to_owned(), to.to_owned(), out);
+            let from = |number: &str| heard(json!({"subject": word, "from": {"phoneNumber": number}}));
+            assert_eq!(from("4722334455"), [pair("+14722334455"), pair("+4722334455")]);
+            assert_eq!(from("+4722334455"), [pair("+4722334455")]);
+        }
+        let own = heard(json!({"to": [{"phoneNumber": "4722334455"}]}));
+        assert_eq!(own.iter().map(|pair| pair.0.as_str()).collect::<Vec<_>>(), ["+14722334455", "+4722334455"]);
     }
 }
