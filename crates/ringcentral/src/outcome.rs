@@ -96,6 +96,12 @@ pub fn classify(result: &Result<Answer<SmsSent>, CallError>) -> Outcome {
         Err(CallError::Lost { fault, .. }) => Outcome::Unknown { reason: UnknownReason::Lost(*fault) },
         // SEND-SAFETY: 2xx means queued; that its body can't be read does not unqueue it.
         Err(CallError::Unreadable { fault, .. }) => Outcome::Unknown { reason: UnknownReason::Unreadable(*fault) },
+        // SEND-SAFETY: CMN-304 is no limit. It says that the same request is running already, and that one may get the text out.
+        Err(CallError::Status { status, error, .. })
+            if *status == StatusCode::TOO_MANY_REQUESTS && error.code_str() == "CMN-304" =>
+        {
+            Outcome::Unknown { reason: UnknownReason::Status(*status) }
+        }
         Err(CallError::Status { status, error, rate, .. }) => by_status(*status, error, rate),
     }
 }

@@ -185,7 +185,7 @@ fn rejections_reach_as_far_as_their_code_says() {
 #[test]
 fn limits() {
     let throttled = |scope, seconds| Outcome::Throttled { scope, after: Duration::from_secs(seconds) };
-    for code in ["CMN-301", "CMN-302", "CMN-303", "CMN-304", "MSG-305", ""] {
+    for code in ["CMN-301", "CMN-302", "CMN-303", "MSG-305", ""] {
         let own = classify(&refused(429, body(code), with_retry_after(lane_headers(), 60)));
         assert_eq!(own, throttled(Lane, 60), "{code}");
         assert_eq!(of(429, code), throttled(Lane, 30), "{code} without Retry-After");
@@ -193,6 +193,17 @@ fn limits() {
         assert_eq!(foreign, throttled(Wider, 30), "{code} without rate headers");
     }
     assert_eq!(of(429, "CMN-310"), throttled(Wider, 30));
+}
+
+#[test]
+fn a_text_whose_request_runs_already_is_unknown_and_a_read_is_only_throttled() {
+    let unknown = Outcome::Unknown { reason: UnknownReason::Status(status(429)) };
+    for rate in [lane_headers(), with_retry_after(lane_headers(), 60), RateHeaders::default()] {
+        let running = refused(429, body("CMN-304"), rate);
+        assert_eq!(classify(&running), unknown);
+        let read = classify_read(&running.expect_err("refused"));
+        assert!(matches!(read, Outcome::Throttled { .. }), "{read:?}");
+    }
 }
 
 #[test]
