@@ -1,8 +1,8 @@
-//! Two figures from a list of arrivals in ascending order.
+//! Three figures from a list of arrivals in ascending order.
 
 use crate::clock::Nanos;
 
-/// An idle time of more than so many windows ends a run: the lane had nothing to send.
+/// An idle time of more than so many windows ends a run: as far as the judge can see, the lane had nothing to send.
 const IDLE_WINDOWS: Nanos = 3;
 
 /// By how many requests the fullest window exceeds the limit; 0 when the plan was kept.
@@ -27,7 +27,7 @@ pub(crate) fn quota_use(admitted: &[Nanos], limit: u32, window: Nanos) -> Option
     let limit = limit as usize;
     let mut pairs = 0u64;
     let mut total = 0u128;
-    for run in admitted.chunk_by(|a, b| b - a <= IDLE_WINDOWS * window) {
+    for run in runs(admitted, window) {
         for (first, last) in run.iter().zip(run.iter().skip(limit)) {
             pairs += 1;
             total += u128::from(last - first);
@@ -35,6 +35,16 @@ pub(crate) fn quota_use(admitted: &[Nanos], limit: u32, window: Nanos) -> Option
     }
     let mean = total as f64 / pairs as f64;
     (pairs > 0 && mean > 0.0).then(|| window as f64 / mean)
+}
+
+/// How often the lane stood still between two requests for so long that [`quota_use`] leaves it out. Whoever knows that there was a
+/// backlog all the time knows that these are stalls.
+pub(crate) fn pauses(admitted: &[Nanos], window: Nanos) -> u64 {
+    runs(admitted, window).count().saturating_sub(1) as u64
+}
+
+fn runs(admitted: &[Nanos], window: Nanos) -> impl Iterator<Item = &[Nanos]> {
+    admitted.chunk_by(move |a, b| b - a <= IDLE_WINDOWS * window)
 }
 
 #[cfg(test)]
@@ -57,10 +67,20 @@ mod tests {
         // Limit 2, window 100: pairs (0,100), (10,120), (100,210), (120,220): gaps 100, 110, 110, 100, mean 105.
         let used = quota_use(&[0, 10, 100, 120, 210, 220], 2, 100).expect("pairs");
         assert!((used - 100.0 / 105.0).abs() < 1e-12);
-        // A pause of more than three windows counts for nothing.
-        let split = quota_use(&[0, 10, 100, 110, 900, 910, 1000, 1010], 2, 100);
-        assert_eq!(split, Some(1.0));
+        // A pause of more than three windows counts for nothing here, and is told apart.
+        let split = [0, 10, 100, 110, 900, 910, 1000, 1010];
+        assert_eq!(quota_use(&split, 2, 100), Some(1.0));
+        assert_eq!(pauses(&split, 100), 1);
         assert_eq!(quota_use(&[0, 10], 2, 100), None);
+    }
+
+    #[test]
+    fn a_pause_is_more_than_three_windows_between_two_requests() {
+        assert_eq!(pauses(&[], 100), 0);
+        // One that comes late is no pause: nobody stood in the queue before, as far as the judge can see.
+        assert_eq!(pauses(&[5_000], 100), 0);
+        assert_eq!(pauses(&[0, 300, 600], 100), 0);
+        assert_eq!(pauses(&[0, 301, 601, 902], 100), 2);
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::arithmetic::{overshoot, quota_use};
+use super::arithmetic::{overshoot, pauses, quota_use};
 use super::logins::{ExtensionReport, Logins};
 use crate::clock::Nanos;
 use crate::ledger::{SmsOutcome, WebhookEvent};
@@ -72,6 +72,9 @@ pub struct Report {
     /// Mean over the Medium lanes with more requests than the limit; missing without such a lane.
     pub quota_use_mean: Option<f64>,
     pub quota_use_worst: Option<f64>,
+    /// Pauses of more than three windows within Medium lanes, which quota use leaves out: where there was a backlog all the time,
+    /// the lane stood still.
+    pub pauses: u64,
     /// Medium lanes with at least one request.
     pub lanes: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -170,6 +173,7 @@ impl Report {
         self.over_plan = self.over_plan.max(lane.over_plan);
         if group == Group::Medium {
             self.lanes += u64::from(lane.requests > 0);
+            self.pauses += lane.pauses;
         }
         if group != Group::Auth {
             self.http_429 += lane.refused;
@@ -182,6 +186,7 @@ struct LaneFigures {
     refused: u64,
     in_penalty: u64,
     over_plan: u64,
+    pauses: u64,
     quota_use: Option<f64>,
 }
 
@@ -198,6 +203,7 @@ impl LaneFigures {
             refused: in_penalty + with(Verdict::OverLimit),
             in_penalty,
             over_plan: overshoot(&all, plan.limit, plan.window),
+            pauses: pauses(&admitted, plan.window),
             quota_use: quota_use(&admitted, plan.limit, plan.window),
         }
     }

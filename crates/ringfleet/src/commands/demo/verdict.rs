@@ -11,6 +11,9 @@ use crate::{cli::DemoOptions, output::say};
 
 /// Promise P2: what a lane with a backlog uses of its plan.
 const LEAST_QUOTA_USE: f64 = 0.99;
+/// What the worst lane must reach beside the mean, which hides one that falls behind among many. Worst lanes were measured at
+/// 0.995 to 0.997, and at 0.968 with short windows on a machine so busy that the mean fails first; one hiccup is no broken promise.
+const LEAST_OF_A_LANE: f64 = 0.95;
 
 #[derive(Serialize)]
 pub(crate) struct Verdict {
@@ -31,6 +34,8 @@ pub(crate) struct Verdict {
     /// Mean over lanes; none when no lane had more messages than its plan allows at once.
     pub quota_use: Option<f64>,
     pub quota_use_worst: Option<f64>,
+    /// How often a lane stood still for more than three windows between two sends; all of them have their backlog from the beginning.
+    pub pauses: u64,
     pub auth_requests: u64,
     pub sessions_max: u64,
     pub elapsed_s: f64,
@@ -73,6 +78,7 @@ impl Verdict {
             over_plan: report.over_plan,
             quota_use: report.quota_use_mean,
             quota_use_worst: report.quota_use_worst,
+            pauses: report.pauses,
             auth_requests: report.auth_requests,
             sessions_max: report.sessions_max,
             elapsed_s: elapsed.as_secs_f64(),
@@ -91,7 +97,9 @@ impl Verdict {
             && verdict.http_429 == 0
             && verdict.in_penalty == 0
             && verdict.over_plan == 0
-            && verdict.quota_use.is_none_or(|used| used >= LEAST_QUOTA_USE);
+            && verdict.pauses == 0
+            && verdict.quota_use.is_none_or(|used| used >= LEAST_QUOTA_USE)
+            && verdict.quota_use_worst.is_none_or(|used| used >= LEAST_OF_A_LANE);
         verdict
     }
 
@@ -122,7 +130,8 @@ impl Verdict {
             ("requests inside a penalty", self.in_penalty.to_string(), "0"),
             ("requests over a plan", self.over_plan.to_string(), "0"),
             ("quota used, mean of lanes", per_cent(self.quota_use), ">= 99 %"),
-            ("quota used, worst lane", per_cent(self.quota_use_worst), ""),
+            ("quota used, worst lane", per_cent(self.quota_use_worst), ">= 95 %"),
+            ("pauses of a lane", self.pauses.to_string(), "0"),
             ("rejected / held / dead", format!("{} / {} / {}", self.rejected, self.held, self.dead), ""),
             ("logins", format!("{} for {} extensions", self.auth_requests, self.extensions), ""),
             ("time", format!("{:.1} s, {:.0} texts a second", self.elapsed_s, self.sends_per_s), ""),
@@ -132,5 +141,46 @@ impl Verdict {
         }
         say!("\n{}", if self.kept() { "Every promise was kept." } else { "A PROMISE WAS BROKEN." });
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        options: DemoOptions,
+    }
+
+    /// A demo in which all went well, but for what `change` says.
+    fn kept(change: impl FnOnce(&mut Report)) -> bool {
+        let mut stats = Stats::default();
+        let sent = State::ALL.iter().position(|state| *state == State::Sent).expect("a state");
+        stats.by_state[sent] = 100;
+        let mut report = Report {
+            accepted: 100,
+            distinct: 100,
+            lanes: 2,
+            quota_use_mean: Some(0.997),
+            quota_use_worst: Some(0.996),
+            ..Report::default()
+        };
+        change(&mut report);
+        let options = Command::parse_from(["demo"]).options;
+        Verdict::of(&stats, &report, 100, Duration::from_secs(1), &options, "sqlite").kept()
+    }
+
+    #[test]
+    fn a_lane_that_stood_still_breaks_a_promise_however_good_the_mean_is() {
+        assert!(kept(|_| {}));
+        assert!(kept(|report| (report.quota_use_mean, report.quota_use_worst) = (None, None)));
+        assert!(!kept(|report| report.pauses = 1), "it stood still between two sends");
+        assert!(!kept(|report| report.quota_use_worst = Some(0.9)), "one lane fell behind");
+        assert!(!kept(|report| report.quota_use_mean = Some(0.98)));
+        assert!(!kept(|report| report.in_penalty = 1));
     }
 }
