@@ -10,7 +10,7 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-use super::scripts::store_error;
+use super::scripts::{code_of, store_error};
 use crate::store::StoreError;
 
 /// Any of the connections that the store can live on.
@@ -44,7 +44,7 @@ impl Single {
     fn look_at<T>(&self, answer: &redis::RedisResult<T>) {
         // A connection that answers nothing may have lost its other end without a word; a slow server gets another one.
         let of_no_use =
-            |error: &redis::RedisError| error.is_timeout() || matches!(error.code(), Some("READONLY" | "MASTERDOWN"));
+            |error: &redis::RedisError| error.is_timeout() || matches!(code_of(error), Some("READONLY" | "MASTERDOWN"));
         if !answer.as_ref().err().is_some_and(of_no_use) || self.0.renewing.swap(true, Ordering::AcqRel) {
             return;
         }

@@ -83,9 +83,23 @@ impl Scripts {
     }
 }
 
+/// The code of the server's refusal. Redis 6.2 wraps what a script met into an `ERR` of its own, whose words end with the
+/// refusal: `...: @user_script: 919: -READONLY You can't write ...`; Redis 7 answers `READONLY ...`.
+pub(super) fn code_of(error: &redis::RedisError) -> Option<&str> {
+    let inner = || {
+        let inside = error.detail()?.strip_prefix("Error running script")?;
+        let mut words = inside.split(": ").filter_map(|part| part.trim_start_matches('-').split(' ').next());
+        words.find(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()))
+    };
+    match error.code() {
+        Some("ERR") => inner().or(Some("ERR")),
+        code => code,
+    }
+}
+
 /// Sorts the server's refusals by their code. Only codes are kept: a detail might quote what was sent.
 pub(super) fn store_error(call: &'static str, error: redis::RedisError) -> StoreError {
-    match error.code() {
+    match code_of(&error) {
         Some("OOM") => StoreError::Full { call },
         Some("EPOCH" | "NOEPOCH") => StoreError::Replaced { call },
         // The server will be back, or another one will take over.
@@ -160,5 +174,60 @@ pub(super) fn text(value: &Value) -> Option<String> {
         Value::BulkString(bytes) => String::from_utf8(bytes.clone()).ok(),
         Value::SimpleString(text) => Some(text.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CALL: &str = "Error running script (call to f_04f2462671df21c6ac849dea748bb1dc8c346caa): @user_script:919: ";
+
+    /// What becomes of a reply: the error's kind, and the reasons that are told.
+    fn told(reply: &str) -> (&'static str, String) {
+        let error = redis::parse_redis_value(format!("-{reply}\r\n").as_bytes()).and_then(Value::extract_error);
+        let error = store_error("settle", error.expect_err("a refusal"));
+        let source = std::error::Error::source(&error).map(ToString::to_string);
+        (error.kind(), format!("{error} {}", source.unwrap_or_default()))
+    }
+
+    /// As Redis 6.2.14 sent them, and 7.0.15 put the code in front.
+    #[test]
+    fn a_refusal_inside_a_script_is_read_alike_on_redis_6_2_and_7() {
+        let refusals = [
+            ("OOM", "full", "command not allowed when used memory > 'maxmemory'."),
+            ("READONLY", "unavailable", "You can't write against a read only replica."),
+            ("NOREPLICAS", "unavailable", "Not enough good replicas to write."),
+            (
+                "MISCONF",
+                "unavailable",
+                "Redis is configured to save RDB snapshots, but it is currently not able to persist",
+            ),
+        ];
+        for (code, kind, words) in refusals {
+            let six = told(&format!("ERR {CALL}@user_script: 919: -{code} {words}"));
+            let seven =
+                told(&format!("{code} {words} script: 04f2462671df21c6ac849dea748bb1dc8c346caa, on @user_script:919."));
+            assert_eq!(six, seven);
+            assert_eq!(six.0, kind, "{code}");
+        }
+        let wrong = told(&format!("ERR {CALL}WRONGTYPE Operation against a key holding the wrong kind of value"));
+        assert_eq!(wrong.0, "refused");
+        assert!(wrong.1.contains("answers WRONGTYPE"), "{}", wrong.1);
+    }
+
+    #[test]
+    fn what_a_script_answers_itself_has_its_code_in_front_on_both() {
+        assert_eq!(told("NOEPOCH this is not the data that the caller began with").0, "replaced");
+        assert_eq!(told("EPOCH this is not the data that the caller began with").0, "replaced");
+    }
+
+    #[test]
+    fn an_error_of_another_make_stays_what_it_is_and_tells_nothing_of_its_words() {
+        for words in ["@user_script: 928: The user executing the script can't run this command", "user_script:1: x"] {
+            let (kind, told) = told(&format!("ERR {CALL}{words}"));
+            assert_eq!((kind, told.contains("answers ERR"), told.contains("user")), ("refused", true, false), "{told}");
+        }
+        assert_eq!(told("ERR no such thing: OOM").0, "refused");
     }
 }

@@ -1,6 +1,6 @@
 //! The server's clock is corrected while the fleet works.
 
-use ringfleet_store::{Begin, LeaseToken, State};
+use ringfleet_store::{Begin, Clock, LeaseToken, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -98,4 +98,18 @@ async fn a_small_step_back_is_waited_out() {
     server.step_clock(1);
     put(&store, &lane(), &["2"]).await;
     assert_eq!(watch(&store, &worker).await.clock_steps, 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_was_not_seen_for_a_day_is_forgotten_within_its_next_hundred_questions() {
+    let server = RedisServer::start();
+    let (clock, hand) = Clock::by_hand(1_700_000_000_001);
+    let store = RedisStore::connect(RedisOptions { clock, ..options(server.url()) }).await.unwrap();
+    let (here, workers) = (WorkerId::incarnation("w"), format!("{{{PREFIX}:0}}:workers"));
+    ask::<()>(&server.url(), &["HSET", &workers, "gone", "1600000000000 0"]);
+    for _ in 0..100 {
+        watch(&store, &here).await;
+        hand.fetch_add(500, std::sync::atomic::Ordering::SeqCst);
+    }
+    assert_eq!(ask::<Vec<String>>(&server.url(), &["HKEYS", &workers]), [here.as_str()]);
 }
