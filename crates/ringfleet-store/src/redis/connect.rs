@@ -99,6 +99,10 @@ pub(super) async fn connect(options: &RedisOptions) -> Result<Connection, StoreE
         let client = ClusterClient::builder(options.urls.iter().map(|url| url.trim()))
             .connection_timeout(options.connect_timeout)
             .response_timeout(options.response_timeout)
+            // SEND-SAFETY: while a slot is moved its keys lie on two nodes, and the client would follow an ASK to the one that
+            // has few of them or none: what was sent would be unknown there, and a second store would begin. So it follows
+            // nothing. The caller tries again; after MOVED, or a lost connection, the client reads the slots anew all the same.
+            .retries(0)
             .build()
             .map_err(refused)?;
         let link = client.get_async_connection().await.map_err(refused)?;

@@ -9,7 +9,7 @@ use ringfleet_testkit::RedisServer;
 use super::*;
 
 /// Every call that touches data, each with the name that it goes by.
-async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, Result<(), StoreError>)> {
+pub(crate) async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'static str, Result<(), StoreError>)> {
     let (worker, lane, second) = (WorkerId::incarnation("w"), lane(), Duration::from_secs(1));
     let settlement = report(lease);
     let found = Found::Candidates { ids: vec!["p".into()], read_at: 1 };

@@ -2,6 +2,7 @@
 //! corrected, and a newer program has written its data. On real servers, and on their own clocks.
 //!
 //! - [`flushed`]: data that are gone, or not ours, are never gone on with
+//! - [`moved`]: a Cluster moves a shard's slot, or gives it to a replica: nothing is taken meanwhile, nothing begins anew
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
 //! - [`documents`]: those of a full server, and what copies of them are worth after a restart
@@ -13,6 +14,7 @@
 mod clock;
 mod documents;
 mod flushed;
+mod moved;
 mod restarted;
 mod spoilt;
 mod unheard;
@@ -95,10 +97,14 @@ async fn watch(store: &RedisStore, worker: &WorkerId) -> Incarnation {
 
 /// One command past the store.
 fn ask<T: redis::FromRedisValue>(url: &str, command: &[&str]) -> T {
-    let mut link = redis::Client::open(url).and_then(|client| client.get_connection()).expect("the server answers");
+    tried(url, command).expect("the server answers")
+}
+
+fn tried<T: redis::FromRedisValue>(url: &str, command: &[&str]) -> redis::RedisResult<T> {
+    let mut link = redis::Client::open(url)?.get_connection()?;
     let mut cmd = redis::Cmd::new();
     command.iter().for_each(|part| {
         cmd.arg(*part);
     });
-    cmd.query(&mut link).unwrap()
+    cmd.query(&mut link)
 }
