@@ -107,6 +107,7 @@ pub trait Store: Send + Sync + 'static {
     /// The fleet's gate. `Open` ends the kill switch, not a penalty. A penalty never shortens one that is longer, and
     /// never opens the kill switch; under it, it is remembered.
     async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError>;
+    /// A stop that did not reach the whole fleet says so in its reason.
     async fn gate(&self) -> Result<Gate, StoreError>;
 
     async fn cancel(&self, id: &MessageId) -> Result<Cancelled, StoreError>;

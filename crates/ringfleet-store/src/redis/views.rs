@@ -26,7 +26,9 @@ impl RedisStore {
         self.link.run::<Value>("control", &call).await.map(drop)
     }
 
+    /// All shards are told, also after one that could not be: a stop must reach as far as it can.
     pub(super) async fn set_gate_everywhere(&self, gate: &Gate) -> Result<(), StoreError> {
+        let mut told = Ok(());
         for tag in &self.tags {
             let mut call = self.prepare(&self.scripts.control, tag);
             call.arg("gate");
@@ -35,22 +37,38 @@ impl RedisStore {
                 Gate::Stopped { reason } => call.arg("stop").arg(short(reason)),
                 Gate::Until { until, reason } => call.arg("until").arg(*until).arg(short(reason)),
             };
-            self.link.run::<Value>("set_gate", &call).await?;
+            told = told.and(self.link.run::<Value>("set_gate", &call).await.map(drop));
         }
-        Ok(())
+        told
     }
 
+    /// The strictest of all shards. A stop of some of them only, after a call that failed half way, says so.
     pub(super) async fn read_gate(&self) -> Result<Gate, StoreError> {
-        let mut call = self.prepare(&self.scripts.view, &self.tags[0]);
-        call.arg("gate");
-        let reply: Vec<String> = self.link.run("gate", &call).await?;
-        let [stop, until, reason] = reply.as_slice() else { return Ok(Gate::Open) };
-        let reason = reason.clone();
-        match until.parse::<Millis>() {
-            _ if !stop.is_empty() => Ok(Gate::Stopped { reason }),
-            Ok(until) => Ok(Gate::Until { until, reason }),
-            Err(_) => Err(unreadable("gate", "a wrong shape")),
+        let (mut stopped, mut stop, mut penalty) = (0, String::new(), None);
+        for tag in &self.tags {
+            let mut call = self.prepare(&self.scripts.view, tag);
+            call.arg("gate");
+            let reply: Vec<String> = self.link.run("gate", &call).await?;
+            let [is_stopped, until, reason] = reply.as_slice() else { continue };
+            if is_stopped.is_empty() {
+                let until: Millis = until.parse().map_err(|_| unreadable("gate", "a wrong shape"))?;
+                penalty = penalty.max(Some((until, reason.clone())));
+            } else {
+                stopped += 1;
+                stop.clone_from(reason);
+            }
         }
+        let all = self.tags.len();
+        Ok(match penalty {
+            _ if stopped == all => Gate::Stopped { reason: stop },
+            _ if stopped > 0 => {
+                let reason =
+                    format!("only {stopped} of {all} shards, the others go on until it is stopped again: {stop}");
+                Gate::Stopped { reason }
+            }
+            Some((until, reason)) => Gate::Until { until, reason },
+            None => Gate::Open,
+        })
     }
 
     pub(super) async fn cancel_message(&self, id: &MessageId) -> Result<Cancelled, StoreError> {

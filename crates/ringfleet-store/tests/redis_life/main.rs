@@ -2,6 +2,7 @@
 //! corrected, and a newer program has written its data. On real servers, and on their own clocks.
 //!
 //! - [`flushed`]: data that are gone, or not ours, are never gone on with
+//! - [`gate`]: a stop holds for all shards, or says that it does not
 //! - [`moved`]: a Cluster moves a shard's slot, or gives it to a replica: nothing is taken meanwhile, nothing begins anew
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
@@ -14,6 +15,7 @@
 mod clock;
 mod documents;
 mod flushed;
+mod gate;
 mod moved;
 mod restarted;
 mod spoilt;

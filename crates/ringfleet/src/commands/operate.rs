@@ -88,7 +88,8 @@ pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Res
     let store = store::open(&settings.store, settings.rules).await?;
     match what {
         FleetCommand::Stop { reason } => {
-            store.set_gate(&Gate::Stopped { reason }).await?;
+            let stopped = store.set_gate(&Gate::Stopped { reason }).await;
+            stopped.context("the fleet may go on, in part or as a whole; stop it again")?;
             say!("the fleet is stopped: nothing is claimed or begun; `ringfleet fleet resume` lets it go on");
         }
         FleetCommand::Resume => {
