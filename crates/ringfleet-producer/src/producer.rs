@@ -42,7 +42,10 @@ pub type ItemResult = Result<Receipt, EnqueueError>;
 pub enum EnqueueError {
     #[error("message refused: {}", in_one_line(.0))]
     Refused(Vec<Refusal>),
-    #[error("the store is full; nothing of this batch was taken; raise its memory limit or let the fleet drain it")]
+    #[error(
+        "the store is full; nothing of this batch was taken; Redis: raise its memory limit or let the fleet drain it; \
+         SQLite: free space on its disk"
+    )]
     Full,
     /// An earlier batch of the same call failed, so this message never left.
     #[error("the store does not answer; this message was not handed to it; try again later")]

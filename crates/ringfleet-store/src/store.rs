@@ -251,7 +251,10 @@ pub enum StoreError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    #[error("store is full and refuses new messages during {call}; raise its memory limit or let the fleet drain it")]
+    #[error(
+        "store is full and refuses new messages during {call}; Redis: raise its memory limit or let the fleet drain it; \
+         SQLite: free space on its disk"
+    )]
     Full { call: &'static str },
     #[error("store refused {call}: {reason}")]
     Refused { call: &'static str, reason: String },

@@ -52,6 +52,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
     fault::{Step, unavailable},
+    time::Mark,
     tx::Tx,
     writer::{Call, Command, Seen, Writer},
 };
@@ -135,6 +136,8 @@ impl SqliteStore {
                     looking: shared,
                     seen: Seen::default(),
                     latest: 0,
+                    mark: Mark::default(),
+                    mark_is_ahead: false,
                 };
                 let looked = writer.look_first();
                 let fine = looked.is_ok();

@@ -115,7 +115,7 @@ async fn a_clock_that_steps_back_is_made_up_for_by_every_process() {
     let (first, worker) = (file.open().await, WorkerId::incarnation("w"));
     let before = first.now().await.expect("a time");
     // The same as a clock that has stepped back by an hour.
-    file.raw().execute("UPDATE file SET high = high + 3600000", []).expect("set");
+    file.raw().execute("UPDATE file SET high = ?1", [before + 3_600_000]).expect("set");
     let second = file.open().await;
     for store in [&first, &second, &first] {
         let now = store.now().await.expect("a time");
@@ -226,6 +226,38 @@ async fn a_full_disk_refuses_and_harms_nothing() {
     };
     assert!(matches!(error, StoreError::Full { call: "enqueue" }), "{error:?}");
     assert_eq!(store.stats().await.expect("stats").total(), accepted);
+}
+
+#[tokio::test]
+async fn a_file_that_takes_no_writes_can_still_be_looked_at() {
+    let file = File::new();
+    let store = file.open().await;
+    let Enqueued::Accepted(id) = store.enqueue(&[message("1", "a")]).await.expect("accepted")[0] else { panic!() };
+    // Long ago, so that the next change writes the time down.
+    file.raw()
+        .execute_batch(
+            "UPDATE file SET high = 0; CREATE TRIGGER refuse BEFORE UPDATE ON file BEGIN SELECT raise(ABORT, 'no room'); END",
+        )
+        .expect("a trigger");
+    for store in [store, file.open().await] {
+        assert_eq!(store.stats().await.expect("stats").total(), 1);
+        assert!(store.get(&id).await.expect("a view").is_some());
+        assert!(store.explain(&id).await.expect("an answer").is_some());
+        store.gate().await.expect("a gate");
+        store.ping().await.expect("it answers");
+        store.enqueue(&[message("1", "b")]).await.expect_err("it takes writes");
+    }
+}
+
+#[tokio::test]
+async fn a_change_takes_the_time_along_and_a_question_does_not() {
+    let file = File::new();
+    let store = file.open().await;
+    let kept = || file.raw().query_row("SELECT high FROM file", [], |row| row.get::<_, i64>(0)).expect("a time");
+    let now = store.now().await.expect("a time");
+    assert_eq!(kept(), 0);
+    store.enqueue(&[message("1", "a")]).await.expect("accepted");
+    assert!((now..now + 60_000).contains(&kept()), "{now} {}", kept());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use crate::message::Millis;
 
 /// A smaller step back is waited out.
 const DIP: Millis = 1_000;
-/// The mark is written again no sooner, so that workers that wait for work do not keep the disk awake.
+/// The mark goes on no sooner, so that not every commit has to write it.
 const WRITE_EVERY: Millis = 5_000;
 /// When time goes on by more than this while it is ahead of the clock, that has most likely been put right: living workers
 /// ask twice a second.
@@ -15,7 +15,7 @@ const LEAP: Millis = 2 * WRITE_EVERY;
 
 /// How far the fleet's time has come, how far the machine's clock is behind it, and how often that has stepped back.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-struct Mark {
+pub(super) struct Mark {
     high: Millis,
     off: Millis,
     steps: i64,
@@ -41,6 +41,13 @@ impl Mark {
         } else {
             (now, self)
         }
+    }
+
+    /// What a handle goes by that knows `own` and finds this one in the file: time may have come further while all only asked.
+    /// Once another handle has counted a step back, its mark holds.
+    fn or_further(self, own: Self) -> Self {
+        let same_steps = (own.off, own.steps) == (self.off, self.steps);
+        if same_steps && own.high > self.high { own } else { self }
     }
 }
 
@@ -71,18 +78,34 @@ impl Writer {
         if let Some(set) = self.clock.set_time() {
             return Ok(set);
         }
-        let mark = self
+        let kept = self
             .conn
             .prepare_cached("SELECT high, off, steps FROM file")?
             .query_row([], |row| Ok(Mark { high: row.get(0)?, off: row.get(1)?, steps: row.get(2)? }))?;
+        let mark = kept.or_further(self.mark);
         let (now, next) = mark.at(self.clock.local_now());
-        if next != mark {
-            self.conn
-                .prepare_cached("UPDATE file SET high = ?1, off = ?2, steps = ?3")?
-                .execute(params![next.high, next.off, next.steps])?;
+        if (next.off, next.steps) == (kept.off, kept.steps) {
+            self.mark = next;
+            self.mark_is_ahead = next.high > kept.high;
+        } else {
+            self.mark_is_ahead = false;
+            self.write(next)?;
         }
         self.latest = self.latest.max(now);
         Ok(self.latest)
+    }
+
+    /// Before the commit of what has changed something: what was written with a time must not find an earlier one later.
+    /// Whoever only asks writes nothing, so that a store on a full disk can be looked at.
+    pub(super) fn keep_mark(&mut self) -> Step<()> {
+        if std::mem::take(&mut self.mark_is_ahead) { self.write(self.mark) } else { Ok(()) }
+    }
+
+    fn write(&self, mark: Mark) -> Step<()> {
+        self.conn
+            .prepare_cached("UPDATE file SET high = ?1, off = ?2, steps = ?3")?
+            .execute(params![mark.high, mark.off, mark.steps])?;
+        Ok(())
     }
 }
 
@@ -133,5 +156,16 @@ mod tests {
         let mut mark = Mark { high: NOON + HOUR, off: HOUR, steps: 1 };
         assert_eq!(run(&mut mark, (NOON + HOUR / 2, NOON + HOUR / 2), 1), HOUR / 2 + WRITE_EVERY);
         assert_eq!(run(&mut mark, (NOON + 3 * HOUR, NOON + 3 * HOUR), 1), 0);
+    }
+
+    #[test]
+    fn a_step_back_is_noticed_by_one_who_only_asked_and_counted_once() {
+        let kept = Mark { high: NOON - HOUR, off: 0, steps: 0 };
+        let mut own = kept;
+        assert_eq!(run(&mut own, (NOON - HOUR, NOON), 500), 0);
+        let (now, next) = kept.or_further(own).at(NOON - HOUR / 2);
+        assert!(now > NOON - WRITE_EVERY - DIP, "it would find an earlier time: {now}");
+        assert_eq!(next.steps, 1);
+        assert_eq!(next.or_further(own), next);
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     fault::{Fault, Step, unavailable},
+    time::Mark,
     tx::Tx,
 };
 use crate::{clock::Clock, message::Millis, plan::LaneRules, store::StoreError};
@@ -96,6 +97,9 @@ pub(super) struct Writer {
     pub(super) seen: Seen,
     /// The latest time that this handle has judged by.
     pub(super) latest: Millis,
+    /// How far the fleet's time has come as this handle knows it, and whether the file is to be told with the next change.
+    pub(super) mark: Mark,
+    pub(super) mark_is_ahead: bool,
 }
 
 /// What this thread knows of the file.
@@ -136,6 +140,7 @@ impl Writer {
             return;
         }
         let started = Instant::now();
+        let changes = self.conn.total_changes();
         let mut jobs = Vec::new();
         let mut wake = false;
         let mut group = Ok(());
@@ -156,7 +161,7 @@ impl Writer {
         }
         // SEND-SAFETY: nobody hears an answer before it is on the disk. A "go" that a power cut could take back would
         // let another worker send the same message again.
-        let group = group.and_then(|()| self.commit(wake));
+        let group = group.and_then(|()| self.commit(wake, self.conn.total_changes() != changes));
         if group.is_err() {
             self.roll_back();
         }
@@ -228,7 +233,10 @@ impl Writer {
         self.look()
     }
 
-    fn commit(&mut self, wake: bool) -> Step<()> {
+    fn commit(&mut self, wake: bool, changed: bool) -> Step<()> {
+        if wake || changed {
+            self.keep_mark()?;
+        }
         let mut counter = self.seen.wake;
         if wake {
             let sql = "UPDATE store SET wake = wake + 1 RETURNING wake";
