@@ -19,6 +19,13 @@ use crate::{
     store::StoreError,
 };
 
+/// How many of a lane go before any of a priority.
+pub(super) const COUNT_ABOVE: &str =
+    "SELECT count(*) FROM (SELECT 1 FROM queue WHERE lane = ?1 AND priority < ?2 LIMIT ?3)";
+/// How many of a message's own priority go before it; all of them, if it is not in the queue.
+pub(super) const COUNT_BEFORE: &str = "SELECT count(*) FROM (SELECT 1 FROM queue WHERE lane = ?1 AND priority = ?2 AND \
+     place < coalesce((SELECT place FROM queue WHERE message = ?3), 9223372036854775807) LIMIT ?4)";
+
 impl SqliteStore {
     pub(super) async fn explain_message(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
         let id = *id;
@@ -83,12 +90,13 @@ impl Tx<'_> {
     fn waiting(&self, m: &Message, state: State) -> Step<Stand> {
         let scheduled = "SELECT due FROM schedule WHERE message = ?1";
         let due = self.row(scheduled, [m.row], |row| row.get(0))?;
-        let sql = "SELECT count(*) FROM (SELECT 1 FROM queue WHERE lane = ?1 AND priority <= ?2 AND (priority < ?2 OR \
-                   place < coalesce((SELECT place FROM queue WHERE message = ?3), 9223372036854775807)) LIMIT ?4)";
         let priority = m.priority as u8;
         let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0).map(i64::unsigned_abs);
         let most = MOST_COUNTED as i64;
-        let ahead = self.row(sql, params![m.lane, priority, m.row, most], count)?.unwrap_or(0);
+        // Two questions: in one, with OR, all of its priority would be walked over, not only those before it.
+        let above = self.row(COUNT_ABOVE, params![m.lane, priority, most], count)?.unwrap_or(0);
+        let before = self.row(COUNT_BEFORE, params![m.lane, priority, m.row, most], count)?.unwrap_or(0);
+        let ahead = (above + before).min(MOST_COUNTED);
         let sql = "SELECT count(*) FROM (SELECT 1 FROM queue WHERE lane = ?1 AND priority > ?2 LIMIT ?3)";
         let below = self.row(sql, params![m.lane, priority, most], count)?.unwrap_or(0);
         let place = Place { ahead, below, due_ahead: Vec::new(), at_least: ahead == MOST_COUNTED };

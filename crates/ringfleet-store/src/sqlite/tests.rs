@@ -5,7 +5,10 @@ use std::{path::PathBuf, sync::atomic::AtomicI64, time::Instant};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::*;
+use super::{
+    explain::{COUNT_ABOVE, COUNT_BEFORE},
+    *,
+};
 use crate::{
     calls::{Begin, Claim, ClaimRequest, Enqueued, Incarnation, Outcome, Settled, Settlement},
     ids::{Group, IdempotencyKey, LaneId, WorkerId},
@@ -314,6 +317,27 @@ async fn the_thread_ends_with_its_last_handle() {
     drop(hint);
 }
 
+/// A count that ends at its limit must not have walked over others first.
+#[tokio::test]
+async fn what_goes_before_a_message_is_counted_from_the_index_alone() {
+    let file = File::new();
+    drop(file.open().await);
+    for (question, range) in
+        [(COUNT_ABOVE, "(lane=? AND priority<?)"), (COUNT_BEFORE, "(lane=? AND priority=? AND place<?)")]
+    {
+        let plan = plan_of(&file.raw(), question);
+        assert!(plan.contains(range), "{question}: {plan}");
+    }
+}
+
+fn plan_of(raw: &Connection, question: &str) -> String {
+    let mut statement = raw.prepare(&format!("EXPLAIN QUERY PLAN {question}")).expect("a plan");
+    let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
+    let rows = statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get(3));
+    let plan = rows.expect("rows").collect::<Result<Vec<String>, _>>();
+    plan.expect("a plan").join("; ")
+}
+
 /// What is asked in every claim and settlement must be answered from an index, however long the tables are.
 #[tokio::test]
 async fn hot_questions_walk_no_table() {
@@ -339,10 +363,7 @@ async fn hot_questions_walk_no_table() {
         "SELECT p.message FROM messages m JOIN pairs p ON p.sender = m.sender AND p.recipient = m.recipient WHERE m.n = 1",
     ];
     for question in questions {
-        let mut statement = raw.prepare(&format!("EXPLAIN QUERY PLAN {question}")).expect("a plan");
-        let plan: Vec<String> =
-            statement.query_map([], |row| row.get(3)).expect("rows").collect::<Result<_, _>>().expect("a plan");
-        let plan = plan.join("; ");
+        let plan = plan_of(&raw, question);
         let walks = plan.contains("SCAN") && !plan.contains("USING COVERING INDEX");
         assert!(!walks && !plan.contains("TEMP B-TREE"), "{question}: {plan}");
     }
