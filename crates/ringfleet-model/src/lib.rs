@@ -12,6 +12,12 @@
 //! - **A3**, the grace: after a rollback nothing is claimed, begun or reconciled before every worker has told what it did, one
 //!   that died with an answer in hand and was started again included. No journal is lost together with the store's moment.
 //! - **A4**: a producer hands a message in again that a rollback has removed.
+//! - **A5**, no rivals, *which the fleet does not see to*: a single text that looks like a message counts for it only while its
+//!   twin (same numbers, same text) is neither under way, nor unknown, nor held; else a person decides. The fleet credits the
+//!   text, and relies on this instead: of a pair only one is in hand; where a rollback or late evidence has brought a
+//!   second one, all unknown sends of a lane are judged by one reading, the longest unknown first, and a text counts once. A
+//!   twin that is held is the known limit: docs/delivery-semantics.md, *Where the promise ends*. So for twins more is proven
+//!   here than the fleet keeps, and [`Flaw::IgnoresRivals`] shows what is missing: a message is called sent by its twin's text.
 //!
 //! Not in it: the usage plan, `send_by`, cancelling, poison, the order of pages, and a person's decisions on held messages.
 
@@ -47,7 +53,8 @@ pub enum Flaw {
     OldAttemptStays,
     /// The reconciler works while the gate is closed.
     ReconcilesBehindGate,
-    /// The reconciler overlooks a second message with the same numbers and text whose fate is open, or which is held.
+    /// The reconciler overlooks a second message with the same numbers and text whose fate is open, or which is held (breaks
+    /// A5). So does the fleet's.
     IgnoresRivals,
     /// A token may be given out again after a rollback.
     TokensRepeat,

@@ -51,6 +51,7 @@ impl Fleet {
         w.texts.iter().copied().filter(|&(m, t)| (self.twins || m == message) && !credited(t)).collect()
     }
 
+    /// A5: a rule of the model alone.
     pub(crate) fn rival(&self, w: &World, message: usize) -> bool {
         let other = w.store.records[1 - message].state;
         self.twins && matches!(other, Sending(_) | Unknown { .. } | Held) && !self.has(Flaw::IgnoresRivals)
