@@ -82,7 +82,7 @@ async fn fill(redis: &Redis, count: u64) -> anyhow::Result<()> {
             // Ours has 240 bytes of coded text, and 69 of what else a message is.
             let record = [messages::text(n).as_bytes(), &[0; 9]].concat();
             pipeline.hset("m", &id, record).ignore();
-            pipeline.rpush(queue(n % LANES), &[&id[..], &[0; 8]].concat()).ignore();
+            pipeline.rpush(queue(n % LANES), [&id[..], &[0; 8]].concat()).ignore();
         }
         redis.send(pipeline).await?;
     }
