@@ -2,9 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use ringfleet_simulator::Endpoint;
 use ringfleet_store::{OnUnknown, State};
+use ringfleet_testkit::eventually;
 
-use crate::rig::{Ends, Except, Rig, RigOptions};
+use crate::{
+    delivery::requests,
+    rig::{Ends, Except, Rig, RigOptions},
+};
 
 fn quick(extensions: u32) -> RigOptions {
     RigOptions::new(extensions, Duration::from_secs(2)).quick()
@@ -118,6 +123,47 @@ async fn without_the_right_to_read_messages_it_is_held_and_says_why() {
     rig.finish(Ends::all()).await;
 }
 
+/// Five texts of ten are accepted without an answer, and the message store can't be read.
+async fn five_that_cannot_be_looked_up() -> Rig {
+    let mut rig = Rig::start(quick(1)).await;
+    rig.add_fault(serde_json::json!({"match": {}, "fault": {"kind": "accept_then_hang"}, "times": 5}));
+    rig.add_fault(serde_json::json!({"match": {"endpoint": "message-store"},
+            "fault": {"kind": "error_before", "status": 503}}));
+    rig.enqueue(0, 10, None).await;
+    rig.start_worker_with(&[("RINGFLEET__RECONCILE__GIVE_UP", GIVE_UP)]);
+    rig
+}
+
+const GIVE_UP: &str = "4s";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_looked_up_for_long_is_held_and_says_why() {
+    let rig = five_that_cannot_be_looked_up().await;
+    rig.until_ended(10, Duration::from_secs(60)).await;
+    let held = rig.store.list(State::Held, 10).await.unwrap();
+    assert!(held.len() == 5 && held.iter().all(|view| view.reason == "unreadable for too long"), "{held:?}");
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_of_the_fleet_in_which_nobody_looks_holds_nothing_when_it_goes_on() {
+    let rig = five_that_cannot_be_looked_up().await;
+    eventually(Duration::from_secs(30), async || {
+        rig.stats().await.count(State::Unknown) == 5 && requests(&rig, Endpoint::MessageStore).await > 0
+    })
+    .await;
+    assert!(rig.run(&["fleet", "stop"]).status.success());
+    // More than twice the time after which they are held, and longer than the looks before can count.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    rig.clear_faults();
+    rig.add_fault(serde_json::json!({"match": {"endpoint": "message-store"},
+            "fault": {"kind": "error_before", "status": 503}, "times": 1}));
+    assert!(rig.run(&["fleet", "resume"]).status.success());
+    rig.until_ended(10, Duration::from_secs(60)).await;
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.stats.count(State::Held)), (10, 0), "{end:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn by_policy_an_unknown_fate_is_held_at_once_or_sent_again_at_once() {
     for (policy, held, accepted) in [(OnUnknown::Hold, 5, 20), (OnUnknown::Resend, 0, 25)] {
@@ -194,7 +240,7 @@ async fn row_25_a_5xx_storm_opens_the_breaker_and_leaves_the_backlog_alone() {
     assert!(storm.requests <= 64 + 30, "the backlog was thrown into the storm: {storm:?}");
     rig.clear_faults();
     let over = Instant::now();
-    ringfleet_testkit::eventually(Duration::from_secs(20), async || rig.simulator.report().accepted > 0).await;
+    eventually(Duration::from_secs(20), async || rig.simulator.report().accepted > 0).await;
     assert!(over.elapsed() < Duration::from_secs(5), "the first send came {:?} after the storm", over.elapsed());
     rig.until_ended(600, Duration::from_secs(60)).await;
     assert_eq!(rig.finish(Ends::all()).await.stats.count(State::Sent), 600);

@@ -27,6 +27,7 @@ mod breaker;
 mod caretaker;
 mod claimer;
 mod connections;
+mod failing;
 mod foresight;
 mod inbox;
 mod journal;

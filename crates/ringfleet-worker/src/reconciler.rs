@@ -4,15 +4,18 @@
 //!
 //! [`Store::decide`]: ringfleet_store::Store::decide
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 use ringcentral::{Answer, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page, Read, classify_read};
 use ringfleet_identity::{ReadError, Reader};
-use ringfleet_store::{Decided, Evidence, Found, Millis, SharedStore, StoreError, UnknownSend, UnknownSends};
+use ringfleet_store::{Decided, Evidence, Found, LaneId, Millis, SharedStore, StoreError, UnknownSend, UnknownSends};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{mailbox, matching::candidates, metrics, options::ReconcileOptions, outcome::word};
+use crate::{failing::Failing, mailbox, matching::candidates, metrics, options::ReconcileOptions, outcome::word};
 
 /// Lanes read at the same time by one worker.
 const LANES: u32 = 8;
@@ -29,6 +32,7 @@ pub(crate) struct Reconciler {
     pub(crate) lock: Duration,
     /// Also tells what became of the texts that it reads; see [`mailbox`].
     pub(crate) tells: bool,
+    pub(crate) failing: Mutex<Failing>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -69,9 +73,12 @@ impl Reconciler {
     async fn look_up(&self, unknown: UnknownSends) {
         let mut records = Vec::new();
         let evidence = match self.read(&unknown, &mut records).await {
-            Ok(read_at) => self.judge(&unknown.sends, &records, read_at),
+            Ok(read_at) => {
+                self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_over(&unknown.lane);
+                self.judge(&unknown.sends, &records, read_at)
+            }
             Err(StoreOr::Store(error)) => return metrics::store_error("reconcile", &error),
-            Err(StoreOr::Unread(unread)) => self.give_up(&unknown.sends, unread).await,
+            Err(StoreOr::Unread(unread)) => self.give_up(&unknown, unread).await,
         };
         if evidence.is_empty() {
             return;
@@ -105,7 +112,8 @@ impl Reconciler {
     }
 
     /// Nothing is decided by what could not be read, until a person is asked.
-    async fn give_up(&self, sends: &[UnknownSend], unread: Unread) -> Vec<Evidence> {
+    async fn give_up(&self, unknown: &UnknownSends, unread: Unread) -> Vec<Evidence> {
+        let sends = &unknown.sends;
         let held = |send: &UnknownSend, reason: &str| Evidence {
             lease: send.lease,
             found: Found::Undecidable { reason: reason.to_owned() },
@@ -115,6 +123,11 @@ impl Reconciler {
                 sends.iter().map(|send| held(send, &format!("unreadable {reason}"))).collect()
             }
             Unread::Later => {
+                // Their age alone tells nothing: nobody looks while the fleet is stopped, and when it goes on, all lanes want
+                // the few logins there are at once.
+                if self.failing_for(&unknown.lane) < self.options.give_up {
+                    return Vec::new();
+                }
                 let Ok(now) = self.store.now().await else { return Vec::new() };
                 let too_old = now - self.options.give_up.as_millis() as Millis;
                 sends
@@ -124,6 +137,13 @@ impl Reconciler {
                     .collect()
             }
         }
+    }
+
+    /// How long this process's looks at the lane have failed, this one with them.
+    fn failing_for(&self, lane: &LaneId) -> Duration {
+        // A look at a lane comes once in `lock`, to any worker of the fleet.
+        let gap = (self.options.give_up / 2).max(self.lock * 4);
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).once_more(lane, gap, Instant::now())
     }
 
     /// Gathers all outbound texts of the extension since the first of these sends, to the last page, and says when the reading

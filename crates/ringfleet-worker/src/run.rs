@@ -1,6 +1,9 @@
 //! Putting a worker together, running it, and draining it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use ringcentral::Client;
 use ringfleet_identity::{
@@ -153,6 +156,7 @@ pub async fn run(
         max_attempts,
         lock: lease,
         tells: options.delivery_every.is_some(),
+        failing: Mutex::default(),
         stop: stop.clone(),
     };
     background.spawn(reconciler.run());
