@@ -108,6 +108,31 @@ async fn a_token_that_is_no_longer_good_is_replaced_by_a_full_sync() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_has_to_begin_anew_passes_no_report_over() {
+    let mut options = options(1);
+    // Delivered twelve seconds after it was sent, and looked for after thirty.
+    options.simulator.status_delay = Duration::from_secs(6);
+    let mut rig = Rig::start(options).await;
+    rig.start_worker_with(&[
+        ("RINGFLEET__WORKER__DELIVERY_EVERY", "200ms"),
+        ("RINGFLEET__INBOUND__POLL", "1s"),
+        ("RINGFLEET__RECONCILE__CLOCK_SKEW", "100ms"),
+    ]);
+    rig.enqueue(0, 10, None).await;
+    rig.until_ended(10, Duration::from_secs(20)).await;
+    // The texts are older than the last poll, by more than the skew.
+    let before = requests(&rig, Endpoint::MessageSync).await;
+    ringfleet_testkit::eventually(A_LOOK, async || requests(&rig, Endpoint::MessageSync).await >= before + 2).await;
+    let message_sync = |fault: serde_json::Value, times: Option<u32>| serde_json::json!({"match": {"endpoint": "message-sync"}, "fault": fault, "times": times});
+    rig.add_fault(message_sync(serde_json::json!({"kind": "error_before", "status": 503}), None));
+    tokio::time::sleep(Duration::from_secs(13)).await;
+    rig.clear_faults();
+    rig.add_fault(message_sync(serde_json::json!({"kind": "error_before", "status": 400, "code": "MSG-333"}), Some(1)));
+    until_told(&rig, 10, 0).await;
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_text_whose_fate_was_unknown_is_told_as_delivered_too() {
     let mut rig = Rig::start(options(1)).await;
     rig.add_fault(serde_json::json!({"match": {"every_nth": 2}, "fault": {"kind": "accept_then_hang"}, "times": 5}));

@@ -16,15 +16,16 @@ const FORMAT: &str = "2";
 /// Where a sync goes on.
 pub(super) struct Cursor {
     pub(super) token: SyncToken,
-    /// When everything was read, and when the last changes were, by the store's clock.
+    /// When everything that a report may tell of was last read, and when the last changes were, by the store's clock.
     began_at: Millis,
     pub(super) read_at: Millis,
 }
 
 impl Cursor {
-    /// After everything was read.
-    pub(super) fn new(token: SyncToken, now: Millis) -> Self {
-        Self { token, began_at: now, read_at: now }
+    /// After a reading that began anew; `all`: it went back to the oldest text that waits for its report. One that did not may
+    /// have passed reports over, which no later sync tells once more, so the next look for reports begins anew too.
+    pub(super) fn new(token: SyncToken, now: Millis, all: bool) -> Self {
+        Self { token, began_at: if all { now } else { 0 }, read_at: now }
     }
 
     /// After the changes were read.
@@ -32,9 +33,9 @@ impl Cursor {
         Self { token, began_at: self.began_at, read_at: now }
     }
 
-    /// It is not yet time to begin anew.
-    pub(super) fn goes_on(&self, now: Millis) -> bool {
-        now - self.began_at < ANEW_MS
+    /// It is not yet time to begin anew. Only a look for reports may do so: it alone knows how far back to read.
+    pub(super) fn goes_on(&self, now: Millis, for_reports: bool) -> bool {
+        !for_reports || now - self.began_at < ANEW_MS
     }
 
     pub(super) async fn load(store: &SharedStore, key: &str) -> Result<Option<Self>, StoreError> {
@@ -59,4 +60,23 @@ fn read(doc: &Doc) -> Option<Cursor> {
     let began_at = parts.next()?.parse().ok().filter(|_| ours)?;
     let read_at = parts.next()?.parse().ok()?;
     Some(Cursor { token: SyncToken::try_new(parts.next()?).ok()?, began_at, read_at })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Millis = 1_767_323_045_678;
+
+    fn cursor(all: bool) -> Cursor {
+        Cursor::new(SyncToken::try_new("token").unwrap_or_else(|error| panic!("{error}")), NOW, all)
+    }
+
+    #[test]
+    fn only_a_look_for_reports_begins_anew_and_so_does_the_first_one_after_another_has() {
+        let late = NOW + ANEW_MS;
+        assert!(cursor(true).goes_on(late - 1, true) && !cursor(true).goes_on(late, true));
+        assert!(cursor(true).goes_on(late, false), "a poll must not use the beginning anew up");
+        assert!(cursor(false).goes_on(NOW, false) && !cursor(false).goes_on(NOW, true));
+    }
 }

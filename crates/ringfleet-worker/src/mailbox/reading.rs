@@ -67,7 +67,7 @@ impl Mailboxes {
         }
         let (key, now) = (cursor::key(self.app(), extension), self.store.now().await?);
         let before = Cursor::load(&self.store, &key).await?;
-        if let Some(cursor) = before.as_ref().filter(|cursor| cursor.goes_on(now))
+        if let Some(cursor) = before.as_ref().filter(|cursor| cursor.goes_on(now, waits_since.is_some()))
             && let Some(sync) = self.sync(extension, SyncQuery::Since(cursor.token.clone())).await?
             && !sync.older_records_exist
         {
@@ -92,7 +92,7 @@ impl Mailboxes {
         }
         self.heed(extension, heard).await?;
         // The token is older than the list: what has changed meanwhile is told by the next sync.
-        Ok(Cursor::new(sync.token, now).save(&self.store, &key).await?)
+        Ok(Cursor::new(sync.token, now, waits_since.is_some()).save(&self.store, &key).await?)
     }
 
     /// Tells what became of sent texts, keeps what came in, and gives the wishes among it.
