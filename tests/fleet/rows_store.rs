@@ -35,7 +35,7 @@ pub(crate) async fn wait(deadline: Duration, condition: impl AsyncFn() -> bool) 
 }
 
 /// One command, as an administrator types it.
-async fn tell(server: &RedisServer, command: &str) -> redis::Value {
+pub(crate) async fn tell(server: &RedisServer, command: &str) -> redis::Value {
     let mut words = command.split(' ');
     let mut call = redis::cmd(words.next().unwrap());
     words.for_each(|word| {

@@ -8,7 +8,9 @@ use ringfleet_testkit::eventually;
 
 use crate::{
     delivery::requests,
+    inbound::listed,
     rig::{Ends, Rig, RigOptions, http},
+    rows_store::tell,
 };
 
 pub(crate) const CUSTOMER: &str = "+15552000001";
@@ -27,12 +29,20 @@ pub(crate) async fn at_the_provider(rig: &Rig, extension: usize, call: &str, bod
 }
 
 pub(crate) async fn says(rig: &Rig, text: &str) {
-    at_the_provider(rig, 0, "inbound", serde_json::json!({"from": CUSTOMER, "text": text})).await;
+    customer_says(rig, CUSTOMER, text).await;
+}
+
+async fn customer_says(rig: &Rig, customer: &str, text: &str) {
+    at_the_provider(rig, 0, "inbound", serde_json::json!({"from": customer, "text": text})).await;
 }
 
 pub(crate) async fn opted_out(rig: &Rig, extension: usize) -> bool {
+    customer_is_out(rig, extension, CUSTOMER).await
+}
+
+async fn customer_is_out(rig: &Rig, extension: usize, customer: &str) -> bool {
     let account = &rig.accounts[extension];
-    let (from, to) = (Private::new(&account.numbers[0]), Private::new(CUSTOMER));
+    let (from, to) = (Private::new(&account.numbers[0]), Private::new(customer));
     rig.store.opted_out(&account.extension_id, &from, &to).await.unwrap()
 }
 
@@ -107,4 +117,29 @@ async fn one_process_of_the_fleet_polls_and_another_goes_on_when_it_dies() {
     says(&rig, "STOP").await;
     eventually(SOON, async || opted_out(&rig, 0).await).await;
     rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_06_a_full_redis_hears_every_stop_and_keeps_what_came_in_when_there_is_room() {
+    const OTHERS: [&str; 2] = ["+15552000002", "+15552000003"];
+    let mut rig = Rig::start(options(1)).await;
+    rig.keep_secret(OTHERS);
+    rig.start_worker_with(&[("RINGFLEET__INBOUND__POLL", "1s")]);
+    customer_says(&rig, OTHERS[1], "STOP").await;
+    eventually(SOON, async || customer_is_out(&rig, 0, OTHERS[1]).await).await;
+
+    // Less than it holds.
+    tell(rig.redis(), "CONFIG SET maxmemory 100kb").await;
+    says(&rig, "STOP").await;
+    customer_says(&rig, OTHERS[0], "STOP").await;
+    customer_says(&rig, OTHERS[1], "START").await;
+    eventually(SOON, async || opted_out(&rig, 0).await && customer_is_out(&rig, 0, OTHERS[0]).await).await;
+    assert!(customer_is_out(&rig, 0, OTHERS[1]).await, "a START that can't be noted was heeded");
+
+    tell(rig.redis(), "CONFIG SET maxmemory 0").await;
+    eventually(SOON, async || !customer_is_out(&rig, 0, OTHERS[1]).await && listed(&rig, &[]).len() == 4).await;
+    assert!(opted_out(&rig, 0).await && customer_is_out(&rig, 0, OTHERS[0]).await);
+    let unwanted = rig.enqueue_to(0, CUSTOMER, "unwanted").await;
+    ends_as(&rig, unwanted, State::Suppressed).await;
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 0);
 }

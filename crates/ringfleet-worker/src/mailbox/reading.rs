@@ -16,7 +16,7 @@ use super::{
     cursor::{self, Cursor},
     received::received,
     reports::tell,
-    wishes::{Wish, wish},
+    wishes::{Wish, heed, wish},
 };
 use crate::outcome::word;
 
@@ -48,6 +48,14 @@ pub(super) enum Unread {
     Store(StoreError),
 }
 
+/// What one reading has found.
+#[derive(Default)]
+struct Taken {
+    heard: Vec<Wish>,
+    /// Something of it could not be told or kept.
+    failed: Option<StoreError>,
+}
+
 impl From<StoreError> for Unread {
     fn from(error: StoreError) -> Self {
         Unread::Store(error)
@@ -71,8 +79,9 @@ impl Mailboxes {
             && let Some(sync) = self.sync(extension, SyncQuery::Since(cursor.token.clone())).await?
             && !sync.older_records_exist
         {
-            let heard = self.take_in(extension, lane, &sync.records).await?;
-            self.heed(extension, heard).await?;
+            let mut taken = Taken::default();
+            self.take_in(extension, lane, &sync.records, &mut taken).await;
+            self.act_upon(extension, taken).await?;
             return Ok(cursor.then(sync.token, now).save(&self.store, &key).await?);
         }
         let last = before.map_or(now - FIRST_MS, |cursor| cursor.read_at);
@@ -85,26 +94,31 @@ impl Mailboxes {
             record_count: Some(SYNC_RECORDS),
         };
         let Some(sync) = self.sync(extension, full).await? else { return Err(Unread::Later) };
-        let mut heard = self.take_in(extension, lane, &sync.records).await?;
+        let mut taken = Taken::default();
+        self.take_in(extension, lane, &sync.records, &mut taken).await;
         if sync.older_records_exist {
             let seen = sync.records.iter().filter_map(|record| record.creation_time).min();
-            heard.extend(self.list(extension, lane, since, seen.unwrap_or_else(|| instant(now + skew))).await?);
+            self.list(extension, lane, since, seen.unwrap_or_else(|| instant(now + skew)), &mut taken).await?;
         }
-        self.heed(extension, heard).await?;
+        self.act_upon(extension, taken).await?;
         // The token is older than the list: what has changed meanwhile is told by the next sync.
         Ok(Cursor::new(sync.token, now, waits_since.is_some()).save(&self.store, &key).await?)
     }
 
-    /// Tells what became of sent texts, keeps what came in, and gives the wishes among it.
-    async fn take_in(
-        &self,
-        extension: &ExtensionId,
-        lane: &LaneId,
-        records: &[MessageRecord],
-    ) -> Result<Vec<Wish>, StoreError> {
-        tell(&self.store, lane, records).await?;
-        self.keep(records.iter().filter_map(|record| received(extension, record)).collect()).await?;
-        Ok(records.iter().filter_map(wish).collect())
+    /// Tells what became of sent texts, keeps what came in, and gathers the wishes among it.
+    async fn take_in(&self, extension: &ExtensionId, lane: &LaneId, records: &[MessageRecord], taken: &mut Taken) {
+        taken.heard.extend(records.iter().filter_map(wish));
+        let told = tell(&self.store, lane, records).await;
+        let kept = self.keep(records.iter().filter_map(|record| received(extension, record)).collect()).await;
+        taken.failed = taken.failed.take().or(told.err()).or(kept.err());
+    }
+
+    /// The end of a reading. What the store could not take fails it, so that the next one reads the same again.
+    ///
+    /// SEND-SAFETY: wishes are heeded all the same: a full store takes no record of what came in, and sends what it has.
+    async fn act_upon(&self, extension: &ExtensionId, taken: Taken) -> Result<(), StoreError> {
+        let heeded = heed(&self.store, self.app(), extension, taken.heard).await;
+        taken.failed.map_or(heeded, Err)
     }
 
     /// `None`: the token is no longer good.
@@ -125,20 +139,20 @@ impl Mailboxes {
         lane: &LaneId,
         from: Timestamp,
         to: Timestamp,
-    ) -> Result<Vec<Wish>, Unread> {
+        taken: &mut Taken,
+    ) -> Result<(), Unread> {
         let query = MessageQuery { kinds: KINDS.to_vec(), per_page: PER_PAGE, ..MessageQuery::new(from, to) };
         self.has_room_soon(extension).await?;
         let read = self.reader.read_page(extension, &Read::messages(&query), PATIENCE).await;
         let mut page = read.map_err(unread)?.value;
-        let mut heard = Vec::new();
         for _ in 1..MOST_PAGES {
-            heard.extend(self.take_in(extension, lane, &page.records).await?);
-            let Some(next) = page.next else { return Ok(heard) };
+            self.take_in(extension, lane, &page.records, taken).await;
+            let Some(next) = page.next else { return Ok(()) };
             self.has_room_soon(extension).await?;
             page = self.reader.next_page(extension, &next, PATIENCE).await.map_err(unread)?.value;
         }
-        heard.extend(self.take_in(extension, lane, &page.records).await?);
-        Ok(heard)
+        self.take_in(extension, lane, &page.records, taken).await;
+        Ok(())
     }
 
     async fn has_room_soon(&self, extension: &ExtensionId) -> Result<(), Unread> {

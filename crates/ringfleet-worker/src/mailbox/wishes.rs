@@ -1,15 +1,14 @@
 //! Who wants no more texts, and who wants them again: the words that RingCentral acts upon too (documented), as the whole of a
 //! text to one of the extension's numbers. They count for that pair of numbers, as there.
 
-use std::time::Duration;
+use std::{cmp::Reverse, collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
 use ringcentral::{
     Direction, ExtensionId, MessageKind, MessageRecord, Party, PhoneNumber, ProviderMessageId, WrittenNumber,
 };
-use ringfleet_store::{DocKind, Expect, OptOut, Private, StoreError};
+use ringfleet_store::{DocKind, Expect, OptOut, Private, SharedStore, StoreError};
 
-use super::Mailboxes;
 use crate::metrics;
 
 const OUT: [&str; 5] = ["STOP", "UNSUBSCRIBE", "QUIT", "CANCEL", "END"];
@@ -17,7 +16,11 @@ const IN_AGAIN: [&str; 5] = ["START", "SUBSCRIBE", "RESUME", "CONTINUE", "UNSTOP
 /// Longer than any full reading looks back.
 const REMEMBERED: Duration = Duration::from_secs(35 * 86_400);
 
-/// What a recipient has asked for.
+/// What the note of a wish says.
+const BEGUN: &[u8] = b"begun";
+const HEEDED: &[u8] = b"";
+
+/// What a recipient has asked for with one text.
 pub(super) struct Wish {
     text: ProviderMessageId,
     at: Option<Timestamp>,
@@ -58,41 +61,78 @@ fn asks_for(text: &str) -> Option<bool> {
     among(&IN_AGAIN).then_some(false)
 }
 
-impl Mailboxes {
-    /// Takes note of wishes, the oldest first.
-    ///
-    /// SEND-SAFETY: each counts once, however often its text is read, so that an opt-in or an operator who came later has the last
-    /// word. Dying in the middle repeats the last one.
-    pub(super) async fn heed(&self, extension: &ExtensionId, mut heard: Vec<Wish>) -> Result<(), StoreError> {
-        heard.sort_by_key(|wish| (wish.at, wish.text.get()));
-        for wish in heard {
-            let key = format!("{}/{extension}/heard/{}", self.app(), wish.text.get());
-            if self.store.doc_get(DocKind::Progress, &key).await?.is_some() {
-                continue;
-            }
-            self.store.set_opt_outs(Some(extension.as_str()), &wish.changes).await?;
-            self.store.doc_put(DocKind::Progress, &key, Expect::Anything, Some(b""), Some(REMEMBERED)).await?;
-            metrics::wish_heard(if wish.out { "opt_out" } else { "opt_in" });
-        }
-        Ok(())
+/// Takes note of wishes. What can't be heeded or noted keeps no other from it, and the first failure is given at the end.
+///
+/// SEND-SAFETY: of what was said between two numbers the last word counts, whatever of it was noted before: a store that takes
+/// no note makes the next reading hear everything again, an old START among it.
+pub(super) async fn heed(
+    store: &SharedStore,
+    app: &str,
+    extension: &ExtensionId,
+    mut heard: Vec<Wish>,
+) -> Result<(), StoreError> {
+    heard.sort_by_key(|wish| Reverse((wish.at, wish.text.get())));
+    // SEND-SAFETY: a sync and the list after it may both have a text; the second must not pass for said over by the first, and be
+    // noted where that one failed.
+    heard.dedup_by_key(|wish| wish.text.get());
+    let mut said = HashSet::new();
+    let mut failed = None;
+    for mut wish in heard {
+        wish.changes.retain(|pair| said.insert((pair.from.expose().to_owned(), pair.to.expose().to_owned())));
+        failed = failed.or(heed_one(store, app, extension, &wish).await.err());
     }
+    failed.map_or(Ok(()), Err)
+}
+
+/// SEND-SAFETY: each counts once, however often its text is read, so that an opt-in or an operator who came later has the last
+/// word. Dying in the middle repeats it.
+async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish: &Wish) -> Result<(), StoreError> {
+    let key = format!("{app}/{extension}/heard/{}", wish.text.get());
+    if store.doc_get(DocKind::Progress, &key).await?.is_some_and(|doc| doc.body == HEEDED) {
+        return Ok(());
+    }
+    if wish.changes.is_empty() {
+        // They said something else later.
+        return note(store, &key, HEEDED).await;
+    }
+    if !wish.out {
+        // SEND-SAFETY: a START that can't be noted, as on a full store, waits: it would be heeded again with each reading, and
+        // lift what an operator has set meanwhile. A STOP waits for nothing.
+        note(store, &key, BEGUN).await?;
+    }
+    store.set_opt_outs(Some(extension.as_str()), &wish.changes).await?;
+    note(store, &key, HEEDED).await?;
+    metrics::wish_heard(if wish.out { "opt_out" } else { "opt_in" });
+    Ok(())
+}
+
+async fn note(store: &SharedStore, key: &str, how_far: &[u8]) -> Result<(), StoreError> {
+    store.doc_put(DocKind::Progress, key, Expect::Anything, Some(how_far), Some(REMEMBERED)).await.map(drop)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use ringfleet_store::sqlite::{SqliteOptions, SqliteStore};
     use serde_json::json;
 
     use super::*;
 
-    fn heard(change: serde_json::Value) -> Vec<(String, String, bool)> {
+    const CUSTOMER: &str = "+15550200001";
+
+    fn record(change: serde_json::Value) -> MessageRecord {
         let mut raw = json!({"id": 1, "type": "SMS", "direction": "Inbound", "subject": "Stop",
             "from": {"phoneNumber": "15550200001"}, "to": [{"phoneNumber": "+15550100001"}]});
         for (key, value) in change.as_object().into_iter().flatten() {
             raw[key] = value.clone();
         }
-        let record = serde_json::from_value(raw).unwrap_or_else(|error| panic!("{error}"));
-        let told = |change: &OptOut| (change.from.expose().to_owned(), change.to.expose().to_owned(), change.out);
-        wish(&record).iter().flat_map(|wish| &wish.changes).map(told).collect()
+        serde_json::from_value(raw).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn heard(change: serde_json::Value) -> Vec<(String, String, bool)> {
+        let told = |change: OptOut| (change.from.expose().to_owned(), change.to.expose().to_owned(), change.out);
+        wish(&record(change)).into_iter().flat_map(|wish| wish.changes).map(told).collect()
     }
 
     #[test]
@@ -117,6 +157,7 @@ mod tests {
             assert!(heard(other.clone()).is_empty(), "{other}");
         }
     }
+
     #[test]
     fn a_foreign_number_without_its_plus_is_heard_as_well_as_the_north_american_one_that_it_looks_like() {
         for (word, out) in [("STOP", true), ("START", false)] {
@@ -127,5 +168,64 @@ mod tests {
         }
         let own = heard(json!({"to": [{"phoneNumber": "4722334455"}]}));
         assert_eq!(own.iter().map(|pair| pair.0.as_str()).collect::<Vec<_>>(), ["+14722334455", "+4722334455"]);
+    }
+
+    struct Fleet {
+        store: SharedStore,
+        extension: ExtensionId,
+        _folder: tempfile::TempDir,
+    }
+
+    impl Fleet {
+        async fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a folder");
+            let store =
+                SqliteStore::open(&folder.path().join("fleet.db"), SqliteOptions::default()).await.expect("a store");
+            let extension = ExtensionId::try_new("400100001").expect("an id");
+            Self { store: Arc::new(store), extension, _folder: folder }
+        }
+
+        async fn hears(&self, records: &[MessageRecord]) {
+            let heard = records.iter().filter_map(wish).collect();
+            heed(&self.store, "main", &self.extension, heard).await.expect("heeded");
+        }
+
+        async fn is_out(&self, own: &str) -> bool {
+            let (own, customer) = (Private::new(own), Private::new(CUSTOMER));
+            self.store.opted_out(self.extension.as_str(), &own, &customer).await.expect("an answer")
+        }
+
+        async fn operator_lets(&self, own: &str, out: bool) {
+            let change = OptOut { from: Private::new(own), to: Private::new(CUSTOMER), out };
+            self.store.set_opt_outs(Some(self.extension.as_str()), &[change]).await.expect("set");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_text_to_several_of_our_numbers_counts_for_each_of_them_and_once() {
+        let (fleet, own) = (Fleet::new().await, ["+15550100001", "+15550100002"]);
+        let stop = record(json!({"to": [{"phoneNumber": own[0]}, {"phoneNumber": own[1]}]}));
+        fleet.hears(std::slice::from_ref(&stop)).await;
+        assert!(fleet.is_out(own[0]).await && fleet.is_out(own[1]).await);
+        fleet.operator_lets(own[1], false).await;
+        fleet.hears(&[stop]).await;
+        assert!(fleet.is_out(own[0]).await && !fleet.is_out(own[1]).await);
+    }
+
+    /// As after a time in which the store could note some and not others.
+    #[tokio::test]
+    async fn an_old_start_that_was_not_noted_lifts_no_later_stop() {
+        let (fleet, own) = (Fleet::new().await, "+15550100001");
+        let at = |id: u64, text: &str| {
+            record(json!({"id": id, "subject": text, "creationTime": format!("2026-01-02T03:04:0{id}.000Z")}))
+        };
+        fleet.hears(&[at(2, "STOP")]).await;
+        fleet.hears(&[at(1, "START"), at(2, "STOP")]).await;
+        assert!(fleet.is_out(own).await);
+        fleet.hears(&[at(1, "START"), at(2, "STOP"), at(3, "START")]).await;
+        assert!(!fleet.is_out(own).await);
+        fleet.operator_lets(own, true).await;
+        fleet.hears(&[at(1, "START"), at(2, "STOP"), at(3, "START")]).await;
+        assert!(fleet.is_out(own).await);
     }
 }
