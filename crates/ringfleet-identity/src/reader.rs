@@ -76,7 +76,7 @@ impl Reader {
         if lane.penalty_until.is_some() || lane.plan.is_some_and(|plan| lane.slots_in_use * 2 >= plan.limit) {
             return Ok(false);
         }
-        Ok(sessions.remembered(extension.as_str()).is_some() || sessions.login_budget().await?.roomy)
+        Ok(sessions.is_there(extension.as_str()).await? || sessions.login_budget().await?.roomy)
     }
 
     /// Reads one object; see [`call`](Self::call) for how it waits.

@@ -18,6 +18,20 @@ impl Sessions {
         self.remembered(extension).is_some_and(lasts)
     }
 
+    /// Whether the fleet has a session of the extension that is good for a while, as far as this process knows: getting it costs no
+    /// login.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub(crate) async fn is_there(&self, extension: &str) -> Result<bool, StoreError> {
+        if self.remembered(extension).is_some() {
+            return Ok(true);
+        }
+        let known_bad = self.trial(extension, |trial| trial.refused);
+        let stored = self.store().sessions(&[extension.to_owned()]).await?;
+        Ok(stored.iter().any(|view| view.generation > known_bad && !view.lives.is_zero() && !view.renew_in.is_zero()))
+    }
+
     /// Whether a login may be made now for a message that is not due yet: none that is due waits for one, and if the budget is
     /// the app's, more than half of it is free.
     ///
