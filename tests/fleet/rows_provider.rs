@@ -42,6 +42,8 @@ async fn row_21_a_provider_that_refuses_connections_costs_time_and_no_attempt() 
         let view = rig.store.get(id).await.unwrap().unwrap();
         assert_eq!((view.state, view.attempt, view.recoveries), (State::Sent, 0, 0), "{view:?}");
     }
+    let used = rig.counted("ringfleet_quota_used_total{group=\"medium\"}").await;
+    assert_eq!(used, 36, "what never left does not use the plan up");
     let report = rig.finish(Ends::all()).await.report;
     assert_eq!((report.requests, report.accepted), (36, 36), "{report:?}");
 }

@@ -49,9 +49,11 @@ pub(crate) fn reaped(reaped: &Reaped) {
     }
 }
 
-/// A request of the Medium lane went out: quota is used.
-pub(crate) fn posted(took: Duration) {
-    counter!("ringfleet_quota_used_total", "group" => "medium").increment(1);
+/// A send has ended. `went_out`: the provider may have got the request, so quota is used.
+pub(crate) fn posted(took: Duration, went_out: bool) {
+    if went_out {
+        counter!("ringfleet_quota_used_total", "group" => "medium").increment(1);
+    }
     histogram!("ringfleet_send_duration_seconds").record(took.as_secs_f64());
 }
 

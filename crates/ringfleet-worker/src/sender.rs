@@ -6,7 +6,9 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use ringcentral::{Caller, Client, ExtensionId, MessageText, Permit, PhoneNumber, SmsRequest, classify};
+use ringcentral::{
+    Caller, Client, ExtensionId, MessageText, Outcome as Meaning, Permit, PhoneNumber, SmsRequest, classify,
+};
 use ringfleet_identity::{
     NoSession, Session, Sessions,
     directory::{Directory, Register},
@@ -172,10 +174,12 @@ impl Sender {
             Err(error) => error.rate(),
         };
         let seen = rate.map(plan_seen).unwrap_or_default();
+        let meaning = classify(&answer);
         if let Err(ringcentral::CallError::Guard { .. }) = &answer {
             metrics::guard_refused();
         } else {
-            metrics::posted(read_at - began);
+            // What certainly never left counts against no plan, as with reads.
+            metrics::posted(read_at - began, !matches!(meaning, Meaning::NotSent { .. }));
         }
         if let Err(error) = &answer {
             tracing::debug!(
@@ -183,7 +187,7 @@ impl Sender {
                 rc.request_id = error.request_id(), error = error as &dyn std::error::Error, "send failed"
             );
         }
-        let (mut outcome, consequence) = report(classify(&answer), self.max_attempts);
+        let (mut outcome, consequence) = report(meaning, self.max_attempts);
         match &outcome {
             Outcome::Unknown { .. } => self.breaker.unknown(began),
             Outcome::NotSent { .. } => {}

@@ -239,6 +239,13 @@ impl Rig {
         }
     }
 
+    /// What a counter says, of all processes with a page of metrics together. `series`: its name, with its labels.
+    pub(crate) async fn counted(&mut self, series: &str) -> u64 {
+        let pages = checker::canary::metrics_pages(self).await;
+        let counts = pages.iter().flat_map(|(_, page)| page.lines()).filter_map(|line| line.strip_prefix(series));
+        counts.filter_map(|count| count.trim().parse::<u64>().ok()).sum()
+    }
+
     /// A look on the way; [`Rig::finish`] looks at everything.
     pub(crate) async fn so_far(&self, enqueued: u64) -> Report {
         let (stats, report) = (self.stats().await, self.simulator.report());
