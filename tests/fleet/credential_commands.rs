@@ -2,9 +2,13 @@
 
 use std::{path::Path, process::Output, time::Duration};
 
+use ringfleet_store::{DocCursor, DocKind, Expect};
 use ringfleet_testkit::eventually;
 
-use crate::rig::{Ends, Rig, RigOptions};
+use crate::{
+    rig::{Ends, Rig, RigOptions},
+    wishes::says,
+};
 
 const SHEET: &str = "extension_id,method,secret,secret_file,username,prefer,enabled\n\
     101,jwt,canary.jwt.one,,,,\n\
@@ -192,6 +196,35 @@ async fn a_new_key_takes_over_and_a_wrong_one_is_told_by_name() {
         assert!(told(&broken).contains("keys") && !told(&broken).contains("canary"), "{}", told(&broken));
         fleet.rig.finish(Ends::all()).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_in_needs_the_old_key_until_it_ends_and_the_change_of_keys_says_so() {
+    let mut fleet = Keyed::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let account = fleet.rig.accounts[0].clone();
+    fleet.done(&["add", &account.extension_id, "--method", "jwt"], &account.jwt);
+    let environment = fleet.environment();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    fleet.rig.start_worker_with(&[&environment[..], &[("RINGFLEET__INBOUND__POLL", "1s")]].concat());
+    says(&fleet.rig, "Is the appointment at nine?").await;
+    let listed = || told(&fleet.rig.run_with(&["inbound", "list"], &environment)).contains("characters)");
+    eventually(Duration::from_secs(60), async || listed()).await;
+
+    let old = std::fs::read_to_string(fleet.rig.path("keys")).unwrap();
+    let new = fleet.done(&["new-key"], "");
+    fleet.write("keys", &format!("{new}{old}"));
+    let turned = fleet.run(&["rotate-key"], "");
+    assert_eq!(turned.status.code(), Some(3), "{}", told(&turned));
+    assert!(told(&turned).contains("of what came in that need the older keys"), "{}", told(&turned));
+    assert!(told(&turned).contains("(inbound.retention): 1") && listed());
+
+    // The end of its time.
+    let kept = fleet.rig.store.docs_since(DocKind::Inbound, &DocCursor::default(), 10).await.unwrap();
+    for doc in &kept.changed {
+        fleet.rig.store.doc_put(DocKind::Inbound, &doc.key, Expect::Anything, None, None).await.unwrap();
+    }
+    assert!(fleet.done(&["rotate-key"], "").contains("older keys are not needed"));
+    fleet.rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use ringcentral::{ExtensionId, PhoneNumber};
-use ringfleet_identity::{Purpose, Vault};
+use ringfleet_identity::{KeyRing, Purpose, Vault};
 use ringfleet_store::{Doc, DocCursor, DocKind, Expect, Millis, Private, Put, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -99,26 +99,37 @@ impl Inbox {
     /// # Errors
     /// [`StoreError`] if the store can't be read.
     pub async fn list(&self) -> Result<InboundList, StoreError> {
-        let mut list = InboundList::default();
+        let opened = self.all(|doc| self.open(doc)).await?;
+        let total = opened.len();
+        let mut inbound: Vec<Inbound> = opened.into_iter().flatten().collect();
+        inbound.sort_by_key(|inbound| std::cmp::Reverse(inbound.at));
+        Ok(InboundList { unreadable: total - inbound.len(), inbound })
+    }
+
+    /// How many were sealed with another key than the one that seals now. They are not sealed anew: each ends by itself.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be read.
+    pub async fn of_older_keys(&self) -> Result<usize, StoreError> {
+        let current = self.vault.keys().current();
+        let older = self.all(|doc| KeyRing::sealed_with(&doc.body) != current).await?;
+        Ok(older.into_iter().filter(|older| *older).count())
+    }
+
+    async fn all<T>(&self, look: impl Fn(&Doc) -> T) -> Result<Vec<T>, StoreError> {
+        let mut all = Vec::new();
         let mut cursor = DocCursor::default();
         loop {
             let page = self.vault.store().docs_since(DocKind::Inbound, &cursor, PAGE).await?;
             if page.reset {
-                list = InboundList::default();
+                all.clear();
             }
-            for doc in page.changed.iter().filter(|doc| self.is_ours(doc)) {
-                match self.open(doc) {
-                    Some(inbound) => list.inbound.push(inbound),
-                    None => list.unreadable += 1,
-                }
-            }
+            all.extend(page.changed.iter().filter(|doc| self.is_ours(doc)).map(&look));
             cursor = page.cursor;
             if !page.more {
-                break;
+                return Ok(all);
             }
         }
-        list.inbound.sort_by_key(|inbound| std::cmp::Reverse(inbound.at));
-        Ok(list)
     }
 
     fn is_ours(&self, doc: &Doc) -> bool {

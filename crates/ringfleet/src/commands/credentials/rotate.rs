@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Context;
 use ringfleet_identity::{RecordError, Vault, VaultError, directory::Register};
+use ringfleet_worker::Inbox;
 
 use crate::{exit, output::say, progress};
 
@@ -41,7 +42,12 @@ pub(super) async fn run(vault: &Vault) -> anyhow::Result<ExitCode> {
             "{left} were sealed with key {key} meanwhile: some machine of the fleet does not have {current} as its first key yet"
         );
     }
-    if unreadable.is_empty() && others.is_empty() {
+    // Not sealed anew: it is gone before long.
+    let came_in = Inbox::new(vault).of_older_keys().await?;
+    if came_in > 0 {
+        say!("records of what came in that need the older keys until they end (inbound.retention): {came_in}");
+    }
+    if unreadable.is_empty() && others.is_empty() && came_in == 0 {
         say!("older keys are not needed for this store any more; keep them as long as you keep backups of it");
         return Ok(ExitCode::SUCCESS);
     }
