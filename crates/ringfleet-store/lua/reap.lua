@@ -91,6 +91,12 @@ for _, id in ipairs(call('ZRANGEBYSCORE', EXP.key, '-inf', '(' .. ms(now), 'LIMI
   end
 end
 
+for _, name in ipairs(call('ZRANGE', SHADOWS, 0, 7)) do
+  local L = lane_of(name)
+  L.shadows, L.listed = true, true
+  touch(L)
+end
+
 for _, id in ipairs(call('ZRANGEBYSCORE', FIN.key, '-inf', now - retention, 'LIMIT', 0, limit)) do
   local m = read_message(id)
   unset(FIN, id)

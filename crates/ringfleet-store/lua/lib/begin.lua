@@ -40,6 +40,7 @@
 --   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
 --   tok:<extension>  hash  of its session: gen, tok, exp, ren, of its renewal: who, lock, dead  the refused credentials,
 --               resumed  the newest token when its lane was let go on last
+--   shadows  zset  lane -> since when more of what has ended stands in its queues than was taken away: see lib/moves.lua
 --   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
 -- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
 -- message has a note only after its fate was found out: its token is the last whose story is closed.
@@ -72,7 +73,7 @@ local pack, unpack_of, max, min, floor = struct.pack, struct.unpack, math.max, m
 local function ms(n) return format('%d', n) end
 
 local COUNTS, SEQ, GATE, UNK, CLOCK, OUT = T..':c', T..':seq', T..':gate', T..':unk', T..':clock', T..':out'
-local LOOK, OLDEST = T..':look', T..':oldest'
+local LOOK, OLDEST, SHADOWS = T..':look', T..':oldest', T..':shadows'
 local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
 
 -- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.

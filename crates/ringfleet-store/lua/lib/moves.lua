@@ -187,18 +187,26 @@ local function stop_waiting(m)
 end
 
 -- Takes the shadows at the heads of a lane's queues away, which a lane that stands would show as waiting for as long as it does.
+-- All lanes of a script together get so many; what is left over the reaper goes on with.
 -- SEND-SAFETY: nothing is taken away but what `claim` would pass over.
+local shadows_left = AT_ONCE
 local function drop_shadows(L)
   L.shadows, L.queued = false, true
   for _, prio in ipairs(FILLED[L.queues]) do
-    for _ = 1, AT_ONCE do
+    while true do
       local head = head_of(L, prio)
       if type(head) ~= 'string' then break end
       local m, junk = read_message(sub(head, 1, 16))
       -- What can't be read is put aside in its turn.
       if junk or waits_in(L, m) then break end
+      if shadows_left == 0 then
+        call('ZADD', SHADOWS, NOW, L.name)
+        return
+      end
+      shadows_left = shadows_left - 1
       call('LPOP', queue_of(L.name, prio))
     end
   end
+  if L.listed then call('ZREM', SHADOWS, L.name) end
 end
 

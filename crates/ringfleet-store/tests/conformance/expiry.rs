@@ -89,6 +89,27 @@ pub(crate) async fn a_lane_that_stands_shows_nothing_of_what_has_ended(s: &Subje
     assert_eq!(texts(&s.claim(5).await), ["after"]);
 }
 
+/// More than one script takes away, of several lanes, and in another order than they stand in.
+pub(crate) async fn however_many_have_ended_a_lane_that_stands_shows_none_of_them_for_long(s: &Subject) {
+    for lane in 1..=2 {
+        for first in (0..700).step_by(100) {
+            let last = |n: i64| Some(s.now() + 10 + (n * 7) % 13);
+            let batch: Vec<_> = (first..first + 100)
+                .map(|n| NewMessage { send_by: last(n), ..message(&wide(lane), &n.to_string()) })
+                .collect();
+            s.store.enqueue(&batch).await.unwrap();
+        }
+        s.store.set_paused(&wide(lane), true).await.unwrap();
+    }
+    s.step(1_000);
+    for _ in 0..20 {
+        s.reap().await;
+    }
+    let stats = s.store.stats().await.unwrap();
+    assert_eq!((stats.count(State::Expired), stats.oldest_due_age, stats.lanes_waiting), (1_400, None, 0));
+    assert_eq!((s.view(&wide(1)).await.waiting, s.view(&wide(2)).await.waiting), (0, 0));
+}
+
 pub(crate) async fn a_message_in_hand_is_not_expired_by_the_reaper(s: &Subject) {
     let id = until(s, "x", 1_000).await;
     let lease = s.claim_and_begin().await;

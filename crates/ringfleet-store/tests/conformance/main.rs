@@ -163,6 +163,7 @@ behaviours! {
         the_reaper_closes_messages_past_their_time
         a_scheduled_message_can_pass_its_time
         a_lane_that_stands_shows_nothing_of_what_has_ended
+        however_many_have_ended_a_lane_that_stands_shows_none_of_them_for_long
         a_message_in_hand_is_not_expired_by_the_reaper
         a_requeued_message_past_its_time_expires
     }
