@@ -89,7 +89,7 @@ impl Run {
         let healed = Instant::now();
         rig.until_ended(TOTAL, PATIENCE).await;
         let recovery = healed.elapsed();
-        // The end is a drain. The last workers may have come just now, and end by the signal as long as they can't hear it.
+        // The end is a drain. The last workers may have come just now; one that does not listen yet would be killed by the signal.
         let listens = |worker: &str| rig.log(worker).contains("metrics listens");
         within(TO_LISTEN, || ["worker-2.log", "worker-3.log"].iter().all(|worker| listens(worker))).await;
         injector.ended(&rig).await;

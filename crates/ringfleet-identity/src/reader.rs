@@ -18,6 +18,9 @@ use crate::{
     sessions::{NoSession, Session, Sessions},
 };
 
+/// How soon a stopped fleet is looked at again.
+const STOPPED: Duration = Duration::from_secs(60);
+
 /// Makes every read that the fleet makes. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
@@ -76,7 +79,14 @@ impl Reader {
         if lane.penalty_until.is_some() || lane.plan.is_some_and(|plan| lane.slots_in_use * 2 >= plan.limit) {
             return Ok(false);
         }
-        Ok(sessions.is_there(extension.as_str()).await? || sessions.login_budget().await?.roomy)
+        if sessions.is_there(extension.as_str()).await? {
+            return Ok(true);
+        }
+        Ok(!self.is_stopped().await? && sessions.login_budget().await?.roomy)
+    }
+
+    async fn is_stopped(&self) -> Result<bool, StoreError> {
+        Ok(matches!(self.sessions.store().gate().await?, Gate::Stopped { .. }))
     }
 
     /// Reads one object; see [`call`](Self::call) for how it waits.
@@ -206,6 +216,11 @@ impl Reader {
 
     async fn session(&self, extension: &ExtensionId, deadline: Instant) -> Result<Session, ReadError> {
         loop {
+            // The kill switch lets logins through, for connections that would be lost; one for a read would be in vain.
+            if !self.sessions.is_there(extension.as_str()).await? && self.is_stopped().await? {
+                wait(STOPPED, deadline).await?;
+                continue;
+            }
             match self.sessions.get(extension).await {
                 Ok(session) => return Ok(session),
                 Err(NoSession::Dead { reason }) => return Err(ReadError::NoSession { reason }),

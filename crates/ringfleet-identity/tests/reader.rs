@@ -4,10 +4,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use ringcentral::{Client, ClientConfig, ClientId, ClientSecret, ExtensionId, ServerUrl, UsageGroup, install_crypto};
-use ringfleet_identity::{KeyRing, Reader, Roster, Sessions, Vault, new_key};
+use ringcentral::{
+    Client, ClientConfig, ClientId, ClientSecret, ExtensionId, Read, ServerUrl, UsageGroup, Whose, install_crypto,
+};
+use ringfleet_identity::{KeyRing, ReadError, Reader, Roster, Sessions, Vault, new_key};
 use ringfleet_store::{
-    Acquired, Group, LaneId, NewSession, SharedStore, TokenAsk, TokenLease, WorkerId,
+    Acquired, Gate, Group, LaneId, NewSession, SharedStore, TokenAsk, TokenLease, WorkerId,
     sqlite::{SqliteOptions, SqliteStore},
 };
 
@@ -57,4 +59,20 @@ async fn what_nobody_waits_for_gives_way_to_logins_only_where_it_needs_one() {
     assert!(!has_room().await.unwrap());
     another_process_logs_in(&store, &extension, HOUR).await;
     assert!(has_room().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_stopped_fleet_logs_nobody_in_to_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = SqliteOptions::default();
+    let store: SharedStore = Arc::new(SqliteStore::open(&folder.path().join("fleet.db"), options).await.unwrap());
+    let (reader, extension) = (reader(&store), ExtensionId::try_new("101").unwrap());
+    store.set_gate(&Gate::Stopped { reason: "stop".to_owned() }).await.unwrap();
+    assert!(!reader.has_room(&extension, UsageGroup::Light).await.unwrap());
+    let read = Read::extension(Whose::Own);
+    let asked = async || reader.read(&extension, &read, Duration::ZERO).await.map(drop);
+    assert!(matches!(asked().await, Err(ReadError::NoTurn { .. })));
+    // Nobody can log in at all here, which a fleet that goes on finds out.
+    store.set_gate(&Gate::Open).await.unwrap();
+    assert!(matches!(asked().await, Err(ReadError::NoSession { .. })));
 }

@@ -40,7 +40,7 @@ pub struct ReconcileOptions {
     pub settle_time: Duration,
     /// How far the provider's clock may be behind the store's.
     pub clock_skew: Duration,
-    /// A send that could not be looked up for so long is held; times in which nobody looked do not count.
+    /// A send that could not be looked up for so long is held; of times in which nobody looked little counts.
     pub give_up: Duration,
     /// How often this worker looks for sends to look up.
     pub every: Duration,

@@ -142,8 +142,8 @@ impl Reconciler {
     /// How long this process's looks at the lane have failed, this one with them.
     fn failing_for(&self, lane: &LaneId) -> Duration {
         // A look at a lane comes once in `lock`, to any worker of the fleet.
-        let gap = (self.options.give_up / 2).max(self.lock * 4);
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).once_more(lane, gap, Instant::now())
+        let limits = (self.lock * 12, (self.options.give_up / 2).max(self.lock * 12));
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).once_more(lane, limits, Instant::now())
     }
 
     /// Gathers all outbound texts of the extension since the first of these sends, to the last page, and says when the reading

@@ -107,7 +107,7 @@ fn queue(number: u64) -> String {
     format!("q:{}:0", lane(number))
 }
 
-/// A worker with every so manieth lane.
+/// A worker with every n-th lane.
 struct Owner {
     link: MultiplexedConnection,
     script: Script,

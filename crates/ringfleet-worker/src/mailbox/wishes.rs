@@ -36,7 +36,11 @@ pub(super) fn wish(record: &MessageRecord) -> Option<Wish> {
         return None;
     }
     let out = asks_for(record.text.as_ref()?.expose())?;
-    let customer = readings(record.from.as_ref()?);
+    let mut customer = readings(record.from.as_ref()?);
+    if !out {
+        // SEND-SAFETY: who means the other number has not asked for texts again.
+        customer.truncate(1);
+    }
     let pairs = record.to.iter().flat_map(readings).flat_map(|own| {
         let own = Private::new(own.expose());
         customer.iter().map(move |customer| OptOut { from: own.clone(), to: Private::new(customer.expose()), out })
@@ -46,7 +50,7 @@ pub(super) fn wish(record: &MessageRecord) -> Option<Wish> {
 }
 
 /// SEND-SAFETY: a number without its plus can be read in two ways. The wrong one would leave a customer who wants no more in the
-/// fleet's reach, so a wish counts for both; what that costs is a stranger who gets no text from this one number.
+/// fleet's reach, so a STOP counts for both; what that costs is a stranger who gets no text from this one number.
 fn readings(party: &Party) -> Vec<PhoneNumber> {
     party.phone_number.as_ref().map(WrittenNumber::readings).unwrap_or_default()
 }
@@ -159,13 +163,13 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_number_without_its_plus_is_heard_as_well_as_the_north_american_one_that_it_looks_like() {
-        for (word, out) in [("STOP", true), ("START", false)] {
-            let pair = |to: &str| ("+15550100001".to_owned(), to.to_owned(), out);
-            let from = |number: &str| heard(json!({"subject": word, "from": {"phoneNumber": number}}));
-            assert_eq!(from("4722334455"), [pair("+14722334455"), pair("+4722334455")]);
-            assert_eq!(from("+4722334455"), [pair("+4722334455")]);
-        }
+    fn a_stop_of_ten_digits_counts_for_both_numbers_that_they_can_mean_and_a_start_for_the_likelier() {
+        let pair = |to: &str, out| ("+15550100001".to_owned(), to.to_owned(), out);
+        let from = |word: &str, number: &str| heard(json!({"subject": word, "from": {"phoneNumber": number}}));
+        assert_eq!(from("STOP", "4722334455"), [pair("+14722334455", true), pair("+4722334455", true)]);
+        assert_eq!(from("STOP", "+4722334455"), [pair("+4722334455", true)]);
+        assert_eq!(from("START", "4722334455"), [pair("+14722334455", false)]);
+        assert_eq!(from("START", "+4722334455"), [pair("+4722334455", false)]);
         let own = heard(json!({"to": [{"phoneNumber": "4722334455"}]}));
         assert_eq!(own.iter().map(|pair| pair.0.as_str()).collect::<Vec<_>>(), ["+14722334455", "+4722334455"]);
     }

@@ -14,6 +14,8 @@ const LEAST_QUOTA_USE: f64 = 0.99;
 /// What the worst lane must reach beside the mean, which hides one that falls behind among many. Worst lanes were measured at
 /// 0.995 to 0.997, and at 0.968 with short windows on a machine so busy that the mean fails first; one hiccup is no broken promise.
 const LEAST_OF_A_LANE: f64 = 0.95;
+/// With fewer texts a lane has hardly any beyond its first window.
+const FEW_TEXTS: u64 = 50;
 
 #[derive(Serialize)]
 pub(crate) struct Verdict {
@@ -91,6 +93,8 @@ impl Verdict {
             seed: options.seed,
             promises_kept: false,
         };
+        // Then one text that is late makes the worst lane's mean.
+        let few = messages < u64::from(options.extensions) * FEW_TEXTS;
         verdict.promises_kept = waiting == 0
             && verdict.lost == 0
             && verdict.duplicates == 0
@@ -99,7 +103,7 @@ impl Verdict {
             && verdict.over_plan == 0
             && verdict.pauses == 0
             && verdict.quota_use.is_none_or(|used| used >= LEAST_QUOTA_USE)
-            && verdict.quota_use_worst.is_none_or(|used| used >= LEAST_OF_A_LANE);
+            && (few || verdict.quota_use_worst.is_none_or(|used| used >= LEAST_OF_A_LANE));
         verdict
     }
 
@@ -158,12 +162,16 @@ mod tests {
 
     /// A demo in which all went well, but for what `change` says.
     fn kept(change: impl FnOnce(&mut Report)) -> bool {
+        kept_of(1_500, change)
+    }
+
+    fn kept_of(messages: u64, change: impl FnOnce(&mut Report)) -> bool {
         let mut stats = Stats::default();
         let sent = State::ALL.iter().position(|state| *state == State::Sent).expect("a state");
-        stats.by_state[sent] = 100;
+        stats.by_state[sent] = messages;
         let mut report = Report {
-            accepted: 100,
-            distinct: 100,
+            accepted: messages,
+            distinct: messages,
             lanes: 2,
             quota_use_mean: Some(0.997),
             quota_use_worst: Some(0.996),
@@ -171,7 +179,7 @@ mod tests {
         };
         change(&mut report);
         let options = Command::parse_from(["demo"]).options;
-        Verdict::of(&stats, &report, 100, Duration::from_secs(1), &options, "sqlite").kept()
+        Verdict::of(&stats, &report, messages, Duration::from_secs(1), &options, "sqlite").kept()
     }
 
     #[test]
@@ -180,6 +188,7 @@ mod tests {
         assert!(kept(|report| (report.quota_use_mean, report.quota_use_worst) = (None, None)));
         assert!(!kept(|report| report.pauses = 1), "it stood still between two sends");
         assert!(!kept(|report| report.quota_use_worst = Some(0.9)), "one lane fell behind");
+        assert!(kept_of(1_020, |report| report.quota_use_worst = Some(0.9)), "of one text beyond the first window");
         assert!(!kept(|report| report.quota_use_mean = Some(0.98)));
         assert!(!kept(|report| report.in_penalty = 1));
     }
