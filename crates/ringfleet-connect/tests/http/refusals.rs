@@ -1,6 +1,7 @@
 //! Everything that can go wrong between the button and the good end, and what the person is told.
 
 use reqwest::{Method as Verb, StatusCode};
+use ringfleet_identity::LoginBudget;
 use ringfleet_store::DocKind;
 use serde_json::json;
 
@@ -95,6 +96,9 @@ async fn a_provider_that_is_away_or_throttles_is_told_with_what_to_wait_for() {
     page.shows(429, &["Too many at once", "Wait 7 seconds"]);
     assert_eq!(page.header("retry-after"), "7");
     assert!(rig.credential(0).await.is_none());
+    // The whole fleet knows, so that nobody asks again in the penalty.
+    let budget = LoginBudget::read(&rig.store, "main").await.unwrap();
+    assert_eq!((budget.of_the_app, budget.penalty_until.is_some()), (Some(true), true));
 }
 
 #[tokio::test]

@@ -86,6 +86,30 @@ impl LoginBudget {
             spare: of_the_app == Some(false) || half,
         })
     }
+
+    /// A login of nobody knows whom was refused with 429: the budget is the app's, and has nothing left for `retry_after`.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn throttled(store: &SharedStore, app: &str, retry_after: Duration) -> Result<(), StoreError> {
+        let Ok(shared) = LaneId::try_new(app, ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
+        remember(store, &shared, OF_THE_APP).await?;
+        // It had no slot there; one more in use is what the provider counts.
+        let how = Release::Throttled { retry_after };
+        store.release(&shared, LeaseToken(0), how, Duration::ZERO, PlanSeen::default()).await
+    }
+}
+
+/// Gives whether nobody knew it before.
+async fn remember(store: &SharedStore, shared: &LaneId, whose: &str) -> Result<bool, StoreError> {
+    if store.lane(shared).await?.parked.as_deref() == Some(whose) {
+        return Ok(false);
+    }
+    if whose == OF_THE_APP {
+        tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
+    }
+    store.set_parked(shared, Some(whose)).await?;
+    Ok(true)
 }
 
 /// Whose the budget is, as far as the answer to a login shows it; `tries`: it was made beyond the app's budget.
@@ -244,14 +268,9 @@ impl Sessions {
 
     async fn remember_budget(&self, places: &Places, how: Release, whose: &str) -> Result<(), StoreError> {
         let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
-        let known = self.store().lane(&shared).await?.parked;
-        if known.as_deref() == Some(whose) {
+        if !remember(self.store(), &shared, whose).await? {
             return Ok(());
         }
-        if whose == OF_THE_APP {
-            tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
-        }
-        self.store().set_parked(&shared, Some(whose)).await?;
         // The penalty is the app's: its lane waits as well.
         let of_shared = places.held.iter().any(|(lane, _)| *lane == shared);
         match (how, places.held.first()) {
