@@ -96,7 +96,8 @@ impl Writer {
     }
 
     /// Before the commit of what has changed something: what was written with a time must not find an earlier one later.
-    /// Whoever only asks writes nothing, so that a store on a full disk can be looked at.
+    /// Whoever only asks writes nothing, unless a step back of the clock is being made up for, so that a store on a full disk can
+    /// be looked at.
     pub(super) fn keep_mark(&mut self) -> Step<()> {
         if std::mem::take(&mut self.mark_is_ahead) { self.write(self.mark) } else { Ok(()) }
     }
