@@ -142,7 +142,8 @@ impl Reconciler {
     /// How long this process's looks at the lane have failed, this one with them.
     fn failing_for(&self, lane: &LaneId) -> Duration {
         // A look at a lane comes once in `lock`, to any worker of the fleet.
-        let limits = (self.lock * 12, (self.options.give_up / 2).max(self.lock * 12));
+        let most = (self.lock * 12).min(self.options.give_up / 3);
+        let limits = (most, (self.options.give_up / 2).max(self.lock * 12));
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).once_more(lane, limits, Instant::now())
     }
 
