@@ -19,8 +19,9 @@ use crate::{
 
 const EXAMPLES: &str = "\
 The whole takes about an hour, --quick less than five minutes, both after the builds. Figures go to
-target/bench/figures.json as they come, or where --json says. The report goes to docs/benchmarks.md; with --only, or of a sitting
-that was interrupted or has measured nothing, it goes beside the figures instead, as benchmarks.md with its plots in benchmarks/.
+target/bench/figures.json as they come, or where --json says. The report goes to docs/benchmarks.md; with --quick or --only, or of
+a sitting that was interrupted or has measured nothing, it goes beside the figures instead, as benchmarks.md with its plots in
+benchmarks/.
 
   cargo xtask bench --quick
   cargo xtask bench --only queue,peers --repeats 3

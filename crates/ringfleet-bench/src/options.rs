@@ -7,10 +7,10 @@ use clap::{Parser, ValueEnum};
 /// Measures Ringfleet beside its peers; `cargo xtask bench` builds what it needs and calls it.
 #[derive(Parser)]
 pub(crate) struct Options {
-    /// Smaller sizes, one round: under five minutes
+    /// Smaller sizes, one round: under five minutes; the report goes beside the figures, not into docs/
     #[arg(long)]
     pub quick: bool,
-    /// Only these benches; the report then goes beside the figures, not into docs/
+    /// Only these benches; the report goes beside the figures, too
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub only: Vec<Bench>,
     /// Rounds; medians are told. 3, or 1 with --quick

@@ -1,4 +1,4 @@
-//! The report of a sitting: `docs/benchmarks.md` with its plots, or the same beside the figures when only a part was measured.
+//! The report of a sitting: `docs/benchmarks.md` with its plots, or the same beside the figures when it is no whole one.
 
 mod pictures;
 mod plot;
@@ -59,7 +59,8 @@ fn introduction(bench: Bench) -> &'static str {
 
 pub(crate) fn write(sitting: &Sitting, interrupted: bool) -> anyhow::Result<()> {
     let book = sitting.book();
-    let docs = sitting.options.only.is_empty() && !interrupted && !book.figures.is_empty();
+    let whole = sitting.options.only.is_empty() && !sitting.options.quick;
+    let docs = whole && !interrupted && !book.figures.is_empty();
     let folder = if docs { sitting.options.root.join("docs") } else { sitting.options.json_folder() };
     let pictures = folder.join("benchmarks");
     fs::create_dir_all(&pictures).with_context(|| pictures.display().to_string())?;
@@ -78,8 +79,8 @@ fn document(book: &Book, sitting: &Sitting, drawn: &[pictures::Picture], interru
     text.push_str("All figures are from one sitting on one machine, with other people's work on it as the load says. ");
     text.push_str("Each is the median of its rounds; the spread is the least and the most of them. \"1 of 3\" are the rounds that gave it.\n\n");
     text.push_str("```sh\ncargo xtask bench                 # the whole, three rounds\n");
-    text.push_str("cargo xtask bench --quick         # smaller, one round\n");
-    text.push_str("cargo xtask bench --only limiter  # one bench; the report goes to target/bench/\n```\n\n");
+    text.push_str("cargo xtask bench --quick         # smaller, one round; the report goes to target/bench/\n");
+    text.push_str("cargo xtask bench --only limiter  # one bench; the same\n```\n\n");
     text.push_str(
         "It builds the release binary and the peers, and starts every Redis and simulator by itself.\n\n## Machine\n\n",
     );

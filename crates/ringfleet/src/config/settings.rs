@@ -23,7 +23,6 @@ const DAY: Duration = Duration::from_secs(86_400);
 pub(crate) struct Settings {
     pub store: StoreSettings,
     pub provider: ProviderSettings,
-    #[allow(dead_code, reason = "the commands and the worker begin to use it with the next commits")]
     pub identity: IdentitySettings,
     pub rules: LaneRules,
     pub worker: WorkerOptions,
