@@ -1,7 +1,7 @@
 -- settle: what became of leased messages.
 -- ARGV     from 3 on, one each: id (16 bytes), token, age in ms, delay in ms (8 each), max attempts, and what the headers told
 --          of the plan: limit, window in ms, remaining (4 each, one more than told, 0 = no such header); then as zero-ended
---          strings kind, text (provider id, code or reason), lane ('' unless the message may be lost)
+--          strings kind, text (provider id, code or reason), lane ('' unless the store may have lost the message, or the send)
 -- returns  of each: what (1 done, 2 again, 3 late evidence, 4 stale, 5 missing, 6 sent twice), state
 -- invariant: idempotent by token.
 
@@ -124,6 +124,9 @@ fetch(POSTS, names)
 for i, id in ipairs(ids) do
   local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 2], 17)
   local m = read_message(id)
+  -- SEND-SAFETY: told again from a journal, perhaps while the POST is still under way: not sent again beside that, but asked for
+  -- first, as the default is. The record keeps its policy.
+  if m and lane ~= '' and m.policy == RESEND then m.policy = RECONCILE end
   local f = m and read_flight(id)
   local L = m and lane_of(m.lane)
   local was = m and m.note ~= '' and note_of(m)

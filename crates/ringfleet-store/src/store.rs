@@ -76,7 +76,8 @@ pub trait Store: Send + Sync + 'static {
     async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError>;
 
     /// Settles once more what a worker has sent, for a store that may have lost it. What it knows already is not changed;
-    /// a message that is gone altogether gets a record, so that its producer's repeat is recognised.
+    /// a message that is gone altogether gets a record, so that its producer's repeat is recognised. A send of unknown fate may
+    /// still be under way, so that one is asked for first, whatever its policy.
     async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError>;
 
     /// A slot of `lane` for a request that is no message. `hold` bounds the request's whole time.

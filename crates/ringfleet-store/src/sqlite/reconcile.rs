@@ -6,13 +6,7 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{
-    enqueue::TOMBSTONE,
-    fault::{Fault, Step},
-    messages::Message,
-    millis, raw_token, short,
-    tx::Tx,
-};
+use super::{enqueue::TOMBSTONE, fault::Step, messages::Message, millis, raw_token, short, tx::Tx};
 use crate::{
     calls::{Decided, Evidence, Found, Outcome, Reassertion, Settled, UnknownSend, UnknownSends},
     ids::{LeaseToken, MessageId},
@@ -241,8 +235,7 @@ impl Tx<'_> {
     pub(super) fn reassert(&mut self, journal: &[Reassertion]) -> Step<Vec<Settled>> {
         let mut answers = Vec::with_capacity(journal.len());
         for entry in journal {
-            let answer = self.settle(std::slice::from_ref(&entry.settlement))?;
-            let answer = *answer.first().ok_or(Fault::Unreadable("a settlement without an answer"))?;
+            let answer = self.settle_one(&entry.settlement, true)?;
             if answer == Settled::Missing {
                 self.write_tombstone(entry)?;
             }

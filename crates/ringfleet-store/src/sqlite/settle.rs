@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     calls::{Outcome, Settled, Settlement},
-    message::State,
+    message::{OnUnknown, State},
     plan::PlanSeen,
 };
 
@@ -24,12 +24,18 @@ const LONGEST_SEND: i64 = 360_000;
 
 impl Tx<'_> {
     pub(super) fn settle(&mut self, batch: &[Settlement]) -> Step<Vec<Settled>> {
-        batch.iter().map(|settlement| self.settle_one(settlement)).collect()
+        batch.iter().map(|settlement| self.settle_one(settlement, false)).collect()
     }
 
-    fn settle_one(&mut self, settlement: &Settlement) -> Step<Settled> {
+    /// `told_again`: from a journal, to a store that may have lost a moment.
+    pub(super) fn settle_one(&mut self, settlement: &Settlement, told_again: bool) -> Step<Settled> {
         let token = raw_token(settlement.lease.token);
-        let Some(m) = self.message(&settlement.lease.id)? else { return Ok(Settled::Missing) };
+        let Some(mut m) = self.message(&settlement.lease.id)? else { return Ok(Settled::Missing) };
+        if told_again && m.on_unknown == OnUnknown::Resend {
+            // SEND-SAFETY: its worker tells of it while the POST may still be under way: not sent again beside that, but asked
+            // for first, as the default is.
+            m.on_unknown = OnUnknown::Reconcile;
+        }
         let at = self.lane_at_row(m.lane)?;
         self.touch(at);
         let flight = self.flight(&m.id)?;

@@ -329,6 +329,7 @@ behaviours! {
         a_message_sent_again_by_a_person_expires_as_before
     }
     reasserting {
+        a_send_told_again_is_asked_for_before_its_policy_sends_it_again
         what_the_store_knows_is_settled_once_more
         a_lost_message_that_was_sent_is_on_record_again
         a_lost_message_whose_fate_is_unknown_is_held

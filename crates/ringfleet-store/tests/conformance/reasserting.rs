@@ -1,8 +1,8 @@
 //! What workers tell a store that may have lost a moment.
 
 use ringfleet_store::{
-    Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MessageId, NewMessage, Outcome, PlanSeen, Reassertion,
-    Resolution, Settled, Settlement, State,
+    Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MessageId, NewMessage, OnUnknown, Outcome, PlanSeen,
+    Reassertion, Resolution, Settled, Settlement, State,
 };
 
 use crate::talk::*;
@@ -29,6 +29,20 @@ pub(crate) async fn what_the_store_knows_is_settled_once_more(s: &Subject) {
     assert_eq!(s.reassert(&wide(1), c, unknown()).await, Settled::Again(State::Held));
     assert_eq!(s.reassert(&wide(1), c, sent_as("c")).await, Settled::LateEvidence(State::Sent));
     assert_eq!(s.store.reassert(&[]).await.unwrap(), []);
+    s.adds_up(&wide(1), &ids).await;
+}
+
+pub(crate) async fn a_send_told_again_is_asked_for_before_its_policy_sends_it_again(s: &Subject) {
+    let ids = [s.put(resent(&wide(1), "a")).await, s.put(resent(&wide(1), "b")).await];
+    let live = s.claim_and_begin().await;
+    assert_eq!(s.reassert(&wide(1), live, unknown()).await, Settled::Done(State::Unknown), "its POST is under way");
+    let lost = s.claim_one().await.reference();
+    s.settle(lost, Outcome::Released).await;
+    assert_eq!(s.reassert(&wide(1), lost, unknown()).await, Settled::LateEvidence(State::Unknown));
+    assert!(s.claim(5).await.is_empty());
+    assert_eq!(s.settle(live, sent_as("p-1")).await, Settled::LateEvidence(State::Sent));
+    assert_eq!(s.settle(lost, unknown()).await, Settled::Again(State::Unknown), "its time-out comes later");
+    assert_eq!(s.get(ids[1]).await.on_unknown, OnUnknown::Resend);
     s.adds_up(&wide(1), &ids).await;
 }
 

@@ -361,7 +361,15 @@ impl Model {
 
     /// As a settlement; a message that is gone gets a record if it was sent, or may have been.
     pub(crate) fn reassert(&mut self, lane: &LaneId, s: &Settlement) -> Settled {
+        // Its POST may still be under way: whatever its policy, it is asked for first.
+        let policy = self.messages.get(&s.lease.id).map(|m| m.new.on_unknown);
+        if policy == Some(OnUnknown::Resend) {
+            self.message(&s.lease.id).new.on_unknown = OnUnknown::Reconcile;
+        }
         let answer = self.settle(s);
+        if let Some(policy) = policy {
+            self.message(&s.lease.id).new.on_unknown = policy;
+        }
         let (state, provider_id) = match &s.outcome {
             Outcome::Sent { provider_id } => (State::Sent, Some(provider_id.clone())),
             Outcome::Unknown { .. } => (State::Held, None),
