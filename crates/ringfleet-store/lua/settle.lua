@@ -139,6 +139,11 @@ for i, id in ipairs(ids) do
   if m and not has_text(m) and kind ~= 'sent' and kind ~= 'rejected' then evidence = false end
   if not m then
     tombstone(id, lane, token, kind, text)
+    if lane ~= '' and kind == 'throttled' then
+      local L = lane_of(lane)
+      touch(L)
+      heard_late(L, token, kind, age, delay)
+    end
     answer(5, 0)
   elseif not live and not (late and evidence) then
     touch(L)

@@ -274,7 +274,7 @@ impl Tx<'_> {
     }
 
     /// SEND-SAFETY: (of the plan) whatever is known of the message by now, its lane was refused. Said again it changes nothing.
-    fn heard_late(&mut self, at: usize, settlement: &Settlement) {
+    pub(super) fn heard_late(&mut self, at: usize, settlement: &Settlement) {
         if let Outcome::Throttled { retry_after } = settlement.outcome {
             let age = millis(settlement.age).saturating_add(self.waited);
             let until = (self.now - age).saturating_add(millis(retry_after));

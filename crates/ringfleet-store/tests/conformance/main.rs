@@ -335,6 +335,7 @@ behaviours! {
         a_lost_message_whose_fate_is_unknown_is_held
         a_record_without_a_text_never_goes_to_a_queue
         a_lost_message_that_was_not_sent_leaves_no_record
+        a_refusal_told_again_stops_the_lane_though_its_message_is_lost
         a_record_stands_for_any_content_of_its_key
         a_record_is_forgotten_like_any_other
         one_journal_may_tell_of_one_lost_message_twice

@@ -101,6 +101,21 @@ pub(crate) async fn a_lost_message_that_was_not_sent_leaves_no_record(s: &Subjec
     assert_eq!(s.put(keyed("k", 1, "x")).await, lease.id);
 }
 
+pub(crate) async fn a_refusal_told_again_stops_the_lane_though_its_message_is_lost(s: &Subject) {
+    let lost = lost_lease(s, 1, "k").await;
+    let refused = |age| {
+        let settlement =
+            Settlement { lease: lost, outcome: throttled(60_000), age: ms(age), seen: PlanSeen::default() };
+        Reassertion { settlement, lane: wide(1) }
+    };
+    for (age, penalty) in [(60_000, None), (20_000, Some(s.now() + 40_000))] {
+        assert_eq!(s.store.reassert(&[refused(age)]).await.unwrap(), [Settled::Missing]);
+        assert_eq!(s.view(&wide(1)).await.penalty_until, penalty);
+    }
+    s.put(message(&wide(1), "behind")).await;
+    assert!(s.claim(5).await.is_empty());
+}
+
 pub(crate) async fn a_record_stands_for_any_content_of_its_key(s: &Subject) {
     for (name, outcome) in [("sent", sent()), ("unknown", unknown())] {
         let lease = lost_lease(s, 1, name).await;

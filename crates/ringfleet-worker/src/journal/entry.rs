@@ -32,6 +32,10 @@ pub(super) enum Story {
     Rejected {
         code: String,
     },
+    /// Refused with 429: its lane waits so long.
+    Throttled {
+        retry_after: Duration,
+    },
     /// For certain: the send that was about to begin did not.
     NotSent,
 }
@@ -47,6 +51,7 @@ impl Entry {
             Outcome::Sent { provider_id } => Story::Sent { provider_id: provider_id.clone() },
             Outcome::Unknown { reason } => Story::Unknown { reason: reason.clone() },
             Outcome::Rejected { code } => Story::Rejected { code: code.clone() },
+            Outcome::Throttled { retry_after } => Story::Throttled { retry_after: *retry_after },
             _ => Story::NotSent,
         };
         let at = SystemTime::now().checked_sub(read_at.elapsed()).unwrap_or(UNIX_EPOCH);
@@ -57,28 +62,35 @@ impl Entry {
         self.story == Story::Begun
     }
 
-    /// What the store is told; nothing of a send that certainly was none.
+    /// What the store is told; nothing of a send that certainly was none, but for a penalty that is not over.
     pub(super) fn reassertion(&self) -> Option<Reassertion> {
+        let age = self.at.elapsed().unwrap_or_default();
         let outcome = match &self.story {
             Story::Begun => Outcome::Unknown { reason: "begun-and-not-reported".to_owned() },
             Story::Sent { provider_id } => Outcome::Sent { provider_id: provider_id.clone() },
             Story::Unknown { reason } => Outcome::Unknown { reason: reason.clone() },
             Story::Rejected { code } => Outcome::Rejected { code: code.clone() },
-            Story::NotSent => return None,
+            // SEND-SAFETY: (of the plan) a request inside the penalty would start it anew.
+            Story::Throttled { retry_after } if age < *retry_after => Outcome::Throttled { retry_after: *retry_after },
+            Story::Throttled { .. } | Story::NotSent => return None,
         };
-        let age = self.at.elapsed().unwrap_or_default();
         let settlement = Settlement { lease: self.lease, outcome, age, seen: PlanSeen::default() };
         Some(Reassertion { settlement, lane: self.lane.clone() })
     }
 
     /// checksum (8), number (8), id (16), token (8), time in ms (8), kind (1), word (1 + 64), lane (1 + 140).
     pub(super) fn to_bytes(&self, number: u64) -> [u8; SIZE] {
+        let ms;
         let (kind, word) = match &self.story {
             Story::Sent { provider_id } => (1, provider_id.as_str()),
             Story::Unknown { reason } => (2, reason.as_str()),
             Story::Rejected { code } => (3, code.as_str()),
             Story::Begun => (4, ""),
             Story::NotSent => (5, ""),
+            Story::Throttled { retry_after } => {
+                ms = retry_after.as_millis().to_string();
+                (6, ms.as_str())
+            }
         };
         let mut raw = [0; SIZE];
         raw[8..16].copy_from_slice(&number.to_be_bytes());
@@ -107,6 +119,7 @@ impl Entry {
             3 => Story::Rejected { code: word },
             4 => Story::Begun,
             5 => Story::NotSent,
+            6 => Story::Throttled { retry_after: Duration::from_millis(word.parse().ok()?) },
             _ => return None,
         };
         let lease =
@@ -142,18 +155,40 @@ mod tests {
 
     use super::*;
 
+    fn of(at: SystemTime) -> Entry {
+        Entry {
+            lease: LeaseRef { id: MessageId::random(), token: LeaseToken(77) },
+            lane: LaneId::try_new(&"a".repeat(64), &"b".repeat(64), Group::Medium).unwrap(),
+            story: Story::Begun,
+            at,
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_told_for_as_long_as_its_penalty_lasts() {
+        let refused = |ago| {
+            let outcome = Outcome::Throttled { retry_after: Duration::from_secs(60) };
+            let read_at = Instant::now().checked_sub(Duration::from_secs(ago)).unwrap();
+            let begun = of(SystemTime::now());
+            Entry::ended(begun.lease, &begun.lane, &outcome, read_at).reassertion()
+        };
+        let told = refused(50).unwrap().settlement;
+        assert_eq!(told.outcome, Outcome::Throttled { retry_after: Duration::from_secs(60) });
+        assert!(told.age >= Duration::from_secs(50));
+        assert_eq!(refused(61), None);
+    }
+
     #[test]
     fn an_entry_survives_being_written_and_a_torn_one_is_left_out() {
-        let entry = Entry {
-            lease: LeaseRef { id: MessageId::random(), token: LeaseToken(77) },
-            lane: LaneId::try_new(&"a".repeat(64), &"b".repeat(64), Group::Medium).unwrap_or_else(|_| unreachable!()),
-            story: Story::Sent { provider_id: "9000000000001".to_owned() },
-            at: UNIX_EPOCH + Duration::from_millis(1_700_000_000_123),
-        };
-        let mut raw = entry.to_bytes(5);
-        assert_eq!(Entry::from_bytes(&raw), Some((5, entry)));
-        raw[20] ^= 1;
-        assert_eq!(Entry::from_bytes(&raw), None);
+        let sent = Story::Sent { provider_id: "9000000000001".to_owned() };
+        let refused = Story::Throttled { retry_after: Duration::from_millis(3_600_000) };
+        for story in [sent, refused] {
+            let entry = Entry { story, ..of(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)) };
+            let mut raw = entry.to_bytes(5);
+            assert_eq!(Entry::from_bytes(&raw), Some((5, entry)));
+            raw[20] ^= 1;
+            assert_eq!(Entry::from_bytes(&raw), None);
+        }
         assert_eq!(Entry::from_bytes(&[0; SIZE]), None);
     }
 }

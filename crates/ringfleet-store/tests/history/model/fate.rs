@@ -1,8 +1,8 @@
 //! What reports and readings make of a message, and a person's word.
 
 use ringfleet_store::{
-    Cancelled, Decided, Evidence, Found, LaneId, LeaseRef, LeaseToken, MessageId, Millis, NewMessage, OnUnknown,
-    Outcome, Private, Resolution, Settled, Settlement, State,
+    Cancelled, Decided, Evidence, Found, LaneId, LeaseRef, LeaseToken, MessageId, Millis, OnUnknown, Outcome,
+    Resolution, Settled, Settlement, State,
 };
 
 use super::{Lane, Message, Model, Use};
@@ -357,42 +357,5 @@ impl Model {
             Resolution::Cancelled => self.close(id, State::Cancelled, "closed-by-operator", closed, None),
         }
         Cancelled::Done
-    }
-
-    /// As a settlement; a message that is gone gets a record if it was sent, or may have been.
-    pub(crate) fn reassert(&mut self, lane: &LaneId, s: &Settlement) -> Settled {
-        // Its POST may still be under way: whatever its policy, it is asked for first.
-        let policy = self.messages.get(&s.lease.id).map(|m| m.new.on_unknown);
-        if policy == Some(OnUnknown::Resend) {
-            self.message(&s.lease.id).new.on_unknown = OnUnknown::Reconcile;
-        }
-        let answer = self.settle(s);
-        if let Some(policy) = policy {
-            self.message(&s.lease.id).new.on_unknown = policy;
-        }
-        let (state, provider_id) = match &s.outcome {
-            Outcome::Sent { provider_id } => (State::Sent, Some(provider_id.clone())),
-            Outcome::Unknown { .. } => (State::Held, None),
-            _ => return answer,
-        };
-        if answer == Settled::Missing {
-            let none = Private::default;
-            let new = NewMessage {
-                lane: lane.clone(),
-                key: None,
-                from: none(),
-                to: none(),
-                text: none(),
-                priority: Default::default(),
-                on_unknown: OnUnknown::Hold,
-                send_at: None,
-                send_by: None,
-            };
-            let message = Message { tombstone: true, ..self.blank(new) };
-            self.messages.insert(s.lease.id, message);
-            self.accepted += 1;
-            self.close(&s.lease.id, state, "rolled-back", s.lease.token, provider_id);
-        }
-        answer
     }
 }

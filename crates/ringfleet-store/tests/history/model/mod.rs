@@ -3,7 +3,7 @@
 //! The model is told what only the store can know (new ids and tokens, and which of two allowed things it did) and says
 //! whether that was right. It has no ready index: whether a lane may send is worked out anew whenever somebody asks.
 //!
-//! - [`fate`]: what reports and readings make of a message
+//! - [`fate`]: what reports and readings make of a message; [`journal`]: the reports that are told again
 //! - [`control`]: what operators do, and requests that are no messages
 //! - [`delivery`]: what becomes of a text after it was sent
 //! - [`docs`]: documents, and who has read them
@@ -15,6 +15,7 @@ mod control;
 mod delivery;
 mod docs;
 mod fate;
+mod journal;
 mod lane;
 mod opt_out;
 mod refused;
@@ -46,8 +47,7 @@ pub(crate) struct Message {
     pub(crate) new: NewMessage,
     pub(crate) created: Millis,
     pub(crate) state: State,
-    /// While scheduled: when it becomes due at the latest, and at the earliest. The two differ only where it was put off and
-    /// nobody but the store knows after how many others.
+    /// While scheduled: due at the latest, and at the earliest, where only the store knows after how many it was put off.
     pub(crate) due: Millis,
     pub(crate) due_from: Millis,
     /// Its place among those with the same due time, if that is known better than by its id.
