@@ -24,7 +24,7 @@ impl Fate {
         // Claims are few.
         let passing = if place.starts_with("claim") { 1 } else { 3 };
         let failpoint = format!("{place}={action}@{passing}");
-        Self { redis: true, failpoint, thaw_after, settle_time: Duration::from_secs(1) }
+        Self { redis: true, failpoint, thaw_after, settle_time: Duration::from_millis(1_200) }
     }
 }
 

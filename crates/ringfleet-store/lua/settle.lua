@@ -102,6 +102,13 @@ local function heard_late(L, token, kind, age, delay)
   end
 end
 
+-- SEND-SAFETY: (of the plan) told of a request that the store may have forgotten: the provider's window has it.
+local function heard_again(L, token, kind, age, delay)
+  heard_late(L, token, kind, age, delay)
+  local requested = kind == 'sent' or kind == 'unknown' or kind == 'rejected'
+  if requested and age < hold_of(L) then retime_slot(L, token, age) end
+end
+
 local REPORT = '>I8I8I8I4I4I4I4sss'
 -- Of a header; nil when the answer had none.
 local function told(n) return n > 0 and n - 1 or nil end
@@ -124,9 +131,9 @@ fetch(POSTS, names)
 for i, id in ipairs(ids) do
   local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 2], 17)
   local m = read_message(id)
-  -- SEND-SAFETY: told again from a journal, perhaps while the POST is still under way: not sent again beside that, but asked for
-  -- first, as the default is. The record keeps its policy.
-  if m and lane ~= '' and m.policy == RESEND then m.policy = RECONCILE end
+  -- SEND-SAFETY: not sent again beside a POST that is still under way, but asked for first, as the default is. The record keeps
+  -- its policy.
+  if m and kind == 'unknown' and text == 'under-way' and m.policy == RESEND then m.policy = RECONCILE end
   local f = m and read_flight(id)
   local L = m and lane_of(m.lane)
   local was = m and m.note ~= '' and note_of(m)
@@ -139,15 +146,16 @@ for i, id in ipairs(ids) do
   if m and not has_text(m) and kind ~= 'sent' and kind ~= 'rejected' then evidence = false end
   if not m then
     tombstone(id, lane, token, kind, text)
-    if lane ~= '' and kind == 'throttled' then
+    if lane ~= '' then
       local L = lane_of(lane)
       touch(L)
-      heard_late(L, token, kind, age, delay)
+      heard_again(L, token, kind, age, delay)
     end
     answer(5, 0)
   elseif not live and not (late and evidence) then
     touch(L)
-    heard_late(L, token, kind, age, delay)
+    local hear = lane ~= '' and heard_again or heard_late
+    hear(L, token, kind, age, delay)
     local what, state
     if not closed_by_it or kind == 'sent' then
       what, state = stale(L, m, f, was, token, kind, age, text)

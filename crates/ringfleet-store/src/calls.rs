@@ -187,6 +187,10 @@ pub enum Cancelled {
     Missing,
 }
 
+/// The reason of an [`Outcome::Unknown`] whose worker lives and has not read an answer yet: the message is not sent again beside
+/// it, whatever its policy.
+pub const UNDER_WAY: &str = "under-way";
+
 /// What a worker knows of a send when the store may have lost it: the journal's entry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Reassertion {

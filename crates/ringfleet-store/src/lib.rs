@@ -34,7 +34,7 @@ pub use crate::{
     calls::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate,
         Incarnation, Intent, LaneView, Outcome, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats,
-        UnknownSend, UnknownSends,
+        UNDER_WAY, UnknownSend, UnknownSends,
     },
     clock::Clock,
     delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},

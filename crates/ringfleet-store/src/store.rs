@@ -76,8 +76,8 @@ pub trait Store: Send + Sync + 'static {
     async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError>;
 
     /// Settles once more what a worker has sent, for a store that may have lost it. What it knows already is not changed;
-    /// a message that is gone altogether gets a record, so that its producer's repeat is recognised. A send of unknown fate may
-    /// still be under way, so that one is asked for first, whatever its policy.
+    /// a message that is gone altogether gets a record, so that its producer's repeat is recognised. What was
+    /// requested has its place in the lane's window, also if the store has forgotten the message.
     async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError>;
 
     /// A slot of `lane` for a request that is no message. `hold` bounds the request's whole time.

@@ -65,7 +65,7 @@ impl Sender {
         self.settler.report(&lease, told.outcome, told.at, told.seen).await;
     }
 
-    /// From the lease to what is to be reported of it; `None` when the lease was lost.
+    /// From the lease to what is to be reported of it; `None` when the store has decided of it.
     async fn carry(&self, lease: &Lease) -> Option<Told> {
         let give_up = Instant::now() + SESSION_PATIENCE;
         loop {
@@ -153,7 +153,9 @@ impl Sender {
                     Begin::Suppressed => "suppressed",
                     Begin::PutBack | Begin::SessionOver | Begin::Go => "put_back",
                 });
-                return ControlFlow::Break(None);
+                // SEND-SAFETY: told as under way to a store that was restarted meanwhile, it may pass for one of unknown fate.
+                let never_sent = Told::of(Outcome::NotSent { delay: Duration::ZERO });
+                return ControlFlow::Break((refused == Begin::LeaseLost).then_some(never_sent));
             }
             Err(error) => {
                 // SEND-SAFETY: the intent may be written although its answer was lost. Nothing is posted; reporting "not

@@ -35,7 +35,7 @@ impl RigOptions {
             simulator,
             lease: Duration::from_secs(10),
             request_timeout: Duration::from_secs(3),
-            settle_time: Duration::from_secs(2),
+            settle_time: Duration::from_millis(3_500),
             on_unknown: OnUnknown::Reconcile,
             proxy: false,
             api_proxy: false,
@@ -47,7 +47,7 @@ impl RigOptions {
     pub(crate) fn quick(mut self) -> Self {
         self.lease = Duration::from_secs(2);
         self.request_timeout = Duration::from_secs(1);
-        self.settle_time = Duration::from_secs(1);
+        self.settle_time = Duration::from_millis(1_200);
         self
     }
 

@@ -238,11 +238,9 @@ impl Tx<'_> {
             let answer = self.settle_one(&entry.settlement, true)?;
             if answer == Settled::Missing {
                 self.write_tombstone(entry)?;
-                if matches!(entry.settlement.outcome, Outcome::Throttled { .. }) {
-                    let at = self.lane_named(&entry.lane)?;
-                    self.touch(at);
-                    self.heard_late(at, &entry.settlement);
-                }
+                let at = self.lane_named(&entry.lane)?;
+                self.touch(at);
+                self.heard_again(at, &entry.settlement);
             }
             answers.push(answer);
         }

@@ -14,7 +14,7 @@ use super::{
     tx::Tx,
 };
 use crate::{
-    calls::{Outcome, Settled, Settlement},
+    calls::{Outcome, Settled, Settlement, UNDER_WAY},
     message::{OnUnknown, State},
     plan::PlanSeen,
 };
@@ -31,9 +31,9 @@ impl Tx<'_> {
     pub(super) fn settle_one(&mut self, settlement: &Settlement, told_again: bool) -> Step<Settled> {
         let token = raw_token(settlement.lease.token);
         let Some(mut m) = self.message(&settlement.lease.id)? else { return Ok(Settled::Missing) };
-        if told_again && m.on_unknown == OnUnknown::Resend {
-            // SEND-SAFETY: its worker tells of it while the POST may still be under way: not sent again beside that, but asked
-            // for first, as the default is.
+        let under_way = matches!(&settlement.outcome, Outcome::Unknown { reason } if reason == UNDER_WAY);
+        if under_way && m.on_unknown == OnUnknown::Resend {
+            // SEND-SAFETY: not sent again beside a POST that is still under way, but asked for first, as the default is.
             m.on_unknown = OnUnknown::Reconcile;
         }
         let at = self.lane_at_row(m.lane)?;
@@ -66,7 +66,11 @@ impl Tx<'_> {
             }
             return self.decide_settled(at, m, settlement, None).map(Settled::LateEvidence);
         }
-        self.heard_late(at, settlement);
+        if told_again {
+            self.heard_again(at, settlement);
+        } else {
+            self.heard_late(at, settlement);
+        }
         let now = self.state_now(&m)?;
         if !closed_by_it || matches!(outcome, Outcome::Sent { .. }) {
             if let Some(settled) = self.settle_stale(at, m, flight, settlement)? {
@@ -273,8 +277,19 @@ impl Tx<'_> {
         self.lanes[at].probe = true;
     }
 
+    /// SEND-SAFETY: (of the plan) told of a request that the store may have forgotten: the provider's window has it.
+    pub(super) fn heard_again(&mut self, at: usize, settlement: &Settlement) {
+        self.heard_late(at, settlement);
+        let age = millis(settlement.age).saturating_add(self.waited);
+        let requested =
+            matches!(settlement.outcome, Outcome::Sent { .. } | Outcome::Unknown { .. } | Outcome::Rejected { .. });
+        if requested && age < self.lanes[at].hold() {
+            self.retime(at, settlement);
+        }
+    }
+
     /// SEND-SAFETY: (of the plan) whatever is known of the message by now, its lane was refused. Said again it changes nothing.
-    pub(super) fn heard_late(&mut self, at: usize, settlement: &Settlement) {
+    fn heard_late(&mut self, at: usize, settlement: &Settlement) {
         if let Outcome::Throttled { retry_after } = settlement.outcome {
             let age = millis(settlement.age).saturating_add(self.waited);
             let until = (self.now - age).saturating_add(millis(retry_after));

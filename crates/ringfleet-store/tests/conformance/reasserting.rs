@@ -1,8 +1,8 @@
 //! What workers tell a store that may have lost a moment.
 
 use ringfleet_store::{
-    Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MessageId, NewMessage, OnUnknown, Outcome, PlanSeen,
-    Reassertion, Resolution, Settled, Settlement, State,
+    Begin, Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MessageId, NewMessage, OnUnknown, Outcome, PlanSeen,
+    Reassertion, Resolution, Settled, Settlement, State, UNDER_WAY,
 };
 
 use crate::talk::*;
@@ -32,18 +32,57 @@ pub(crate) async fn what_the_store_knows_is_settled_once_more(s: &Subject) {
     s.adds_up(&wide(1), &ids).await;
 }
 
-pub(crate) async fn a_send_told_again_is_asked_for_before_its_policy_sends_it_again(s: &Subject) {
+pub(crate) async fn beside_a_send_that_is_under_way_no_policy_sends_again(s: &Subject) {
+    let under_way = || Outcome::Unknown { reason: UNDER_WAY.into() };
     let ids = [s.put(resent(&wide(1), "a")).await, s.put(resent(&wide(1), "b")).await];
     let live = s.claim_and_begin().await;
-    assert_eq!(s.reassert(&wide(1), live, unknown()).await, Settled::Done(State::Unknown), "its POST is under way");
+    assert_eq!(s.reassert(&wide(1), live, under_way()).await, Settled::Done(State::Unknown));
     let lost = s.claim_one().await.reference();
     s.settle(lost, Outcome::Released).await;
-    assert_eq!(s.reassert(&wide(1), lost, unknown()).await, Settled::LateEvidence(State::Unknown));
+    assert_eq!(s.reassert(&wide(1), lost, under_way()).await, Settled::LateEvidence(State::Unknown));
     assert!(s.claim(5).await.is_empty());
     assert_eq!(s.settle(live, sent_as("p-1")).await, Settled::LateEvidence(State::Sent));
     assert_eq!(s.settle(lost, unknown()).await, Settled::Again(State::Unknown), "its time-out comes later");
     assert_eq!(s.get(ids[1]).await.on_unknown, OnUnknown::Resend);
     s.adds_up(&wide(1), &ids).await;
+    // Of a dead worker nothing is under way.
+    s.put(resent(&wide(2), "c")).await;
+    let dead = s.claim_and_begin().await;
+    assert_eq!(s.reassert(&wide(2), dead, unknown()).await, Settled::Done(State::Ready));
+}
+
+pub(crate) async fn a_send_told_before_its_intent_is_given_back_when_the_intent_is_refused(s: &Subject) {
+    for (extension, new) in [(1, message(&wide(1), "held")), (2, asked(&wide(2), "asked"))] {
+        s.put(new).await;
+        let lease = s.claim_one().await.reference();
+        s.reassert(&wide(extension), lease, Outcome::Unknown { reason: UNDER_WAY.into() }).await;
+        assert_eq!(s.begin(lease).await, Begin::LeaseLost);
+        assert_eq!(s.settle(lease, not_sent(0)).await, Settled::LateEvidence(State::Ready));
+        assert_eq!(s.claim_one().await.attempt, 0);
+    }
+}
+
+pub(crate) async fn what_is_told_again_has_its_place_in_the_window_though_the_store_has_lost_it(s: &Subject) {
+    let of = |n: u32, token: LeaseRef, outcome: Outcome| {
+        let lease = LeaseRef { id: MessageId::from_key(&key(&format!("lost {n}")).unwrap()), ..token };
+        let token = LeaseToken(token.token.0 + u64::from(n) * 64_000);
+        let settlement =
+            Settlement { lease: LeaseRef { token, ..lease }, outcome, age: ms(300), seen: PlanSeen::default() };
+        Reassertion { settlement, lane: wide(1) }
+    };
+    s.put(message(&wide(1), "beside")).await;
+    let token = s.claim_one().await.reference();
+    s.settle(token, Outcome::Released).await;
+    let journal = [of(1, token, sent_as("p-1")), of(2, token, unknown()), of(3, token, rejected())];
+    for _ in 0..2 {
+        s.store.reassert(&journal).await.unwrap();
+        assert_eq!(s.view(&wide(1)).await.slots_in_use, 3);
+    }
+    // The store has its record, and not the request.
+    let back = s.claim_one().await.reference();
+    s.settle(back, Outcome::Released).await;
+    assert_eq!(s.reassert(&wide(1), back, rejected()).await, Settled::Stale);
+    assert_eq!(s.view(&wide(1)).await.slots_in_use, 4);
 }
 
 pub(crate) async fn a_lost_message_that_was_sent_is_on_record_again(s: &Subject) {

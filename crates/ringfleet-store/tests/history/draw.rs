@@ -168,6 +168,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         1 => Just(Ending::SentOther),
         1 => Just(Ending::Rejected),
         4 => Just(Ending::Unknown),
+        1 => Just(Ending::UnderWay),
         2 => (1..3_000i64).prop_map(Ending::Throttled),
         2 => delay().prop_map(Ending::NotSent),
         1 => Just(Ending::Parked),

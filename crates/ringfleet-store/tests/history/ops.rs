@@ -220,6 +220,7 @@ pub(crate) enum Ending {
     SentOther,
     Rejected,
     Unknown,
+    UnderWay,
     Throttled(Millis),
     NotSent(Millis),
     Parked,

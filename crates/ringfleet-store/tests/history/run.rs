@@ -4,7 +4,7 @@ use std::{fmt::Debug, time::Duration};
 
 use ringfleet_store::{
     Begin, Enqueued, Gate, Group, IdempotencyKey, LaneId, LeaseRef, MessageId, Millis, NewMessage, Outcome, PlanSeen,
-    Private, Settled, Settlement, State, WorkerId,
+    Private, Settled, Settlement, State, UNDER_WAY, WorkerId,
 };
 
 use crate::{
@@ -276,6 +276,7 @@ impl Run<'_> {
             Ending::SentOther => Outcome::Sent { provider_id: format!("q{}", lease.token.0) },
             Ending::Rejected => Outcome::Rejected { code: "MSG-304".into() },
             Ending::Unknown => Outcome::Unknown { reason: "timeout".into() },
+            Ending::UnderWay => Outcome::Unknown { reason: UNDER_WAY.into() },
             Ending::Throttled(after) => Outcome::Throttled { retry_after: ms(after) },
             Ending::NotSent(delay) => Outcome::NotSent { delay: ms(delay) },
             Ending::Parked => Outcome::Parked { reason: "credential".into() },

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ringfleet_store::{LaneId, LeaseRef, LeaseToken, MessageId, Outcome, PlanSeen, Reassertion, Settlement};
+use ringfleet_store::{LaneId, LeaseRef, LeaseToken, MessageId, Outcome, PlanSeen, Reassertion, Settlement, UNDER_WAY};
 use sha2::{Digest, Sha256};
 
 pub(super) const SIZE: usize = 256;
@@ -62,10 +62,12 @@ impl Entry {
         self.story == Story::Begun
     }
 
-    /// What the store is told; nothing of a send that certainly was none, but for a penalty that is not over.
-    pub(super) fn reassertion(&self) -> Option<Reassertion> {
+    /// What the store is told; nothing of a send that certainly was none, but for a penalty that is not over. `alive`: the worker
+    /// of this send is this one.
+    pub(super) fn reassertion(&self, alive: bool) -> Option<Reassertion> {
         let age = self.at.elapsed().unwrap_or_default();
         let outcome = match &self.story {
+            Story::Begun if alive => Outcome::Unknown { reason: UNDER_WAY.to_owned() },
             Story::Begun => Outcome::Unknown { reason: "begun-and-not-reported".to_owned() },
             Story::Sent { provider_id } => Outcome::Sent { provider_id: provider_id.clone() },
             Story::Unknown { reason } => Outcome::Unknown { reason: reason.clone() },
@@ -170,7 +172,7 @@ mod tests {
             let outcome = Outcome::Throttled { retry_after: Duration::from_secs(60) };
             let read_at = Instant::now().checked_sub(Duration::from_secs(ago)).unwrap();
             let begun = of(SystemTime::now());
-            Entry::ended(begun.lease, &begun.lane, &outcome, read_at).reassertion()
+            Entry::ended(begun.lease, &begun.lane, &outcome, read_at).reassertion(true)
         };
         let told = refused(50).unwrap().settlement;
         assert_eq!(told.outcome, Outcome::Throttled { retry_after: Duration::from_secs(60) });

@@ -70,13 +70,14 @@ impl Journal {
         let place = Some((dir.clone(), epoch.clone()));
         let opened = tokio::task::spawn_blocking(move || Ring::open(&dir, &epoch)).await;
         let (ring, left) = opened.map_err(|_| JournalError::Broken)??;
-        let mut recent = VecDeque::from(left);
-        trim(&mut recent);
-        Ok(Self::new(recent, Some(Arc::new(ring)), place))
+        let mut left = VecDeque::from(left);
+        trim(&mut left);
+        Ok(Self::new(left, Some(Arc::new(ring)), place))
     }
 
-    fn new(recent: VecDeque<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>) -> Self {
-        Self { recent: Mutex::new(recent), ring, place, adopted: Mutex::default(), twice: Mutex::default() }
+    fn new(left: VecDeque<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>) -> Self {
+        let adopted = Mutex::new(Adopted { entries: left, files: Vec::new() });
+        Self { recent: Mutex::default(), ring, place, adopted, twice: Mutex::default() }
     }
 
     /// Takes over the files of workers on this machine that have died. `true` as long as they are not told.
@@ -144,24 +145,30 @@ impl Journal {
         whose: Whose,
     ) -> Result<usize, StoreError> {
         let oldest = SystemTime::now().checked_sub(retention);
-        let entries: Vec<Reassertion> = {
-            let mut recent = self.adopted().entries.clone();
-            if whose == Whose::All {
-                recent.extend(self.lock().iter().cloned());
-            }
-            let ended: HashSet<LeaseRef> = recent.iter().filter(|e| !e.is_begin()).map(|e| e.lease).collect();
-            let told = |entry: &&Entry| {
-                oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
-            };
-            // SEND-SAFETY: a send that has begun and has no outcome yet may be on its way: its fate is unknown to a store that
-            // has lost it. Its own report decides it later.
-            recent.iter().filter(told).filter_map(Entry::reassertion).collect()
+        let dead = Vec::from(self.adopted().entries.clone());
+        let own = if whose == Whose::All { Vec::from(self.lock().clone()) } else { Vec::new() };
+        let ended: HashSet<LeaseRef> = dead.iter().chain(&own).filter(|e| !e.is_begin()).map(|e| e.lease).collect();
+        let told = |entry: &&Entry| {
+            oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
         };
-        for some in entries.chunks(BATCH) {
-            // SEND-SAFETY: a message that the store believes unsent would be sent again.
-            let answers = store.reassert(some).await?;
-            for (entry, answer) in some.iter().zip(answers) {
-                self.answered(entry.settlement.lease, &entry.settlement.outcome, answer);
+        let mut sends = 0;
+        for (entries, alive) in [(&dead, false), (&own, true)] {
+            let entries: Vec<&Entry> = entries.iter().filter(told).collect();
+            for some in entries.chunks(BATCH) {
+                // SEND-SAFETY: a send that has begun and has no outcome yet may be on its way: its fate is unknown to a store
+                // that has lost it. Its own report decides it later, or has by now.
+                let over = if alive { self.ended_among(some) } else { HashSet::new() };
+                let some = some.iter().filter(|entry| !over.contains(&entry.lease));
+                let some: Vec<Reassertion> = some.filter_map(|entry| entry.reassertion(alive)).collect();
+                if some.is_empty() {
+                    continue;
+                }
+                // SEND-SAFETY: a message that the store believes unsent would be sent again.
+                let answers = store.reassert(&some).await?;
+                for (entry, answer) in some.iter().zip(answers) {
+                    self.answered(entry.settlement.lease, &entry.settlement.outcome, answer);
+                }
+                sends += some.len();
             }
         }
         let mut adopted = self.adopted();
@@ -171,7 +178,16 @@ impl Journal {
         }
         adopted.entries.make_contiguous().sort_by_key(|entry| entry.at);
         trim(&mut adopted.entries);
-        Ok(entries.len())
+        Ok(sends)
+    }
+
+    /// Of these beginnings of this worker's own: those whose end is known by now.
+    fn ended_among(&self, entries: &[&Entry]) -> HashSet<LeaseRef> {
+        let begun: HashSet<LeaseRef> = entries.iter().filter(|e| e.is_begin()).map(|e| e.lease).collect();
+        if begun.is_empty() {
+            return begun;
+        }
+        self.lock().iter().filter(|e| !e.is_begin() && begun.contains(&e.lease)).map(|e| e.lease).collect()
     }
 
     /// Counts what the store made of an end, and says it when a text went out twice. The store answers that as often as it is

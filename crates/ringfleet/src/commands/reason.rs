@@ -10,7 +10,8 @@ pub(super) struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so.
-const OWN: [(&str, &str); 27] = [
+const OWN: [(&str, &str); 28] = [
+    ("under-way", "the store was restarted while it was being sent, and its worker has not had an answer yet"),
     ("begun-and-not-reported", "the store lost its last moments, or the worker died, while it was being sent"),
     ("accepted", "the provider accepted it"),
     ("answer lost (connection cut)", "the connection broke after the request had begun, before an answer came"),

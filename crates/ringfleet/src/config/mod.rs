@@ -125,6 +125,10 @@ mod tests {
             hasty.contains("reconcile.give_up: is 30s, must be longer than reconcile.settle_time (60s)"),
             "{hasty}"
         );
+        let blind = layers("[ringcentral]\nrequest_timeout = \"90s\"\n[worker]\ndrain = \"2m\"\n").settings();
+        let blind = blind.unwrap_err().to_string();
+        let told = "reconcile.settle_time: is 90s, must be longer than ringcentral.request_timeout (90s)";
+        assert!(blind.contains(told), "{blind}");
     }
 
     #[test]

@@ -133,6 +133,17 @@ impl Settings {
                 ),
             );
         }
+        // SEND-SAFETY: a request that is still under way when both readings are over is not in the message store yet, and would be
+        // sent a second time.
+        if worker.reconcile.settle_time <= provider.request_timeout {
+            r.fault(
+                "reconcile.settle_time",
+                format!(
+                    "is {:?}, must be longer than ringcentral.request_timeout ({:?})",
+                    worker.reconcile.settle_time, provider.request_timeout
+                ),
+            );
+        }
         let identity = identity?.beside(&store);
         let connect = connect?;
         needs_a_key(r, connect.as_ref(), &identity);

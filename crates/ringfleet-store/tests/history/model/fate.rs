@@ -2,7 +2,7 @@
 
 use ringfleet_store::{
     Cancelled, Decided, Evidence, Found, LaneId, LeaseRef, LeaseToken, MessageId, Millis, OnUnknown, Outcome,
-    Resolution, Settled, Settlement, State,
+    Resolution, Settled, Settlement, State, UNDER_WAY,
 };
 
 use super::{Lane, Message, Model, Use};
@@ -186,8 +186,8 @@ impl Model {
         let now = self.now;
         let out = self.is_out(&self.messages[id].new);
         let m = self.message(id);
-        let again = m.new.on_unknown == OnUnknown::Resend && m.attempt + 1 < MOST_SENDS;
-        if again && !out {
+        let again = m.new.on_unknown == OnUnknown::Resend && (m.attempt + 1 < MOST_SENDS || reason == UNDER_WAY);
+        if again && !out && reason != UNDER_WAY {
             m.attempt += 1;
             self.wait_again(id, "resent", token);
             return State::Ready;

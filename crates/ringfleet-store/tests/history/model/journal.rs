@@ -1,31 +1,21 @@
 //! What a journal tells a store that may have lost a moment.
 
-use ringfleet_store::{LaneId, NewMessage, OnUnknown, Outcome, Private, Settled, Settlement, State};
+use ringfleet_store::{LaneId, Millis, NewMessage, OnUnknown, Outcome, Private, Settled, Settlement, State};
 
 use super::{Message, Model};
 
 impl Model {
     /// As a settlement; a message that is gone gets a record if it was sent, or may have been.
     pub(crate) fn reassert(&mut self, lane: &LaneId, s: &Settlement) -> Settled {
-        // Its POST may still be under way: whatever its policy, it is asked for first.
-        let policy = self.messages.get(&s.lease.id).map(|m| m.new.on_unknown);
-        if policy == Some(OnUnknown::Resend) {
-            self.message(&s.lease.id).new.on_unknown = OnUnknown::Reconcile;
-        }
         let answer = self.settle(s);
-        if let Some(policy) = policy {
-            self.message(&s.lease.id).new.on_unknown = policy;
+        if !matches!(answer, Settled::Done(_)) {
+            let whose = self.messages.get(&s.lease.id).map_or(lane, |m| &m.new.lane).clone();
+            self.was_requested(&whose, s);
         }
         let (state, provider_id) = match &s.outcome {
             Outcome::Sent { provider_id } => (State::Sent, Some(provider_id.clone())),
             Outcome::Unknown { .. } => (State::Held, None),
-            _ => {
-                if answer == Settled::Missing {
-                    // It counts though its message is lost.
-                    self.heard_late(lane, s);
-                }
-                return answer;
-            }
+            _ => return answer,
         };
         if answer == Settled::Missing {
             let none = Private::default;
@@ -46,5 +36,14 @@ impl Model {
             self.close(&s.lease.id, state, "rolled-back", s.lease.token, provider_id);
         }
         answer
+    }
+    /// The provider's window has it, and a penalty is one, whatever the store remembers.
+    fn was_requested(&mut self, lane: &LaneId, s: &Settlement) {
+        self.heard_late(lane, s);
+        let age = s.age.as_millis() as Millis;
+        let requested = matches!(s.outcome, Outcome::Sent { .. } | Outcome::Unknown { .. } | Outcome::Rejected { .. });
+        if requested && age < self.lane(lane).hold() {
+            self.retime(lane, s.lease.token, age);
+        }
     }
 }
