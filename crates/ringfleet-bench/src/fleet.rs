@@ -29,7 +29,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Without workers yet. Redis keeps an append-only file, as a fleet's does.
+    /// Without workers yet. Redis keeps its data as a fleet's does.
     pub(crate) async fn start(sitting: &Sitting, extensions: u32, window: Duration) -> anyhow::Result<Self> {
         let redis = Redis::start(Keep::Aof).await?;
         let simulator = Simulator::start(sitting, extensions, window).await?;

@@ -23,7 +23,7 @@ pub(crate) struct Redis {
 pub(crate) enum Keep {
     /// Nothing on the disk, as usual in comparisons of queues.
     Memory,
-    /// An append-only file, written to the disk each second: what a fleet is run with.
+    /// An append-only file that is on the disk before Redis answers: what deploy/redis.conf says.
     Aof,
 }
 
@@ -46,7 +46,7 @@ impl Redis {
     pub(crate) async fn start(keep: Keep) -> anyhow::Result<Self> {
         let builder = match keep {
             Keep::Memory => RedisServer::builder(),
-            Keep::Aof => RedisServer::builder().append_only().arg("--appendfsync", "everysec"),
+            Keep::Aof => RedisServer::builder().append_only().arg("--appendfsync", "always"),
         };
         let server = tokio::task::block_in_place(|| builder.start());
         let link = connect(&server).await?;

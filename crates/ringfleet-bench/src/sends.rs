@@ -54,7 +54,7 @@ async fn rate(sitting: &Sitting) -> anyhow::Result<()> {
     let seconds = (last - first) as f64 / 1e9;
     let case = sitting.case(Bench::Sends, OURS).with(format!(
         "{} texts over {} extensions, plan {LIMIT} in 60 s, one worker process with default settings, Redis with an \
-         append-only file (fsync each second), all on this machine",
+         append-only file (fsync before each answer), all on this machine",
         shown(texts as f64),
         shown(extensions.into())
     ));

@@ -157,7 +157,7 @@ async fn sharded(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
 /// What a fleet is run with.
 async fn with_aof(sitting: &Sitting) -> anyhow::Result<()> {
     let redis = Redis::start(Keep::Aof).await?;
-    note(sitting, &redis, 1, "append-only file, fsync each second").await
+    note(sitting, &redis, 1, "append-only file, fsync before each answer").await
 }
 
 async fn note(sitting: &Sitting, redis: &Redis, shards: u16, when: &str) -> anyhow::Result<()> {

@@ -47,7 +47,7 @@ fn introduction(bench: Bench) -> &'static str {
         }
         Bench::Latency => {
             "From the call of `enqueue`, or from the time at which a message is due, to the moment at which the simulator has read \
-             the head of the request."
+             the head of the request. Redis has its append-only file on the disk before it answers."
         }
         Bench::Growth => {
             "A model: each shard is a Redis with a core of its own, extensions are spread by their hash, all send at full \
