@@ -21,6 +21,11 @@ impl Fleet {
         }
     }
 
+    /// What a journal says. Beside a living worker's POST no policy sends again.
+    pub(crate) fn told_again(&self, r: &mut Record, token: Token, fate: Fate, under_way: bool) {
+        Fleet { resend: self.resend && !under_way, ..*self }.settle(r, token, fate);
+    }
+
     /// A report, in time or late, of a living lease or an ended one, once or again.
     pub(crate) fn settle(&self, r: &mut Record, token: Token, fate: Fate) {
         match (fate, r.state) {

@@ -15,6 +15,8 @@ pub const REPEATED: &str = "never begun again once known as sent";
 pub enum Step {
     Enqueue(usize),
     Claim(usize, usize),
+    /// The journal has it: on disk before the POST, in memory before the store is asked.
+    Note(usize),
     Begin(usize),
     Post(usize),
     /// Half a lease is over, or the answer to `begin_send` was lost: nothing is sent.
@@ -86,7 +88,8 @@ impl Model for Fleet {
                 }
                 Hand::Free => {}
                 Hand::Claimed(_) if self.has(Flaw::NoIntent) => out.push(Step::Post(i)),
-                Hand::Claimed(_) => out.push(Step::Begin(i)),
+                Hand::Claimed(_) => out.push(Step::Note(i)),
+                Hand::Noted(_) => out.push(Step::Begin(i)),
                 Hand::Cleared((_, token)) => {
                     if !w.lapsed(token) || self.has(Flaw::NoLeaseCheck) {
                         out.push(Step::Post(i));
@@ -175,20 +178,31 @@ impl Model for Fleet {
                 w.store.records[m].state = Claimed(w.token);
                 w.workers[i].hand = Hand::Claimed((m, w.token));
             }
+            Step::Note(i) => {
+                let send = last.workers[i].hand.send()?;
+                w.workers[i].hand = Hand::Noted(send);
+                if !self.has(Flaw::JournalAfterPost) {
+                    w.workers[i].note(send, Fate::Unknown);
+                }
+            }
             Step::Begin(i) => {
                 let (m, t) = last.workers[i].hand.send()?;
                 let r = &mut w.store.records[m];
-                w.workers[i].hand = Hand::Free;
-                if r.state == Claimed(t) && w.gate {
-                    r.state = Ready;
-                } else if (r.state == Claimed(t) || r.state == Sending(t)) && !last.lapsed(t) {
-                    r.state = Sending(t);
-                    w.begun_after_sent |= w.known[m];
-                    w.workers[i].hand = Hand::Cleared((m, t));
-                    // On disk before the POST; in memory before the store is asked.
-                    if !self.has(Flaw::JournalAfterPost) {
-                        w.workers[i].note((m, t), Fate::Unknown);
+                let (state, worker) = (r.state, &mut w.workers[i]);
+                if (state == Claimed(t) || state == Sending(t)) && !last.lapsed(t) {
+                    if state == Claimed(t) && w.gate {
+                        r.state = Ready;
+                        worker.note((m, t), Fate::NotSent);
+                        worker.hand = Hand::Free;
+                    } else {
+                        r.state = Sending(t);
+                        w.begun_after_sent |= w.known[m];
+                        worker.hand = Hand::Cleared((m, t));
                     }
+                } else {
+                    // Its lease is lost, perhaps because the store was told of it as begun.
+                    worker.note((m, t), Fate::NotSent);
+                    worker.hand = Hand::Knows((m, t), Fate::NotSent);
                 }
             }
             Step::Post(i) => {
@@ -273,11 +287,9 @@ impl Model for Fleet {
             }
             Step::Tell(i) => {
                 for &(send, fate) in &last.workers[i].journal {
-                    let r = &mut w.store.records[send.0];
-                    let under_way = r.state == Sending(send.1) && last.workers[i].hand.send() == Some(send);
-                    if fate == Fate::Sent || !under_way {
-                        self.settle(r, send.1, fate);
-                    }
+                    let hand = last.workers[i].hand;
+                    let under_way = hand.send() == Some(send) && !matches!(hand, Hand::Knows(..));
+                    self.told_again(&mut w.store.records[send.0], send.1, fate, under_way);
                     w.known[send.0] |= fate == Fate::Sent;
                 }
                 w.workers[i].told = true;

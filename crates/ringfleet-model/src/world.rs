@@ -52,6 +52,8 @@ pub type Send = (usize, Token);
 pub enum Hand {
     Free,
     Claimed(Send),
+    /// In the journal; the store has not been asked, or has not answered.
+    Noted(Send),
     /// `Go` was said, nothing has left.
     Cleared(Send),
     /// The POST has left, its answer has not come.
@@ -130,7 +132,7 @@ impl Hand {
     pub(crate) fn send(self) -> Option<Send> {
         match self {
             Hand::Free => None,
-            Hand::Claimed(s) | Hand::Cleared(s) | Hand::Waiting(s) | Hand::Knows(s, _) => Some(s),
+            Hand::Claimed(s) | Hand::Noted(s) | Hand::Cleared(s) | Hand::Waiting(s) | Hand::Knows(s, _) => Some(s),
         }
     }
 }
