@@ -33,6 +33,16 @@ if ARGV[3] == 'take' then
   return out
 end
 
+-- SEND-SAFETY: late evidence may have found a second one of the pair while the first is being sent. What is found may be that
+-- one's text, until its own report has counted it.
+local function twin_is_under_way(m)
+  for _, id in ipairs(others_of_pair(m)) do
+    local f = read_flight(id)
+    if f and f.state == SENDING then return true end
+  end
+  return false
+end
+
 local settle_ms, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
 local answers, seen, again = {}, {}, false
 local i = 6
@@ -57,18 +67,19 @@ while i <= #ARGV do
       end
       met[ARGV[c]] = true
     end
-    if reason ~= '' or #free > 1 then
+    local shared = reason == '' and #free > 0 and twin_is_under_way(m)
+    if reason ~= '' or (#free > 1 and not shared) then
       leave_unknown(L, m)
       close(m, HELD, reason ~= '' and reason or 'several-matches', '', token, was)
       answers[#answers + 1] = 4
-    elseif #free == 1 then
+    elseif #free == 1 and not shared then
       leave_unknown(L, m)
       close(m, SENT, 'reconciled', free[1], token, was)
       answers[#answers + 1] = 1
     else
       was.reads = was.reads + 1
       -- SEND-SAFETY: absent only by two complete reads, the last of them begun when what was under way must be on record.
-      if was.reads >= 2 and began >= was.at + settle_ms then
+      if not shared and was.reads >= 2 and began >= was.at + settle_ms then
         leave_unknown(L, m)
         m.attempt = m.attempt + 1
         if opted_out(m) then

@@ -177,7 +177,9 @@ impl Tx<'_> {
             }
             Ok((ids, read_at)) => (self.not_credited(ids)?, read_at),
         };
+        let shared = !free.is_empty() && self.twin_is_under_way(m.row)?;
         match free.as_slice() {
+            _ if shared => {}
             [id] => {
                 self.leave_unknown(at, &m)?;
                 self.close(&m, State::Sent, "reconciled", id, token)?;
@@ -193,7 +195,7 @@ impl Tx<'_> {
         m.reads += 1;
         // SEND-SAFETY: absent only by two complete reads, the last of them begun when what was under way must be on record.
         let since = m.ended.unwrap_or(self.now);
-        if m.reads < 2 || read_at < since.saturating_add(settle_ms) {
+        if shared || m.reads < 2 || read_at < since.saturating_add(settle_ms) {
             self.exec("UPDATE messages SET reads = ?2 WHERE n = ?1", params![m.row, m.reads])?;
             return Ok(Decided::NotYet);
         }
@@ -209,6 +211,15 @@ impl Tx<'_> {
         }
         self.wait_once_more(at, &m, "not-sent", token)?;
         Ok(Decided::Again)
+    }
+
+    /// SEND-SAFETY: late evidence may have found a second one of the pair while the first is being sent. What is found may be that
+    /// one's text, until its own report has counted it.
+    fn twin_is_under_way(&self, message: i64) -> Step<bool> {
+        let sql = "SELECT 1 FROM messages m JOIN pairs p ON p.sender = m.sender AND p.recipient = m.recipient \
+                   JOIN messages twin ON twin.n = p.message JOIN flight f ON f.id = twin.id \
+                   WHERE m.n = ?1 AND p.message <> ?1 AND f.state = 4 LIMIT 1";
+        Ok(self.row(sql, [message], |_| Ok(()))?.is_some())
     }
 
     /// SEND-SAFETY: a text that proved another message's sending proves nothing about this one.

@@ -285,7 +285,11 @@ impl Model {
         let mut free: Vec<_> = ids.iter().filter(|id| !self.lanes[&lane].credits.contains_key(*id)).collect();
         free.sort();
         free.dedup();
+        let pair = self.messages[&id].pair();
+        let twin = |(other, m): (&MessageId, &Message)| *other != id && m.state == State::Sending && m.pair() == pair;
+        let shared = !free.is_empty() && self.messages.iter().any(twin);
         match free.as_slice() {
+            _ if shared => {}
             [] => {}
             [provider_id] => {
                 self.leave_unknown(&id);
@@ -300,7 +304,7 @@ impl Model {
         }
         let m = self.message(&id);
         m.reads += 1;
-        if m.reads < 2 || read_at < since + settle_ms {
+        if shared || m.reads < 2 || read_at < since + settle_ms {
             return Decided::NotYet;
         }
         m.attempt += 1;
