@@ -12,12 +12,10 @@
 //! - **A3**, the grace: after a rollback nothing is claimed, begun or reconciled before every worker has told what it did, one
 //!   that died with an answer in hand and was started again included. No journal is lost together with the store's moment.
 //! - **A4**: a producer hands a message in again that a rollback has removed.
-//! - **A5**, no rivals, *which the fleet does not see to*: a single text that looks like a message counts for it only while its
-//!   twin (same numbers, same text) is neither under way, nor unknown, nor held; else a person decides. The fleet credits the
-//!   text, and relies on this instead: of a pair only one is in hand; where a rollback or late evidence has brought a
-//!   second one, all unknown sends of a lane are judged by one reading, the longest unknown first, and a text counts once. A
-//!   twin that is held is the known limit: docs/delivery-semantics.md, *Where the promise ends*. So for twins more is proven
-//!   here than the fleet keeps, and [`Flaw::IgnoresRivals`] shows what is missing: a message is called sent by its twin's text.
+//! - **A5**, no held twin, *which the fleet does not see to*: a single text that looks like a message counts for it only while its
+//!   twin (same numbers, same text) is not held; else a person decides. The fleet counts the text: with [`Fleet::as_built`] A5 is
+//!   left out, and it is proven that no more texts arrive than there are messages. Not that what is called sent was accepted:
+//!   docs/delivery-semantics.md, *Where the promise ends*.
 //!
 //! Not in it: the usage plan, `send_by`, cancelling, poison, the order of pages, and a person's decisions on held messages.
 
@@ -53,8 +51,8 @@ pub enum Flaw {
     OldAttemptStays,
     /// The reconciler works while the gate is closed.
     ReconcilesBehindGate,
-    /// The reconciler overlooks a second message with the same numbers and text whose fate is open, or which is held (breaks
-    /// A5). So does the fleet's.
+    /// The reconciler overlooks a second message with the same numbers and text that is being sent, whose fate is open, or which
+    /// is held (breaks A5).
     IgnoresRivals,
     /// A token may be given out again after a rollback.
     TokensRepeat,
@@ -73,6 +71,8 @@ pub struct Fleet {
     pub rollbacks: u8,
     /// Both messages have the same numbers and the same text, so that only one of them at a time is in hand.
     pub twins: bool,
+    /// A5 is left out, as the fleet does.
+    pub as_built: bool,
     /// The policy `resend` instead of `reconcile`.
     pub resend: bool,
     pub flaw: Option<Flaw>,

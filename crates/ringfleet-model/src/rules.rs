@@ -56,9 +56,15 @@ impl Fleet {
         w.texts.iter().copied().filter(|&(m, t)| (self.twins || m == message) && !credited(t)).collect()
     }
 
-    /// A5: a rule of the model alone.
+    /// What is found may be the text of its twin, which is being sent.
+    pub(crate) fn shared(&self, w: &World, message: usize) -> bool {
+        self.twins && matches!(w.store.records[1 - message].state, Sending(_)) && !self.has(Flaw::IgnoresRivals)
+    }
+
+    /// Nobody can tell whose a text is that may be of either. A5, of a held one, is a rule of the model alone.
     pub(crate) fn rival(&self, w: &World, message: usize) -> bool {
         let other = w.store.records[1 - message].state;
-        self.twins && matches!(other, Sending(_) | Unknown { .. } | Held) && !self.has(Flaw::IgnoresRivals)
+        let open = matches!(other, Unknown { .. }) || (other == Held && !self.as_built);
+        self.twins && open && !self.has(Flaw::IgnoresRivals)
     }
 }

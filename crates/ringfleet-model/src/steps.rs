@@ -139,9 +139,11 @@ impl Model for Fleet {
                 Claimed(t) | Sending(t) if fault || w.lapsed(t) || !w.holder((m, t)) => out.push(Step::LeaseEnds(m)),
                 Unknown { token, reads } if !w.gate || self.has(Flaw::ReconcilesBehindGate) => {
                     let candidates = self.candidates(w, m);
-                    out.extend(candidates.iter().map(|&text| Step::Found(m, text)));
-                    if candidates.len() > 1 {
-                        out.push(Step::FoundSeveral(m));
+                    if !self.shared(w, m) {
+                        out.extend(candidates.iter().map(|&text| Step::Found(m, text)));
+                        if candidates.len() > 1 {
+                            out.push(Step::FoundSeveral(m));
+                        }
                     }
                     if reads == 0 {
                         out.push(Step::MissedEarly(m));
@@ -307,7 +309,9 @@ impl Model for Fleet {
             w.store.records.iter().enumerate().all(|(m, r)| holds(m, r))
         }
         let mut properties = vec![
-            Property::always(TRUE_SENT, |_, w: &World| all(w, |m, r| !matches!(r.state, Sent(_)) || w.accepted(m) > 0)),
+            Property::always(TRUE_SENT, |fleet: &Fleet, w: &World| {
+                fleet.as_built || all(w, |m, r| !matches!(r.state, Sent(_)) || w.accepted(m) > 0)
+            }),
             Property::always(REPEATED, |_, w: &World| !w.begun_after_sent),
             // No history is endless, so it is enough that none stands still without another fault.
             Property::always(NO_END, |fleet: &Fleet, w: &World| {
@@ -331,8 +335,12 @@ impl Model for Fleet {
         // Whoever chooses `resend` chooses to text twice now and then.
         if !self.resend {
             properties.extend([
-                Property::always(TWICE, |_, w: &World| all(w, |m, _| w.accepted(m) <= 1)),
-                Property::always(FALSE_ALARM, |_, w: &World| all(w, |m, r| !r.twice || w.accepted(m) > 1)),
+                Property::always(TWICE, |fleet: &Fleet, w: &World| {
+                    if fleet.as_built { w.texts.len() <= MESSAGES } else { all(w, |m, _| w.accepted(m) <= 1) }
+                }),
+                Property::always(FALSE_ALARM, |fleet: &Fleet, w: &World| {
+                    fleet.as_built || all(w, |m, r| !r.twice || w.accepted(m) > 1)
+                }),
                 Property::sometimes("a person must look", |_, w: &World| !all(w, |_, r| r.state != Held)),
             ]);
         }

@@ -10,7 +10,12 @@ use stateright::{Checker, HasDiscoveries, Model};
 
 /// Faults and rollbacks in one history; both messages alike; policy `resend`.
 fn fleet(faults: u8, rollbacks: u8, twins: bool, resend: bool) -> Fleet {
-    Fleet { faults, rollbacks, twins, resend, flaw: None }
+    Fleet { faults, rollbacks, twins, resend, as_built: false, flaw: None }
+}
+
+/// Two messages alike, judged as the fleet judges them.
+fn as_built(faults: u8, rollbacks: u8) -> Fleet {
+    Fleet { as_built: true, ..fleet(faults, rollbacks, true, false) }
 }
 
 #[test]
@@ -23,6 +28,9 @@ fn nothing_is_sent_twice_and_nothing_is_lost() {
         fleet(0, 2, false, false),
         fleet(0, 2, true, false),
         fleet(2, 0, false, true),
+        as_built(3, 0),
+        as_built(1, 1),
+        as_built(0, 2),
     ];
     if env::var("RINGFLEET_MODEL").is_ok_and(|depth| depth == "deep") {
         fleets.extend([

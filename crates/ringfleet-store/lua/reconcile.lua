@@ -33,14 +33,17 @@ if ARGV[3] == 'take' then
   return out
 end
 
--- SEND-SAFETY: late evidence may have found a second one of the pair while the first is being sent. What is found may be that
--- one's text, until its own report has counted it.
-local function twin_is_under_way(m)
+-- SEND-SAFETY: late evidence may have found a second one of the pair. While that is being sent, what is found may be its text,
+-- until its own report has counted it; while its fate is unknown too, nobody can tell whose a text is that is both of theirs.
+-- Returns whether one is being sent, and whether one with the same text is unknown.
+local function twins(m)
+  local sending, unknown = false, false
   for _, id in ipairs(others_of_pair(m)) do
-    local f = read_flight(id)
-    if f and f.state == SENDING then return true end
+    local f, other = read_flight(id), read_message(id)
+    sending = sending or (f and f.state == SENDING)
+    unknown = unknown or (other and other.state == UNKNOWN and sub(other.blob, other.text_at) == sub(m.blob, m.text_at))
   end
-  return false
+  return sending, unknown
 end
 
 local settle_ms, max_attempts = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -67,19 +70,23 @@ while i <= #ARGV do
       end
       met[ARGV[c]] = true
     end
-    local shared = reason == '' and #free > 0 and twin_is_under_way(m)
-    if reason ~= '' or (#free > 1 and not shared) then
+    local wait, several = false, #free > 1
+    if reason == '' and #free > 0 then
+      local sending, unknown = twins(m)
+      wait, several = sending, not sending and (several or unknown)
+    end
+    if reason ~= '' or several then
       leave_unknown(L, m)
       close(m, HELD, reason ~= '' and reason or 'several-matches', '', token, was)
       answers[#answers + 1] = 4
-    elseif #free == 1 and not shared then
+    elseif #free == 1 and not wait then
       leave_unknown(L, m)
       close(m, SENT, 'reconciled', free[1], token, was)
       answers[#answers + 1] = 1
     else
       was.reads = was.reads + 1
       -- SEND-SAFETY: absent only by two complete reads, the last of them begun when what was under way must be on record.
-      if not shared and was.reads >= 2 and began >= was.at + settle_ms then
+      if not wait and was.reads >= 2 and began >= was.at + settle_ms then
         leave_unknown(L, m)
         m.attempt = m.attempt + 1
         if opted_out(m) then

@@ -177,10 +177,10 @@ impl Tx<'_> {
             }
             Ok((ids, read_at)) => (self.not_credited(ids)?, read_at),
         };
-        let shared = !free.is_empty() && self.twin_is_under_way(m.row)?;
+        let (wait, either) = if free.is_empty() { (false, false) } else { self.twins(m.row)? };
         match free.as_slice() {
-            _ if shared => {}
-            [id] => {
+            _ if wait => {}
+            [id] if !either => {
                 self.leave_unknown(at, &m)?;
                 self.close(&m, State::Sent, "reconciled", id, token)?;
                 return Ok(Decided::Sent);
@@ -195,7 +195,7 @@ impl Tx<'_> {
         m.reads += 1;
         // SEND-SAFETY: absent only by two complete reads, the last of them begun when what was under way must be on record.
         let since = m.ended.unwrap_or(self.now);
-        if shared || m.reads < 2 || read_at < since.saturating_add(settle_ms) {
+        if wait || m.reads < 2 || read_at < since.saturating_add(settle_ms) {
             self.exec("UPDATE messages SET reads = ?2 WHERE n = ?1", params![m.row, m.reads])?;
             return Ok(Decided::NotYet);
         }
@@ -213,13 +213,18 @@ impl Tx<'_> {
         Ok(Decided::Again)
     }
 
-    /// SEND-SAFETY: late evidence may have found a second one of the pair while the first is being sent. What is found may be that
-    /// one's text, until its own report has counted it.
-    fn twin_is_under_way(&self, message: i64) -> Step<bool> {
-        let sql = "SELECT 1 FROM messages m JOIN pairs p ON p.sender = m.sender AND p.recipient = m.recipient \
-                   JOIN messages twin ON twin.n = p.message JOIN flight f ON f.id = twin.id \
-                   WHERE m.n = ?1 AND p.message <> ?1 AND f.state = 4 LIMIT 1";
-        Ok(self.row(sql, [message], |_| Ok(()))?.is_some())
+    /// SEND-SAFETY: late evidence may have found a second one of the pair. While that is being sent, what is found may be its
+    /// text, until its own report has counted it; while its fate is unknown too, nobody can tell whose a text is that is both
+    /// of theirs. Returns whether one is being sent, and whether one with the same text is unknown.
+    fn twins(&self, message: i64) -> Step<(bool, bool)> {
+        let sql = "SELECT max(coalesce(f.state = 4, 0)), max(twin.state = 11 AND twin.text = m.text) FROM messages m \
+                   JOIN pairs p ON p.sender = m.sender AND p.recipient = m.recipient \
+                   JOIN messages twin ON twin.n = p.message LEFT JOIN flight f ON f.id = twin.id \
+                   WHERE m.n = ?1 AND p.message <> ?1";
+        let found =
+            self.row(sql, [message], |row| Ok((row.get::<_, Option<bool>>(0)?, row.get::<_, Option<bool>>(1)?)))?;
+        let (sending, unknown) = found.unwrap_or_default();
+        Ok((sending.unwrap_or(false), unknown.unwrap_or(false)))
     }
 
     /// SEND-SAFETY: a text that proved another message's sending proves nothing about this one.

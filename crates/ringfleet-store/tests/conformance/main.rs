@@ -298,6 +298,7 @@ behaviours! {
         an_urgent_one_waits_for_its_pair_too
         a_second_holder_found_late_keeps_the_pair_busy
         a_text_that_may_be_its_twins_counts_for_neither_until_that_one_has_told
+        a_text_that_may_be_of_either_of_two_unknown_sends_is_for_a_person
     }
     evidence {
         a_late_report_decides_an_unknown_send

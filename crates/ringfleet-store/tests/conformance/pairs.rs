@@ -220,16 +220,15 @@ pub(crate) async fn an_urgent_one_waits_for_its_pair_too(s: &Subject) {
 }
 
 /// A send that the store had lost is told of while the pair has another holder, which is being sent: both are waited for.
-async fn two_holders(s: &Subject) -> (LeaseRef, LeaseRef) {
+async fn two_holders(s: &Subject, second: &str) -> (LeaseRef, LeaseRef) {
     put_to_ann(s, &["1"]).await;
     let lost = s.lease_lost_before_its_intent().await;
     // At the head again; another message of the pair is taken while it is not there.
     s.settle(lost, rejected()).await;
     let other = s.claim_one().await;
     s.settle(other.reference(), retry_later()).await;
-    put_to_ann(s, &["2"]).await;
+    put_to_ann(s, &[second]).await;
     let holder = s.claim_one().await;
-    assert_eq!(holder.text.expose(), "2");
     assert_eq!(s.begin(holder.reference()).await, Begin::Go);
     let late = LeaseRef { id: other.id, token: other.token };
     assert_eq!(s.settle(late, unknown()).await, Settled::LateEvidence(State::Unknown));
@@ -237,7 +236,7 @@ async fn two_holders(s: &Subject) -> (LeaseRef, LeaseRef) {
 }
 
 pub(crate) async fn a_second_holder_found_late_keeps_the_pair_busy(s: &Subject) {
-    let (late, holder) = two_holders(s).await;
+    let (late, holder) = two_holders(s, "2").await;
     put_to_ann(s, &["3"]).await;
     s.step(1_001);
     assert!(s.claim(5).await.is_empty());
@@ -250,13 +249,25 @@ pub(crate) async fn a_second_holder_found_late_keeps_the_pair_busy(s: &Subject) 
 }
 
 pub(crate) async fn a_text_that_may_be_its_twins_counts_for_neither_until_that_one_has_told(s: &Subject) {
-    let (late, holder) = two_holders(s).await;
+    let (late, holder) = two_holders(s, "2").await;
     assert_eq!(s.found(late, &["the holder's"], 0).await, Decided::NotYet);
     assert_eq!(s.found(late, &["one's", "the other's"], 0).await, Decided::NotYet);
     assert_eq!(s.settle(holder, sent_as("the holder's")).await, Settled::Done(State::Sent));
     s.step(90_000);
     assert_eq!(s.found(late, &["the holder's"], 0).await, Decided::Again, "it was never sent");
     assert_eq!(s.claim_one().await.id, late.id);
+}
+
+pub(crate) async fn a_text_that_may_be_of_either_of_two_unknown_sends_is_for_a_person(s: &Subject) {
+    for (second, decided) in [("1", Decided::Held), ("2", Decided::Sent)] {
+        let (late, holder) = two_holders(s, second).await;
+        s.settle(holder, unknown()).await;
+        let found = format!("beside {second}");
+        assert_eq!(s.found(late, &[&found], 0).await, decided, "{second}");
+        assert_eq!(s.found(holder, &[&found], 0).await, if second == "1" { Decided::Sent } else { Decided::NotYet });
+        s.settle(holder, rejected()).await;
+        s.step(900_001);
+    }
 }
 
 /// Certainly not sent, and scheduled: its token's story is not closed, as after a moment that the store has lost.

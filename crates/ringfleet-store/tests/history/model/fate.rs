@@ -285,13 +285,14 @@ impl Model {
         let mut free: Vec<_> = ids.iter().filter(|id| !self.lanes[&lane].credits.contains_key(*id)).collect();
         free.sort();
         free.dedup();
-        let pair = self.messages[&id].pair();
-        let twin = |(other, m): (&MessageId, &Message)| *other != id && m.state == State::Sending && m.pair() == pair;
-        let shared = !free.is_empty() && self.messages.iter().any(twin);
+        let m = &self.messages[&id];
+        let others = || self.messages.iter().filter(|(other, o)| **other != id && o.pair() == m.pair());
+        let wait = !free.is_empty() && others().any(|(_, o)| o.state == State::Sending);
+        let either = others().any(|(_, o)| o.state == State::Unknown && o.new.text == m.new.text);
         match free.as_slice() {
-            _ if shared => {}
+            _ if wait => {}
             [] => {}
-            [provider_id] => {
+            [provider_id] if !either => {
                 self.leave_unknown(&id);
                 self.close(&id, State::Sent, "reconciled", token, Some((*provider_id).clone()));
                 return Decided::Sent;
@@ -304,7 +305,7 @@ impl Model {
         }
         let m = self.message(&id);
         m.reads += 1;
-        if shared || m.reads < 2 || read_at < since + settle_ms {
+        if wait || m.reads < 2 || read_at < since + settle_ms {
             return Decided::NotYet;
         }
         m.attempt += 1;
