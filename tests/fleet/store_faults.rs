@@ -117,8 +117,15 @@ async fn row_22_half_open_connections_to_the_store_are_noticed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn row_34_a_flushed_store_stops_the_fleet_which_says_so() {
     let mut rig = loaded(quick(), 60).await;
-    rig.start_workers(2);
+    let journals = [rig.path("journal/worker-0.journal"), rig.path("journal/worker-1.journal")];
+    for journal in &journals {
+        rig.start_workers(1);
+        ringfleet_testkit::eventually(Duration::from_secs(10), async || journal.exists()).await;
+    }
     until_sent(&rig, 60).await;
+    // What it had to tell is told by the other one, and its place in the folder is free.
+    rig.signal_worker(0, "TERM");
+    ringfleet_testkit::eventually(Duration::from_secs(10), async || !journals[0].exists()).await;
     let flushed =
         std::process::Command::new("redis-cli").args(["-p", &rig.redis().port().to_string(), "flushall"]).status();
     assert!(flushed.unwrap().success());
@@ -127,9 +134,12 @@ async fn row_34_a_flushed_store_stops_the_fleet_which_says_so() {
     let sent = rig.simulator.report().accepted;
     assert!(rig.logs().contains("flushed or exchanged"), "{}", rig.logs());
     // A new process finds the journal of the old store, and refuses the new one.
-    let output = rig.run(&["worker"]);
-    assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("another store"), "{output:?}");
+    rig.start_workers(1);
+    ringfleet_testkit::eventually(Duration::from_secs(10), async || rig.worker_has_ended(2)).await;
+    for worker in &mut rig.workers[1..] {
+        assert_eq!(worker.child.wait().unwrap().code(), Some(65));
+    }
+    assert!(rig.log("worker-3.log").contains("another store"), "{}", rig.logs());
     assert_eq!(rig.simulator.report().accepted, sent, "something was sent without a store");
     rig.finish(Ends::all().except(Except::StoreGone, "it was flushed: nobody knows any more what was in it")).await;
 }

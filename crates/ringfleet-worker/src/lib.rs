@@ -52,6 +52,7 @@ use ringfleet_identity::failpoint;
 
 pub use crate::{
     inbox::{Inbound, InboundKind, InboundList, Inbox},
+    journal::JournalError,
     options::{InboundOptions, ReconcileOptions, WorkerOptions},
     run::{Drained, WorkerError, run},
     webhooks::{Hints, router as webhook_router},

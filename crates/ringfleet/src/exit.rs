@@ -4,7 +4,7 @@ use std::{process::ExitCode, sync::Arc};
 
 use ringfleet_identity::{KeyRingError, VaultError};
 use ringfleet_store::StoreError;
-use ringfleet_worker::WorkerError;
+use ringfleet_worker::{JournalError, WorkerError};
 
 use crate::{config::Faults, output::remark};
 
@@ -25,8 +25,13 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
 }
 
 fn code(error: &anyhow::Error) -> u8 {
-    if error.is::<Faults>() || matches!(error.downcast_ref(), Some(WorkerError::Journal(_))) {
+    if error.is::<Faults>() {
         return CONFIG;
+    }
+    match error.downcast_ref() {
+        Some(WorkerError::Journal(JournalError::OtherStore { .. })) => return REPLACED,
+        Some(WorkerError::Journal(_)) => return CONFIG,
+        _ => {}
     }
     if error.is::<KeyRingError>() || matches!(error.downcast_ref(), Some(VaultError::NoKey)) {
         return CONFIG;
@@ -60,6 +65,7 @@ mod tests {
         let errors = [
             anyhow::Error::new(replaced()),
             anyhow::Error::new(WorkerError::Store(replaced())),
+            anyhow::Error::new(WorkerError::from(JournalError::OtherStore { path: "worker-0.journal".into() })),
             import.context("import of x.csv stopped").unwrap_err(),
         ];
         for error in errors {
@@ -73,6 +79,8 @@ mod tests {
         let away = StoreError::Unavailable { call: "stats", source: "connection refused".into() };
         assert_eq!(code(&anyhow::Error::new(away)), STORE);
         assert_eq!(code(&anyhow::Error::new(StoreError::Unfit { reason: "it evicts".into() })), CONFIG);
+        let full = JournalError::Full { path: "journal".into() };
+        assert_eq!(code(&anyhow::Error::new(WorkerError::from(full))), CONFIG);
         assert_eq!(code(&anyhow::anyhow!("other")), FAILED);
     }
 }

@@ -19,7 +19,7 @@ use std::{
 use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, Settled, SharedStore, StoreError};
 
 pub(crate) use self::entry::Entry;
-pub(crate) use self::ring::JournalError;
+pub use self::ring::JournalError;
 use self::ring::{Locked, Ring};
 
 /// The last entries that are remembered, however old they are: 4,096 sends, each with its beginning and its end.

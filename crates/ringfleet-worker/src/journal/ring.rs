@@ -5,7 +5,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, Once, PoisonError},
 };
 
 use super::{
@@ -32,7 +32,8 @@ pub enum JournalError {
     /// The store was flushed or exchanged since: what was sent is forgotten there.
     #[error(
         "journal {path} tells of another store than this one: that one was flushed or exchanged, and what it knew of sent \
-         texts is gone; make sure that nothing is handed in again, then remove the journal folder"
+         texts is gone; make sure that nothing is handed in again, then remove the journal folder. If it is another fleet's, \
+         set worker.journal_dir to a folder of this one's own"
     )]
     OtherStore { path: PathBuf },
     #[error("journal can't be opened")]
@@ -55,11 +56,21 @@ impl Ring {
             move |source| JournalError::Folder { path, source }
         };
         fs::create_dir_all(dir).map_err(at(dir))?;
+        // SEND-SAFETY: a new store does not know what the one before has sent, and takes each of those texts for a new one.
+        // All files are looked at, those in use too: the first free place may have nothing to tell, because its file was
+        // adopted and removed. One of the old store's is left always: who removes another's has one himself.
+        for n in 0..MOST_FILES {
+            let path = place(dir, n);
+            let known = epoch_at(&path).map_err(at(&path))?;
+            if known.is_some_and(|known| known != epoch.as_bytes()) {
+                return Err(JournalError::OtherStore { path });
+            }
+        }
         let mut left = Vec::new();
         let mut own: Option<(File, u64)> = None;
         // Those of other dead workers are left to `adopt`.
         for n in 0..MOST_FILES {
-            let path = dir.join(format!("worker-{n}.journal"));
+            let path = place(dir, n);
             let mut options = File::options();
             options.read(true).write(true).create(true).truncate(false).mode(0o600);
             let mut file = options.open(&path).map_err(at(&path))?;
@@ -89,9 +100,10 @@ impl Ring {
 
     /// Takes over the files of workers that have died, locked so that nobody else does it too, with what each tells.
     pub(super) fn adopt(dir: &Path, epoch: &str) -> io::Result<Vec<(Locked, Vec<Entry>)>> {
+        static SAID: Once = Once::new();
         let mut found = Vec::new();
         for n in 0..MOST_FILES {
-            let path = dir.join(format!("worker-{n}.journal"));
+            let path = place(dir, n);
             let mut file = match File::options().read(true).write(true).open(&path) {
                 Ok(file) => file,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -101,8 +113,20 @@ impl Ring {
             if file.try_lock().is_err() || !is_at(&file, &path) {
                 continue;
             }
-            if let Ok((entries, _)) = read(&mut file, epoch, &path) {
-                found.push(((path, file), entries));
+            match read(&mut file, epoch, &path) {
+                Ok((entries, _)) => found.push(((path, file), entries)),
+                // Tried again at the next look.
+                Err(Some(_)) => {}
+                // SEND-SAFETY: this worker goes on: the file was not there when it began, and its own store has answered by
+                // the same name ever since. So it is another fleet's, or that of a process which had opened a store that
+                // is gone, and was too late to send anything.
+                Err(None) => SAID.call_once(|| {
+                    tracing::error!(
+                        path = %path.display(),
+                        "another store's journal has come into this worker's folder; no worker begins with it there: give \
+                         each fleet a worker.journal_dir of its own"
+                    );
+                }),
             }
         }
         Ok(found)
@@ -125,6 +149,28 @@ impl Ring {
     }
 }
 
+fn place(dir: &Path, n: u32) -> PathBuf {
+    dir.join(format!("worker-{n}.journal"))
+}
+
+/// The store that a file tells of, which stands there from its beginning on: no lock is needed. `None` where there is no file,
+/// or one that was just made.
+fn epoch_at(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut header = [0; HEADER];
+    match File::open(path).and_then(|file| file.read_exact_at(&mut header, 0)) {
+        Ok(()) => Ok(epoch_in(&header).map(<[u8]>::to_vec)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// `None`: this is no journal's header.
+fn epoch_in(header: &[u8]) -> Option<&[u8]> {
+    let rest = header.strip_prefix(MAGIC)?;
+    let (length, rest) = rest.split_first()?;
+    Some(rest.get(..usize::from(*length)).unwrap_or_default())
+}
+
 fn is_at(file: &File, path: &Path) -> bool {
     let (here, there) = (file.metadata(), fs::metadata(path));
     matches!((here, there), (Ok(here), Ok(there)) if here.ino() == there.ino() && here.dev() == there.dev())
@@ -135,11 +181,10 @@ fn read(file: &mut File, epoch: &str, path: &Path) -> Result<(Vec<Entry>, u64), 
     let mut raw = Vec::new();
     file.read_to_end(&mut raw).map_err(Some)?;
     let Some((header, body)) = raw.split_at_checked(HEADER) else { return Ok((Vec::new(), 0)) };
-    if &header[..8] != MAGIC {
+    let Some(known) = epoch_in(header) else {
         tracing::warn!(path = %path.display(), "this is not a journal; it is written anew");
         return Ok((Vec::new(), 0));
-    }
-    let known = header[9..].get(..header[8].into()).unwrap_or_default();
+    };
     if known != epoch.as_bytes() {
         return Err(None);
     }
@@ -193,6 +238,44 @@ mod tests {
         let dir = tempfile::tempdir()?;
         drop(Ring::open(dir.path(), "2:a")?);
         assert!(matches!(Ring::open(dir.path(), "2:b"), Err(JournalError::OtherStore { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn another_store_is_refused_wherever_its_journal_lies_and_whoever_holds_it()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let is_refused = || matches!(Ring::open(dir.path(), "2:b"), Err(JournalError::OtherStore { .. }));
+        let (first, _) = Ring::open(dir.path(), "2:a")?;
+        let (second, _) = Ring::open(dir.path(), "2:a")?;
+        assert!(is_refused(), "all are in use");
+        drop(first);
+        fs::remove_file(place(dir.path(), 0))?;
+        assert!(is_refused(), "the first place is free, and the other one in use");
+        drop(second);
+        assert!(is_refused(), "what was told of is gone, but not all");
+        assert!(!place(dir.path(), 0).exists(), "who is refused leaves no file");
+        Ring::open(dir.path(), "2:a")?;
+        Ok(())
+    }
+
+    #[test]
+    fn another_stores_journal_beside_a_living_worker_is_left_there_and_told_of_once()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let (dir, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
+        let _own = Ring::open(dir.path(), "2:a")?;
+        drop(Ring::open(other.path(), "2:b")?);
+        fs::copy(place(other.path(), 0), place(dir.path(), 1))?;
+        let log = dir.path().join("log");
+        let writer = std::sync::Arc::new(File::create(&log)?);
+        let _log = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(writer).finish());
+        for _ in 0..2 {
+            assert!(Ring::adopt(dir.path(), "2:a")?.is_empty());
+        }
+        assert!(place(dir.path(), 1).exists());
+        let log = fs::read_to_string(log)?;
+        assert_eq!(log.matches("ERROR").count(), 1, "{log}");
+        assert!(log.contains("worker-1.journal") && log.contains("worker.journal_dir"), "{log}");
         Ok(())
     }
 }
