@@ -3,12 +3,13 @@
 use std::time::{Duration, Instant};
 
 use metrics::gauge;
-use ringfleet_store::{Group, LaneView, SharedStore, State, Stats, StoreError};
+use ringfleet_store::{Gate, Group, LaneView, SharedStore, State, Stats, StoreError};
 
 /// Several scrapers must not add up to load on the store.
 const FRESH: Duration = Duration::from_secs(1);
-/// Lanes read for the gauges of quota; a fleet with more waiting lanes is scaled up from these.
-const LANES: u32 = 500;
+/// Lanes read for the gauges of quota. A fleet with more waiting lanes is scaled up from each second one, or each third: not
+/// from the first, among which are all that stand, as they wait longest.
+const LANES: u64 = 500;
 
 #[derive(Default)]
 pub(crate) struct FleetGauges {
@@ -31,9 +32,12 @@ impl FleetGauges {
 
 async fn read(store: &SharedStore) -> Result<(), StoreError> {
     let stats = store.stats().await?;
-    let lanes = store.lanes(LANES).await?;
+    let every = stats.lanes_waiting.div_ceil(LANES);
+    let lanes = store.lanes_spread(u32::try_from(every).unwrap_or(u32::MAX)).await?;
+    let closed = store.gate().await? != Gate::Open;
     show_totals(&stats);
-    show_quota(&lanes, stats.lanes_waiting);
+    gauge!("ringfleet_gate_closed").set(if closed { 1.0 } else { 0.0 });
+    show_quota(&lanes, stats.lanes_waiting, closed);
     Ok(())
 }
 
@@ -47,12 +51,12 @@ fn show_totals(stats: &Stats) {
 }
 
 /// What the plans of lanes with a backlog would let the fleet send, against the lanes that may not send at all.
-fn show_quota(lanes: &[LaneView], waiting: u64) {
+fn show_quota(lanes: &[LaneView], waiting: u64, closed: bool) {
     let scale = if lanes.is_empty() { 0.0 } else { waiting as f64 / lanes.len() as f64 };
     let medium = || lanes.iter().filter(|view| view.lane.as_ref().is_some_and(|lane| lane.group() == Group::Medium));
     let stopped = |view: &&LaneView| view.paused || view.parked.is_some();
     let offered: f64 = medium()
-        .filter(|view| !stopped(view))
+        .filter(|view| !closed && !stopped(view))
         .filter_map(|view| view.plan)
         .map(|plan| f64::from(plan.limit) / (f64::from(plan.window_ms) / 1_000.0))
         .sum();
@@ -61,4 +65,84 @@ fn show_quota(lanes: &[LaneView], waiting: u64) {
     gauge!("ringfleet_lanes", "kind" => "parked").set(medium().filter(stopped).count() as f64 * scale);
     let in_penalty = medium().filter(|view| view.penalty_until.is_some()).count();
     gauge!("ringfleet_lanes", "kind" => "in_penalty").set(in_penalty as f64 * scale);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use ringfleet_store::{
+        LaneId, LaneRules, NewMessage, OnUnknown, Private,
+        sqlite::{SqliteOptions, SqliteStore},
+    };
+
+    use super::*;
+
+    fn lane(extension: u32) -> LaneId {
+        LaneId::try_new("main", &extension.to_string(), Group::Medium).unwrap()
+    }
+
+    fn message(extension: u32) -> NewMessage {
+        NewMessage {
+            lane: lane(extension),
+            key: None,
+            from: Private::new(format!("+1555{extension:07}")),
+            to: Private::new("+15552000001"),
+            text: Private::new("x"),
+            priority: Default::default(),
+            on_unknown: OnUnknown::Hold,
+            send_at: None,
+            send_by: None,
+        }
+    }
+
+    /// A fleet of 1,500 lanes, of which the 150 that wait longest are paused.
+    async fn fleet(file: &std::path::Path) -> SharedStore {
+        let store: SharedStore = Arc::new(SqliteStore::open(file, SqliteOptions::default()).await.unwrap());
+        for first in [0, 150, 600, 1_050] {
+            let next = if first == 0 { 150 } else { first + 450 };
+            store.enqueue(&(first..next).map(message).collect::<Vec<_>>()).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        for extension in 0..150 {
+            store.set_paused(&lane(extension), true).await.unwrap();
+        }
+        store
+    }
+
+    #[tokio::test]
+    async fn lanes_that_stand_and_a_closed_gate_are_told_as_they_are_also_in_a_large_fleet() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = fleet(&dir.path().join("queue.db")).await;
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _metrics = metrics::set_default_local_recorder(&recorder);
+        let shows = |expected: &[(&str, f64)]| {
+            let page = recorder.handle().render();
+            for (series, value) in expected {
+                let told = page.lines().find_map(|line| line.strip_prefix(&format!("ringfleet_{series} ")));
+                let told: Option<f64> = told.map(|told| told.parse().unwrap());
+                // A sum is off by its rounding.
+                assert!(told.is_some_and(|told| (told - value).abs() < 1e-6), "{series} is not {value} in {page}");
+            }
+        };
+        read(&store).await.unwrap();
+        let plan = LaneRules::documented().plan(Group::Medium);
+        let offered = 1_350.0 * f64::from(plan.limit) / (f64::from(plan.window_ms) / 1_000.0);
+        shows(&[
+            ("lanes{kind=\"waiting\"}", 1_500.0),
+            ("lanes{kind=\"parked\"}", 150.0),
+            ("lanes{kind=\"eligible\"}", 1_350.0),
+            ("quota_offered_per_second{group=\"medium\"}", offered),
+            ("gate_closed", 0.0),
+        ]);
+        store.set_gate(&Gate::Stopped { reason: "wrong text".into() }).await.unwrap();
+        read(&store).await.unwrap();
+        shows(&[
+            ("lanes{kind=\"parked\"}", 150.0),
+            ("lanes{kind=\"eligible\"}", 0.0),
+            ("quota_offered_per_second{group=\"medium\"}", 0.0),
+            ("gate_closed", 1.0),
+        ]);
+    }
 }

@@ -1,10 +1,11 @@
 -- view: reads, changes nothing.
--- ARGV     3 what, then: message id · list state limit · lane name · lanes limit · soon ms skip limit ·
+-- ARGV     3 what, then: message id · list state limit · lane name · lanes limit ·
+--          spread every limit · soon ms skip limit ·
 --          sessions extension ... · stats · gate · now
 -- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
 --          soon: { messages looked at, lane, ms when its first one is due, ... };
 --          sessions: { generation, ms it lives, ms until it is renewed, 1 = somebody renews it, refused credentials } each
---          stats: { now, lanes ready, lanes waiting, oldest due ('' = none), state, count, ... };  gate: {} = open, or { stop, until, reason }
+--          stats: { now, lanes ready (none while the gate is closed), lanes waiting, oldest due ('' = none), state, count, ... };  gate: {} = open, or { stop, until, reason }
 
 local what = ARGV[3]
 
@@ -40,6 +41,14 @@ elseif what == 'lane' then
 elseif what == 'lanes' then
   local out = {}
   for _, name in ipairs(call('ZRANGE', DUE.key, 0, tonumber(ARGV[4]) - 1)) do out[#out + 1] = lane_row(name) end
+  return out
+elseif what == 'spread' then
+  local every, out = tonumber(ARGV[4]), {}
+  -- From the middle of the first ones on: those that stand are the oldest, and are counted neither too often nor too seldom.
+  for rank = floor(every / 2), call('ZCARD', DUE.key) - 1, every do
+    if #out >= tonumber(ARGV[5]) then break end
+    out[#out + 1] = lane_row(call('ZRANGE', DUE.key, rank, rank)[1])
+  end
   return out
 elseif what == 'soon' then
   local limit = tonumber(ARGV[6])
@@ -78,6 +87,7 @@ end
 local first = call('ZRANGE', DUE.key, 0, 0, 'WITHSCORES')[2]
 local overdue = call('ZRANGEBYSCORE', SCHED.key, '-inf', now, 'WITHSCORES', 'LIMIT', 0, 1)[2]
 if overdue and (not first or tonumber(overdue) < tonumber(first)) then first = overdue end
-local out = { ms(now), call('ZCOUNT', READYZ.key, '-inf', now), call('ZCARD', DUE.key), first and ms(first) or '' }
+local ready = gate_until() and 0 or call('ZCOUNT', READYZ.key, '-inf', now)
+local out = { ms(now), ready, call('ZCARD', DUE.key), first and ms(first) or '' }
 for _, field in ipairs(call('HGETALL', COUNTS)) do out[#out + 1] = tonumber(field) end
 return out

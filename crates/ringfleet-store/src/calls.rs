@@ -306,7 +306,7 @@ pub struct Stats {
     pub by_state: [u64; State::ALL.len()],
     /// Age of the oldest message that is due and not sent.
     pub oldest_due_age: Option<Duration>,
-    /// Lanes that have a message due and may send now.
+    /// Lanes that have a message due and may send now: none while the fleet's gate is closed.
     pub lanes_eligible: u64,
     /// Lanes that have messages waiting.
     pub lanes_waiting: u64,

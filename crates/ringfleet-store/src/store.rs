@@ -126,6 +126,8 @@ pub trait Store: Send + Sync + 'static {
     async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError>;
     /// Lanes that have messages waiting, the longest waiting first.
     async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError>;
+    /// Each so-and-so-many-th of them, for figures of all: 500 of a shard at most.
+    async fn lanes_spread(&self, every: u32) -> Result<Vec<LaneView>, StoreError>;
     async fn stats(&self) -> Result<Stats, StoreError>;
 
     /// Lanes of scheduled messages that become due within `within`. Looks at [`MAX_BATCH`] messages of each shard, in the order

@@ -251,6 +251,9 @@ impl Store for FakeStore {
     async fn lanes(&self, _: u32) -> Result<Vec<LaneView>, StoreError> {
         absent("lanes")
     }
+    async fn lanes_spread(&self, _: u32) -> Result<Vec<LaneView>, StoreError> {
+        absent("lanes_spread")
+    }
     async fn stats(&self) -> Result<Stats, StoreError> {
         absent("stats")
     }

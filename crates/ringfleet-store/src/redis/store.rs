@@ -19,7 +19,7 @@ use crate::{
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
     session::{Heard, RefusedCredential, SessionView, TokenLease},
-    store::{NewSession, Store, StoreError, TokenAsk},
+    store::{MAX_BATCH, NewSession, Store, StoreError, TokenAsk},
 };
 
 #[async_trait]
@@ -112,7 +112,11 @@ impl Store for RedisStore {
         self.read_lane(lane).await
     }
     async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError> {
-        self.list_lanes(limit).await
+        self.list_lanes("lanes", &[limit.clamp(1, MAX_BATCH as u32)], limit as usize).await
+    }
+
+    async fn lanes_spread(&self, every: u32) -> Result<Vec<LaneView>, StoreError> {
+        self.list_lanes("spread", &[every.max(1), MAX_BATCH as u32], usize::MAX).await
     }
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.read_stats().await

@@ -135,18 +135,26 @@ impl RedisStore {
         reply.first().and_then(|row| lane_view(row)).ok_or_else(|| unreadable("lane", "a wrong shape"))
     }
 
-    pub(super) async fn list_lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError> {
+    pub(super) async fn list_lanes(
+        &self,
+        which: &str,
+        how_many: &[u32],
+        at_most: usize,
+    ) -> Result<Vec<LaneView>, StoreError> {
         let mut views = Vec::new();
         for tag in &self.tags {
             let mut call = self.prepare(&self.scripts.view, tag);
-            call.arg("lanes").arg(limit.clamp(1, MAX_BATCH as u32));
+            call.arg(which);
+            for number in how_many {
+                call.arg(*number);
+            }
             let reply: Vec<Vec<Value>> = self.link.run("lanes", &call).await?;
             for row in &reply {
                 views.push(lane_view(row).ok_or_else(|| unreadable("lanes", "a wrong shape"))?);
             }
         }
         views.sort_by(|a, b| (a.oldest_due, &a.lane).cmp(&(b.oldest_due, &b.lane)));
-        views.truncate(limit as usize);
+        views.truncate(at_most);
         Ok(views)
     }
 

@@ -166,6 +166,10 @@ impl Store for SqliteStore {
         self.call("lanes", move |tx| tx.lanes(limit)).await
     }
 
+    async fn lanes_spread(&self, every: u32) -> Result<Vec<LaneView>, StoreError> {
+        self.call("lanes_spread", move |tx| tx.lanes_spread(every)).await
+    }
+
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.call("stats", |tx| tx.stats()).await
     }

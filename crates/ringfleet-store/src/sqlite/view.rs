@@ -75,6 +75,16 @@ impl Tx<'_> {
         found.into_iter().map(|row| self.lane_at_row(row).map(|at| self.lane_view(&self.lanes[at]))).collect()
     }
 
+    pub(super) fn lanes_spread(&mut self, every: u32) -> Step<Vec<LaneView>> {
+        let every = every.max(1);
+        // From the middle of the first ones on: those that stand are the oldest, and are counted neither too often nor too
+        // seldom.
+        let sql = "SELECT n FROM (SELECT n, row_number() OVER (ORDER BY oldest_due, name) - 1 AS rank FROM lanes \
+                   WHERE oldest_due IS NOT NULL) WHERE rank % ?1 = ?2 ORDER BY rank LIMIT ?3";
+        let found: Vec<i64> = self.rows(sql, params![every, every / 2, MAX_BATCH as i64], |row| row.get(0))?;
+        found.into_iter().map(|row| self.lane_at_row(row).map(|at| self.lane_view(&self.lanes[at]))).collect()
+    }
+
     fn lane_view(&self, lane: &Lane) -> LaneView {
         LaneView {
             lane: Some(lane.id.clone()),
@@ -130,7 +140,7 @@ impl Tx<'_> {
         let totals = self.row(sql, [self.now], |row| Ok((row.get(0)?, row.get(1)?, [row.get(2)?, row.get(3)?])))?;
         let (eligible, waiting, first): (i64, i64, [Option<Millis>; 2]) =
             totals.ok_or(Fault::Unreadable("no totals"))?;
-        stats.lanes_eligible = eligible.unsigned_abs();
+        stats.lanes_eligible = if self.gate_until()?.is_some() { 0 } else { eligible.unsigned_abs() };
         stats.lanes_waiting = waiting.unsigned_abs();
         let oldest = first.into_iter().flatten().min();
         stats.oldest_due_age = oldest.map(|due| Duration::from_millis(u64::try_from(self.now - due).unwrap_or(0)));

@@ -172,6 +172,8 @@ behaviours! {
         lanes_are_listed_by_their_oldest_message
         held_and_dead_messages_are_listed_newest_first
         stats_tell_what_is_eligible
+        nothing_is_eligible_while_the_gate_is_closed
+        lanes_that_stand_are_in_a_sample_as_often_as_in_the_fleet
         a_message_tells_its_history
     }
     explaining {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfleet_store::{LaneView, NewMessage, Outcome, Reaped, State};
+use ringfleet_store::{Gate, LaneView, NewMessage, Outcome, Reaped, State};
 
 use crate::talk::*;
 
@@ -146,4 +146,38 @@ pub(crate) async fn a_message_tells_its_history(s: &Subject) {
     assert_eq!((view.attempt, view.recoveries), (1, 1));
     assert_eq!((view.created_at, view.send_at, view.send_by), (send_at - 1_000, Some(send_at), Some(send_by)));
     assert_eq!((view.reason.as_str(), view.provider_id, view.finished_at), ("", None, None));
+}
+
+pub(crate) async fn nothing_is_eligible_while_the_gate_is_closed(s: &Subject) {
+    s.fill(&wide(1), 1).await;
+    let eligible = async || s.store.stats().await.unwrap().lanes_eligible;
+    assert_eq!(eligible().await, 1);
+    s.store.set_gate(&Gate::Stopped { reason: "wrong text".into() }).await.unwrap();
+    assert_eq!(eligible().await, 0);
+    s.store.set_gate(&Gate::Open).await.unwrap();
+    assert_eq!(eligible().await, 1);
+    s.store.set_gate(&Gate::Until { until: s.now() + 3_000, reason: "429".into() }).await.unwrap();
+    assert_eq!(eligible().await, 0);
+    s.at(3_000);
+    assert_eq!((eligible().await, s.store.stats().await.unwrap().lanes_waiting), (1, 1));
+}
+
+pub(crate) async fn lanes_that_stand_are_in_a_sample_as_often_as_in_the_fleet(s: &Subject) {
+    for extension in 1..=60 {
+        s.fill(&wide(extension), 1).await;
+        s.step(1);
+    }
+    // Those that stand wait longest.
+    for extension in 1..=12 {
+        s.store.set_paused(&wide(extension), true).await.unwrap();
+    }
+    for every in [0, 1, 2, 3, 5] {
+        let sample = s.store.lanes_spread(every).await.unwrap();
+        let every = every.max(1);
+        let (all, stand) = (sample.len() as u32, sample.iter().filter(|view| view.paused).count() as u32);
+        let off = (all * every).abs_diff(60).max((stand * every).abs_diff(12));
+        // Each of a Cluster's five shards rounds.
+        assert!(off <= 5 * (every / 2), "each {every}th: {stand} of {all} stand");
+        assert!(sample.is_sorted_by_key(|view| view.oldest_due), "{sample:?}");
+    }
 }

@@ -46,6 +46,7 @@ pub(crate) async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'st
         ("list", store.list(State::Held, 5).await.map(drop)),
         ("lane", store.lane(&lane).await.map(drop)),
         ("lanes", store.lanes(5).await.map(drop)),
+        ("lanes_spread", store.lanes_spread(5).await.map(drop)),
         ("stats", store.stats().await.map(drop)),
         ("token_lease", store.token_lease("1", &worker, ask).await.map(drop)),
         ("token_store", store.token_store("1", &worker, 0, session).await.map(drop)),
