@@ -119,6 +119,12 @@ fn decode(entries: &[(String, &RawValue)]) -> Decoded {
         seen.push(field);
         match serde_json::from_str::<Option<String>>(value.get()) {
             Ok(value) => set(&mut draft, field, value),
+            // What was cut between the two halves of an emoji, as by a program that counts in UTF-16.
+            Err(_) if value.get().starts_with('"') => {
+                let problem = "holds half of a surrogate pair, or a broken escape";
+                let remedy = "cut texts between whole characters; some are two units long in UTF-16";
+                faults.push(Refusal::new(field, Code::WrongType, problem, remedy));
+            }
             Err(_) => {
                 let remedy = "put the value into quotation marks";
                 faults.push(Refusal::new(field, Code::WrongType, "is no string", remedy));
@@ -176,6 +182,9 @@ mod tests {
         let expected = [(Field::From, Code::WrongType), twice, unknown, unknown, (Field::To, Code::Missing)];
         assert_eq!(faults, expected);
         assert!(!format!("{:?}", decoded.faults).contains("5550"));
+        let cut = one(r#"{"from":"a","to":"b","text":"See you \ud83d"}"#).faults.remove(0);
+        assert_eq!((cut.field, cut.code), (Field::Text, Code::WrongType));
+        assert!(cut.to_string().contains("half of a surrogate pair") && !cut.to_string().contains("See you"), "{cut}");
     }
 
     #[test]
