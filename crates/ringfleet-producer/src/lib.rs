@@ -8,6 +8,7 @@
 //! - [`directory`]: which extension a number belongs to, and why one can't be sent from
 //! - `check`, `when`: the rules, pure functions
 //! - [`producer`], `retry`: enqueue, and what happens when the store does not answer
+//! - `looks`: what the store has of a message that it did not take, for repeats that are refused now
 //! - [`told`]: why a message isn't moving, in words
 //! - [`csv_import`]: files of any size in flat memory
 //! - [`http`]: the API
@@ -26,6 +27,7 @@ pub mod refusal;
 pub mod told;
 
 mod check;
+mod looks;
 mod retry;
 mod when;
 

@@ -1,6 +1,6 @@
 //! Handing checked messages to the store, once each, whatever happens on the way.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use crate::{
     check,
     directory::SenderDirectory,
     draft::Draft,
+    looks::Looks,
     refusal::{Refusal, Refused, in_one_line},
     retry::{self, Patience},
 };
@@ -72,11 +73,13 @@ struct Outgoing {
 }
 
 /// Why the later batches of a call need not be tried.
-#[derive(Clone, Copy)]
 enum Stop {
     Full,
-    Away,
+    Away(Arc<StoreError>),
 }
+
+/// What the store said to one message.
+type Answer = Result<Enqueued, EnqueueError>;
 
 impl Producer {
     pub fn new(store: SharedStore, directory: Arc<SenderDirectory>) -> Self {
@@ -164,91 +167,74 @@ impl Producer {
 
     /// Hands in what passed its check, batch after batch so that order is kept, and answers for every item.
     pub(crate) async fn submit(&self, checked: Vec<Checked>) -> Vec<ItemResult> {
-        let mut results: Vec<Option<ItemResult>> = Vec::with_capacity(checked.len());
-        let mut outgoing = Vec::with_capacity(checked.len());
-        let judged = stream::iter(checked).map(|item| async {
-            match item.and_then(|message| Ok(Outgoing::try_new(message)?)) {
-                Ok(message) => Ok(message),
-                Err(refused) => Err(self.refuse(refused).await),
-            }
-        });
-        for item in judged.buffered(LOOKS_IN_FLIGHT).collect::<Vec<_>>().await {
-            match item {
-                Ok(message) => {
-                    outgoing.push(message);
-                    results.push(None);
-                }
-                Err(result) => results.push(Some(result)),
-            }
-        }
+        let judged: Vec<Result<Outgoing, Refused>> =
+            checked.into_iter().map(|item| Ok(Outgoing::try_new(item?)?)).collect();
+        let outgoing: Vec<&Outgoing> = judged.iter().flatten().collect();
         let mut answers = Vec::with_capacity(outgoing.len());
         let mut stop = None;
         for batch in outgoing.chunks(MAX_BATCH) {
-            match stop {
+            match &stop {
                 None => stop = self.submit_batch(batch, &mut answers).await,
                 Some(Stop::Full) => answers.extend(batch.iter().map(|_| Err(EnqueueError::Full))),
-                Some(Stop::Away) => answers.extend(batch.iter().map(|_| Err(EnqueueError::NotTried))),
+                Some(Stop::Away(_)) => answers.extend(batch.iter().map(|_| Err(EnqueueError::NotTried))),
             }
         }
+        // Afterwards, so that what is refused keeps nobody waiting who is not.
+        let looks = Looks::new(&*self.store, self.patience);
+        if let Some(Stop::Away(error)) = stop {
+            looks.give_up(error);
+        }
         let mut answers = answers.into_iter();
-        let results: Vec<ItemResult> = results
+        let answered: Vec<_> = judged
             .into_iter()
-            .map(|done| done.or_else(|| answers.next()).unwrap_or(Err(EnqueueError::NotTried)))
+            .map(|item| item.map(|outgoing| (outgoing, answers.next().unwrap_or(Err(EnqueueError::NotTried)))))
             .collect();
+        let told = stream::iter(answered).map(|item| async {
+            match item {
+                Ok((outgoing, answer)) => outgoing.result(answer?),
+                Err(refused) => looks.refuse(refused).await,
+            }
+        });
+        let results: Vec<ItemResult> = told.buffered(LOOKS_IN_FLIGHT).collect().await;
         count(&results);
         results
     }
 
     /// One store call's worth: pushes one answer a message.
-    async fn submit_batch(&self, batch: &[Outgoing], answers: &mut Vec<ItemResult>) -> Option<Stop> {
+    async fn submit_batch(&self, batch: &[&Outgoing], answers: &mut Vec<Answer>) -> Option<Stop> {
         let messages: Vec<NewMessage> = batch.iter().map(|outgoing| outgoing.message.clone()).collect();
         let error = match retry::enqueue(&*self.store, &messages, self.patience).await {
             Ok(stored) => {
-                answers.extend(batch.iter().zip(stored).map(|(outgoing, answer)| outgoing.result(answer)));
+                answers.extend(stored.into_iter().map(Ok));
                 return None;
             }
             Err(error) => Arc::new(error),
         };
-        let unsettled = |outgoing: &Outgoing| Err(outgoing.unsettled(&error));
+        let unsettled = |outgoing: &&Outgoing| Err(outgoing.unsettled(&error));
         if !matches!(*error, StoreError::Full { .. }) {
             answers.extend(batch.iter().map(unsettled));
-            return Some(Stop::Away);
+            return Some(Stop::Away(error));
         }
         // SEND-SAFETY: "nothing was taken" makes the caller repeat, so it is looked up, not assumed: an attempt before
         // this one may have lost its reply, and a fleet of several shards may be full in one of them.
-        let Ok(present) = self.look_up(batch).await else {
-            answers.extend(batch.iter().map(unsettled));
-            return Some(Stop::Away);
+        let present = match self.look_up(batch).await {
+            Ok(present) => present,
+            Err(failed) => {
+                answers.extend(batch.iter().map(unsettled));
+                return Some(Stop::Away(failed));
+            }
         };
         let answer = |(outgoing, present)| if present { unsettled(outgoing) } else { Err(EnqueueError::Full) };
         answers.extend(batch.iter().zip(present).map(answer));
         Some(Stop::Full)
     }
 
-    /// "Refused" makes its reader believe that nothing is sent, so a repeat whose time is over is looked up.
-    async fn refuse(&self, refused: Refused) -> ItemResult {
-        let Refused { mut refusals, key, is_content } = refused;
-        let Some(id) = key.as_ref().map(MessageId::from_key) else { return Err(EnqueueError::Refused(refusals)) };
-        match retry::within(self.patience.attempt, "get", self.store.get(&id)).await {
-            Ok(None) => Err(EnqueueError::Refused(refusals)),
-            Ok(Some(_)) if is_content => Ok(Receipt { id, duplicate: true }),
-            Ok(Some(view)) => {
-                refusals.push(Refusal::key_taken(&id, view.state));
-                Err(EnqueueError::Refused(refusals))
-            }
-            Err(source) => Err(EnqueueError::Unsettled { id, generated_key: None, source: Arc::new(source) }),
-        }
-    }
-
     /// Which messages of a batch the store has.
-    async fn look_up(&self, batch: &[Outgoing]) -> Result<Vec<bool>, StoreError> {
-        let limit: Duration = self.patience.attempt;
+    async fn look_up(&self, batch: &[&Outgoing]) -> Result<Vec<bool>, Arc<StoreError>> {
+        let looks = &Looks::new(&*self.store, self.patience);
         let ids: Vec<MessageId> = batch.iter().map(|outgoing| outgoing.id).collect();
-        stream::iter(ids)
-            .map(|id| async move { retry::within(limit, "get", self.store.get(&id)).await.map(|view| view.is_some()) })
-            .buffered(LOOKS_IN_FLIGHT)
-            .try_collect()
-            .await
+        let present = stream::iter(ids).map(|id| async move { looks.at(&id).await.map(|view| view.is_some()) });
+        present.buffered(LOOKS_IN_FLIGHT).try_collect().await
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -48,6 +48,12 @@ pub(super) struct FakeStore {
     in_flight: AtomicUsize,
     pub(super) most_in_flight: AtomicUsize,
     delay: Duration,
+    /// What each look for a message takes.
+    looks_take: Duration,
+    pub(super) looks_fail: AtomicBool,
+    pub(super) looks: AtomicUsize,
+    /// How many messages were there at the first look.
+    pub(super) at_first_look: OnceLock<usize>,
 }
 
 impl FakeStore {
@@ -57,6 +63,10 @@ impl FakeStore {
 
     pub(super) fn slow(delay: Duration) -> Arc<Self> {
         Arc::new(Self { delay, ..Self::default() })
+    }
+
+    pub(super) fn slow_to_tell(looks_take: Duration) -> Arc<Self> {
+        Arc::new(Self { looks_take, ..Self::default() })
     }
 
     /// After `good` more calls, one fails.
@@ -132,6 +142,14 @@ impl Store for FakeStore {
     }
 
     async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError> {
+        self.looks.fetch_add(1, Ordering::SeqCst);
+        self.at_first_look.get_or_init(|| self.len());
+        if !self.looks_take.is_zero() {
+            tokio::time::sleep(self.looks_take).await;
+        }
+        if self.looks_fail.load(Ordering::SeqCst) {
+            return Err(away("get"));
+        }
         let messages = self.messages.lock().unwrap();
         Ok(messages.get(id).map(|(_, message)| MessageView {
             id: *id,

@@ -138,3 +138,33 @@ async fn a_repeat_whose_time_is_over_is_told_of_its_message() {
     let Err(EnqueueError::Refused(refusals)) = late else { panic!("{late:?}") };
     assert_eq!(codes(&refusals), [Code::SendByPast, Code::KeyTaken]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_repeats_whose_time_is_over_wait_no_longer_than_one_for_a_store_that_tells_nothing() {
+    // One that never answers, and one that answers too slowly for all of them.
+    for (looks_take, most_asked) in [(Duration::from_secs(1_000), 16), (Duration::from_millis(900), 4 * 16)] {
+        let store = FakeStore::slow_to_tell(looks_take);
+        let producer = producer(store.clone());
+        let late =
+            |n| Draft { key: Some(format!("visit {n}")), send_by: Some("2026-01-31T11:59:59Z".into()), ..draft() };
+        let many = (0..1_000).map(late).chain([draft()]);
+        let checked = many.map(|draft| producer.judge(&draft, now())).collect();
+        let began = tokio::time::Instant::now();
+        let results = producer.submit(checked).await;
+        assert!(began.elapsed() <= Duration::from_secs(4), "{:?}", began.elapsed());
+        let words = words(&results);
+        assert_eq!((words[999], words[1_000]), ("unknown", "accepted"));
+        assert_eq!(store.at_first_look.get(), Some(&1), "the good one had to wait");
+        assert!(store.looks.load(Ordering::SeqCst) <= most_asked);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_failed_to_take_anything_is_not_asked_about_repeats_too() {
+    let store = FakeStore::with_faults([Fault::Away; 100]);
+    let producer = producer(store.clone());
+    let late = Draft { key: Some("visit 1".into()), send_by: Some("2026-01-31T11:59:59Z".into()), ..draft() };
+    let checked = [late, draft()].iter().map(|draft| producer.judge(draft, now())).collect();
+    assert_eq!(words(&producer.submit(checked).await), ["unknown", "unknown"]);
+    assert_eq!(store.looks.load(Ordering::SeqCst), 0);
+}

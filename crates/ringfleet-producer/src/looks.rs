@@ -1,0 +1,64 @@
+//! What the store has of messages that a call could not hand in.
+
+use std::sync::{Arc, OnceLock};
+
+use ringfleet_store::{MessageId, MessageView, Store, StoreError};
+use tokio::time::Instant;
+
+use crate::{
+    producer::{EnqueueError, ItemResult, Receipt},
+    refusal::{Refusal, Refused},
+    retry::{self, Patience},
+};
+
+/// The looks of one call. They share its patience, and the first that fails stands for all that come after it: a store that
+/// answers one of a thousand slowly would keep its caller waiting for minutes.
+pub(crate) struct Looks<'a> {
+    store: &'a dyn Store,
+    patience: Patience,
+    began: OnceLock<Instant>,
+    failed: OnceLock<Arc<StoreError>>,
+}
+
+impl<'a> Looks<'a> {
+    pub(crate) fn new(store: &'a dyn Store, patience: Patience) -> Self {
+        Self { store, patience, began: OnceLock::new(), failed: OnceLock::new() }
+    }
+
+    /// The store has failed this call already: it is not asked again.
+    pub(crate) fn give_up(&self, error: Arc<StoreError>) {
+        let _ = self.failed.set(error);
+    }
+
+    pub(crate) async fn at(&self, id: &MessageId) -> Result<Option<MessageView>, Arc<StoreError>> {
+        if let Some(error) = self.failed.get() {
+            return Err(error.clone());
+        }
+        let now = Instant::now();
+        let failure = if now - *self.began.get_or_init(|| now) > self.patience.total {
+            StoreError::Unavailable { call: "get", source: "the time for looks into it is over".into() }
+        } else {
+            match retry::within(self.patience.attempt, "get", self.store.get(id)).await {
+                Ok(view) => return Ok(view),
+                Err(error) => error,
+            }
+        };
+        Err(self.failed.get_or_init(|| Arc::new(failure)).clone())
+    }
+
+    /// "Refused" makes its reader believe that nothing is sent, so a repeat whose time is over is looked up.
+    // SEND-SAFETY: who believes that a message was never taken hands it in again as another one, and the customer gets two texts.
+    pub(crate) async fn refuse(&self, refused: Refused) -> ItemResult {
+        let Refused { mut refusals, key, is_content } = refused;
+        let Some(id) = key.as_ref().map(MessageId::from_key) else { return Err(EnqueueError::Refused(refusals)) };
+        match self.at(&id).await {
+            Ok(None) => Err(EnqueueError::Refused(refusals)),
+            Ok(Some(_)) if is_content => Ok(Receipt { id, duplicate: true }),
+            Ok(Some(view)) => {
+                refusals.push(Refusal::key_taken(&id, view.state));
+                Err(EnqueueError::Refused(refusals))
+            }
+            Err(source) => Err(EnqueueError::Unsettled { id, generated_key: None, source }),
+        }
+    }
+}
