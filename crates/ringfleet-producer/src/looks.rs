@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ringfleet_store::{MessageId, MessageView, Store, StoreError};
+use ringfleet_store::{MessageId, MessageView, NewMessage, Store, StoreError};
 use tokio::time::Instant;
 
 use crate::{
@@ -61,4 +61,23 @@ impl<'a> Looks<'a> {
             Err(source) => Err(EnqueueError::Unsettled { id, generated_key: None, source }),
         }
     }
+
+    /// What to say of a key under which the store has something else. Its lane counts as content there, so that a repeat whose
+    /// number has moved to another extension since is a conflict as well.
+    // SEND-SAFETY: the remedy of a conflict is a new key, with which the same text would be sent a second time. It is given only
+    // where the record shows that it is about another text.
+    pub(crate) async fn conflict(&self, id: &MessageId, new: &NewMessage) -> Refusal {
+        match self.at(id).await {
+            Ok(Some(old)) if is_moved(&old, new) => Refusal::key_taken_elsewhere(id, old.state),
+            Ok(Some(_)) => Refusal::key_conflict(),
+            // A key's home shard remembers it for longer than the record is kept.
+            Ok(None) | Err(_) => Refusal::key_unread(id),
+        }
+    }
+}
+
+/// The same text between the same numbers, taken for another lane. A text that was sent is not kept.
+fn is_moved(old: &MessageView, new: &NewMessage) -> bool {
+    let same_text = old.text.expose().is_empty() || old.text == new.text;
+    old.lane != new.lane && old.from == new.from && old.to == new.to && same_text
 }

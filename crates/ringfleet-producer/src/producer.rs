@@ -191,7 +191,7 @@ impl Producer {
             .collect();
         let told = stream::iter(answered).map(|item| async {
             match item {
-                Ok((outgoing, answer)) => outgoing.result(answer?),
+                Ok((outgoing, answer)) => outgoing.result(answer?, &looks).await,
                 Err(refused) => looks.refuse(refused).await,
             }
         });
@@ -256,12 +256,12 @@ impl Outgoing {
         Ok(Self { message, id, generated_key })
     }
 
-    fn result(&self, answer: Enqueued) -> ItemResult {
+    async fn result(&self, answer: Enqueued, looks: &Looks<'_>) -> ItemResult {
         match answer {
             Enqueued::Accepted(id) => Ok(Receipt { id, duplicate: false }),
             // A key that only we know was there before: our own earlier attempt, whose reply was lost.
             Enqueued::Duplicate(id) => Ok(Receipt { id, duplicate: self.generated_key.is_none() }),
-            Enqueued::Conflict(_) => Err(EnqueueError::Refused(vec![Refusal::key_conflict()])),
+            Enqueued::Conflict(id) => Err(EnqueueError::Refused(vec![looks.conflict(&id, &self.message).await])),
         }
     }
 

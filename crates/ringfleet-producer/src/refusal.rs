@@ -176,9 +176,25 @@ impl Refusal {
         )
     }
 
+    /// What the key was used for can't be read.
+    pub(crate) fn key_unread(id: &MessageId) -> Self {
+        let problem = format!("this key was used before, and what for can't be read now: it is the key of {id}");
+        let remedy = "look that message up by its id; give a new key only to a message that is another one";
+        Self::new(Field::Key, Code::KeyConflict, problem, remedy)
+    }
+
     /// Comes on top of what is wrong with a repeat. Whether the content is the same can't be told of one without a lane.
     pub(crate) fn key_taken(id: &MessageId, state: State) -> Self {
-        let problem = format!("this key's message was taken before: {id} is {}", state.as_str());
+        Self::taken(format!("this key's message was taken before: {id} is {}", state.as_str()))
+    }
+
+    /// The same message, of when its number was another extension's (or its app had another name).
+    pub(crate) fn key_taken_elsewhere(id: &MessageId, state: State) -> Self {
+        let when = "this key's message was taken before, when its number was another extension's";
+        Self::taken(format!("{when}: {id} is {}", state.as_str()))
+    }
+
+    fn taken(problem: String) -> Self {
         let remedy = "look that message up by its id instead of repeating it; this repeat has changed nothing of it";
         Self::new(Field::Key, Code::KeyTaken, problem, remedy)
     }

@@ -1,6 +1,6 @@
 //! The API over a real socket.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use ringfleet_store::{Begin, ClaimRequest, Outcome, PlanSeen, Settlement, SharedStore, WorkerId};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{
     FROM, TO,
     fake::{FakeStore, Fault},
-    producer, producer_of, sqlite,
+    moved, producer, producer_of, sqlite,
 };
 use crate::{
     Producer, SenderDirectory,
@@ -324,4 +324,36 @@ async fn a_repeat_that_is_refused_now_is_told_of_its_message_and_not_that_nothin
     assert_eq!([told(0), told(1), told(2)], ["key-taken", "unknown-sender", "text-empty"], "{many}");
     let (_, other) = read(server.post(&keyed("visit 2"))).await;
     assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
+}
+
+#[tokio::test]
+async fn a_conflict_whose_message_can_not_be_read_advises_no_new_text() {
+    let store = FakeStore::with_faults([]);
+    let server = Server::start(store.clone()).await;
+    let keyed = |text: &str| json!({"from": FROM, "to": TO, "text": text, "key": "visit 1"});
+    let (_, first) = read(server.post(&keyed("See you on Monday"))).await;
+    let (_, read_well) = read(server.post(&keyed("See you on Friday"))).await;
+    assert!(
+        read_well["errors"][0]["remedy"].as_str().unwrap().contains("give the new message a new key"),
+        "{read_well}"
+    );
+    store.looks_fail.store(true, Ordering::SeqCst);
+    let (status, problem) = read(server.post(&keyed("See you on Friday"))).await;
+    assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::CONFLICT, &json!("key-conflict")));
+    assert!(problem["errors"][0]["problem"].as_str().unwrap().contains(first["id"].as_str().unwrap()), "{problem}");
+    let said = problem.to_string();
+    assert!(!said.contains("nothing was taken") && !said.contains("other content"), "{said}");
+}
+
+#[tokio::test]
+async fn a_repeat_whose_number_moved_to_another_extension_is_told_of_its_message() {
+    let (_folder, store) = sqlite().await;
+    let keyed = json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": "visit 1"});
+    let (_, first) = read(Server::start(store.clone()).await.post(&keyed)).await;
+    let server = Server::of(producer_of(store.clone(), moved()), store).await;
+    let (status, problem) = read(server.post(&keyed)).await;
+    assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("key-taken")));
+    let said = problem.to_string();
+    assert!(said.contains(first["id"].as_str().unwrap()) && said.contains("is ready"), "{said}");
+    assert!(!said.contains("nothing was taken") && !said.contains("new key"), "{said}");
 }

@@ -16,7 +16,7 @@ use ringfleet_store::{IdempotencyKey, MessageId, OnUnknown};
 use super::{
     FROM, TO,
     fake::{FakeStore, Fault},
-    producer, producer_of, sqlite,
+    moved, producer, producer_of, sqlite,
 };
 use crate::{
     Code, ImportError, ImportOptions, ImportProgress, ImportSummary, SenderDirectory, csv_import::HeaderError,
@@ -292,4 +292,36 @@ async fn a_file_whose_senders_are_gone_since_is_known_by_its_rows() {
     assert_eq!((again.counts.duplicates, again.counts.refused), (1, 3));
     let gone = |line| (line, "from", Code::UnknownSender);
     assert_eq!(lines(&again), [gone(3), (3, "key", Code::KeyTaken), gone(4), gone(5)]);
+}
+
+#[tokio::test]
+async fn an_unchanged_file_whose_number_moved_to_another_extension_is_never_told_to_take_new_keys() {
+    let (_folder, store) = sqlite().await;
+    let file = format!("from,to,text,key\n{FROM},{TO},hello,\n{FROM},{TO},hello,visit 1\n{FROM},{TO},hello,visit 2\n");
+    let import = async |directory, file: String| {
+        let producer = producer_of(store.clone(), directory);
+        import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_| {}).await.unwrap()
+    };
+    assert_eq!(import(super::directory(), file.clone()).await.counts.accepted, 3);
+    // The last one says something else by now.
+    let edited = file.replace("hello,visit 2", "good-bye,visit 2");
+    let again = import(moved(), edited).await;
+    let taken = |line| (line, "key", Code::KeyTaken);
+    assert_eq!(lines(&again), [taken(2), taken(3), (4, "key", Code::KeyConflict)]);
+    for fault in &again.faults[..2] {
+        let words = fault.refusal.to_string();
+        assert!(
+            words.contains("is ready") && words.contains("another extension") && !words.contains("new key"),
+            "{words}"
+        );
+    }
+
+    // Of what was sent the text is not kept.
+    let store = FakeStore::with_faults([]);
+    let moved_in = async |directory| {
+        let producer = producer_of(store.clone(), directory);
+        import_csv(&producer, Cursor::new(file.clone()), ImportOptions::default(), |_| {}).await.unwrap()
+    };
+    assert_eq!(moved_in(super::directory()).await.counts.accepted, 3);
+    assert_eq!(lines(&moved_in(moved()).await), [taken(2), taken(3), taken(4)]);
 }

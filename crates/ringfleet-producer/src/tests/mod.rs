@@ -32,6 +32,12 @@ fn directory() -> Arc<SenderDirectory> {
     Arc::new(SenderDirectory::try_new(single.chain([sender(201, &[901, 902])])).unwrap())
 }
 
+/// `FROM` belongs to extension 102 now.
+fn moved() -> Arc<SenderDirectory> {
+    let (app, numbers) = ("main".into(), vec![FROM.parse().unwrap()]);
+    Arc::new(SenderDirectory::try_new([Sender { app, extension: "102".parse().unwrap(), numbers }]).unwrap())
+}
+
 fn producer(store: SharedStore) -> Producer {
     producer_of(store, directory())
 }
