@@ -6,12 +6,12 @@ use ringcentral::{
     AccessToken, AuthBudget, AuthorizationCode, CallError, CodeGrant, ExtensionId, Label, RefreshToken, ShortNumber,
     Token, TokenOptions, TokenOutcome, classify_token,
 };
-use ringfleet_identity::{Credential, Facts, Login, Method, Source, Vault};
+use ringfleet_identity::{AppPrint, Credential, Facts, Login, Method, Source, Vault, VaultError};
 use ringfleet_store::Millis;
 
 use crate::{login::Taken, provider::Provider, trouble::Trouble};
 
-/// A connection that can't be made has not used the code up.
+/// A connection that can't be made has not used the code up; a look into the store may be repeated anyway.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 /// The permission without which nothing can be sent.
@@ -40,14 +40,45 @@ impl Exchange {
     pub(crate) async fn finish(&self, login: &Taken, code: &AuthorizationCode) -> Result<Connected, Trouble> {
         let token = self.token(login, code).await?;
         let owner = token.owner_id.clone().ok_or(Trouble::NoOwner)?;
-        match self.keep(login, &owner, &token).await {
-            Ok(connected) => Ok(connected),
-            Err(trouble) => {
-                // How well that went changes nothing of what the person is told.
-                let _ = self.provider.revoke(&owner, &token.access_token).await;
-                Err(trouble)
+        let (credential, number, before) = match self.credential(login, &owner, &token).await {
+            Ok(made) => made,
+            Err(trouble) => return Err(self.end(&owner, &token, trouble).await),
+        };
+        if let Err(error) = self.vault.put(&credential).await {
+            match self.is_kept(&credential, &error).await {
+                Some(true) => {}
+                Some(false) => return Err(self.end(&owner, &token, error.into()).await),
+                // Its session is left alone: ended, it would be a connection with which nobody can log in.
+                None => return Err(error.into()),
             }
         }
+        self.end_session_before(&owner, before).await;
+        let can_text = token.scope.is_empty() || token.has_scope(TEXTING);
+        Ok(Connected { extension: owner, number, can_text })
+    }
+
+    /// Ends a session of which nothing is kept. How well that went changes nothing of what the person is told.
+    async fn end(&self, owner: &ExtensionId, token: &Token, trouble: Trouble) -> Trouble {
+        let _ = self.provider.revoke(owner, &token.access_token).await;
+        trouble
+    }
+
+    /// Whether a credential lies in the store although the writing of it failed: the answer may have been lost. `None`: nobody
+    /// can say.
+    async fn is_kept(&self, credential: &Credential, error: &VaultError) -> Option<bool> {
+        let VaultError::Store(_) = error else { return Some(false) };
+        let any = AppPrint::of("", "");
+        for _ in 0..TRIES {
+            match self.vault.get(&credential.extension, Method::Code).await {
+                Ok(found) => {
+                    return Some(found.is_some_and(|found| found.login.print(&any) == credential.login.print(&any)));
+                }
+                Err(VaultError::Store(_)) => tokio::time::sleep(PAUSE).await,
+                // Ours can be opened.
+                Err(_) => return Some(false),
+            }
+        }
+        None
     }
 
     async fn token(&self, login: &Taken, code: &AuthorizationCode) -> Result<Token, Trouble> {
@@ -75,7 +106,13 @@ impl Exchange {
         }
     }
 
-    async fn keep(&self, login: &Taken, owner: &ExtensionId, token: &Token) -> Result<Connected, Trouble> {
+    /// What is to be kept, the number that colleagues dial, and the connection that was there before.
+    async fn credential(
+        &self,
+        login: &Taken,
+        owner: &ExtensionId,
+        token: &Token,
+    ) -> Result<(Credential, Option<ShortNumber>, Option<Credential>), Trouble> {
         if let Some(invited) = login.invited.as_ref().filter(|invited| *invited != owner) {
             return Err(Trouble::OtherExtension { invited: invited.clone(), signed_in: owner.clone() });
         }
@@ -98,10 +135,7 @@ impl Exchange {
                 refused: None,
             },
         };
-        self.vault.put(&credential).await?;
-        self.end_session_before(owner, before).await;
-        let can_text = token.scope.is_empty() || token.has_scope(TEXTING);
-        Ok(Connected { extension: owner.clone(), number, can_text })
+        Ok((credential, number, before))
     }
 
     /// Reads the extension once, with its own new token: for its short number and, where only one account may be connected,

@@ -1,10 +1,18 @@
 //! An employee connects an extension.
 
+use std::{sync::Arc, time::Duration};
+
 use reqwest::StatusCode;
 use ringfleet_identity::Login;
-use ringfleet_store::{DocKind, Group, LaneId};
+use ringfleet_store::{
+    DocKind, Group, LaneId,
+    redis::{RedisOptions, RedisStore},
+};
+use ringfleet_testkit::{FaultProxy, RedisServer, eventually};
 
-use crate::rig::{Options, Rig};
+use crate::rig::{Options, Rig, rules};
+
+const SOON: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn an_employee_connects_an_extension_and_the_credential_lies_sealed_in_the_store() {
@@ -115,5 +123,45 @@ async fn a_login_is_counted_in_the_budget_that_the_fleet_has_found_it_to_spend()
         let used = async |lane: &LaneId| rig.store.lane(lane).await.unwrap().slots_in_use;
         let expected = if shared { (1, 0) } else { (0, 1) };
         assert_eq!((used(&all).await, used(&own).await), expected, "{known:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_was_kept_lives_although_nobody_heard_the_answer_to_its_writing() {
+    for can_look in [true, false] {
+        let server = RedisServer::start();
+        let proxy = FaultProxy::start(server.address());
+        let mut options =
+            RedisOptions { allow_volatile: true, rules: rules(), ..RedisOptions::new(proxy.url("redis")) };
+        (options.connect_timeout, options.response_timeout) = (Duration::from_secs(1), Duration::from_secs(1));
+        let store = Some(Arc::new(RedisStore::connect(options).await.unwrap()) as _);
+        let rig = Rig::start(Options { store, ..Options::default() }).await;
+        // In the record of a credential alone.
+        proxy.drop_next_reply_of(b"\"prefer\":");
+        let browser = rig.browser();
+        let page = if can_look {
+            browser.connect(0).await
+        } else {
+            // Whoever loses its connection finds no way back before all looks for the credential are lost too.
+            proxy.refuse(true);
+            let key = format!("main/{}/code", rig.id(0));
+            let lose_looks = async {
+                eventually(SOON, async || proxy.dropped() == 1).await;
+                (0..3).for_each(|_| proxy.drop_next_reply_of(key.as_bytes()));
+                proxy.refuse(false);
+            };
+            futures::join!(browser.connect(0), lose_looks).0
+        };
+        if can_look {
+            page.shows(200, &["Extension 101 is connected"]);
+        } else {
+            page.shows(503, &["What to do"]);
+        }
+        assert!(proxy.dropped() >= 1);
+        proxy.heal();
+        eventually(SOON, async || rig.store.ping().await.is_ok()).await;
+        let credential = rig.credential(0).await.expect("the store had taken it");
+        let Login::Code { refresh, .. } = &credential.login else { panic!("{credential:?}") };
+        assert_eq!(rig.refresh(refresh.expose()).await, StatusCode::OK, "its session was ended");
     }
 }

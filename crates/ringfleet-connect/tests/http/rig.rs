@@ -34,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) keys: Option<Vec<&'static str>>,
     pub(crate) fixed: Vec<Credential>,
     pub(crate) address_header: bool,
+    /// Another one than an SQLite file.
+    pub(crate) store: Option<SharedStore>,
     /// What the directory knows: id, extension number, name.
     pub(crate) known: Vec<(&'static str, &'static str, &'static str)>,
 }
@@ -83,9 +85,13 @@ impl Rig {
         };
         let simulator = Simulator::start(config).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        let rules = LaneRules::with_window(Duration::from_secs(60));
-        let sqlite = SqliteOptions { rules, ..SqliteOptions::default() };
-        let store: SharedStore = Arc::new(SqliteStore::open(&folder.path().join("fleet.db"), sqlite).await.unwrap());
+        let store = match &options.store {
+            Some(store) => store.clone(),
+            None => {
+                let sqlite = SqliteOptions { rules: rules(), ..SqliteOptions::default() };
+                Arc::new(SqliteStore::open(&folder.path().join("fleet.db"), sqlite).await.unwrap())
+            }
+        };
         let keys = Arc::new(KeyRing::from_text(&new_key()).unwrap());
         let vault = Vault::new(store.clone(), keys, "main");
         let accounts = simulator.accounts();
@@ -169,6 +175,10 @@ impl Rig {
         let form = [("grant_type", "refresh_token"), ("refresh_token", token)];
         self.http.post(url).basic_auth(app.0, app.1).form(&form).send().await.unwrap().status()
     }
+}
+
+pub(crate) fn rules() -> LaneRules {
+    LaneRules::with_window(Duration::from_secs(60))
 }
 
 async fn listen() -> tokio::net::TcpListener {
