@@ -18,6 +18,8 @@ use tower::Service;
 const MOST_CONNECTIONS: usize = 512;
 /// From a connection's beginning, or the answer before, to the end of a request's head.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Of an answer that its client does not take: as long as some of it is read now and then, it may go on for longer.
+const UNREAD_DEADLINE: Duration = Duration::from_secs(30);
 /// After a connection could not be taken, as when no file is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
 
@@ -35,13 +37,14 @@ pub(crate) async fn http(
     let address = listener.local_addr()?;
     tracing::info!(%address, "{what} listens");
     let services = router.into_make_service_with_connect_info::<SocketAddr>();
-    Ok((address, tokio::spawn(serve(what, listener, services, stop))))
+    Ok((address, tokio::spawn(serve(what, listener, services, UNREAD_DEADLINE, stop))))
 }
 
 async fn serve(
     what: &'static str,
     listener: TcpListener,
     mut services: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
+    #[cfg_attr(not(target_os = "linux"), expect(unused_variables))] unread: Duration,
     stop: CancellationToken,
 ) {
     let under_way = GracefulShutdown::new();
@@ -59,6 +62,11 @@ async fn serve(
                 continue;
             }
         };
+        // The system's own patience with one that takes nothing has no end as long as that one says that it is there.
+        #[cfg(target_os = "linux")]
+        if let Err(error) = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(unread)) {
+            tracing::warn!(%error, "{what} can't set a deadline for answers that nobody reads");
+        }
         let Ok(service) = services.call(peer).await;
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -147,6 +155,25 @@ mod tests {
         go.notify_one();
         assert!(told_until_closed(asks).await.ends_with("done"));
         served.await.unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn connections_whose_answers_nobody_reads_are_closed_and_make_room_for_others() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        // More than the system keeps for one who does not read.
+        let large = Router::new().route("/", get(async || vec![b'x'; 64 << 20]));
+        let (stop, unread) = (CancellationToken::new(), Duration::from_secs(1));
+        let services = large.into_make_service_with_connect_info::<SocketAddr>();
+        let served = tokio::spawn(serve("test", listener, services, unread, stop.clone()));
+        let mut asks = TcpStream::connect(address).await.unwrap();
+        asks.write_all(ASK).await.unwrap();
+        asks.readable().await.unwrap();
+        // Its place is free when the task can end: what is under way is waited for.
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(60), served).await.expect("it is answered for ever").unwrap();
+        drop(asks);
     }
 
     #[tokio::test(start_paused = true)]
