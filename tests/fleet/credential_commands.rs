@@ -2,8 +2,9 @@
 
 use std::{path::Path, process::Output, time::Duration};
 
+use ringfleet_identity::{KeyRing, Purpose};
 use ringfleet_store::{DocCursor, DocKind, Expect};
-use ringfleet_testkit::eventually;
+use ringfleet_testkit::{eventually, free_port};
 
 use crate::{
     rig::{Ends, Rig, RigOptions},
@@ -224,6 +225,46 @@ async fn what_came_in_needs_the_old_key_until_it_ends_and_the_change_of_keys_say
         fleet.rig.store.doc_put(DocKind::Inbound, &doc.key, Expect::Anything, None, None).await.unwrap();
     }
     assert!(fleet.done(&["rotate-key"], "").contains("older keys are not needed"));
+    fleet.rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secrets_of_webhooks_are_sealed_anew_before_the_old_key_is_called_needless() {
+    let mut fleet = Keyed::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let account = fleet.rig.accounts[0].clone();
+    fleet.done(&["add", &account.extension_id, "--method", "jwt"], &account.jwt);
+    let environment = fleet.environment();
+    let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let listen = format!("127.0.0.1:{}", free_port());
+    let hears = [("RINGFLEET__INBOUND__LISTEN", listen.as_str()), ("RINGFLEET__INBOUND__POLL", "1h")];
+    fleet.rig.start_worker_with(&[&environment[..], &hears].concat());
+    let key = format!("main/{}", account.extension_id);
+    let store = fleet.rig.store.clone();
+    let record = async || store.doc_get(DocKind::Subscription, &key).await.unwrap();
+    let opened = |keys: &str, sealed: &[u8]| {
+        let plain = KeyRing::from_text(keys).unwrap().open(Purpose::Subscription { key: &key }, sealed);
+        plain.map(|plain| plain.to_vec())
+    };
+    let old = std::fs::read_to_string(fleet.rig.path("keys")).unwrap();
+    // It is written twice: before the provider is asked, and with the id that it has given.
+    eventually(Duration::from_secs(60), async || {
+        let has_id = |plain: Vec<u8>| String::from_utf8(plain).unwrap().contains("\"id\"");
+        record().await.is_some_and(|doc| opened(&old, &doc.body).is_ok_and(has_id))
+    })
+    .await;
+    fleet.rig.kill_worker(0);
+    let before = record().await.unwrap();
+
+    let new = fleet.done(&["new-key"], "");
+    fleet.write("keys", &format!("{new}{old}"));
+    let turned = fleet.done(&["rotate-key"], "");
+    assert!(
+        turned.contains("webhooks: 1 of their records") && turned.contains("older keys are not needed"),
+        "{turned}"
+    );
+    let after = record().await.unwrap();
+    assert_eq!(opened(&new, &after.body), opened(&old, &before.body));
+    assert!(fleet.done(&["rotate-key"], "").contains("webhooks: 0 of their records"));
     fleet.rig.finish(Ends::all()).await;
 }
 

@@ -55,5 +55,5 @@ pub use crate::{
     journal::JournalError,
     options::{InboundOptions, ReconcileOptions, WorkerOptions},
     run::{Drained, WorkerError, run},
-    webhooks::{Hints, router as webhook_router},
+    webhooks::{Hints, reseal as reseal_subscriptions, router as webhook_router},
 };

@@ -14,3 +14,4 @@ mod record;
 pub(crate) use self::keeper::Keeper;
 pub(crate) use self::receiver::Came;
 pub use self::receiver::{Hints, router};
+pub use self::record::reseal;

@@ -1,11 +1,13 @@
 //! What the fleet keeps of an extension's subscription, sealed: the secret that every event must carry is in it.
 
 use ringcentral::{ExtensionId, SubscriptionId, VerificationToken};
-use ringfleet_identity::{Purpose, Vault};
-use ringfleet_store::{DocKind, Expect, Millis, StoreError};
+use ringfleet_identity::{KeyRing, Purpose, Vault};
+use ringfleet_store::{DocCursor, DocKind, Expect, Millis, Put, StoreError};
 use serde::{Deserialize, Serialize};
 
 const FORMAT: u8 = 1;
+/// Documents read at once.
+const PAGE: u32 = 500;
 
 pub(super) struct Record {
     /// `None` while it is being made: the webhook must know the secret before.
@@ -60,5 +62,35 @@ impl Record {
         let sealed =
             vault.keys().seal(Purpose::Subscription { key: &key }, &serde_json::to_vec(&body).unwrap_or_default());
         vault.store().doc_put(DocKind::Subscription, &key, Expect::Anything, Some(&sealed), None).await.map(drop)
+    }
+}
+
+/// Seals with the current key what the fleet keeps of its subscriptions with another one of this process's keys. What it can't
+/// open is made anew by whoever keeps the subscriptions. Tells how many documents were sealed.
+///
+/// # Errors
+/// [`StoreError`] if the store can't be read or written; some may be sealed then.
+pub async fn reseal(vault: &Vault) -> Result<u32, StoreError> {
+    let (keys, store) = (vault.keys(), vault.store());
+    let mut sealed = 0;
+    let mut cursor = DocCursor::default();
+    loop {
+        let page = store.docs_since(DocKind::Subscription, &cursor, PAGE).await?;
+        for doc in &page.changed {
+            let ours = doc.key.split('/').next() == Some(vault.app());
+            if !ours || KeyRing::sealed_with(&doc.body) == keys.current() {
+                continue;
+            }
+            let purpose = Purpose::Subscription { key: &doc.key };
+            let Ok(plain) = keys.open(purpose, &doc.body) else { continue };
+            // Who was quicker has sealed what is newer.
+            let body = keys.seal(purpose, &plain);
+            let put = store.doc_put(DocKind::Subscription, &doc.key, Expect::Rev(doc.rev), Some(&body), None).await?;
+            sealed += u32::from(matches!(put, Put::Stored(_)));
+        }
+        cursor = page.cursor;
+        if !page.more {
+            return Ok(sealed);
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, process::ExitCode};
 
 use anyhow::Context;
 use ringfleet_identity::{RecordError, Vault, VaultError, directory::Register};
-use ringfleet_worker::Inbox;
+use ringfleet_worker::{Inbox, reseal_subscriptions};
 
 use crate::{exit, output::say, progress};
 
@@ -20,6 +20,9 @@ pub(super) async fn run(vault: &Vault) -> anyhow::Result<ExitCode> {
     let directory =
         Register::new(vault).reseal().await.context("the sender directory was not sealed anew; try again")?;
     say!("sender directory: {directory} of its records sealed anew");
+    let subscriptions =
+        reseal_subscriptions(vault).await.context("the webhooks' subscriptions were not sealed anew; try again")?;
+    say!("subscriptions of webhooks: {subscriptions} of their records sealed anew");
     let mut unreadable: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut others: BTreeMap<String, u32> = BTreeMap::new();
     for kept in vault.all().await? {
