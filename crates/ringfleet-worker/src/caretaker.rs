@@ -44,6 +44,12 @@ impl Caretaker {
         let mut shown = None;
         let all = || self.sessions.roster().extensions().into_iter();
         let mut due: Due = all().map(|extension| (extension, false)).collect();
+        let next = || {
+            let wait = EVERY.min(self.refresh.unwrap_or(EVERY)).mul_f64(rand::random_range(0.7..=1.3));
+            tokio::time::Instant::now() + wait
+        };
+        // Not put off by what changes meanwhile: in a large fleet a connection is refreshed every few seconds.
+        let mut all_at = next();
         loop {
             let many = due.len() > 1;
             while let Some((extension, cleared)) = due.pop_first() {
@@ -66,7 +72,6 @@ impl Caretaker {
                     crate::metrics::store_error("sessions", &error);
                 }
             }
-            let wait = EVERY.min(self.refresh.unwrap_or(EVERY)).mul_f64(rand::random_range(0.7..=1.3));
             tokio::select! {
                 () = stop.cancelled() => return,
                 Ok(()) = changes.changed() => {
@@ -74,7 +79,8 @@ impl Caretaker {
                     due.extend(take_over(&self.sessions, &known, &now));
                     known = now;
                 }
-                () = tokio::time::sleep(wait) => {
+                () = tokio::time::sleep_until(all_at) => {
+                    all_at = next();
                     for extension in all() {
                         due.entry(extension).or_default();
                     }

@@ -1,7 +1,9 @@
 //! What a record of the message store says of something that came in.
 
+use std::time::Duration;
+
 use ringcentral::{Direction, ExtensionId, MessageKind, MessageRecord, Party, PhoneNumber};
-use ringfleet_store::{Private, StoreError};
+use ringfleet_store::{Millis, Private, StoreError};
 
 use super::Mailboxes;
 use crate::{
@@ -38,8 +40,14 @@ fn number(party: &Party) -> Option<PhoneNumber> {
 impl Mailboxes {
     /// Keeps what came in, each once.
     pub(super) async fn keep(&self, all: Vec<(String, Inbound)>) -> Result<(), StoreError> {
+        if all.is_empty() {
+            return Ok(());
+        }
+        let now = self.store.now().await?;
         for (id, inbound) in all {
-            if self.inbox.put(&inbound, &id, self.inbound.retention).await? {
+            if let Some(rest) = rest_of(self.inbound.retention, inbound.at, now)
+                && self.inbox.put(&inbound, &id, rest).await?
+            {
                 metrics::received(inbound.kind.as_str());
             }
         }
@@ -47,11 +55,26 @@ impl Mailboxes {
     }
 }
 
+/// How much longer what came in `at` that time is kept; `None` for what was forgotten and is only read once more.
+fn rest_of(retention: Duration, at: Millis, now: Millis) -> Option<Duration> {
+    let age = Duration::from_millis(u64::try_from(now.saturating_sub(at)).unwrap_or(0));
+    retention.checked_sub(age).filter(|rest| !rest.is_zero())
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn what_came_in_is_kept_from_its_own_time_and_does_not_come_back_when_it_is_read_once_more() {
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(rest_of(hour, 1_000, 61_000), Some(Duration::from_secs(3_540)));
+        assert_eq!(rest_of(hour, 61_000, 1_000), Some(hour), "the provider's clock is ahead");
+        assert_eq!(rest_of(hour, 1_000, 3_601_000), None);
+        assert_eq!(rest_of(hour, 1_000, 90_000_000), None);
+    }
 
     #[test]
     fn inbound_texts_and_voicemails_are_kept_and_nothing_else() {

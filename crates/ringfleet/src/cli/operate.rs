@@ -58,7 +58,8 @@ pub(crate) enum MessageCommand {
     Cancel { id: String },
     /// Lists messages that were given up; `held resend` sends one again
     Dead {
-        #[arg(long, default_value_t = 50)]
+        /// How many to list, the last first; 500 at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
     },
 }
@@ -67,8 +68,8 @@ pub(crate) enum MessageCommand {
 pub(crate) enum HeldCommand {
     /// Lists held messages, the last first
     List {
-        /// How many to list
-        #[arg(long, default_value_t = 50)]
+        /// How many to list; 500 at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
         limit: u32,
         /// Print as JSON
         #[arg(long)]

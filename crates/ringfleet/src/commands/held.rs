@@ -22,7 +22,7 @@ pub(crate) async fn run(settings: Settings, what: HeldCommand) -> anyhow::Result
     let store = store::open(&settings.store, settings.rules).await?;
     let skew = settings.worker.reconcile.clock_skew.as_millis() as Millis;
     match what {
-        HeldCommand::List { limit, json } => list(&store, limit.max(1), json).await,
+        HeldCommand::List { limit, json } => list(&store, limit, json).await,
         HeldCommand::Show { id, show_private, json } => show(&*store, id, show_private, json, skew).await,
         HeldCommand::Resend { ids, yes } => {
             if !yes && !confirmed(&*store, &ids).await? {
@@ -62,14 +62,21 @@ async fn list(store: &SharedStore, limit: u32, as_json: bool) -> anyhow::Result<
         let (extension, since) = (view.lane.extension(), time(view.finished_at));
         say!("{}  {extension:<12}  {since:<24}  {:>8}  {}", view.id, view.attempt, view.reason);
     }
-    if all > views.len() as u64 {
-        say!("… {} of {all}; --limit shows more", views.len());
+    if let Some(more) = more(views.len(), all) {
+        say!("{more}");
     }
     say!(
         "\nNobody knows whether these were sent, and nothing sends them again by itself. `ringfleet held show ID` tells what \
          to look for;\nthen `held close ID --as sent`, `held resend ID`, or `held close ID --as cancelled`."
     );
     Ok(ExitCode::SUCCESS)
+}
+
+/// What stands below a list of the newest that is not whole.
+pub(super) fn more(listed: usize, all: u64) -> Option<String> {
+    const MOST: usize = 500;
+    let then = if listed < MOST { "--limit shows more" } else { "the older ones show when these are settled" };
+    (all > listed as u64).then(|| format!("… {listed} of {all}; {then}"))
 }
 
 async fn show(store: &dyn Store, id: MessageId, private: bool, json: bool, skew: Millis) -> anyhow::Result<ExitCode> {

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     evidence::{self, time},
     extensions::Known,
+    held::more,
 };
 use crate::{
     accounts::Accounts,
@@ -121,7 +122,13 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
                 Cancelled::Missing => anyhow::bail!("there is no message {id}; was it pruned?"),
             }
         }
-        MessageCommand::Dead { limit } => list(&store.list(State::Dead, limit).await?),
+        MessageCommand::Dead { limit } => {
+            let dead = store.list(State::Dead, limit).await?;
+            list(&dead);
+            if let Some(more) = more(dead.len(), store.stats().await?.count(State::Dead)) {
+                say!("{more}");
+            }
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
