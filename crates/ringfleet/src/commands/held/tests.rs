@@ -95,3 +95,10 @@ async fn advice_names_a_command_for_each_finding() {
     let told = advice(&view, 0).join("\n");
     assert!(told.contains("content is gone") && !told.contains("held resend"), "{told}");
 }
+
+#[test]
+fn a_list_that_is_not_whole_says_how_to_see_the_rest() {
+    assert_eq!(more(3, 3), None);
+    assert_eq!(more(50, 501).as_deref(), Some("… 50 of 501; --limit shows more"));
+    assert_eq!(more(500, 501).as_deref(), Some("… 500 of 501; the older ones show when these are settled"));
+}
