@@ -15,7 +15,7 @@ pub enum SessionState {
     Ending,
     /// None: the next message logs in.
     None,
-    /// None, and every credential was refused.
+    /// Every credential was refused; one that lives is used to its end.
     Refused,
 }
 
@@ -128,10 +128,11 @@ impl Health {
             }));
         }
         match (view.lives.is_zero(), view.renew_in.is_zero()) {
+            // Also while a session lives: the provider may have ended it with the credential, and nobody can renew it.
+            _ if !usable => SessionState::Refused,
             (false, false) => SessionState::Good,
             (false, true) => SessionState::Ending,
-            (true, _) if usable => SessionState::None,
-            (true, _) => SessionState::Refused,
+            (true, _) => SessionState::None,
         }
     }
 }
@@ -189,6 +190,9 @@ mod tests {
         let refused = SessionView { refused, ..view(0, 0) };
         assert_eq!(state(&[&first], &refused), SessionState::Refused);
         assert_eq!(state(&[&first, &second], &refused), SessionState::None);
+        let living = SessionView { refused: refused.refused.clone(), ..view(9, 5) };
+        assert_eq!(state(&[&first], &living), SessionState::Refused, "it ends, and there is no other way");
+        assert_eq!(state(&[&first, &second], &living), SessionState::Good);
         let mut health = Health::default();
         health.add(&[&first, &second], &refused, &app, NOW);
         assert_eq!((health.refused.len(), health.refused[0].code.as_str()), (1, "OAU-211"));

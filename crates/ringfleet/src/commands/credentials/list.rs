@@ -8,7 +8,7 @@ use std::{
 use console::Style;
 use ringcentral::ExtensionId;
 use ringfleet_identity::{AppPrint, Credential, Kept, Method, RecordError, Refused, Source, Vault};
-use ringfleet_store::Millis;
+use ringfleet_store::{Millis, SessionView, StoreError};
 use serde_json::{Value, json};
 
 use crate::{
@@ -49,7 +49,8 @@ pub(super) async fn run(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let now = vault.store().now().await?;
-    let entries = entries(vault.all().await?, of_file, app, now);
+    let sessions = sessions(vault, of_file).await?;
+    let entries = entries(vault.all().await?, of_file, app, &sessions, now);
     if as_json {
         let rows: Vec<Value> = entries.iter().map(as_row).collect();
         say!("{}", serde_json::to_string_pretty(&json!({"app": vault.app(), "credentials": rows}))?);
@@ -70,12 +71,30 @@ pub(super) async fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// What a refusal of a credential of the accounts file is remembered in: it has no record of its own.
+async fn sessions(vault: &Vault, of_file: &[Credential]) -> Result<BTreeMap<ExtensionId, SessionView>, StoreError> {
+    let extensions: BTreeSet<_> = of_file.iter().map(|credential| credential.extension.clone()).collect();
+    let names: Vec<String> = extensions.iter().map(|extension| extension.as_str().to_owned()).collect();
+    Ok(extensions.into_iter().zip(vault.store().sessions(&names).await?).collect())
+}
+
 /// Those of the store and of the accounts file, by extension, in the order in which they are tried.
-fn entries(kept: Vec<Kept>, of_file: &[Credential], app: Option<&AppPrint>, now: Millis) -> Vec<Entry> {
+fn entries(
+    kept: Vec<Kept>,
+    of_file: &[Credential],
+    app: Option<&AppPrint>,
+    sessions: &BTreeMap<ExtensionId, SessionView>,
+    now: Millis,
+) -> Vec<Entry> {
     let stored: BTreeSet<_> = kept.iter().map(|kept| (kept.extension.clone(), kept.method)).collect();
     let mut entries: Vec<Entry> = kept.into_iter().map(|kept| of_store(kept, app, now)).collect();
     entries.extend(of_file.iter().map(|credential| {
         let mut entry = of_credential(credential, app, now);
+        let refused =
+            app.and_then(|app| refused_by(sessions.get(&credential.extension)?, &credential.login.print(app)));
+        if let (State::Usable, Some(refused)) = (&entry.state, refused) {
+            entry.state = State::Refused(refused);
+        }
         if stored.contains(&(credential.extension.clone(), credential.login.method())) {
             entry.state = State::Superseded;
         }
@@ -89,6 +108,11 @@ fn entries(kept: Vec<Kept>, of_file: &[Credential], app: Option<&AppPrint>, now:
         }
     }
     entries
+}
+
+fn refused_by(session: &SessionView, print: &str) -> Option<Refused> {
+    let told = session.refused.iter().find(|refused| refused.print == print)?;
+    Some(Refused { print: told.print.clone(), code: told.reason.clone(), at: 0 })
 }
 
 fn of_store(kept: Kept, app: Option<&AppPrint>, now: Millis) -> Entry {
@@ -209,7 +233,7 @@ fn as_row(entry: &Entry) -> Value {
             let sense = sense(&refused.code);
             json!({
                 "code": refused.code,
-                "at": time(Some(refused.at)),
+                "at": time(Some(refused.at).filter(|at| *at > 0)),
                 "meaning": sense.map(|sense| sense.meaning),
                 "next_step": sense.and_then(|sense| sense.remedy),
             })
