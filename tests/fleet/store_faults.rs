@@ -71,6 +71,28 @@ async fn row_02_when_worker_and_store_die_together_the_journal_tells_what_was_se
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_02_what_was_sent_in_the_lost_moment_keeps_its_place_in_the_window() {
+    // A window that outlasts the time for which the gate is closed: else it would be empty again when that opens.
+    let mut options = RigOptions::new(1, Duration::from_secs(12)).quick();
+    options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(50));
+    let mut rig = Rig::start(options).await;
+    rig.start_workers(1);
+    rig.enqueue_named(0, 1, None, "known").await;
+    rig.until_ended(1, Duration::from_secs(20)).await;
+    let remembered = rig.redis().append_only_bytes();
+    rig.enqueue_named(0, 30, None, "forgotten").await;
+    rig.until_ended(31, Duration::from_secs(20)).await;
+    let redis = rig.redis_mut();
+    redis.kill();
+    redis.truncate_tail(redis.append_only_bytes() - remembered);
+    redis.restart();
+    // As many again: with those that the store knows nothing of, more than the plan's forty.
+    rig.enqueue_named(0, 30, None, "next").await;
+    all_sent_once(&rig, 61).await;
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn row_04_a_slow_store_slows_the_fleet_down_and_nothing_else() {
     let mut rig = loaded(quick().behind_proxy(), 20).await;
     rig.proxy().latency(Duration::from_millis(150), Duration::from_millis(100));

@@ -9,6 +9,12 @@ use std::{
 
 /// # Panics
 /// When there is no append-only file.
+pub(super) fn bytes(dir: &Path) -> u64 {
+    fs::metadata(newest(dir)).expect("own file is readable").len()
+}
+
+/// # Panics
+/// When there is no append-only file.
 pub(super) fn cut_bytes(dir: &Path, bytes: u64) {
     let file = File::options().write(true).open(newest(dir)).expect("own file is writable");
     let length = file.metadata().expect("an open file has a length").len();

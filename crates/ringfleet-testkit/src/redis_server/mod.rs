@@ -157,6 +157,14 @@ impl RedisServer {
         aof::cut_commands(self.dir(), number);
     }
 
+    /// How long its append-only file is, so that all that follows can be cut off later.
+    ///
+    /// # Panics
+    /// When it has no such file.
+    pub fn append_only_bytes(&self) -> u64 {
+        aof::bytes(self.dir())
+    }
+
     /// One command, and the beginning of its reply as it stands on the wire.
     pub(crate) fn ask(&self, command: &[&str]) -> Option<String> {
         let door = if self.options.tls { Door::Socket(self.dir().join(SOCKET)) } else { Door::Port(self.port) };
