@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{Ends, Rig, RigOptions};
+use crate::rig::{Ends, Except, Rig, RigOptions, Waiting, http};
 
 /// Five texts that were sent, and then something that breaks a promise.
 async fn sent_five() -> Rig {
@@ -24,8 +24,12 @@ async fn tell(rig: &Rig, command: &[&str]) {
 }
 
 /// All that is told as broken begins so.
-async fn sees(mut rig: Rig, expected: &[&str]) {
-    let (_, broken) = rig.look(&Ends::all()).await;
+async fn sees(rig: Rig, expected: &[&str]) {
+    sees_at(rig, &Ends::all(), expected).await;
+}
+
+async fn sees_at(mut rig: Rig, ends: &Ends, expected: &[&str]) {
+    let (_, broken) = rig.look(ends).await;
     assert!(!broken.is_empty(), "nothing was seen");
     for beginning in expected {
         assert!(broken.iter().any(|told| told.starts_with(beginning)), "{beginning} is not among {broken:?}");
@@ -71,6 +75,27 @@ async fn a_message_that_still_waits_is_seen() {
     assert!(rig.run(&["fleet", "stop", "--reason", "test"]).status.success());
     rig.enqueue_to(0, "+15552009999", "a text that nobody takes").await;
     sees(rig, &["I1, 1 messages wait"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_is_too_full_is_seen_although_refusals_are_excepted() {
+    let rig = sent_five().await;
+    let token = rig.simulator.access_token(&rig.accounts[0].extension_id).unwrap();
+    let url = format!("{}/restapi/v1.0/account/~/extension", rig.simulator.base_url());
+    for _ in 0..42 {
+        http().get(&url).bearer_auth(&token).send().await.unwrap();
+    }
+    let ends = Ends::all().except(Except::Throttled { at_most: 50 }, "a stranger spends the whole window");
+    sees_at(rig, &ends, &["I4, "]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fleet_that_never_comes_back_after_a_fault_is_seen_where_messages_may_wait() {
+    let mut rig = sent_five().await;
+    rig.kill_worker(0);
+    rig.enqueue_to(0, "+15552009999", "a text that nobody takes").await;
+    rig.redis_mut().restart();
+    sees_at(rig, &Ends::waiting(Waiting::Rest, "nobody works any more"), &["I7, nothing was sent"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

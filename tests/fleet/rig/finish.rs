@@ -36,8 +36,10 @@ impl Waiting {
 /// What a test provokes on purpose, and how much of it at most.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Except {
-    /// Requests that were refused for the rate, those inside a penalty among them.
+    /// Requests that were refused for the rate, those inside a penalty among them. No reason for too many of them.
     Throttled { at_most: u64 },
+    /// Requests more than a plan allows in a window: somebody else spends of it, or the plan is not known yet.
+    OverPlan { at_most: u64 },
     /// The same of logins.
     LoginsThrottled { at_most: u64 },
     /// Texts that went out once more.
@@ -105,7 +107,7 @@ impl Rig {
         let ledger = checker::ledger(self).await;
         broken.extend(checker::plans::kept(ends, &report));
         broken.extend(checker::plans::nothing_after_the_kill_switch(self, &ledger));
-        broken.extend(checker::plans::back_after_the_last_fault(self, &ledger));
+        broken.extend(checker::plans::back_after_the_last_fault(self, ends, &ledger));
         if ends.store_is_gone() {
             broken.extend(checker::canary::leaks(self, &pages));
             return (Finished { report, stats: Stats::default() }, broken);
