@@ -145,12 +145,16 @@ impl<'a> Injector<'a> {
         true
     }
 
-    /// Everything is made good again, as an operator would: whoever died is replaced, lanes go on.
-    pub(crate) async fn after(&mut self, rig: &mut Rig) {
+    /// Everything is made good again, as an operator would: whoever died is replaced.
+    pub(crate) fn after(&self, rig: &mut Rig) {
         if self.faults.iter().any(|fault| kinds::needs_proxy(fault)) {
             rig.proxy().heal();
         }
         rig.start_worker(None);
+    }
+
+    /// Lanes go on, by the operator's hand.
+    pub(crate) async fn resume_lanes(&mut self, rig: &Rig) {
         if self.faults.contains(&"revoked_jwt") {
             // What is still on its way with the old credential may park a lane after this; so once more, later.
             for _ in 0..2 {

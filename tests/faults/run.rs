@@ -85,10 +85,14 @@ impl Run {
         }
         rig.start_worker(None);
         injector.during(&mut rig).await;
-        injector.after(&mut rig).await;
         let healed = Instant::now();
-        rig.until_ended(TOTAL, PATIENCE).await;
-        let recovery = healed.elapsed();
+        injector.after(&mut rig);
+        // Beside the operator, who takes his time: that everything has ended is seen when it has.
+        let ended = async {
+            rig.until_ended(TOTAL, PATIENCE).await;
+            healed.elapsed()
+        };
+        let ((), recovery) = tokio::join!(injector.resume_lanes(&rig), ended);
         // The end is a drain. The last workers may have come just now; one that does not listen yet would be killed by the signal.
         let listens = |worker: &str| rig.log(worker).contains("metrics listens");
         within(TO_LISTEN, || ["worker-2.log", "worker-3.log"].iter().all(|worker| listens(worker))).await;
@@ -119,7 +123,11 @@ impl Run {
         let throttled = self.faults.iter().any(|fault| kinds::throttles(fault));
         let mut ends = Ends::all();
         if throttled {
-            ends = ends.except(Except::Throttled { at_most: TOTAL }, "the provider is told to refuse for the rate");
+            // The injected refusals are not among them; they are all that is faulted in such a run. What was in flight beside one
+            // comes into its penalty and can't be called back; nothing else may.
+            let beside = u64::from(rig.rules.in_flight_cap) - 1;
+            let at_most = rig.simulator.report().faulted * beside;
+            ends = ends.except(Except::Throttled { at_most }, "the provider is told to refuse for the rate");
         }
         let (finished, broken) = rig.look(&ends).await;
         let (stats, report) = (finished.stats, finished.report);
