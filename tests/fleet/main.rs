@@ -24,6 +24,7 @@ mod neighbours;
 mod operations;
 mod plans;
 mod reading;
+mod restored_backup;
 mod rig;
 mod rows_fleet;
 mod rows_junk;

@@ -44,6 +44,8 @@ pub(crate) enum Except {
     LoginsThrottled { at_most: u64 },
     /// Texts that went out once more.
     SentTwice { at_most: u64 },
+    /// Texts that the provider has and the store, brought back from a backup, knows nothing of.
+    Forgotten { at_most: u64 },
     /// Records, or queues, that the test has spoilt.
     Junk { at_most: u64 },
     /// The test has taken the store away: nothing can be asked of it.

@@ -54,8 +54,11 @@ pub(crate) enum FleetCommand {
 pub(crate) enum MessageCommand {
     /// Shows a message; numbers are shortened and the text is left out
     Show { id: String },
-    /// Takes a message back, if no worker has it in hand yet
-    Cancel { id: String },
+    /// Takes messages back, each if no worker has it in hand yet
+    Cancel {
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<MessageId>,
+    },
     /// Lists messages that were given up; `held resend` sends one again
     Dead {
         /// How many to list, the last first; 500 at most

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use ringcentral::ExtensionId;
-use ringfleet_store::{Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, SharedStore, State};
+use ringfleet_store::{Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, SharedStore, State, Store};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -111,17 +111,7 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
                 say!("{line}");
             }
         }
-        MessageCommand::Cancel { id } => {
-            let id: MessageId = id.parse()?;
-            match store.cancel(&id).await? {
-                Cancelled::Done => say!("{id} is cancelled"),
-                Cancelled::TooLate(state) => {
-                    say!("too late: {id} is {}", state.as_str());
-                    return Ok(ExitCode::from(exit::FAILED));
-                }
-                Cancelled::Missing => anyhow::bail!("there is no message {id}; was it pruned?"),
-            }
-        }
+        MessageCommand::Cancel { ids } => return cancel(&*store, &ids).await,
         MessageCommand::Dead { limit } => {
             let dead = store.list(State::Dead, limit).await?;
             list(&dead);
@@ -131,6 +121,32 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// One answer a message; the code says whether all, some or none are cancelled. One that was cancelled before is.
+async fn cancel(store: &dyn Store, ids: &[MessageId]) -> anyhow::Result<ExitCode> {
+    let (mut done, mut left) = (0, 0);
+    for id in ids {
+        match store.cancel(id).await? {
+            Cancelled::Done | Cancelled::TooLate(State::Cancelled) => {
+                done += 1;
+                say!("{id} is cancelled");
+            }
+            Cancelled::TooLate(state) => {
+                left += 1;
+                say!("too late: {id} is {}", state.as_str());
+            }
+            Cancelled::Missing => {
+                left += 1;
+                say!("there is no message {id}; was it pruned?");
+            }
+        }
+    }
+    Ok(match (done, left) {
+        (_, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(exit::FAILED),
+        _ => ExitCode::from(exit::PARTLY),
+    })
 }
 
 fn list(views: &[MessageView]) {

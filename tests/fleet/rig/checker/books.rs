@@ -108,6 +108,8 @@ fn sent_was_accepted(rig: &Rig, ends: &Ends, records: &Records, ledger: &[SmsLin
             keys.get(id).map_or_else(|| (record.from.clone(), record.to.clone()), |key| (key.0.clone(), key.1.clone()));
         *open.entry(parties).or_default() += 1;
     }
+    let forgotten =
+        ends.at_most(|except| if let Except::Forgotten { at_most } = except { Some(*at_most) } else { None });
     let mut unexplained = 0;
     for (send, key) in
         accepted.iter().filter(|(send, _)| !send.id.is_some_and(|id| credited.contains(id.to_string().as_str())))
@@ -117,7 +119,7 @@ fn sent_was_accepted(rig: &Rig, ends: &Ends, records: &Records, ledger: &[SmsLin
             Some(count) => *count -= 1,
             None => {
                 unexplained += 1;
-                if unexplained > twice_by_policy {
+                if unexplained > twice_by_policy + forgotten {
                     broken.push(format!(
                         "I3, accepted, and neither sent nor held nor unknown: text {:?} of {}",
                         send.id, send.extension

@@ -1,0 +1,76 @@
+//! A backup that is brought back has forgotten what was sent since: what docs/delivery-semantics.md tells to do about it.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use ringfleet_store::{
+    MessageId, State,
+    sqlite::{SqliteOptions, SqliteStore},
+};
+use ringfleet_testkit::eventually;
+
+use crate::rig::{Ends, Except, Rig, RigOptions};
+
+const WAITED: u64 = 20;
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// All went out, and then the backup took the store's place, in which they still wait. The fleet is stopped.
+async fn restored(environment: &[(&str, &str)]) -> (Rig, Vec<MessageId>) {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let ids = rig.enqueue_named(0, WAITED as usize, None, "handed in before the backup").await;
+    let (live, backup) = (rig.path("fleet.db"), rig.path("backup.db"));
+    let copy = rusqlite::Connection::open(&live).unwrap();
+    copy.execute("VACUUM INTO ?1", [backup.to_str().unwrap()]).unwrap();
+    drop(copy);
+    rig.start_worker_with(environment);
+    rig.until_ended(WAITED, PATIENCE).await;
+
+    rig.drain_workers(PATIENCE);
+    for file in ["fleet.db", "fleet.db-wal", "fleet.db-shm"] {
+        let _ = fs::remove_file(rig.path(file));
+    }
+    fs::copy(&backup, &live).unwrap();
+    // The kill switch lies in the store: thrown before the copy was there, it would be open again.
+    assert!(rig.run(&["fleet", "stop", "--reason", "restored backup"]).status.success());
+    let options = SqliteOptions { rules: rig.rules, ..SqliteOptions::default() };
+    rig.store = Arc::new(SqliteStore::open(&live, options).await.unwrap());
+    assert_eq!(rig.stats().await.count(State::Ready), WAITED, "the copy is not of before");
+    rig.start_worker_with(environment);
+    eventually(PATIENCE, async || rig.log("worker-2.log").contains("worker starts")).await;
+    (rig, ids)
+}
+
+/// What comes in from now on is sent, and nothing else.
+async fn goes_on(rig: &Rig) {
+    assert_eq!(rig.simulator.report().accepted, WAITED, "something went out before the fleet was let go on");
+    assert!(rig.run(&["fleet", "resume"]).status.success());
+    let file = rig.path("next.csv");
+    let from = &rig.accounts[0].numbers[0];
+    fs::write(&file, format!("from,to,text\n{from},+15552009999,handed in after it\n")).unwrap();
+    rig.keep_secret(["handed in after it", "+15552009999"]);
+    assert!(rig.run(&["import", file.to_str().unwrap()]).status.success());
+    rig.handed_in_elsewhere(1);
+    rig.until_ended(WAITED + 1, PATIENCE).await;
+    let report = rig.simulator.report();
+    assert_eq!((report.accepted, report.duplicates), (WAITED + 1, 0), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_sends_nothing_until_the_operator_has_taken_back_what_waited_in_it() {
+    let (rig, ids) = restored(&[]).await;
+    let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let cancel: Vec<&str> = ["message", "cancel"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    let output = rig.run(&cancel);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(rig.stats().await.count(State::Cancelled), WAITED);
+    goes_on(&rig).await;
+    let because = "the backup is older than their sending, and they were taken back";
+    rig.finish(Ends::all().except(Except::Forgotten { at_most: WAITED }, because)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_is_told_by_the_workers_journals_what_was_sent_while_the_fleet_is_stopped() {
+    let (rig, _) = restored(&[("RINGFLEET__WORKER__JOURNAL_DIR", "journal")]).await;
+    eventually(PATIENCE, async || rig.stats().await.count(State::Sent) == WAITED).await;
+    goes_on(&rig).await;
+    rig.finish(Ends::all()).await;
+}
