@@ -220,6 +220,16 @@ impl fmt::Display for WorkerId {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LeaseToken(pub u64);
 
+impl LeaseToken {
+    /// With several shards a token carries its own in the low bits, so that the calls after a claim find it.
+    pub(crate) const SHARD_BITS: u32 = 6;
+
+    /// Which of the store's [`shards`](crate::Store::shards) it is of.
+    pub fn shard(self, shards: usize) -> usize {
+        (self.0 & ((1 << Self::SHARD_BITS) - 1)) as usize % shards.max(1)
+    }
+}
+
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum IdError {
     #[error("not a message id: expected `msg_` and 26 characters")]

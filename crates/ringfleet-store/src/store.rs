@@ -216,6 +216,11 @@ pub trait Store: Send + Sync + 'static {
     async fn now(&self) -> Result<Millis, StoreError>;
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<(), StoreError>;
+    /// How many parts it has, each of which may stop answering by itself. A call for leases of several fails as a whole when one
+    /// of them does not answer, so callers ask for those of each [`shard`](LeaseToken::shard) apart.
+    fn shards(&self) -> usize {
+        1
+    }
     /// `redis` or `sqlite`.
     fn kind(&self) -> &'static str;
     /// Names these data: other data, or none, at the same address have another name.

@@ -36,6 +36,27 @@ impl RedisCluster {
         &mut self.nodes
     }
 
+    /// Begins to move the slot of `key` away and carries nothing over: its node refuses what names a key that is not there.
+    ///
+    /// # Panics
+    /// When no node takes the command.
+    pub fn begin_to_move(&self, key: &str) {
+        let moved = |owner: &RedisServer| {
+            let to = self.nodes.iter().find(|node| node.port() != owner.port());
+            let to: String = redis::cmd("CLUSTER").arg("MYID").query(&mut connect(to.expect("several nodes"))?)?;
+            set_slot(owner, key, &["MIGRATING", &to])
+        };
+        assert!(self.nodes.iter().any(|node| moved(node).is_ok()), "no node has the slot of {key}");
+    }
+
+    /// The slot stays where it is.
+    ///
+    /// # Panics
+    /// When a node does not answer.
+    pub fn leave_in_place(&self, key: &str) {
+        self.nodes.iter().for_each(|node| set_slot(node, key, &["STABLE"]).expect("a node answers"));
+    }
+
     /// Gives each node its share of the slots, then tells them of each other.
     fn form(&self) -> RedisResult<()> {
         for (at, node) in (0..MASTERS).zip(&self.nodes) {
@@ -61,6 +82,12 @@ impl RedisCluster {
 
 fn connect(node: &RedisServer) -> RedisResult<Connection> {
     Client::open(node.url())?.get_connection_with_timeout(Duration::from_secs(5))
+}
+
+fn set_slot(node: &RedisServer, key: &str, how: &[&str]) -> RedisResult<()> {
+    let mut link = connect(node)?;
+    let slot: u16 = redis::cmd("CLUSTER").arg("KEYSLOT").arg(key).query(&mut link)?;
+    redis::cmd("CLUSTER").arg("SETSLOT").arg(slot).arg(how).exec(&mut link)
 }
 
 /// A node is healthy when *it* knows all the others and all slots are served.

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures::future::join_all;
 use ringfleet_store::{LeaseRef, LeaseToken, MessageId, SharedStore};
 use tokio_util::sync::CancellationToken;
 
@@ -26,8 +27,11 @@ impl InHand {
         Hold { all: self.clone(), lease }
     }
 
-    fn leases(&self) -> Vec<LeaseRef> {
-        self.lock().iter().map(|(id, token)| LeaseRef { id: *id, token: *token }).collect()
+    /// Those of one shard, and how many there are in all.
+    fn leases(&self, shard: usize, shards: usize) -> (Vec<LeaseRef>, usize) {
+        let held = self.lock();
+        let ours = held.iter().filter(|(_, token)| token.shard(shards) == shard);
+        (ours.map(|(id, token)| LeaseRef { id: *id, token: *token }).collect(), held.len())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<MessageId, LeaseToken>> {
@@ -48,6 +52,12 @@ impl Drop for Hold {
 /// Extends all leases in hand every third of a lease, until `stop`. A lease that could not be kept is not revived:
 /// `begin_send` will refuse it, and a send under way is settled as late evidence.
 pub(crate) async fn keep(store: SharedStore, in_hand: InHand, lease: Duration, stop: CancellationToken) {
+    // SEND-SAFETY: each shard's by themselves: leases that end because another shard does not answer leave sends under way
+    // without an owner.
+    join_all((0..store.shards()).map(|shard| keep_of(shard, &store, &in_hand, lease, &stop))).await;
+}
+
+async fn keep_of(shard: usize, store: &SharedStore, in_hand: &InHand, lease: Duration, stop: &CancellationToken) {
     let mut beat = tokio::time::interval(lease / 3);
     beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
@@ -55,8 +65,8 @@ pub(crate) async fn keep(store: SharedStore, in_hand: InHand, lease: Duration, s
             () = stop.cancelled() => return,
             _ = beat.tick() => {}
         }
-        let leases = in_hand.leases();
-        crate::metrics::in_hand(leases.len());
+        let (leases, all) = in_hand.leases(shard, store.shards());
+        crate::metrics::in_hand(all);
         if leases.is_empty() {
             continue;
         }

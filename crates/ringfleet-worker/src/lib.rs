@@ -44,6 +44,8 @@ mod reconciler;
 mod run;
 mod sender;
 mod settler;
+#[cfg(test)]
+mod shards;
 mod turns;
 mod watcher;
 mod webhooks;

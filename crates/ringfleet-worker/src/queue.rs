@@ -1,8 +1,8 @@
 //! The claimed work as an apalis [`Backend`]. The only module that knows apalis' types.
 //!
 //! The backend never returns an error, because that would end the worker: the claimer behind it backs off instead. The hands
-//! bound what has no answer yet; `.concurrency` here is twice their number, for those whose report is being made. Nothing
-//! is acknowledged through apalis: the sender settles with the store before its future ends.
+//! bound what has no answer yet; `.concurrency` here is their number once more for each shard of the store, for those whose
+//! report is being made. Nothing is acknowledged through apalis: the sender settles with the store before its future ends.
 
 use std::{
     convert::Infallible,
@@ -72,7 +72,8 @@ pub(crate) async fn process(
     hands: usize,
     sender: Arc<Sender>,
 ) -> Result<(), String> {
-    let worker = WorkerBuilder::new(name).backend(ClaimedWork(work)).concurrency(2 * hands).data(sender).build(handle);
+    let places = hands * (1 + sender.places.len());
+    let worker = WorkerBuilder::new(name).backend(ClaimedWork(work)).concurrency(places).data(sender).build(handle);
     worker.run().await.map_err(|error| error.to_string())
 }
 

@@ -81,8 +81,8 @@ pub async fn run(
 
     let breaker = Arc::new(Breaker::default());
     let journal = Arc::new(match &options.journal_dir {
-        Some(dir) => Journal::open(dir, &store.epoch()).await?,
-        None => Journal::in_memory(),
+        Some(dir) => Journal::open(dir, &store.epoch(), store.shards()).await?,
+        None => Journal::in_memory(store.shards()),
     });
     // What a worker that died with the store has sent is told before anything is claimed.
     let known = store.watch(&worker, Incarnation::default()).await?;
@@ -94,14 +94,18 @@ pub async fn run(
     let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
     background.spawn(settling);
     let lease = options.lease;
-    let (beginner, diary) = (store.clone(), journal.clone());
-    let (begin, beginning) = Batcher::new(move |sends: Vec<(Intent, LaneId)>| {
-        let store = beginner.clone();
-        diary.begin(&sends);
-        let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
-        async move { store.begin_send(&intents, lease).await }
+    let begin = (0..store.shards()).map(|_| {
+        let (beginner, diary) = (store.clone(), journal.clone());
+        let (begin, beginning) = Batcher::new(move |sends: Vec<(Intent, LaneId)>| {
+            let store = beginner.clone();
+            diary.begin(&sends);
+            let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
+            async move { store.begin_send(&intents, lease).await }
+        });
+        background.spawn(beginning);
+        begin
     });
-    background.spawn(beginning);
+    let begin = begin.collect();
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
     let register = Register::new(&vault);
@@ -188,6 +192,7 @@ pub async fn run(
     }
     background.spawn(mailboxes.follow_hints(options.inbound.hints.clone()));
     let logins = TaskTracker::new();
+    let places = (0..store.shards()).map(|_| Semaphore::new(concurrency)).collect();
     let sender = Sender {
         store,
         client,
@@ -197,6 +202,7 @@ pub async fn run(
         register,
         begin,
         settler,
+        places,
         journal,
         lease,
         max_attempts,

@@ -15,6 +15,7 @@ use ringfleet_identity::{
     plan_seen,
 };
 use ringfleet_store::{Begin, Gate, Intent, LaneId, Lease, Millis, Outcome, PlanSeen, SharedStore};
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -40,8 +41,11 @@ pub(crate) struct Sender {
     pub(crate) logins: TaskTracker,
     pub(crate) directory: Directory,
     pub(crate) register: Register,
-    pub(crate) begin: Batcher<(Intent, LaneId), Begin>,
+    /// One for each shard, so that none waits for another's answer.
+    pub(crate) begin: Vec<Batcher<(Intent, LaneId), Begin>>,
     pub(crate) settler: Settler,
+    /// For each shard: reports that are being made without a hand.
+    pub(crate) places: Vec<Semaphore>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) lease: Duration,
     pub(crate) max_attempts: u32,
@@ -57,8 +61,10 @@ impl Sender {
         // meanwhile would make a text that was sent one of unknown fate, which some policies send again.
         let Work { lease, _hold, hand } = work;
         let Some(told) = self.carry(&lease).await else { return };
-        // What became of it is known, and the breaker was told, so its hand takes the next one while the report is made.
-        drop(hand);
+        // What became of it is known, and the breaker was told, so its hand takes the next one while the report is made. Not
+        // without a bound: a shard that does not answer must not get all the room that the others' messages need.
+        let place = self.places[lease.token.shard(self.places.len())].try_acquire();
+        let _hand = place.is_err().then_some(hand);
         if let Outcome::Parked { .. } = told.outcome {
             failpoint::hit("park.before");
         }
@@ -141,7 +147,8 @@ impl Sender {
         let asked = Asked::now(self.lease);
         failpoint::hit("intent.before");
         let intent = Intent { lease: lease.reference(), session: session.generation };
-        match self.begin.ask((intent, lease.lane.clone())).await {
+        let begin = &self.begin[lease.token.shard(self.begin.len())];
+        match begin.ask((intent, lease.lane.clone())).await {
             // SEND-SAFETY: the only way to a POST.
             Ok(Begin::Go) => {}
             Ok(Begin::SessionOver) => return ControlFlow::Continue(()),

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use ringfleet_store::{LaneId, Lease, LeaseRef, Outcome, PlanSeen, Reassertion, Settled, Settlement, SharedStore};
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -52,38 +53,51 @@ pub(crate) fn settler(
     settled: Arc<Notify>,
 ) -> (Settler, impl Future<Output = ()> + Send) {
     let (line, mut reports) = mpsc::channel::<Report>(4 * MOST);
-    // Bounded by the messages in hand.
-    let (written, mut to_settle) = mpsc::unbounded_channel::<Report>();
-    let told = journal.clone();
+    // SEND-SAFETY: a loop for each shard, so that those of one that does not answer keep no other's from being told: their
+    // leases would end, and what was sent would be of unknown fate. All reports of a lease go the same way, in their order.
+    let (lines, loops): (Vec<_>, Vec<_>) = (0..store.shards())
+        .map(|_| {
+            // Bounded by the messages in hand.
+            let (written, to_settle) = mpsc::unbounded_channel();
+            (written, settle(store.clone(), journal.clone(), settled.clone(), to_settle))
+        })
+        .unzip();
     // A loop of its own: what is known must be in the journal although the store can't be reached.
     let write = async move {
         let mut batch = Vec::with_capacity(MOST);
         while reports.recv_many(&mut batch, MOST).await > 0 {
             journal.record(batch.iter().map(Report::entry).collect()).await;
             for report in batch.drain(..) {
-                if written.send(report).is_err() {
+                if lines[report.lease.token.shard(lines.len())].send(report).is_err() {
                     return;
                 }
             }
         }
     };
-    let settle = async move {
-        let mut batch = Vec::with_capacity(MOST);
-        while to_settle.recv_many(&mut batch, MOST).await > 0 {
-            let reports = std::mem::take(&mut batch);
-            failpoint::hit("settle.before");
-            settle_until_taken(&store, &told, &reports).await;
-            failpoint::hit("settle.after_script");
-            settled.notify_one();
-            for report in reports {
-                let _ = report.done.send(());
-            }
-        }
-    };
     let serve = async move {
-        tokio::join!(write, settle);
+        tokio::join!(write, join_all(loops));
     };
     (Settler(line), serve)
+}
+
+/// The loop of one shard.
+async fn settle(
+    store: SharedStore,
+    journal: Arc<Journal>,
+    settled: Arc<Notify>,
+    mut to_settle: mpsc::UnboundedReceiver<Report>,
+) {
+    let mut batch = Vec::with_capacity(MOST);
+    while to_settle.recv_many(&mut batch, MOST).await > 0 {
+        let reports = std::mem::take(&mut batch);
+        failpoint::hit("settle.before");
+        settle_until_taken(&store, &journal, &reports).await;
+        failpoint::hit("settle.after_script");
+        settled.notify_one();
+        for report in reports {
+            let _ = report.done.send(());
+        }
+    }
 }
 
 async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[Report]) {

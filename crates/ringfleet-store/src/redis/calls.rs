@@ -28,19 +28,13 @@ const MAX_CLAIM: u32 = 128;
 /// How long a key's home shard remembers its lane, beyond the message's own `send_at`.
 const REMEMBER_KEY: Duration = Duration::from_secs(60 * 86_400);
 
-/// A lease token outside of Redis carries its shard in the low bits, so that the calls after a claim find it.
-const SHARD_BITS: u32 = 6;
-
+/// As it is outside of Redis.
 pub(super) fn public_token(raw: i64, shard: usize) -> LeaseToken {
-    LeaseToken((raw as u64) << SHARD_BITS | shard as u64)
+    LeaseToken((raw as u64) << LeaseToken::SHARD_BITS | shard as u64)
 }
 
 pub(super) fn raw_token(token: LeaseToken) -> u64 {
-    token.0 >> SHARD_BITS
-}
-
-fn shard_of(token: LeaseToken, shards: usize) -> usize {
-    (token.0 & ((1 << SHARD_BITS) - 1)) as usize % shards
+    token.0 >> LeaseToken::SHARD_BITS
 }
 
 /// Reasons and codes become part of a note: short, and without its separator.
@@ -218,7 +212,7 @@ impl RedisStore {
     pub(super) fn by_shard(&self, tokens: impl Iterator<Item = LeaseToken>) -> BTreeMap<usize, Vec<usize>> {
         let mut places: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (at, token) in tokens.enumerate() {
-            places.entry(shard_of(token, self.tags.len())).or_default().push(at);
+            places.entry(token.shard(self.tags.len())).or_default().push(at);
         }
         places
     }

@@ -209,6 +209,10 @@ impl Store for RedisStore {
         self.link.query::<redis::Value>("PING", &redis::cmd("PING")).await.map(drop)
     }
 
+    fn shards(&self) -> usize {
+        self.tags.len()
+    }
+
     fn kind(&self) -> &'static str {
         "redis"
     }

@@ -5,12 +5,13 @@
 //! or not.
 
 mod entry;
+mod recent;
 mod ring;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::HashSet,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -20,19 +21,18 @@ use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, Settled, S
 
 pub(crate) use self::entry::Entry;
 pub use self::ring::JournalError;
-use self::ring::{Locked, Ring};
+use self::{
+    recent::{MOST, Recent},
+    ring::{Locked, Ring},
+};
 
-/// The last entries that are remembered, however old they are: 4,096 sends, each with its beginning and its end.
-const FEWEST: usize = 2 * 4_096;
-/// Besides, all of so long before the last: a Redis that writes its file once a second loses two at most.
-const LATELY: Duration = Duration::from_secs(10);
-/// But no more than this: four seconds at 8,000 sends a second. A ring file has room for as many, 16 MiB.
-const MOST: usize = 65_536;
 /// Told to the store in one call.
 const BATCH: usize = 200;
 
 pub(crate) struct Journal {
-    recent: Mutex<VecDeque<Entry>>,
+    recent: Mutex<Recent>,
+    /// Of the store.
+    shards: usize,
     ring: Option<Arc<Ring>>,
     /// Where the files lie, and the store that they tell of.
     place: Option<(PathBuf, String)>,
@@ -53,31 +53,29 @@ pub(crate) enum Whose {
 /// What dead workers of this machine have left.
 #[derive(Default)]
 struct Adopted {
-    entries: VecDeque<Entry>,
+    entries: Vec<Entry>,
     /// Locked until they are told; then they are removed.
     files: Vec<Locked>,
 }
 
 impl Journal {
-    pub(crate) fn in_memory() -> Self {
-        Self::new(VecDeque::new(), None, None)
+    pub(crate) fn in_memory(shards: usize) -> Self {
+        Self::new(Vec::new(), None, None, shards)
     }
 
     /// Opens a ring file of `dir` that no living worker uses, with what is left in those of dead ones. Refused when they
     /// speak of another store than the one with this `epoch`.
-    pub(crate) async fn open(dir: &Path, epoch: &str) -> Result<Self, JournalError> {
+    pub(crate) async fn open(dir: &Path, epoch: &str, shards: usize) -> Result<Self, JournalError> {
         let (dir, epoch) = (dir.to_owned(), epoch.to_owned());
         let place = Some((dir.clone(), epoch.clone()));
         let opened = tokio::task::spawn_blocking(move || Ring::open(&dir, &epoch)).await;
         let (ring, left) = opened.map_err(|_| JournalError::Broken)??;
-        let mut left = VecDeque::from(left);
-        trim(&mut left);
-        Ok(Self::new(left, Some(Arc::new(ring)), place))
+        Ok(Self::new(left, Some(Arc::new(ring)), place, shards))
     }
 
-    fn new(left: VecDeque<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>) -> Self {
-        let adopted = Mutex::new(Adopted { entries: left, files: Vec::new() });
-        Self { recent: Mutex::default(), ring, place, adopted, twice: Mutex::default() }
+    fn new(left: Vec<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>, shards: usize) -> Self {
+        let adopted = Mutex::new(Adopted { entries: last_of(left, shards), files: Vec::new() });
+        Self { recent: Mutex::new(Recent::new(shards)), shards, ring, place, adopted, twice: Mutex::default() }
     }
 
     /// Takes over the files of workers on this machine that have died. `true` as long as they are not told.
@@ -88,9 +86,7 @@ impl Journal {
         if let Ok(Ok(found)) = found {
             // SEND-SAFETY: each keeps what it would tell itself; nobody else knows of these sends.
             for (file, entries) in found {
-                let mut entries = VecDeque::from(entries);
-                trim(&mut entries);
-                adopted.entries.extend(entries);
+                adopted.entries.extend(last_of(entries, self.shards));
                 adopted.files.push(file);
             }
         }
@@ -131,9 +127,7 @@ impl Journal {
     }
 
     fn remember(&self, entries: &[Entry]) {
-        let mut recent = self.lock();
-        recent.extend(entries.iter().cloned());
-        trim(&mut recent);
+        self.lock().extend(entries.iter().cloned());
     }
 
     /// Tells the store what was sent, as far as it is not older than `retention`, after which the store itself forgets. Returns
@@ -145,39 +139,57 @@ impl Journal {
         whose: Whose,
     ) -> Result<usize, StoreError> {
         let oldest = SystemTime::now().checked_sub(retention);
-        let dead = Vec::from(self.adopted().entries.clone());
-        let own = if whose == Whose::All { Vec::from(self.lock().clone()) } else { Vec::new() };
+        let dead = self.adopted().entries.clone();
+        let own = if whose == Whose::All { self.lock().iter().cloned().collect() } else { Vec::new() };
         let ended: HashSet<LeaseRef> = dead.iter().chain(&own).filter(|e| !e.is_begin()).map(|e| e.lease).collect();
         let told = |entry: &&Entry| {
             oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
         };
         let mut sends = 0;
+        let mut failed = None;
         for (entries, alive) in [(&dead, false), (&own, true)] {
-            let entries: Vec<&Entry> = entries.iter().filter(told).collect();
-            for some in entries.chunks(BATCH) {
-                // SEND-SAFETY: a send that has begun and has no outcome yet may be on its way: its fate is unknown to a store
-                // that has lost it. Its own report decides it later, or has by now.
-                let over = if alive { self.ended_among(some) } else { HashSet::new() };
-                let some = some.iter().filter(|entry| !over.contains(&entry.lease));
-                let some: Vec<Reassertion> = some.filter_map(|entry| entry.reassertion(alive)).collect();
-                if some.is_empty() {
-                    continue;
+            // One that does not answer keeps the others from nothing.
+            for shard in 0..self.shards {
+                let ours = |entry: &&Entry| entry.lease.token.shard(self.shards) == shard;
+                let entries: Vec<&Entry> = entries.iter().filter(ours).filter(told).collect();
+                match self.tell(store, &entries, alive).await {
+                    Ok(told) => sends += told,
+                    Err(error) => failed = failed.or(Some(error)),
                 }
-                // SEND-SAFETY: a message that the store believes unsent would be sent again.
-                let answers = store.reassert(&some).await?;
-                for (entry, answer) in some.iter().zip(answers) {
-                    self.answered(entry.settlement.lease, &entry.settlement.outcome, answer);
-                }
-                sends += some.len();
             }
+        }
+        if let Some(error) = failed {
+            return Err(error);
         }
         let mut adopted = self.adopted();
         for (path, _locked) in adopted.files.drain(..) {
             // What it told is in this process' memory from now on; a file that stays is told once more, which does no harm.
             let _ = std::fs::remove_file(path);
         }
-        adopted.entries.make_contiguous().sort_by_key(|entry| entry.at);
-        trim(&mut adopted.entries);
+        let mut entries = std::mem::take(&mut adopted.entries);
+        entries.sort_by_key(|entry| entry.at);
+        adopted.entries = last_of(entries, self.shards);
+        Ok(sends)
+    }
+
+    async fn tell(&self, store: &SharedStore, entries: &[&Entry], alive: bool) -> Result<usize, StoreError> {
+        let mut sends = 0;
+        for some in entries.chunks(BATCH) {
+            // SEND-SAFETY: a send that has begun and has no outcome yet may be on its way: its fate is unknown to a store
+            // that has lost it. Its own report decides it later, or has by now.
+            let over = if alive { self.ended_among(some) } else { HashSet::new() };
+            let some = some.iter().filter(|entry| !over.contains(&entry.lease));
+            let some: Vec<Reassertion> = some.filter_map(|entry| entry.reassertion(alive)).collect();
+            if some.is_empty() {
+                continue;
+            }
+            // SEND-SAFETY: a message that the store believes unsent would be sent again.
+            let answers = store.reassert(&some).await?;
+            for (entry, answer) in some.iter().zip(answers) {
+                self.answered(entry.settlement.lease, &entry.settlement.outcome, answer);
+            }
+            sends += some.len();
+        }
         Ok(sends)
     }
 
@@ -211,19 +223,17 @@ impl Journal {
         self.adopted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn lock(&self) -> MutexGuard<'_, VecDeque<Entry>> {
+    fn lock(&self) -> MutexGuard<'_, Recent> {
         // Whole at every step, so a panic elsewhere did not break it.
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Forgets the oldest.
-fn trim(entries: &mut VecDeque<Entry>) {
-    let Some(last) = entries.back().map(|entry| entry.at) else { return };
-    let is_old = |entry: &Entry| last.duration_since(entry.at).is_ok_and(|age| age > LATELY);
-    while entries.len() > MOST || (entries.len() > FEWEST && entries.front().is_some_and(is_old)) {
-        entries.pop_front();
-    }
+/// Of a dead worker's sends, in their order, those that it would remember.
+fn last_of(entries: Vec<Entry>, shards: usize) -> Vec<Entry> {
+    let mut recent = Recent::new(shards);
+    recent.extend(entries);
+    recent.iter().cloned().collect()
 }
 
 fn failed() {

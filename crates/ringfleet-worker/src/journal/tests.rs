@@ -6,7 +6,7 @@ use ringfleet_store::{
     sqlite::{SqliteOptions, SqliteStore},
 };
 
-use super::{entry::Story, *};
+use super::{entry::Story, recent::FEWEST, *};
 
 const EPOCH: &str = "2:a";
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -39,29 +39,43 @@ async fn store(dir: &Path) -> SharedStore {
 fn sends_of_the_last_seconds_are_remembered_however_many_and_older_ones_up_to_a_number() {
     let of = |spread_ms: u64, entries: u64| {
         let each = |n| sent(n as u32, 1_000_000 + n * spread_ms / entries);
-        let mut entries: VecDeque<Entry> = (0..entries).map(each).collect();
-        trim(&mut entries);
-        entries.len()
+        last_of((0..entries).map(each).collect(), 1).len()
     };
     assert_eq!(of(5_000, 30_000), 30_000, "6,000 a second for five seconds");
     assert!((30_000..30_010).contains(&of(20_000, 60_000)), "3,000 a second: ten seconds of it");
-    assert_eq!(of(3_600_000, 20_000), FEWEST, "an hour");
+    assert_eq!(of(3_600_000, 20_000), FEWEST as usize, "an hour");
     assert_eq!(of(3_000, 100_000), MOST);
+}
+
+#[test]
+fn the_last_sends_to_a_shard_that_has_stopped_answering_are_remembered_while_the_others_go_on() {
+    let of = |shard: u64, n: u32, at| {
+        let sent = sent(n, at);
+        Entry { lease: LeaseRef { token: LeaseToken(sent.lease.token.0 << 6 | shard), ..sent.lease }, ..sent }
+    };
+    let of_the_first = |entries: Vec<Entry>| {
+        let remembered = last_of(entries, 2);
+        assert!(remembered.len() < 2 * FEWEST as usize, "the second shard's are forgotten as ever");
+        remembered.iter().filter(|entry| entry.lease.token.shard(2) == 0).count()
+    };
+    let mut entries: Vec<Entry> = (0..100).map(|n| of(0, n, 1_000_000 + 1_000 * u64::from(n))).collect();
+    entries.extend((100..20_000).map(|n| of(1, n, 1_100_000 + 10 * u64::from(n))));
+    assert_eq!(of_the_first(entries), 11, "of its last ten seconds");
 }
 
 #[tokio::test]
 async fn all_that_every_dead_worker_would_tell_itself_is_told_by_the_one_that_takes_over() {
     let dir = tempfile::tempdir().unwrap();
     dead(dir.path(), 3, 30_000);
-    let journal = Journal::open(dir.path(), EPOCH).await.unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     assert!(journal.adopt().await);
-    assert_eq!((journal.lock().len(), journal.adopted().entries.len()), (0, 90_000));
+    assert_eq!((journal.lock().iter().count(), journal.adopted().entries.len()), (0, 90_000));
 }
 
 #[tokio::test]
 async fn what_was_taken_over_is_told_until_it_is_told_and_its_files_go_then() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path(), EPOCH).await.unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     assert!(!journal.adopt().await);
     dead(dir.path(), 2, 3);
     let files =
@@ -77,7 +91,7 @@ async fn what_was_taken_over_is_told_until_it_is_told_and_its_files_go_then() {
 #[tokio::test]
 async fn a_living_workers_sends_under_way_are_told_only_to_a_store_that_may_have_lost_them() {
     let dir = tempfile::tempdir().unwrap();
-    let journal = Journal::open(dir.path(), EPOCH).await.unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     journal.remember(&[Entry { story: Story::Begun, at: SystemTime::now(), ..sent(1, 0) }]);
     let told = store(&dir.path().join("store")).await;
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 0);
@@ -111,10 +125,10 @@ async fn beside_its_own_send_under_way_a_worker_lets_no_policy_send_again_and_a_
         lease.id
     };
     let state = async |id| store.get(&id).await.unwrap().unwrap().state;
-    let journal = Journal::open(dir.path(), EPOCH).await.unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     let id = begin(&journal).await;
     drop(journal);
-    let journal = Journal::open(dir.path(), EPOCH).await.unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap();
     assert_eq!(state(id).await, State::Ready, "its worker has died");
     begin(&journal).await;
@@ -137,7 +151,7 @@ async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_s
     let _log = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(writer).finish());
     let recorder = PrometheusBuilder::new().build_recorder();
     let _metrics = metrics::set_default_local_recorder(&recorder);
-    let journal = Journal::in_memory();
+    let journal = Journal::in_memory(1);
     journal.remember(std::slice::from_ref(&old));
     for _ in 0..2 {
         assert_eq!(journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap(), 1);

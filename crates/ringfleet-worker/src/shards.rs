@@ -1,0 +1,122 @@
+//! Tests: what a shard that does not answer means for the others.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use ringfleet_store::{
+    Begin, ClaimRequest, Group, Intent, LaneId, Lease, NewMessage, OnUnknown, Outcome, PlanSeen, Private, RedisStore,
+    SharedStore, State, WorkerId, redis::RedisOptions,
+};
+use ringfleet_testkit::{RedisCluster, eventually};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    journal::Journal,
+    keeper::{InHand, keep},
+    settler::{Settler, settler},
+};
+
+const SHARDS: u16 = 3;
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Begins to be moved. The first in the order in which shards are visited.
+const DUMB: &str = "{shards:0}";
+
+struct Fleet {
+    cluster: RedisCluster,
+    store: SharedStore,
+    /// One of each shard, begun.
+    leases: BTreeMap<usize, Lease>,
+}
+
+impl Fleet {
+    async fn with_a_lease_of_each_shard(term: Duration) -> Self {
+        let cluster = RedisCluster::start();
+        let options = RedisOptions {
+            urls: cluster.urls(),
+            cluster: true,
+            shards: SHARDS,
+            prefix: "shards".to_owned(),
+            allow_volatile: true,
+            ..RedisOptions::new("")
+        };
+        let store: SharedStore = Arc::new(RedisStore::connect(options).await.unwrap());
+        let number = |n: u32| Private::new(format!("+1650555010{n}"));
+        let messages = (0..16).map(|extension: u32| NewMessage {
+            lane: LaneId::try_new("main", &extension.to_string(), Group::Medium).unwrap(),
+            key: None,
+            from: number(1),
+            to: number(2),
+            text: Private::new("x".to_owned()),
+            priority: Default::default(),
+            on_unknown: OnUnknown::Reconcile,
+            send_at: None,
+            send_by: None,
+        });
+        store.enqueue(&messages.collect::<Vec<_>>()).await.unwrap();
+        let worker = WorkerId::incarnation("w");
+        let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 16, lease: term }).await.unwrap();
+        let of_its_shard = |lease: Lease| (lease.token.shard(SHARDS.into()), lease);
+        let leases: BTreeMap<_, _> = claim.leases.into_iter().map(of_its_shard).collect();
+        assert_eq!(leases.len(), usize::from(SHARDS));
+        let this = Self { cluster, store, leases };
+        for shard in 0..SHARDS.into() {
+            assert_eq!(this.begin(shard, term).await, Begin::Go);
+        }
+        this
+    }
+
+    async fn begin(&self, shard: usize, term: Duration) -> Begin {
+        let intent = Intent { lease: self.leases[&shard].reference(), session: 0 };
+        self.store.begin_send(&[intent], term).await.unwrap()[0]
+    }
+
+    async fn state(&self, shard: usize) -> State {
+        self.store.get(&self.leases[&shard].id).await.unwrap().unwrap().state
+    }
+
+    fn report(&self, shard: usize, settler: &Settler) -> tokio::task::JoinHandle<()> {
+        let (settler, lease) = (settler.clone(), self.leases[&shard].clone());
+        let outcome = Outcome::Sent { provider_id: shard.to_string() };
+        tokio::spawn(async move { settler.report(&lease, outcome, Instant::now(), PlanSeen::default()).await })
+    }
+}
+
+#[tokio::test]
+async fn reports_are_told_while_another_shard_does_not_answer_and_its_own_when_it_does_again() {
+    let fleet = Fleet::with_a_lease_of_each_shard(Duration::from_secs(60)).await;
+    let journal = Arc::new(Journal::in_memory(SHARDS.into()));
+    let (settler, serve) = settler(fleet.store.clone(), journal, Arc::new(Notify::new()));
+    tokio::spawn(serve);
+    fleet.cluster.begin_to_move(DUMB);
+    let reports: Vec<_> = (0..SHARDS.into()).map(|shard| fleet.report(shard, &settler)).collect();
+    eventually(PATIENCE, async || reports[1].is_finished() && reports[2].is_finished()).await;
+    assert!(!reports[0].is_finished());
+
+    fleet.cluster.leave_in_place(DUMB);
+    eventually(PATIENCE, async || reports[0].is_finished()).await;
+    for shard in 0..SHARDS.into() {
+        assert_eq!(fleet.state(shard).await, State::Sent);
+    }
+}
+
+#[tokio::test]
+async fn leases_are_kept_while_another_shard_does_not_answer() {
+    let term = Duration::from_secs(2);
+    let fleet = Fleet::with_a_lease_of_each_shard(term).await;
+    fleet.cluster.begin_to_move(DUMB);
+    let (in_hand, stop) = (InHand::default(), CancellationToken::new());
+    let _holds: Vec<_> = fleet.leases.values().map(|lease| in_hand.hold(lease.reference())).collect();
+    tokio::spawn(keep(fleet.store.clone(), in_hand, term, stop.clone()));
+    let began = Instant::now();
+    eventually(PATIENCE, async || began.elapsed() > 2 * term).await;
+    stop.cancel();
+    for shard in 1..SHARDS.into() {
+        assert_eq!(fleet.begin(shard, term).await, Begin::Go, "shard {shard}");
+    }
+}
