@@ -221,6 +221,11 @@ pub trait Store: Send + Sync + 'static {
     fn shards(&self) -> usize {
         1
     }
+    /// How many of them did not answer lately. What asks all of them (`claim`, `reap`, `watch`, `reconcile_take`, `delivery_take`)
+    /// leaves those out, and fails if none answers.
+    fn silent_shards(&self) -> usize {
+        0
+    }
     /// `redis` or `sqlite`.
     fn kind(&self) -> &'static str;
     /// Names these data: other data, or none, at the same address have another name.

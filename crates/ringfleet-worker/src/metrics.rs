@@ -120,6 +120,11 @@ pub(crate) fn delivery_reported(result: &'static str) {
     counter!("ringfleet_delivery_reports_total", "result" => result).increment(1);
 }
 
+/// Parts of the store whose lanes wait because they do not answer.
+pub(crate) fn silent_shards(shards: usize) {
+    gauge!("ringfleet_store_shards_silent").set(shards as f64);
+}
+
 /// The store was restarted or exchanged, and this worker told it what it had sent.
 pub(crate) fn reasserted(sends: usize) {
     counter!("ringfleet_store_restarts_total").increment(1);

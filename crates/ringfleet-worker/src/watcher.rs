@@ -28,7 +28,9 @@ pub(crate) async fn watch(
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(EVERY) => {}
         }
-        let seen = match store.watch(&worker, told).await {
+        let watched = store.watch(&worker, told).await;
+        crate::metrics::silent_shards(store.silent_shards());
+        let seen = match watched {
             Ok(seen) => seen,
             Err(error @ StoreError::Replaced { .. }) => return Err(error),
             Err(error) => {

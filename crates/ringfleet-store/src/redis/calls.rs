@@ -13,6 +13,7 @@ use super::{
     blob::{self, Blob},
     millis,
     scripts::{bytes, number, unreadable},
+    shards::Round,
 };
 use crate::{
     calls::{Acquired, Begin, Claim, ClaimRequest, Enqueued, Intent, Outcome, Reaped, Release, Settled, Settlement},
@@ -25,6 +26,8 @@ use crate::{
 
 /// A claim gives out no more than this at once, so that no script runs long.
 const MAX_CLAIM: u32 = 128;
+/// After a claim that left a shard out.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a key's home shard remembers its lane, beyond the message's own `send_at`.
 const REMEMBER_KEY: Duration = Duration::from_secs(60 * 86_400);
 
@@ -119,23 +122,18 @@ impl RedisStore {
 
     pub(super) async fn claim_from_shards(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
         let mut claim = Claim::default();
-        let first = self.turn.fetch_add(1, Ordering::Relaxed);
-        for step in 0..self.tags.len() {
+        let (mut round, resting) = (Round::new(&self.silent), self.silent.resting());
+        for shard in self.claim_turn.of(self.tags.len()) {
             let free = request.free_slots.min(MAX_CLAIM).saturating_sub(claim.leases.len() as u32);
             if free == 0 {
                 claim.next_due = Some(Duration::ZERO);
                 break;
             }
-            let shard = (first + step) % self.tags.len();
-            let answer = self.claim_from(shard, &request, free).await;
-            // What other shards gave is kept: the leases exist, and the worker must learn of them.
-            let reply = match answer {
-                Err(error) if claim.leases.is_empty() => return Err(error),
-                Err(_) => {
-                    claim.next_due = Some(Duration::ZERO);
-                    break;
-                }
-                Ok(reply) => reply,
+            let asked =
+                if resting[shard] { None } else { round.heard(shard, self.claim_from(shard, &request, free).await) };
+            let Some(reply) = asked else {
+                claim.next_due = Some(claim.next_due.map_or(ASK_AGAIN, |known| known.min(ASK_AGAIN)));
+                continue;
             };
             let (due, rest) = reply.split_first().ok_or_else(|| unreadable("claim", "an empty answer"))?;
             if let Some(due) = number(due) {
@@ -153,6 +151,10 @@ impl RedisStore {
                     None => tracing::error!("a claimed record can't be read; it will be dead after three recoveries"),
                 }
             }
+        }
+        // What other shards gave is kept: the leases exist, and the worker must learn of them.
+        if claim.leases.is_empty() {
+            round.end()?;
         }
         Ok(claim)
     }
@@ -307,14 +309,14 @@ impl RedisStore {
     }
 
     pub(super) async fn reap_all(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError> {
-        let mut sum = Reaped::default();
-        for tag in &self.tags {
-            let mut call = self.prepare(&self.scripts.reap, tag);
-            call.arg(limit.min(MAX_BATCH as u32)).arg(millis(retention)).arg(MAX_RECOVERIES);
-            call.arg(REMEMBER_MS).arg(MOST_GONE);
-            let reply: Vec<u32> = self.link.run("reap", &call).await?;
-            let [requeued, unknown, poisoned, expired, pruned, unreported, unreadable] =
-                reply.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))?;
+        let (mut sum, mut round) = (Reaped::default(), Round::new(&self.silent));
+        for shard in 0..self.tags.len() {
+            let reaped = self.reap_shard(shard, limit, retention).await;
+            let Some([requeued, unknown, poisoned, expired, pruned, unreported, unreadable]) =
+                round.heard(shard, reaped)
+            else {
+                continue;
+            };
             sum.requeued += requeued;
             sum.unknown += unknown;
             sum.poisoned += poisoned;
@@ -323,7 +325,15 @@ impl RedisStore {
             sum.unreported += unreported;
             sum.unreadable += unreadable;
         }
-        Ok(sum)
+        round.end().map(|()| sum)
+    }
+
+    async fn reap_shard(&self, shard: usize, limit: u32, retention: Duration) -> Result<[u32; 7], StoreError> {
+        let mut call = self.prepare(&self.scripts.reap, &self.tags[shard]);
+        call.arg(limit.min(MAX_BATCH as u32)).arg(millis(retention)).arg(MAX_RECOVERIES);
+        call.arg(REMEMBER_MS).arg(MOST_GONE);
+        let reply: Vec<u32> = self.link.run("reap", &call).await?;
+        reply.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))
     }
 
     pub(super) async fn acquire_slot(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {

@@ -9,6 +9,7 @@ use super::{
     calls::short,
     millis,
     scripts::{bytes, number, text, unreadable},
+    shards::Round,
 };
 use crate::{
     delivery::{AwaitedReports, Delivery, Recorded},
@@ -18,24 +19,35 @@ use crate::{
 
 impl RedisStore {
     pub(super) async fn take_deliveries(&self, lanes: u32, lock: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
-        let mut taken = Vec::new();
-        for tag in &self.tags {
+        let (mut taken, mut round) = (Vec::new(), Round::new(&self.silent));
+        for shard in 0..self.tags.len() {
             let left = lanes.saturating_sub(taken.len() as u32);
             if left == 0 {
                 break;
             }
-            let mut call = self.prepare(&self.scripts.delivery, tag);
-            call.arg("take").arg(left.min(MAX_BATCH as u32)).arg(millis(lock));
-            let reply: Vec<Value> = self.link.run("delivery_take", &call).await?;
-            for lane in reply.chunks_exact(3) {
-                let awaited = (|| {
-                    let (name, since, waiting) = (text(&lane[0])?, number(&lane[1])?, number(&lane[2])?);
-                    Some(AwaitedReports { lane: name.parse().ok()?, since, waiting: waiting as u32 })
-                })();
-                taken.push(awaited.ok_or_else(|| unreadable("delivery_take", "a wrong shape"))?);
-            }
+            taken.extend(round.heard(shard, self.take_deliveries_of(shard, left, lock).await).into_iter().flatten());
+        }
+        // What was taken is locked, and nobody else's now.
+        if taken.is_empty() {
+            round.end()?;
         }
         Ok(taken)
+    }
+
+    async fn take_deliveries_of(
+        &self,
+        shard: usize,
+        lanes: u32,
+        lock: Duration,
+    ) -> Result<Vec<AwaitedReports>, StoreError> {
+        let mut call = self.prepare(&self.scripts.delivery, &self.tags[shard]);
+        call.arg("take").arg(lanes.min(MAX_BATCH as u32)).arg(millis(lock));
+        let reply: Vec<Value> = self.link.run("delivery_take", &call).await?;
+        let awaited = reply.chunks_exact(3).map(|lane| {
+            let (name, since, waiting) = (text(&lane[0])?, number(&lane[1])?, number(&lane[2])?);
+            Some(AwaitedReports { lane: name.parse().ok()?, since, waiting: waiting as u32 })
+        });
+        awaited.collect::<Option<_>>().ok_or_else(|| unreadable("delivery_take", "a wrong shape"))
     }
 
     pub(super) async fn record_reports(

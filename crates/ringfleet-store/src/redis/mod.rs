@@ -13,6 +13,7 @@ mod link;
 mod opt_out;
 mod reconcile;
 mod scripts;
+mod shards;
 mod store;
 mod tokens;
 mod views;
@@ -21,10 +22,7 @@ mod words;
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize},
-    },
+    sync::{Arc, Mutex, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -32,7 +30,12 @@ use redis::ScriptInvocation;
 use tokio::sync::Notify;
 
 pub use self::connect::RedisOptions;
-use self::{link::Connection, scripts::Scripts};
+use self::{
+    link::Connection,
+    reconcile::Seen,
+    scripts::Scripts,
+    shards::{Silent, Turn},
+};
 use crate::{
     clock::Clock,
     ids::{Group, LaneId, MessageId},
@@ -55,10 +58,9 @@ pub struct RedisStore {
     /// Numbers this handle's claims, and remembers those whose answer was lost, by worker and shard.
     claims: AtomicU64,
     unanswered: Mutex<HashMap<(String, usize), u64>>,
-    /// Each shard's incarnation as last seen, and as the worker has told it.
-    seen: Mutex<(Vec<u64>, Vec<u64>)>,
-    /// Where the next claim begins, so that no shard is always first.
-    turn: AtomicUsize,
+    seen: Mutex<Seen>,
+    silent: Silent,
+    claim_turn: Turn,
     heard: Arc<Notify>,
     listener: tokio::task::JoinHandle<()>,
 }
@@ -79,8 +81,9 @@ impl RedisStore {
             rules: Vec::new(),
             claims: AtomicU64::new(0),
             unanswered: Mutex::default(),
-            seen: Mutex::new((vec![0; options.shards.into()], vec![0; options.shards.into()])),
-            turn: AtomicUsize::new(0),
+            seen: Mutex::new(Seen::new(options.shards)),
+            silent: Silent::new(options.shards),
+            claim_turn: Turn::default(),
             listener: wake::listen(&options, heard.clone()),
             heard,
         };

@@ -1,7 +1,11 @@
 //! Unknown sends, and what workers know of a moment that the store has lost.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
 
+use futures::future::join_all;
 use redis::Value;
 
 use super::{
@@ -10,6 +14,7 @@ use super::{
     calls::{public_token, raw_token, short},
     millis,
     scripts::{bytes, number, text, unreadable},
+    shards::Round,
 };
 use crate::{
     calls::{Decided, Evidence, Incarnation, Outcome, Reassertion, Settled, Settlement, UnknownSend, UnknownSends},
@@ -21,28 +26,69 @@ use crate::{
 /// Evidence in one call; each may name several candidates.
 const MOST_DECIDED: usize = 50;
 
+/// Each shard's incarnation as last heard, and as the worker has told it.
+pub(super) struct Seen {
+    heard: Vec<Option<Incarnation>>,
+    told: Vec<u64>,
+}
+
+impl Seen {
+    pub(super) fn new(shards: u16) -> Self {
+        Self { heard: vec![None; shards.into()], told: vec![0; shards.into()] }
+    }
+
+    /// `None` until all were heard.
+    fn sum(&self) -> Option<Incarnation> {
+        self.heard.iter().try_fold(Incarnation::default(), |sum, heard| {
+            let heard = (*heard)?;
+            Some(Incarnation {
+                restarts: sum.restarts + heard.restarts,
+                clock_steps: sum.clock_steps + heard.clock_steps,
+            })
+        })
+    }
+
+    /// The incarnation of each that was told; `told` is a sum that this worker was given.
+    fn told_up_to(&mut self, told: Incarnation) -> Vec<u64> {
+        if self.sum().is_some_and(|sum| sum.restarts == told.restarts) {
+            self.told = self.heard.iter().flatten().map(|heard| heard.restarts).collect();
+        }
+        self.told.clone()
+    }
+}
+
 impl RedisStore {
     pub(super) async fn take_unknown(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
-        let mut taken = Vec::new();
-        for (shard, tag) in self.tags.iter().enumerate() {
+        let (mut taken, mut round) = (Vec::new(), Round::new(&self.silent));
+        for shard in 0..self.tags.len() {
             let left = lanes.saturating_sub(taken.len() as u32);
             if left == 0 {
                 break;
             }
-            let mut call = self.prepare(&self.scripts.reconcile, tag);
-            call.arg("take").arg(left).arg(millis(lock));
-            let reply: Vec<Value> = self.link.run("reconcile_take", &call).await?;
-            let mut rest = reply.as_slice();
-            while let [name, count, tail @ ..] = rest {
-                let bad = || unreadable("reconcile_take", "a wrong shape");
-                let lane = text(name).and_then(|name| name.parse().ok()).ok_or_else(bad)?;
-                let count = number(count).ok_or_else(bad)? as usize * 3;
-                let (sends, next) = tail.split_at_checked(count).ok_or_else(bad)?;
-                // A junk record must not take the others with it; fsck finds it.
-                let sends = sends.chunks_exact(3).filter_map(|send| unknown_send(send, shard)).collect();
-                taken.push(UnknownSends { lane, sends });
-                rest = next;
-            }
+            taken.extend(round.heard(shard, self.take_unknown_of(shard, left, lock).await).into_iter().flatten());
+        }
+        // What was taken is locked, and nobody else's now.
+        if taken.is_empty() {
+            round.end()?;
+        }
+        Ok(taken)
+    }
+
+    async fn take_unknown_of(&self, shard: usize, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
+        let mut taken = Vec::new();
+        let mut call = self.prepare(&self.scripts.reconcile, &self.tags[shard]);
+        call.arg("take").arg(lanes).arg(millis(lock));
+        let reply: Vec<Value> = self.link.run("reconcile_take", &call).await?;
+        let mut rest = reply.as_slice();
+        while let [name, count, tail @ ..] = rest {
+            let bad = || unreadable("reconcile_take", "a wrong shape");
+            let lane = text(name).and_then(|name| name.parse().ok()).ok_or_else(bad)?;
+            let count = number(count).ok_or_else(bad)? as usize * 3;
+            let (sends, next) = tail.split_at_checked(count).ok_or_else(bad)?;
+            // A junk record must not take the others with it; fsck finds it.
+            let sends = sends.chunks_exact(3).filter_map(|send| unknown_send(send, shard)).collect();
+            taken.push(UnknownSends { lane, sends });
+            rest = next;
         }
         Ok(taken)
     }
@@ -101,25 +147,31 @@ impl RedisStore {
         told: Incarnation,
         leaves: bool,
     ) -> Result<Incarnation, StoreError> {
-        let done = {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.0.iter().sum::<u64>() == told.restarts {
-                seen.1 = seen.0.clone();
-            }
-            seen.1.clone()
-        };
-        let mut sum = Incarnation::default();
-        let mut now = Vec::with_capacity(self.tags.len());
-        for (tag, done) in self.tags.iter().zip(done) {
+        let done = self.seen().told_up_to(told);
+        let ask = async |(tag, done): (&String, u64)| -> Result<Incarnation, StoreError> {
             let mut call = self.prepare(&self.scripts.watch, tag);
             call.arg(worker.as_str()).arg(done).arg(u8::from(leaves));
-            let (restarts, steps): (u64, u64) = self.link.run("watch", &call).await?;
-            sum.restarts += restarts;
-            sum.clock_steps += steps;
-            now.push(restarts);
+            let (restarts, clock_steps) = self.link.run("watch", &call).await?;
+            Ok(Incarnation { restarts, clock_steps })
+        };
+        let answers = join_all(self.tags.iter().zip(done).map(ask)).await;
+        let (mut round, mut seen) = (Round::new(&self.silent), self.seen());
+        for (shard, answer) in answers.into_iter().enumerate() {
+            // SEND-SAFETY: one that does not answer stays as it was heard last. Should it come back without its last moment it
+            // is another, and that is told then: nothing passes for told to it meanwhile.
+            if let Some(heard) = round.heard(shard, answer) {
+                seen.heard[shard] = Some(heard);
+            }
         }
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner).0 = now;
-        Ok(sum)
+        // SEND-SAFETY: one that was never heard does not know that this worker is there, and would not wait for it.
+        match seen.sum() {
+            Some(sum) => round.end().map(|()| sum),
+            None => round.whole().map(|()| Incarnation::default()),
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn reassert_all(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {

@@ -213,6 +213,10 @@ impl Store for RedisStore {
         self.tags.len()
     }
 
+    fn silent_shards(&self) -> usize {
+        self.silent.count()
+    }
+
     fn kind(&self) -> &'static str {
         "redis"
     }

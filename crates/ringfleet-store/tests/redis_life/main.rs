@@ -4,6 +4,7 @@
 //! - [`flushed`]: data that are gone, or not ours, are never gone on with
 //! - [`gate`]: a stop holds for all shards, or says that it does not
 //! - [`moved`]: a Cluster moves a shard's slot, or gives it to a replica: nothing is taken meanwhile, nothing begins anew
+//! - [`shards`]: one of several does not answer, and stops nothing but itself
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
 //! - [`documents`]: those of a full server, and what copies of them are worth after a restart
@@ -18,6 +19,7 @@ mod flushed;
 mod gate;
 mod moved;
 mod restarted;
+mod shards;
 mod spoilt;
 mod unheard;
 

@@ -1,0 +1,140 @@
+//! One of several shards does not answer: its node refuses all, because its slot is about to be moved.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+};
+
+use ringfleet_store::{Clock, Intent, redis::RedisOptions};
+use ringfleet_testkit::RedisCluster;
+
+use super::*;
+
+const START: i64 = 1_700_000_000_000;
+/// So many that each shard has some.
+const EXTENSIONS: u32 = 48;
+
+struct Fleet {
+    store: RedisStore,
+    worker: WorkerId,
+    time: Arc<AtomicI64>,
+    /// Which shard a lane lives on.
+    homes: std::collections::HashMap<LaneId, usize>,
+}
+
+impl Fleet {
+    /// With sends that wait for reports, sends of unknown fate and ended leases on every shard, and a message waiting in each lane.
+    async fn new(options: RedisOptions) -> Self {
+        let (clock, time) = Clock::by_hand(START);
+        let shards = usize::from(options.shards);
+        let store = RedisStore::connect(RedisOptions { clock, ..options }).await.unwrap();
+        let mut this = Self { store, worker: WorkerId::incarnation("w"), time, homes: Default::default() };
+        watch(&this.store, &this.worker).await;
+        let lanes = (0..EXTENSIONS).map(|n| LaneId::try_new("app", &n.to_string(), Group::Medium).unwrap());
+        for lane in lanes {
+            put(&this.store, &lane, &[&format!("1 of {lane}")]).await;
+            let lease = claim(&this.store, &this.worker, 1).await.unwrap().leases.remove(0);
+            this.homes.insert(lane.clone(), lease.token.shard(shards));
+            let nth = this.homes.values().filter(|home| **home == lease.token.shard(shards)).count();
+            let outcome = match nth % 3 {
+                0 => None,
+                1 => Some(report(lease.reference()).outcome),
+                _ => Some(Outcome::Unknown { reason: "time-out".to_owned() }),
+            };
+            if let Some(outcome) = outcome {
+                let intent = Intent { lease: lease.reference(), session: 0 };
+                this.store.begin_send(&[intent], LEASE).await.unwrap();
+                let settlement = Settlement { outcome, ..report(lease.reference()) };
+                this.store.settle(&[settlement]).await.unwrap();
+            }
+        }
+        for lane in this.homes.keys() {
+            put(&this.store, lane, &[&format!("2 of {lane}")]).await;
+        }
+        this.step(2 * LEASE);
+        this
+    }
+
+    fn step(&self, by: Duration) {
+        self.time.fetch_add(by.as_millis() as i64, Ordering::SeqCst);
+    }
+
+    fn of<'a>(&self, lanes: impl IntoIterator<Item = &'a LaneId>) -> BTreeSet<usize> {
+        lanes.into_iter().map(|lane| self.homes[lane]).collect()
+    }
+
+    /// Whose lanes `claim`, `reconcile_take` and `delivery_take` give out.
+    async fn given(&self) -> [BTreeSet<usize>; 3] {
+        let claim = claim(&self.store, &self.worker, 2 * EXTENSIONS).await.unwrap();
+        let unknown = self.store.reconcile_take(2 * EXTENSIONS, LEASE).await.unwrap();
+        let sent = self.store.delivery_take(2 * EXTENSIONS, LEASE).await.unwrap();
+        [
+            self.of(claim.leases.iter().map(|lease| &lease.lane)),
+            self.of(unknown.iter().map(|unknown| &unknown.lane)),
+            self.of(sent.iter().map(|sent| &sent.lane)),
+        ]
+    }
+}
+
+fn on(cluster: &RedisCluster, prefix: String) -> RedisOptions {
+    let urls = cluster.urls();
+    RedisOptions { cluster: true, shards: 3, prefix, urls: urls.clone(), ..options(urls[0].clone()) }
+}
+
+#[tokio::test]
+async fn what_the_other_shards_have_is_given_out_and_looked_after_while_one_does_not_answer() {
+    let cluster = RedisCluster::start();
+    for dumb in 0..3 {
+        let fleet = Fleet::new(on(&cluster, format!("life{dumb}"))).await;
+        let tag = format!("{{life{dumb}:{dumb}}}");
+        cluster.begin_to_move(&tag);
+        let others: BTreeSet<usize> = (0..3).filter(|shard| *shard != dumb).collect();
+        assert_eq!(fleet.given().await, [others.clone(), others.clone(), others], "without shard {dumb}");
+        let reaped = fleet.store.reap(100, LEASE).await.unwrap().requeued;
+        assert!(reaped > 0);
+        watch(&fleet.store, &fleet.worker).await;
+        assert_eq!(fleet.store.silent_shards(), 1);
+
+        cluster.leave_in_place(&tag);
+        watch(&fleet.store, &fleet.worker).await;
+        assert_eq!(fleet.store.silent_shards(), 0);
+        let [claimed, unknown, sent] = fleet.given().await;
+        assert!([claimed, unknown, sent].iter().all(|given| given.contains(&dumb)), "shard {dumb} is back");
+        let all = fleet.store.reap(100, LEASE).await.unwrap().requeued + reaped;
+        assert_eq!(
+            all as usize,
+            (0..3).map(|shard| fleet.homes.values().filter(|home| **home == shard).count() / 3).sum()
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_shard_that_was_restarted_while_it_did_not_answer_is_not_taken_for_one_that_was_told() {
+    let cluster = RedisCluster::start();
+    let options = || RedisOptions { restart_patience: LEASE, ..on(&cluster, PREFIX.to_owned()) };
+    let fleet = Fleet::new(options()).await;
+    let newcomer = RedisStore::connect(options()).await.unwrap();
+    let (store, worker, tag) = (&fleet.store, &fleet.worker, format!("{{{PREFIX}:1}}"));
+    let told = watch(store, worker).await;
+    cluster.begin_to_move(&tag);
+    let inc = format!("{tag}:inc");
+    let other_server = |url: &String| tried::<()>(url, &["HSET", &inc, "id", "another"]).is_ok();
+    assert!(cluster.urls().iter().any(other_server));
+    assert_eq!(store.watch(worker, told).await.unwrap(), told);
+    let unheard = newcomer.watch(&WorkerId::incarnation("new"), Incarnation::default()).await;
+    assert!(unheard.as_ref().is_err_and(StoreError::is_transient), "it begins although a shard does not know it");
+
+    cluster.leave_in_place(&tag);
+    let seen = store.watch(worker, told).await.unwrap();
+    assert!(seen.restarts > told.restarts);
+    // Long enough for a worker to be heard.
+    fleet.step(Duration::from_secs(5));
+    assert_eq!(store.watch(worker, told).await.unwrap(), seen);
+    let claimed = async || fleet.of(claim(store, worker, 2 * EXTENSIONS).await.unwrap().leases.iter().map(|l| &l.lane));
+    assert!(!claimed().await.contains(&1), "its gate is open although it was told nothing");
+    store.watch(worker, seen).await.unwrap();
+    assert!(claimed().await.contains(&1));
+}
