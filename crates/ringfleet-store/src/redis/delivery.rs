@@ -20,7 +20,7 @@ use crate::{
 impl RedisStore {
     pub(super) async fn take_deliveries(&self, lanes: u32, lock: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
         let (mut taken, mut round) = (Vec::new(), Round::new(&self.silent));
-        for shard in 0..self.tags.len() {
+        for shard in self.delivery_turn.of(self.tags.len()) {
             let left = lanes.saturating_sub(taken.len() as u32);
             if left == 0 {
                 break;

@@ -61,6 +61,8 @@ pub struct RedisStore {
     seen: Mutex<Seen>,
     silent: Silent,
     claim_turn: Turn,
+    unknown_turn: Turn,
+    delivery_turn: Turn,
     heard: Arc<Notify>,
     listener: tokio::task::JoinHandle<()>,
 }
@@ -84,6 +86,8 @@ impl RedisStore {
             seen: Mutex::new(Seen::new(options.shards)),
             silent: Silent::new(options.shards),
             claim_turn: Turn::default(),
+            unknown_turn: Turn::default(),
+            delivery_turn: Turn::default(),
             listener: wake::listen(&options, heard.clone()),
             heard,
         };

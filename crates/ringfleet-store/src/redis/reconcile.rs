@@ -60,7 +60,7 @@ impl Seen {
 impl RedisStore {
     pub(super) async fn take_unknown(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
         let (mut taken, mut round) = (Vec::new(), Round::new(&self.silent));
-        for shard in 0..self.tags.len() {
+        for shard in self.unknown_turn.of(self.tags.len()) {
             let left = lanes.saturating_sub(taken.len() as u32);
             if left == 0 {
                 break;

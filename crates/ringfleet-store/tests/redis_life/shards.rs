@@ -9,7 +9,7 @@ use std::{
 };
 
 use ringfleet_store::{Clock, Intent, redis::RedisOptions};
-use ringfleet_testkit::RedisCluster;
+use ringfleet_testkit::{RedisCluster, RedisServer};
 
 use super::*;
 
@@ -137,4 +137,18 @@ async fn a_shard_that_was_restarted_while_it_did_not_answer_is_not_taken_for_one
     assert!(!claimed().await.contains(&1), "its gate is open although it was told nothing");
     store.watch(worker, seen).await.unwrap();
     assert!(claimed().await.contains(&1));
+}
+
+#[tokio::test]
+async fn every_shard_has_its_turn_when_few_lanes_are_taken_at_once() {
+    let server = RedisServer::start();
+    let fleet = Fleet::new(RedisOptions { shards: 2, ..options(server.url()) }).await;
+    let both = BTreeSet::from([0, 1]);
+    let (mut unknown, mut sent) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        unknown.extend(fleet.store.reconcile_take(1, LEASE).await.unwrap());
+        sent.extend(fleet.store.delivery_take(1, LEASE).await.unwrap());
+    }
+    assert_eq!(fleet.of(unknown.iter().map(|unknown| &unknown.lane)), both);
+    assert_eq!(fleet.of(sent.iter().map(|sent| &sent.lane)), both);
 }
