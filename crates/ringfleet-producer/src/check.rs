@@ -1,7 +1,7 @@
 //! The rules of one message, as a pure function that tells all faults at once.
 
 use jiff::Timestamp;
-use ringcentral::{MessageText, MessageTextError, PhoneNumber, PhoneNumberError};
+use ringcentral::{MessageText, MessageTextError, PhoneNumber, PhoneNumberError, ShortNumber};
 use ringfleet_store::{IdempotencyKey, LaneId, NewMessage, OnUnknown, Priority, Private};
 
 use crate::{
@@ -62,8 +62,13 @@ fn sender(directory: &SenderDirectory, raw: &str, faults: &mut Vec<Refusal>) -> 
         Ok(number) => return keep(directory.by_number(&number).map(|lane| (number, lane)), faults),
         Err(error) => error,
     };
-    // Digits without a plus that name no extension are more often a mistyped number.
-    let found = directory.by_extension(raw).unwrap_or_else(|| Err(not_e164(Field::From, raw, &error)));
+    let found = directory.by_extension(raw).unwrap_or_else(|| {
+        // More digits than an extension number has are more often a mistyped telephone number than an id that nobody knows.
+        Err(match ShortNumber::try_new(raw) {
+            Ok(short) => directory.unknown_extension(&short),
+            Err(_) => not_e164(Field::From, raw, &error),
+        })
+    });
     keep(found, faults)
 }
 

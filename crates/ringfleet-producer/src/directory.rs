@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc};
 
-use ringcentral::{ExtensionId, PhoneNumber};
+use ringcentral::{ExtensionId, PhoneNumber, ShortNumber};
 use ringfleet_identity::directory::{Book, Claim, ClaimedTwice, Claims, Directory, NotASender};
 use ringfleet_store::{Group, IdError, LaneId, Private};
 
@@ -114,6 +114,23 @@ impl SenderDirectory {
             Ok((number, extension)) => self.lane(extension).map(|lane| (number.clone(), lane)),
             Err(not) => Err(self.refusal(&book, "it", not)),
         })
+    }
+
+    /// Why digits that [`by_extension`](Self::by_extension) knows nothing of can't be sent from.
+    pub(crate) fn unknown_extension(&self, short: &ShortNumber) -> Refusal {
+        let book = self.book();
+        // SEND-SAFETY: both codes may come with time, so a repeat of a message that was taken in before is found by its key.
+        let (code, problem, remedy) = if book.is_complete() {
+            let remedy =
+                instead(&book).unwrap_or_else(|| "write the number to send from, like +15550100001".to_owned());
+            (Code::UnknownSender, "names no extension that is connected or has a telephone number", remedy)
+        } else {
+            // It may be one that was connected a moment ago: only the provider tells an extension's number.
+            let remedy = "start a worker with directory.refresh on, which reads the extensions, or write the number to send \
+                          from, like +15550100001";
+            (Code::SenderNotRead, "is not the number of any extension that has been read so far", remedy.to_owned())
+        };
+        Refusal::new(Field::From, code, problem, remedy).with_value(Private::new(short.as_str()))
     }
 
     fn lane(&self, extension: &ExtensionId) -> Result<LaneId, Refusal> {

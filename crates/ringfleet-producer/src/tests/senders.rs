@@ -140,6 +140,31 @@ async fn each_reason_why_nobody_can_send_has_its_code_and_its_remedy() {
 }
 
 #[tokio::test]
+async fn an_extension_number_that_nobody_knows_is_told_as_one_and_as_unread_until_all_were_read() {
+    let post = async |server: &api::Server, from: &str| {
+        let (status, body) = api::read(server.post(&json!({"from": from, "to": TO, "text": "x"}))).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{body}");
+        body["errors"][0].clone()
+    };
+    // Nothing was read yet, as when a file is imported before the first worker starts.
+    let (_folder, store) = sqlite().await;
+    let nothing = Arc::new(SenderDirectory::try_new([]).unwrap());
+    let unread = api::Server::of(producer_of(store.clone(), nothing), store).await;
+    let error = post(&unread, "101").await;
+    assert_eq!((&error["code"], &error["value"]), (&json!("sender-not-read"), &json!("101")), "{error}");
+    for part in ["start a worker", "or write the number"] {
+        assert!(error["remedy"].as_str().unwrap().contains(part), "{error}");
+    }
+    assert_eq!(post(&unread, "123456789").await["code"], "not-e164");
+
+    let (_folder, store) = sqlite().await;
+    let complete = serve(store, vec![facts("400101", &[(1, SMS)])], &[(1, Some("400101"))]).await;
+    let error = post(&complete, "999").await;
+    assert_eq!(error["code"], "unknown-sender", "{error}");
+    assert!(error["remedy"].as_str().unwrap().contains("send from extension 101"), "{error}");
+}
+
+#[tokio::test]
 async fn senders_are_listed_in_pages_and_by_extension_for_those_with_a_key() {
     let (_folder, store) = sqlite().await;
     let left = ExtensionFacts { connected_by: Vec::new(), ..facts("400104", &[(4, SMS)]) };
