@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::rig::{Ends, Rig, RigOptions, Waiting};
+use crate::{
+    credential_commands::told,
+    rig::{Ends, Rig, RigOptions, Waiting},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_go_in_once() {
@@ -47,6 +50,23 @@ async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_g
     assert_eq!(rig.stats().await.total(), 2, "the same file twice enqueued something twice");
     rig.handed_in_elsewhere(2);
     rig.finish(Ends::waiting(Waiting::Exactly(2), "no worker is started")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_that_ends_at_an_open_quotation_mark_says_nowhere_that_rows_were_imported() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let from = &rig.accounts[0].numbers[0];
+    let rows = format!("from,to,text\n{from},+15552000001,fine\n{from},+15552000002,\"never closed\n");
+    rig.keep_secret(["+15552000001", "+15552000002", "never closed"].map(str::to_owned));
+    std::fs::write(rig.path("open.csv"), rows).unwrap();
+    let output = rig.run(&["import", "--dry-run", "open.csv"]);
+    let told = told(&output);
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for part in ["1 are good", "nothing was enqueued", "dry run", "line 3", "not closed", "from that line on"] {
+        assert!(told.contains(part), "{part} is not told:\n{told}");
+    }
+    assert!(!told.contains("imported"), "{told}");
+    rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -93,16 +93,16 @@ pub enum ImportError {
     Header(HeaderError),
     #[error(
         "the row that begins on line {line} is longer than {MAX_ROW_BYTES} bytes; is a quotation mark not closed? \
-             rows before it were imported"
+             no row from that line on was taken in"
     )]
     RowTooLong { line: u64, summary: Box<ImportSummary> },
     #[error(
         "the row that begins on line {line} has a quotation mark that is not closed, or something between the closing one and the \
-             next comma; put a text with commas or line ends into quotation marks and write each one inside it twice; rows \
-             before it were imported"
+             next comma; put a text with commas or line ends into quotation marks and write each one inside it twice; no row \
+             from that line on was taken in"
     )]
     Quotes { line: u64, summary: Box<ImportSummary> },
-    #[error("the file can't be read beyond line {line}; rows before were imported")]
+    #[error("the file can't be read beyond line {line}; no row from there on was taken in")]
     Unreadable {
         line: u64,
         #[source]

@@ -61,7 +61,8 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
             if let Some(summary) = error.summary() {
                 tell(summary, &options)?;
             }
-            Err(error).with_context(|| format!("import of {} stopped", options.file.display()))
+            let what = if options.dry_run { "dry run of the import" } else { "import" };
+            Err(error).with_context(|| format!("{what} of {} stopped", options.file.display()))
         }
     }
 }
