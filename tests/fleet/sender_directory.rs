@@ -217,6 +217,12 @@ async fn operators_see_who_may_text_and_have_it_read_again_and_no_number_lies_op
     assert!(code == Some(0) && told.contains("1 were read; 1 numbers can be texted from"), "{told}");
     let one = json(&["extensions", "show", "101"]);
     assert_eq!(one["extensions"][0]["numbers"][0]["wrong"]["code"], "sender-cannot-text", "{one}");
+    assert_eq!(one["extensions"][0]["paused"], Value::Null, "{one}");
+    assert_eq!(command(&["lane", "pause", "101"]).0, Some(0));
+    let (_, told) = command(&["extensions", "show", "101"]);
+    assert!(told.contains("its lane is paused by an operator (paused)"), "{told}");
+    assert!(told.contains(&format!("`ringfleet lane resume {}`", rig.accounts[0].extension_id)), "{told}");
+    assert_eq!(json(&["extensions", "show", "101"])["extensions"][0]["paused"]["code"], "paused");
     let (_, told) = command(&["extensions", "show", &rig.accounts[2].numbers[0]]);
     assert!(told.contains("extension 103") && told.contains("  do         connect it"), "{told}");
     let (code, told) = command(&["extensions", "refresh"]);

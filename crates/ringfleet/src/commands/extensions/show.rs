@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use ringcentral::{NumberFeature, PhoneNumber};
-use ringfleet_store::{Group, LaneId, LaneView};
+use ringfleet_store::{Group, LaneId, LaneView, Why};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,7 +23,7 @@ pub(super) async fn run(known: &Known, which: &str, how: &ShowOptions) -> anyhow
         let lane = LaneId::try_new(known.vault.app(), entry.who.id.as_str(), Group::Medium)?;
         let lane = known.vault.store().lane(&lane).await?;
         if how.json {
-            rows.push(with_lane(as_json(&entry, how.show_private), &lane));
+            rows.push(with_lane(as_json(&entry, how.show_private), &entry, &lane));
         } else {
             lines(&entry, &lane, how.show_private).iter().for_each(|line| say!("{line}"));
         }
@@ -52,7 +52,8 @@ fn lines(entry: &Entry, lane: &LaneView, private: bool) -> Vec<String> {
         fact("waiting", &format!("{} messages", lane.waiting));
     }
     let parked = lane.parked.as_deref().map(of_parked);
-    for wrong in entry.wrongs().chain(&parked) {
+    let paused = of_paused(entry, lane);
+    for wrong in entry.wrongs().chain(&parked).chain(&paused) {
         fact("wrong", &format!("{} ({})", wrong.what, wrong.code));
         fact("do", &wrong.next);
     }
@@ -66,6 +67,14 @@ fn of_parked(reason: &str) -> Wrong {
         what: format!("its lane stands still: {}", sense.map_or("see the reason", |sense| sense.meaning)),
         next: sense.and_then(|sense| sense.remedy).unwrap_or("`ringfleet explain` tells more").to_owned(),
     }
+}
+
+fn of_paused(entry: &Entry, lane: &LaneView) -> Option<Wrong> {
+    lane.paused.then(|| Wrong {
+        code: Why::Paused.code().to_owned(),
+        what: "its lane is paused by an operator".to_owned(),
+        next: Why::Paused.remedy(entry.who.id.as_str(), "").unwrap_or_default(),
+    })
 }
 
 pub(super) fn as_json(entry: &Entry, private: bool) -> Value {
@@ -97,9 +106,10 @@ pub(super) fn as_json(entry: &Entry, private: bool) -> Value {
     })
 }
 
-fn with_lane(mut row: Value, lane: &LaneView) -> Value {
+fn with_lane(mut row: Value, entry: &Entry, lane: &LaneView) -> Value {
     row["waiting"] = json!(lane.waiting);
     row["parked"] = json!(lane.parked.as_deref().map(of_parked).as_ref().map(wrong_json));
+    row["paused"] = json!(of_paused(entry, lane).as_ref().map(wrong_json));
     row
 }
 
