@@ -1,7 +1,7 @@
 //! `ringfleet doctor` names the cause and the next step of what goes wrong when a fleet is set up: one test a code, each
 //! brought about at the simulator as a person would bring it about.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringcentral::explain;
 use serde_json::{Value, json};
@@ -301,6 +301,38 @@ async fn a_test_text_goes_through_the_fleet_or_is_taken_back() {
     let (text, status) = clinic.screen(&["--send-test-to", "+15552000001"]);
     assert_eq!(status, 2, "{text}");
     assert!(!text.contains("5552000001"), "{text}");
+    clinic.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_stopped_fleet_it_says_at_once_that_nothing_is_read_and_blames_no_usage_plan() {
+    let clinic = Clinic::start().await;
+    let stop = clinic.fleet.rig.run(&["fleet", "stop", "--reason", "a wrong template"]);
+    assert!(stop.status.success(), "{}", told(&stop));
+    let began = Instant::now();
+    let (text, status) = clinic.screen(&["--json"]);
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+    assert_eq!(status, 1, "{text}");
+    assert!(!text.contains("usage plan") && !text.contains("moves"), "{text}");
+    let json: Value = serde_json::from_str(&text).unwrap();
+    for n in 0..2 {
+        let of = |section: &&Value| section["title"].as_str().unwrap().contains(clinic.extension(n));
+        let section = json["sections"].as_array().unwrap().iter().find(of).unwrap();
+        let found =
+            |check: &str| section["findings"].as_array().unwrap().iter().find(|one| one["check"] == check).unwrap();
+        assert_eq!(found("login")["level"], "ok", "{section}");
+        for check in ["reads", "lane"] {
+            assert_eq!(found(check)["level"], "skip", "{section}");
+            assert!(found(check)["seen"].as_str().unwrap().contains("the fleet is stopped"), "{section}");
+        }
+        assert!(found("reads")["seen"].as_str().unwrap().contains("`ringfleet fleet resume`"), "{section}");
+    }
+
+    let began = Instant::now();
+    let (text, status) = clinic.screen(&["--extension", clinic.extension(0), "--send-test-to", "+15552000001"]);
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+    assert!(status == 1 && text.contains("none is handed in"), "{text}");
+    assert_eq!(clinic.fleet.rig.stats().await.total(), 0);
     clinic.end().await;
 }
 

@@ -8,7 +8,7 @@ use ringcentral::{
     PhoneNumber, Read, SmsConfiguration, Whose,
 };
 use ringfleet_identity::{NoSession, ReadError, Reader};
-use ringfleet_store::{Group, LaneId};
+use ringfleet_store::{Gate, Group, LaneId, Millis};
 use serde::de::DeserializeOwned;
 
 use super::{
@@ -16,16 +16,24 @@ use super::{
     finding::{Finding, Level, Section},
     store::chain,
 };
+use crate::commands::status::short;
 
 /// A read may have to wait for its turn: a window and a penalty.
 const PATIENCE: Duration = Duration::from_secs(130);
+/// Stands for all that would have been read.
+const UNREAD: &str = "reads";
+pub(super) const STOPPED: &str = "the fleet is stopped";
 /// Numbers of one extension whose registration is looked at.
 const MOST_NUMBERS: usize = 5;
 
 pub(super) async fn look(case: &Case, extension: &ExtensionId) -> Section {
     let mut findings = vec![login(case, extension).await];
     let mut title = format!("Extension {extension}");
-    if findings[0].level != Level::Fail {
+    if findings[0].level == Level::Fail {
+        // Nobody can read as it.
+    } else if let Some(why) = halted(case).await {
+        findings.push(Finding::skip(UNREAD, why));
+    } else {
         let own = Looked { reader: &case.reader, extension };
         let (info, user) = own.user().await;
         if let Some(short) = info.as_ref().and_then(|info| info.extension_number.as_ref()) {
@@ -38,6 +46,25 @@ pub(super) async fn look(case: &Case, extension: &ExtensionId) -> Section {
     }
     findings.push(lane(case, extension).await);
     Section::new(title, findings)
+}
+
+/// Why all reads of the fleet wait longer than one would here; asked for each extension, as the doctor may look at many.
+async fn halted(case: &Case) -> Option<String> {
+    let store = case.vault.store();
+    match store.gate().await.ok()? {
+        Gate::Open => None,
+        Gate::Stopped { .. } => Some(format!("{STOPPED}: nothing is read; `ringfleet fleet resume` lets it go on")),
+        Gate::Until { until, .. } => {
+            let wait = until - store.now().await.ok()?;
+            let told = || format!("the whole fleet waits: nothing is read for {}; run it again then", short(wait));
+            (wait > PATIENCE.as_millis() as Millis).then(told)
+        }
+    }
+}
+
+/// Nothing was read of it, though nothing is known to be wrong with it.
+pub(super) fn is_unread(section: &Section) -> bool {
+    section.findings.iter().any(|finding| finding.check == UNREAD)
 }
 
 /// The fleet's session, or a new one under the Auth plan. A credential that was refused before is tried once more.
@@ -210,7 +237,8 @@ fn unread(check: &str, error: &ReadError) -> Finding {
         ReadError::Call(error) => Finding::of_call(check, error),
         ReadError::NoSession { reason } => refused(check, reason),
         ReadError::NoTurn { wait } => {
-            let seen = "the usage plan leaves no turn now: the extension is busy, or in a penalty";
+            let seen =
+                "the usage plan leaves no turn now: the extension is busy or in a penalty, or the fleet was stopped";
             Finding::warn(check, seen, format!("run it again in {} s", wait.as_secs().max(1)))
         }
         ReadError::Store(error) => Finding::fail(check, chain(error), "look at the store"),
@@ -246,7 +274,12 @@ async fn lane(case: &Case, extension: &ExtensionId) -> Finding {
         let seen = format!("paused by an operator, {waiting} messages wait");
         return Finding::warn(CHECK, seen, format!("`ringfleet lane resume {extension}` lets it go on"));
     }
-    Finding::ok(CHECK, format!("moves; {waiting} messages wait"))
+    match case.vault.store().gate().await {
+        Ok(Gate::Open) => Finding::ok(CHECK, format!("moves; {waiting} messages wait")),
+        Ok(Gate::Stopped { .. }) => Finding::skip(CHECK, format!("{STOPPED}, and {waiting} messages wait")),
+        Ok(Gate::Until { .. }) => Finding::skip(CHECK, format!("the whole fleet waits, and so do {waiting} messages")),
+        Err(error) => Finding::fail(CHECK, chain(&error), "look at the store"),
+    }
 }
 
 #[cfg(test)]

@@ -145,13 +145,15 @@ impl Report {
             return;
         }
         let bar = progress::bar(chosen.len() as u64, "extensions");
-        let mut sound = 0;
+        let (mut sound, mut unread) = (0, 0);
         let looks = stream::iter(chosen).map(|extension| extension::look(case, extension)).buffered(AT_ONCE);
         let mut looks = std::pin::pin!(looks);
         while let Some(section) = looks.next().await {
             bar.inc(1);
             let quiet = self.quiet || (chosen.len() > SHOWN_EACH && section.level() < Level::Warn);
-            sound += usize::from(section.level() < Level::Warn);
+            let is_unread = extension::is_unread(&section);
+            unread += usize::from(is_unread);
+            sound += usize::from(section.level() < Level::Warn && !is_unread);
             if !quiet {
                 bar.suspend(|| show(&section));
             }
@@ -163,7 +165,14 @@ impl Report {
                 "{sound} of {} are in order: they log in, may send, and have a number that can text",
                 chosen.len()
             );
-            show(&Section::new("Extensions", vec![Finding::ok("extensions", told)]));
+            let mut findings = vec![Finding::ok("extensions", told)];
+            if unread > 0 {
+                findings.push(Finding::skip(
+                    "reads",
+                    format!("{unread} were not read, because the whole fleet stands still"),
+                ));
+            }
+            show(&Section::new("Extensions", findings));
         }
     }
 

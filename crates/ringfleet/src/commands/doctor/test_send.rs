@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_producer::{Draft, Producer, SenderDirectory};
-use ringfleet_store::{Cancelled, MessageId, State, Store};
+use ringfleet_store::{Cancelled, Gate, MessageId, State, Store};
 use tokio::time::Instant;
 
 use super::{
     case::Case,
+    extension::STOPPED,
     finding::{Finding, Section},
 };
 use crate::commands::reason::sense;
@@ -23,6 +24,10 @@ pub(super) async fn look(case: &Case, extension: &ExtensionId, to: &PhoneNumber)
 }
 
 async fn send(case: &Case, extension: &ExtensionId, to: &PhoneNumber) -> Finding {
+    if let Ok(Gate::Stopped { .. }) = case.vault.store().gate().await {
+        let seen = format!("{STOPPED}, so none is handed in");
+        return Finding::fail(CHECK, seen, "`ringfleet fleet resume` lets it go on");
+    }
     let senders = match SenderDirectory::of(case.directory.clone(), &case.settings.provider.app) {
         Ok(senders) => Arc::new(senders),
         Err(error) => return Finding::fail(CHECK, super::store::chain(&error), "correct ringcentral.app"),
