@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    process::Output,
     time::{Duration, Instant},
 };
 
@@ -173,6 +174,48 @@ async fn a_long_read_beside_a_backlog_of_texts_costs_no_text_and_no_429() {
     let report = rig.finish(Ends::all()).await.report;
     eprintln!("quota use beside the reads: mean {:?}, worst {:?}", report.quota_use_mean, report.quota_use_worst);
     assert_eq!((report.http_429, report.auth_429, report.accepted), (0, 0, 720), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_names_the_stop_of_the_fleet_at_once_and_goes_on_after_it() {
+    const READ: [&str; 6] = ["rc", "call-log", "--per-page", "2", "--output", "calls.jsonl"];
+    let rig = Rig::start(options(2, 30)).await;
+    let names_the_stop = |output: &Output| {
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        for part in ["the fleet is stopped: a wrong template", "`ringfleet fleet resume`"] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        assert!(!text.contains("another program"), "{text}");
+    };
+    let gate = |arguments: &[&str]| {
+        let output = rig.run(&[&["fleet"], arguments].concat());
+        assert!(output.status.success(), "{}", told(&output));
+    };
+    const STOP: [&str; 3] = ["stop", "--reason", "a wrong template"];
+    gate(&STOP);
+    let began = Instant::now();
+    names_the_stop(&rig.run(&["rc", "account"]));
+    assert!(began.elapsed() < Duration::from_secs(20), "it took {:?}", began.elapsed());
+
+    // Fifteen pages of each extension, every one of them slow.
+    gate(&["resume"]);
+    let slow = json!({"match": {"endpoint": "call-log"}, "fault": {"kind": "delay", "ms": 1_000}});
+    rig.simulator.add_fault(serde_json::from_value(slow).unwrap());
+    let mut reader = rig.spawn(&READ, &[]);
+    assert!(blocking(|| wait_until(Duration::from_secs(30), || noted(&rig, "calls.jsonl") >= 2)));
+    gate(&STOP);
+    assert!(blocking(|| wait_until(Duration::from_secs(20), || reader.child.try_wait().unwrap().is_some())));
+    assert_eq!(reader.child.wait().unwrap().code(), Some(1), "{}", rig.log(reader.log()));
+    let text = rig.log(reader.log());
+    assert!(text.contains("the fleet is stopped") && text.contains("the same command reads what is missing"), "{text}");
+
+    gate(&["resume"]);
+    rig.simulator.clear_faults();
+    let output = rig.run(&READ);
+    assert!(output.status.success(), "{}", told(&output));
+    assert_eq!(records(&rig, "calls.jsonl").values().map(Vec::len).collect::<Vec<_>>(), [30, 30]);
+    rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -125,7 +125,8 @@ fn when(text: &str) -> Result<Timestamp, String> {
 
 const READING: &str = "\
 Everything is read through the fleet: with its session of the extension, and in a place of the lane that the request counts for, \
-so that it may be run beside a busy fleet and never meets a 429. It waits for its turn as long as that takes.
+so that it may be run beside a busy fleet and never meets a 429. It waits for its turn as long as that takes, \
+but not for a fleet that is stopped.
 Exit code 3: some extensions could not be read; which and why is said at the end.";
 
 const CALL_LOG: &str = "\

@@ -14,13 +14,13 @@ mod sink;
 mod source;
 mod trouble;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use ringcentral::ExtensionId;
 use ringfleet_identity::{Reader, Sessions};
-use ringfleet_store::WorkerId;
+use ringfleet_store::{Gate, SharedStore, WorkerId};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -39,6 +39,8 @@ use crate::{
 
 /// Extensions read side by side; each waits for its own lane.
 const AT_ONCE: usize = 32;
+/// How soon a stop of the fleet is seen.
+const LOOK: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(settings: Settings, what: RcCommand) -> anyhow::Result<ExitCode> {
     telemetry::start(&settings.log_level, settings.log_format)?;
@@ -57,7 +59,7 @@ pub(crate) async fn run(settings: Settings, what: RcCommand) -> anyhow::Result<E
     let range = question.range(Timestamp::now())?;
     let mut sink = Sink::open(&question, &read, range)?;
     let source = question.source(&sink.range());
-    let failed = copy(&reader, &source, &chosen, read.reads_all(), &mut sink).await?;
+    let failed = copy((&reader, known.vault.store()), &source, &chosen, read.reads_all(), &mut sink).await?;
     sink.end(&source, failed.is_empty())?;
     trouble::tell(&failed, read.output.is_some());
     Ok(match (failed.len(), chosen.len()) {
@@ -67,9 +69,10 @@ pub(crate) async fn run(settings: Settings, what: RcCommand) -> anyhow::Result<E
     })
 }
 
-/// Reads all extensions side by side; their pages go into the sink as they come. Gives those that could not be read.
+/// Reads all extensions side by side; their pages go into the sink as they come. Gives those that could not be read, which are
+/// all that are left once the fleet is stopped: a person who waits is told so, and not kept waiting for a place.
 async fn copy(
-    reader: &Reader,
+    (reader, store): (&Reader, &SharedStore),
     source: &Source,
     chosen: &[ExtensionId],
     all: bool,
@@ -78,27 +81,52 @@ async fn copy(
     let bar = bars::bar(chosen.len() as u64, source.name);
     let left: Vec<_> = chosen.iter().filter_map(|extension| Some((extension, sink.next_page(extension)?))).collect();
     bar.inc((chosen.len() - left.len()) as u64);
+    let mut unread: BTreeSet<&ExtensionId> = left.iter().map(|(extension, _)| *extension).collect();
     let read = |(extension, first)| pages::from(reader, source, extension, first, all).boxed();
     let mut paged = stream::iter(left).flat_map_unordered(AT_ONCE, read);
+    let mut stopped = std::pin::pin!(stopped(store));
     let mut failed = Vec::new();
-    while let Some(page) = paged.next().await {
+    loop {
+        let page = tokio::select! {
+            page = paged.next() => page,
+            reason = &mut stopped => {
+                failed.extend(unread.into_iter().map(|extension| Trouble::stopped(extension, &reason)));
+                break;
+            }
+        };
         match page {
-            Paged::Page(page) => {
-                bar.inc(u64::from(page.last || !all));
+            None => break,
+            Some(Paged::Page(page)) => {
+                if page.last || !all {
+                    bar.inc(1);
+                    unread.remove(&page.extension);
+                }
                 bar.suspend(|| sink.take(source, page))?;
                 bar.set_message(format!("{}, {} pages", source.name, sink.pages()));
                 if sink.is_over() {
                     break;
                 }
             }
-            Paged::Failed(trouble) => {
+            Some(Paged::Failed(trouble)) => {
                 bar.inc(1);
+                unread.remove(&trouble.extension);
                 failed.push(trouble);
             }
         }
     }
     bar.finish_and_clear();
     Ok(failed)
+}
+
+/// Comes when somebody has stopped the fleet, with the reason that they gave.
+async fn stopped(store: &SharedStore) -> String {
+    loop {
+        // Whether the store can be reached, the reads find out.
+        if let Ok(Gate::Stopped { reason }) = store.gate().await {
+            return reason;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 /// The extensions to read as. All faults of what was typed are told together.

@@ -12,7 +12,7 @@ use crate::{commands::reason::sense, output::remark};
 const NAMED: usize = 5;
 
 pub(super) struct Trouble {
-    extension: ExtensionId,
+    pub(super) extension: ExtensionId,
     what: String,
     next: String,
 }
@@ -35,6 +35,12 @@ impl Trouble {
             ReadError::Store(error) => (chain(&error), "run it again when the store is back".to_owned()),
         };
         Self { extension: extension.clone(), what, next }
+    }
+
+    /// `reason` is what the operator gave who stopped the fleet.
+    pub(super) fn stopped(extension: &ExtensionId, reason: &str) -> Self {
+        let next = "`ringfleet fleet resume` lets the fleet go on; then run it again".to_owned();
+        Self { extension: extension.clone(), what: format!("the fleet is stopped: {reason}"), next }
     }
 }
 
