@@ -17,6 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::parked::{CREDENTIAL, sender_read_at};
 
+#[cfg(test)]
+mod tests;
+
 /// All extensions are looked after so often, if the directory is not read more often, beside those that have changed.
 const EVERY: Duration = Duration::from_secs(60);
 /// One look of many follows the other after this time, so that thousands of them are no load on the store.
