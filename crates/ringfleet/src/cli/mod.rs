@@ -170,13 +170,23 @@ mod tests {
     #[test]
     fn wrong_words_are_refused_before_anything_is_touched() {
         let two = format!("held close {ID} {ID} --as sent");
-        for good in ["import x.csv --on-unknown resend", "held list --limit 3 --json", two.as_str()] {
+        let good = ["import x.csv --on-unknown resend", "held list --limit 3 --json", "message dead --limit 500", &two];
+        for good in good {
             assert!(parsed(good).is_ok(), "{good}");
         }
         let no_end = format!("held close {ID}");
         let wrong_end = format!("held close {ID} --as dead");
-        let wrong =
-            ["import x.csv --on-unknown guess", "held resend", "held show 12", "message held", &no_end, &wrong_end];
+        let wrong = [
+            "import x.csv --on-unknown guess",
+            "held resend",
+            "held show 12",
+            "held list --limit 501",
+            "held list --limit 0",
+            "message dead --limit 501",
+            "message held",
+            &no_end,
+            &wrong_end,
+        ];
         for wrong in wrong {
             assert_eq!(parsed(wrong).err().map(|error| error.exit_code()), Some(2), "{wrong}");
         }

@@ -1,7 +1,7 @@
 //! What an operator types: a look at the fleet, and a hand on lanes and messages.
 
 use clap::{Args, Subcommand, ValueEnum};
-use ringfleet_store::MessageId;
+use ringfleet_store::{MAX_BATCH, MessageId};
 
 #[derive(Args)]
 pub(crate) struct StatusOptions {
@@ -62,7 +62,7 @@ pub(crate) enum MessageCommand {
     /// Lists messages that were given up; `held resend` sends one again
     Dead {
         /// How many to list, the last first; 500 at most
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=MAX_BATCH as i64))]
         limit: u32,
     },
 }
@@ -72,7 +72,7 @@ pub(crate) enum HeldCommand {
     /// Lists held messages, the last first
     List {
         /// How many to list; 500 at most
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=500))]
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=MAX_BATCH as i64))]
         limit: u32,
         /// Print as JSON
         #[arg(long)]

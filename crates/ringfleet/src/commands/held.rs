@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io::IsTerminal, process::ExitCode};
 
 use anyhow::Context;
-use ringfleet_store::{Cancelled, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store};
+use ringfleet_store::{Cancelled, MAX_BATCH, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store};
 use serde_json::json;
 
 use super::{
@@ -74,8 +74,7 @@ async fn list(store: &SharedStore, limit: u32, as_json: bool) -> anyhow::Result<
 
 /// What stands below a list of the newest that is not whole.
 pub(super) fn more(listed: usize, all: u64) -> Option<String> {
-    const MOST: usize = 500;
-    let then = if listed < MOST { "--limit shows more" } else { "the older ones show when these are settled" };
+    let then = if listed < MAX_BATCH { "--limit shows more" } else { "the older ones show when these are settled" };
     (all > listed as u64).then(|| format!("… {listed} of {all}; {then}"))
 }
 

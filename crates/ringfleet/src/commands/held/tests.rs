@@ -15,20 +15,23 @@ async fn store() -> (tempfile::TempDir, SqliteStore) {
     (folder, store)
 }
 
-/// A message whose send ended so.
-async fn message(store: &SqliteStore, outcome: Outcome) -> MessageId {
-    let message = NewMessage {
-        lane: "main/101/medium".parse().unwrap(),
+fn new(extension: usize) -> NewMessage {
+    NewMessage {
+        lane: format!("main/{extension}/medium").parse().unwrap(),
         key: None,
         from: Private::new("+15550100001"),
-        to: Private::new("+15550200001"),
+        to: Private::new(format!("+1555020{extension:04}")),
         text: Private::new("See you on Monday"),
         priority: Priority::Normal,
         on_unknown: OnUnknown::Hold,
         send_at: None,
         send_by: None,
-    };
-    let [Enqueued::Accepted(id)] = store.enqueue(&[message]).await.unwrap()[..] else { panic!("it is new") };
+    }
+}
+
+/// A message whose send ended so.
+async fn message(store: &SqliteStore, outcome: Outcome) -> MessageId {
+    let [Enqueued::Accepted(id)] = store.enqueue(&[new(101)]).await.unwrap()[..] else { panic!("it is new") };
     let (worker, lease) = (WorkerId::incarnation("test"), Duration::from_secs(30));
     let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
     let lease_of = claim.leases[0].reference();
@@ -86,7 +89,7 @@ async fn advice_names_a_command_for_each_finding() {
     let mut view = store.get(&id).await.unwrap().unwrap();
     let told = advice(&view, 0).join("\n");
     let close = format!("held close {id} --as");
-    for part in ["ends in 0001", &format!("held resend {id}"), &format!("{close} sent"), &format!("{close} cancelled")]
+    for part in ["ends in 0101", &format!("held resend {id}"), &format!("{close} sent"), &format!("{close} cancelled")]
     {
         assert!(told.contains(part), "{part} is missing in:\n{told}");
     }
@@ -96,9 +99,35 @@ async fn advice_names_a_command_for_each_finding() {
     assert!(told.contains("content is gone") && !told.contains("held resend"), "{told}");
 }
 
-#[test]
-fn a_list_that_is_not_whole_says_how_to_see_the_rest() {
+/// One message of each of so many lanes, given up.
+async fn dead(store: &SqliteStore, lanes: usize) {
+    let (worker, lease) = (WorkerId::incarnation("test"), Duration::from_secs(30));
+    for first in (0..lanes).step_by(MAX_BATCH) {
+        let batch: Vec<_> = (first..lanes.min(first + MAX_BATCH)).map(|n| new(1_000 + n)).collect();
+        store.enqueue(&batch).await.unwrap();
+        let mut left = batch.len();
+        while left > 0 {
+            let claim = store.claim(ClaimRequest { worker: &worker, free_slots: left as u32, lease }).await.unwrap();
+            let leases: Vec<_> = claim.leases.iter().map(|lease| lease.reference()).collect();
+            assert!(!leases.is_empty(), "{left} are left");
+            let intents: Vec<_> = leases.iter().map(|lease| (*lease).into()).collect();
+            store.begin_send(&intents, lease).await.unwrap();
+            let outcome = || Outcome::Retry { code: "MSG-290".into(), delay: Duration::ZERO, max_attempts: 1 };
+            let settle =
+                |lease| Settlement { lease, outcome: outcome(), age: Duration::ZERO, seen: PlanSeen::default() };
+            left -= leases.len();
+            store.settle(&leases.into_iter().map(settle).collect::<Vec<_>>()).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_list_that_is_not_whole_says_how_to_see_the_rest() {
     assert_eq!(more(3, 3), None);
     assert_eq!(more(50, 501).as_deref(), Some("… 50 of 501; --limit shows more"));
-    assert_eq!(more(500, 501).as_deref(), Some("… 500 of 501; the older ones show when these are settled"));
+    let (_folder, store) = store().await;
+    dead(&store, 501).await;
+    let listed = store.list(State::Dead, 501).await.unwrap().len();
+    let told = more(listed, store.stats().await.unwrap().count(State::Dead));
+    assert_eq!(told.as_deref(), Some("… 500 of 501; the older ones show when these are settled"));
 }
