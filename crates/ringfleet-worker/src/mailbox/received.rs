@@ -62,10 +62,62 @@ fn rest_of(retention: Duration, at: Millis, now: Millis) -> Option<Duration> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 mod tests {
+    use std::sync::Arc;
+
+    use ringcentral::{Client, ClientConfig, ClientId, ClientSecret, ServerUrl, install_crypto};
+    use ringfleet_identity::{KeyRing, Reader, Roster, Sessions, Vault, new_key};
+    use ringfleet_store::{
+        SharedStore, WorkerId,
+        sqlite::{SqliteOptions, SqliteStore},
+    };
     use serde_json::json;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::{inbox::Inbox, options::InboundOptions};
+
+    fn mailboxes(store: SharedStore, retention: Duration) -> Arc<Mailboxes> {
+        install_crypto();
+        let server = ServerUrl::try_new("http://127.0.0.1:1").unwrap();
+        let (app, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
+        let client = Client::new(ClientConfig::new(server, app, secret)).unwrap();
+        let vault = Vault::new(store, Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
+        let (inbox, worker) = (Inbox::new(&vault), WorkerId::incarnation("this one"));
+        let sessions = Sessions::new(vault, Roster::fixed([]), client, worker, Duration::from_secs(30));
+        let options = InboundOptions { retention, ..InboundOptions::default() };
+        Mailboxes::new(Reader::new(Arc::new(sessions)), inbox, options, Duration::ZERO, CancellationToken::new())
+    }
+
+    #[tokio::test]
+    async fn a_text_that_was_forgotten_does_not_come_back_with_the_next_reading_of_it() {
+        const RETENTION: Duration = Duration::from_secs(3);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleet.db");
+        let store: SharedStore = Arc::new(SqliteStore::open(&file, SqliteOptions::default()).await.unwrap());
+        let mailboxes = mailboxes(store.clone(), RETENTION);
+        let text = Inbound {
+            extension: ExtensionId::try_new("400100001").unwrap(),
+            kind: InboundKind::Text,
+            at: store.now().await.unwrap(),
+            from: None,
+            to: None,
+            text: Some(Private::new("See you on Monday")),
+        };
+        let kept = async || mailboxes.inbox.list().await.unwrap().inbound.len();
+        let read = async || mailboxes.keep(vec![("7".to_owned(), text.clone())]).await.unwrap();
+        read().await;
+        assert_eq!(kept().await, 1);
+        let forgotten = async {
+            while kept().await > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(10 * RETENTION, forgotten).await.expect("it is forgotten in its time");
+        read().await;
+        assert_eq!(kept().await, 0);
+    }
 
     #[test]
     fn what_came_in_is_kept_from_its_own_time_and_does_not_come_back_when_it_is_read_once_more() {
