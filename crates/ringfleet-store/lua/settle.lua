@@ -190,7 +190,8 @@ for i, id in ipairs(ids) do
       end
     end
 
-    if kind == 'throttled' or (kind == 'not-sent' and delay > 0) then penalise(L, now + delay) end
+    if kind == 'throttled' then penalise(L, now - age + delay) end
+    if kind == 'not-sent' and delay > 0 then penalise(L, now + delay) end
 
     local state
     local before = live and was and was.code == 'sent-before'

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    journal::Journal,
+    journal::{Journal, Whose},
     keeper::{InHand, keep},
     settler::{Settler, settler},
 };
@@ -80,6 +80,10 @@ impl Fleet {
         self.store.get(&self.leases[&shard].id).await.unwrap().unwrap().state
     }
 
+    async fn in_flight(&self, shard: usize) -> u32 {
+        self.store.lane(&self.leases[&shard].lane).await.unwrap().in_flight
+    }
+
     fn report(&self, shard: usize, settler: &Settler) -> tokio::task::JoinHandle<()> {
         let (settler, lease) = (settler.clone(), self.leases[&shard].clone());
         let outcome = Outcome::Sent { provider_id: shard.to_string() };
@@ -107,7 +111,7 @@ async fn reports_are_told_while_another_shard_does_not_answer_and_its_own_when_i
 
 #[tokio::test]
 async fn leases_are_kept_while_another_shard_does_not_answer() {
-    let term = Duration::from_secs(2);
+    let term = Duration::from_secs(6);
     let fleet = Fleet::with_a_lease_of_each_shard(term).await;
     fleet.cluster.begin_to_move(DUMB);
     let (in_hand, stop) = (InHand::default(), CancellationToken::new());
@@ -119,4 +123,42 @@ async fn leases_are_kept_while_another_shard_does_not_answer() {
     for shard in 1..SHARDS.into() {
         assert_eq!(fleet.begin(shard, term).await, Begin::Go, "shard {shard}");
     }
+}
+
+#[tokio::test]
+async fn shards_that_have_been_told_of_a_workers_sends_are_not_told_again_while_another_does_not_answer() {
+    let term = Duration::from_secs(60);
+    let mut fleet = Fleet::with_a_lease_of_each_shard(term).await;
+    let journal = Journal::in_memory(SHARDS.into());
+    let begun = |lease: &Lease| (Intent { lease: lease.reference(), session: 0 }, lease.lane.clone());
+    journal.begin(&fleet.leases.values().map(begun).collect::<Vec<_>>());
+    fleet.cluster.begin_to_move(DUMB);
+    assert!(fleet.store.now().await.is_ok(), "another shard knows the time");
+    assert!(journal.reassert(&fleet.store, term, Whose::All).await.is_err());
+    assert_eq!(fleet.in_flight(1).await, 0, "its fate is unknown");
+    let worker = WorkerId::incarnation("w");
+    let claim = fleet.store.claim(ClaimRequest { worker: &worker, free_slots: 16, lease: term }).await.unwrap();
+    assert!(claim.leases.is_empty(), "all were claimed");
+    let more = NewMessage {
+        lane: fleet.leases[&1].lane.clone(),
+        key: None,
+        from: Private::new("+16505550101".to_owned()),
+        to: Private::new("+16505550103".to_owned()),
+        text: Private::new("x".to_owned()),
+        priority: Default::default(),
+        on_unknown: OnUnknown::Reconcile,
+        send_at: None,
+        send_by: None,
+    };
+    fleet.store.enqueue(&[more]).await.unwrap();
+    let claim = fleet.store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease: term }).await.unwrap();
+    let next = claim.leases.into_iter().next().unwrap();
+    journal.begin(&[begun(&next)]);
+    fleet.leases.insert(1, next);
+    assert_eq!(fleet.begin(1, term).await, Begin::Go);
+    assert!(journal.reassert(&fleet.store, term, Whose::All).await.is_err());
+    assert_eq!(fleet.in_flight(1).await, 1, "it is left in this worker's hand");
+    journal.tell_anew();
+    assert!(journal.reassert(&fleet.store, term, Whose::All).await.is_err());
+    assert_eq!(fleet.in_flight(1).await, 0, "the store has lost a moment once more");
 }

@@ -23,6 +23,7 @@ pub(crate) async fn watch(
     mut told: Incarnation,
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
+    let mut noticed = told.restarts;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -48,6 +49,10 @@ pub(crate) async fn watch(
         // A worker of this machine that died after the restart may not have told; its file tells.
         let inherited = journal.adopt().await;
         let restarted = seen.restarts != told.restarts;
+        if seen.restarts != noticed {
+            noticed = seen.restarts;
+            journal.tell_anew();
+        }
         if !restarted && !inherited {
             continue;
         }

@@ -274,7 +274,11 @@ impl Rig {
             // By its failpoint, while it drained.
             let killed_itself = worker.told && status.signal() == Some(9) && self.log(&worker.log).contains(MET);
             if !status.success() && !killed_itself {
-                bad.push(format!("a drained worker ended with {status}"));
+                let log = self.log(&worker.log);
+                let last: Vec<&str> = log.lines().rev().take(3).collect();
+                bad.push(format!(
+                    "a drained worker ended with {status}; the last lines of its log, the last first: {last:?}"
+                ));
             }
         }
         bad

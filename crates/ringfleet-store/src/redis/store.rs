@@ -199,10 +199,20 @@ impl Store for RedisStore {
             return Ok(now);
         }
         // Not the server's own: the fleet's time does not step back with it.
-        let mut call = self.prepare(&self.scripts.view, &self.tags[0]);
-        call.arg("now");
-        let now: redis::Value = self.link.run("now", &call).await?;
-        scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time"))
+        let resting = self.silent.resting();
+        let mut in_turn: Vec<usize> = (0..self.tags.len()).collect();
+        in_turn.sort_by_key(|shard| resting[*shard]);
+        let mut failed = None;
+        for shard in in_turn {
+            let mut call = self.prepare(&self.scripts.view, &self.tags[shard]);
+            call.arg("now");
+            match self.link.run::<redis::Value>("now", &call).await {
+                Ok(now) => return scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time")),
+                Err(error) if error.is_transient() => failed = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failed.unwrap_or_else(|| scripts::unreadable("now", "no shard")))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -268,12 +268,13 @@ impl Tx<'_> {
 
     /// SEND-SAFETY: (of the plan) by deadline, never by a resume message, so that nothing can be forgotten.
     fn heed(&mut self, at: usize, settlement: &Settlement) {
-        let delay = match settlement.outcome {
-            Outcome::Throttled { retry_after } => retry_after,
-            Outcome::NotSent { delay } if millis(delay) > 0 => delay,
+        let from = self.now - millis(settlement.age).saturating_add(self.waited);
+        let (from, delay) = match settlement.outcome {
+            Outcome::Throttled { retry_after } => (from, retry_after),
+            Outcome::NotSent { delay } if millis(delay) > 0 => (self.now, delay),
             _ => return,
         };
-        self.lanes[at].penalise(self.now.saturating_add(millis(delay)));
+        self.lanes[at].penalise(from.saturating_add(millis(delay)));
         self.lanes[at].probe = true;
     }
 

@@ -37,6 +37,8 @@ pub(crate) struct Journal {
     /// Where the files lie, and the store that they tell of.
     place: Option<(PathBuf, String)>,
     adopted: Mutex<Adopted>,
+    /// The shards that have this worker's own sends, while others do not answer.
+    told: Mutex<HashSet<usize>>,
     /// Whose texts went out twice, as has been said.
     twice: Mutex<HashSet<LeaseRef>>,
 }
@@ -75,7 +77,15 @@ impl Journal {
 
     fn new(left: Vec<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>, shards: usize) -> Self {
         let adopted = Mutex::new(Adopted { entries: last_of(left, shards), files: Vec::new() });
-        Self { recent: Mutex::new(Recent::new(shards)), shards, ring, place, adopted, twice: Mutex::default() }
+        Self {
+            recent: Mutex::new(Recent::new(shards)),
+            shards,
+            ring,
+            place,
+            adopted,
+            told: Mutex::default(),
+            twice: Mutex::default(),
+        }
     }
 
     /// Takes over the files of workers on this machine that have died. `true` as long as they are not told.
@@ -130,8 +140,14 @@ impl Journal {
         self.lock().extend(entries.iter().cloned());
     }
 
+    /// The store has lost a moment once more: all of its shards are told of this worker's own sends.
+    pub(crate) fn tell_anew(&self) {
+        self.told().clear();
+    }
+
     /// Tells the store what was sent, as far as it is not older than `retention`, after which the store itself forgets. Returns
-    /// how many sends that were. After an error nothing is forgotten, and all is to be told again.
+    /// how many sends that were. After an error nothing is forgotten, and all is to be told again but for this worker's own sends
+    /// to shards that have them by now: told of one that is under way, the store takes it out of this worker's hand.
     pub(crate) async fn reassert(
         &self,
         store: &SharedStore,
@@ -150,10 +166,18 @@ impl Journal {
         for (entries, alive) in [(&dead, false), (&own, true)] {
             // One that does not answer keeps the others from nothing.
             for shard in 0..self.shards {
+                if alive && self.told().contains(&shard) {
+                    continue;
+                }
                 let ours = |entry: &&Entry| entry.lease.token.shard(self.shards) == shard;
                 let entries: Vec<&Entry> = entries.iter().filter(ours).filter(told).collect();
                 match self.tell(store, &entries, alive).await {
-                    Ok(told) => sends += told,
+                    Ok(told) => {
+                        sends += told;
+                        if whose == Whose::All && alive {
+                            self.told().insert(shard);
+                        }
+                    }
                     Err(error) => failed = failed.or(Some(error)),
                 }
             }
@@ -161,6 +185,7 @@ impl Journal {
         if let Some(error) = failed {
             return Err(error);
         }
+        self.told().clear();
         let mut adopted = self.adopted();
         for (path, _locked) in adopted.files.drain(..) {
             // What it told is in this process' memory from now on; a file that stays is told once more, which does no harm.
@@ -217,6 +242,10 @@ impl Journal {
             tracing::error!(message.id = %lease.id, "a text went out twice: under this lease and another");
         }
         crate::metrics::settled(outcome, answer);
+    }
+
+    fn told(&self) -> MutexGuard<'_, HashSet<usize>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn adopted(&self) -> MutexGuard<'_, Adopted> {

@@ -7,12 +7,12 @@ use super::Model;
 impl Model {
     /// A refused lane waits, and then probes.
     pub(super) fn heed(&mut self, lane: &LaneId, s: &Settlement) {
-        let wait = match s.outcome {
-            Outcome::Throttled { retry_after } => retry_after,
-            Outcome::NotSent { delay } if !delay.is_zero() => delay,
+        let (wait, from) = match s.outcome {
+            Outcome::Throttled { retry_after } => (retry_after, self.now - s.age.as_millis() as Millis),
+            Outcome::NotSent { delay } if !delay.is_zero() => (delay, self.now),
             _ => return,
         };
-        let until = self.now + wait.as_millis() as Millis;
+        let until = from + wait.as_millis() as Millis;
         let lane = self.lane(lane);
         (lane.penalty, lane.probing) = (lane.penalty.max(until), true);
     }
