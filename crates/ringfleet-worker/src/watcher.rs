@@ -49,6 +49,7 @@ pub(crate) async fn watch(
         // A worker of this machine that died after the restart may not have told; its file tells.
         let inherited = journal.adopt().await;
         let restarted = seen.restarts != told.restarts;
+        // SEND-SAFETY: any shard's loss changes the sum, which only grows: each is told of all sends once more.
         if seen.restarts != noticed {
             noticed = seen.restarts;
             journal.tell_anew();

@@ -166,6 +166,7 @@ impl Journal {
         for (entries, alive) in [(&dead, false), (&own, true)] {
             // One that does not answer keeps the others from nothing.
             for shard in 0..self.shards {
+                // SEND-SAFETY: it has lost nothing since it was told: that would be another incarnation, and `tell_anew`.
                 if alive && self.told().contains(&shard) {
                     continue;
                 }
