@@ -100,8 +100,8 @@ fn write_figures(text: &mut String, figures: &Value) -> Result<()> {
     let number = |value: &Value, name: &str| value[name].as_f64().unwrap_or_default();
     writeln!(
         text,
-        "\n## The last long run\n\n{} faults struck, of {} that were planned, in {} runs ({} on Redis, {} on SQLite), {} s, seed {}: **{} lost, {} sent twice**, {} held, of \
-         which {} could not be decided by anybody; {} broken promises of any kind. Each run: four extensions, 48 messages, two or \
+        "\n## The last long run\n\n{} faults struck, of {} that were planned, in {} runs ({} on Redis, {} on SQLite), {} s, seed {}: **{} lost, {} sent twice**, {} held ({} of \
+         them undecidable for anybody); {} broken promises of any kind. Each run: four extensions, 48 messages, two or \
          three worker processes, a lease of 2 s, a settle time of 1 s. Recovery is the time from the end of the last fault of a run until every \
          message had ended; a run with two faults stands in two rows. A fault has struck when it happened while there was \
          something to send: a worker came to the place at which it dies, a request met the provider's fault.\n",

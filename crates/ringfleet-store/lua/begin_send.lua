@@ -1,7 +1,7 @@
 -- begin_send: writes the intent, the last step before a POST.
 -- ARGV     3 lease in ms, then of each 32 bytes: id, token, generation of the session that it is to be sent with (0 = any)
 -- returns  one integer each: 1 go, 2 lease lost, 3 expired, 4 put back, 5 suppressed, 6 its session is over
--- invariant: once this says go, the message never returns to a queue unless its fate is known.
+-- invariant: once this says go, the message never returns to a queue unless its fate is known, or its policy is `resend`.
 
 local lease_ms = tonumber(ARGV[3])
 local answers, begun, lease_end = {}, 0, ms(now + lease_ms)

@@ -22,7 +22,7 @@ use crate::{
 
 /// The most items that one call takes; longer slices are cut by the callers in `chunk` steps.
 pub const MAX_BATCH: usize = 500;
-/// A message that killed this many workers is dead; see [`Store::reap`].
+/// So many times a message is taken back from a dead worker; the next time it is dead. See [`Store::reap`].
 pub const MAX_RECOVERIES: u32 = 3;
 
 /// All times are judged by the store's clock, never by the caller's.

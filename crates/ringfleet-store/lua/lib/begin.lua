@@ -41,6 +41,9 @@
 --   tok:<extension>  hash  of its session: gen, tok, exp, ren, of its renewal: who, lock, dead  the refused credentials,
 --               resumed  the newest token when its lane was let go on last
 --   shadows  zset  lane -> since when more of what has ended stands in its queues than was taken away: see lib/moves.lua
+--   in:<state>  zset  id -> since when, of messages that are held, dead or of unknown fate
+--   gate  hash stop, until, lost, and their reasons    workers  hash  worker -> when last seen, the incarnation it has told its
+--               sends to    reg:<id>  the lane that a key was first used for, with several shards
 --   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
 -- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
 -- message has a note only after its fate was found out: its token is the last whose story is closed.

@@ -48,7 +48,7 @@ Keep a copy away from the store: without the key, nobody can read the credential
         #[arg(long)]
         yes: bool,
     },
-    /// Seals everything with the first key of the key file that is sealed with an older one
+    /// Seals credentials, sender directory and webhook secrets anew with the first key of the key file; what came in keeps its key
     #[command(after_help = ROTATE)]
     RotateKey,
 }

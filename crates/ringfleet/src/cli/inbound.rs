@@ -21,7 +21,7 @@ pub(crate) enum InboundCommand {
         /// Only of this kind
         #[arg(long, value_enum)]
         kind: Option<KindWord>,
-        /// Only of so long ago and since, e.g. 24h
+        /// Only what came in within this time, e.g. 24h
         #[arg(long, value_name = "TIME", value_parser = duration)]
         since: Option<Duration>,
         /// How many to list

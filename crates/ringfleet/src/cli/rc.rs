@@ -88,7 +88,7 @@ pub(crate) struct RangeOptions {
     /// Only one direction
     #[arg(long)]
     pub direction: Option<DirectionWord>,
-    /// Records of one page, 1 to 1000; default is the most that the server gives with --all, and 100 without
+    /// Records of one page, 1 to 1000; default is the most that the server gives with --all or --output, else 100
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub per_page: Option<u32>,
 }
@@ -125,9 +125,9 @@ fn when(text: &str) -> Result<Timestamp, String> {
 
 const READING: &str = "\
 Everything is read through the fleet: with its session of the extension, and in a place of the lane that the request counts for, \
-so that it may be run beside a busy fleet and never meets a 429. It waits for its turn as long as that takes, \
-but not for a fleet that is stopped.
-Exit code 3: some extensions could not be read; which and why is said at the end.";
+so that it may be run beside a busy fleet and never meets a 429. Each page waits up to 15 minutes for its turn, and not for a fleet \
+that is stopped; then its extension is named as not read.
+Exit codes: 3, some extensions could not be read; 1, none could. Which and why is said at the end.";
 
 const CALL_LOG: &str = "\
 The calls of all connected extensions in November, into a file:
