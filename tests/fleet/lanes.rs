@@ -4,7 +4,7 @@ use std::{process::Output, time::Duration};
 
 use ringfleet_testkit::eventually;
 
-use crate::rig::{Ends, Rig, RigOptions};
+use crate::rig::{Ends, Rig, RigOptions, Waiting};
 
 fn told(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
@@ -52,4 +52,20 @@ async fn a_lane_is_paused_by_any_name_of_its_extension_and_no_other_word_makes_o
     assert!(output.status.success() && told(&output).contains(&id), "{}", told(&output));
     assert!(!paused(1).await);
     rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extensions_that_are_parked_are_listed_as_such_also_when_more_wait_than_the_store_tells_of_at_once() {
+    const EXTENSIONS: usize = 503;
+    for sqlite in [true, false] {
+        let options = RigOptions::new(EXTENSIONS as u32, Duration::from_secs(2));
+        let rig = Rig::start(if sqlite { options.on_sqlite() } else { options }).await;
+        for extension in 0..EXTENSIONS {
+            rig.enqueue(extension, 1, None).await;
+            rig.store.set_parked(&rig.lane(extension), Some("CMN-401")).await.unwrap();
+        }
+        let list = told(&rig.run(&["extensions", "list", "--wrong"]));
+        assert_eq!(list.matches("parked: CMN-401").count(), EXTENSIONS, "{list}");
+        rig.finish(Ends::waiting(Waiting::Exactly(EXTENSIONS as u64), "no worker is started")).await;
+    }
 }

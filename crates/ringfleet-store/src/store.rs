@@ -124,7 +124,7 @@ pub trait Store: Send + Sync + 'static {
     async fn explain_lane(&self, lane: &LaneId) -> Result<LaneFacts, StoreError>;
 
     async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError>;
-    /// Lanes that have messages waiting, the longest waiting first.
+    /// Lanes that have messages waiting, the longest waiting first: [`MAX_BATCH`] of a shard at most.
     async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError>;
     /// Each so-and-so-many-th of them, for figures of all: 500 of a shard at most.
     async fn lanes_spread(&self, every: u32) -> Result<Vec<LaneView>, StoreError>;

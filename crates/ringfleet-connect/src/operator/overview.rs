@@ -115,6 +115,8 @@ pub(crate) async fn read(site: &Site, search: &str, page: usize) -> Result<Overv
     let page = page.min(pages - 1);
     let mut rows: Vec<Row> = rows.into_iter().skip(page * PAGE).take(PAGE).collect();
     try_join_all(rows.iter_mut().map(|row| look_at_lanes(site, row))).await?;
+    // What all lanes of a row show may be worse than what those that wait showed.
+    let rows = rows.into_iter().map(Row::judged).collect();
     Ok(Overview { rows, extensions, connected, attention, page, pages, now })
 }
 

@@ -6,8 +6,9 @@ use std::{
 };
 
 use console::Style;
+use futures::{StreamExt, stream};
 use ringcentral::ExtensionId;
-use ringfleet_store::{Group, Millis};
+use ringfleet_store::{Group, LaneId, MAX_BATCH, Millis};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,13 +23,13 @@ use crate::{
     table::{self, Cell},
 };
 
-/// Lanes looked at to find those that stand still with messages waiting.
-const LANES: u32 = 1_000;
+/// Lanes that are asked for one by one: so many under way.
+const AT_ONCE: usize = 64;
 
 pub(super) async fn run(known: &Known, wrong_only: bool, how: &ShowOptions) -> anyhow::Result<ExitCode> {
     let book = known.book();
-    let parked = parked(known).await?;
     let mut all = entries(known, None);
+    let parked = parked(known, &all).await?;
     let (extensions, able) = (all.len(), book.senders().len());
     if wrong_only {
         all.retain(|entry| entry.wrongs().next().is_some() || parked.contains_key(&entry.who.id));
@@ -72,9 +73,20 @@ pub(super) async fn run(known: &Known, wrong_only: bool, how: &ShowOptions) -> a
 }
 
 /// Why lanes stand still that have messages waiting.
-async fn parked(known: &Known) -> anyhow::Result<BTreeMap<ExtensionId, String>> {
-    let lanes = known.vault.store().lanes(LANES).await?;
-    let parked = lanes.into_iter().filter_map(|view| {
+async fn parked(known: &Known, all: &[Entry]) -> anyhow::Result<BTreeMap<ExtensionId, String>> {
+    let store = known.vault.store();
+    let mut views = store.lanes(MAX_BATCH as u32).await?;
+    if views.len() >= MAX_BATCH {
+        // There may be more, which the store does not tell of in one answer.
+        let lane_of = |entry: &Entry| LaneId::try_new(known.vault.app(), entry.who.id.as_str(), Group::Medium).ok();
+        let told: BTreeSet<LaneId> = views.iter().filter_map(|view| view.lane.clone()).collect();
+        let others = all.iter().filter_map(lane_of).filter(|lane| !told.contains(lane));
+        let mut asked = stream::iter(others).map(|lane| async move { store.lane(&lane).await }).buffered(AT_ONCE);
+        while let Some(view) = asked.next().await {
+            views.push(view?);
+        }
+    }
+    let parked = views.into_iter().filter(|view| view.waiting > 0).filter_map(|view| {
         let lane = view.lane.filter(|lane| lane.app() == known.vault.app() && lane.group() == Group::Medium)?;
         let reason = view.parked?.split(" #").next().unwrap_or_default().to_owned();
         Some((ExtensionId::try_new(lane.extension()).ok()?, reason))
