@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use crate::{cargo::Workspace, child, compose, dockerfile, files, python};
+use crate::{alerts, cargo::Workspace, child, compose, dockerfile, files, python};
 
 const DOCKERFILE: &str = "deploy/Dockerfile";
 const UNIT: &str = "deploy/systemd/ringfleet-worker.service";
@@ -36,6 +36,8 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     } else {
         println!("SKIPPED: docker compose config (docker compose is not installed; the schema was checked)");
     }
+    alerts::check(workspace)?;
+    println!("{}: taken by Prometheus, and each alert fires", alerts::RULES);
     verify_unit(root, &linters)
 }
 

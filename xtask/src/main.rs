@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "the results of a task are its output")]
 
+mod alerts;
 mod bench;
 mod cargo;
 mod child;
@@ -55,6 +56,8 @@ enum Command {
     Check,
     /// Lets everything go wrong at random, and fails on a broken promise with the seed that repeats it
     Faults(faults::FaultOptions),
+    /// Writes the rules for Prometheus anew from the tables of docs/metrics.md
+    Alerts,
     /// Measures Ringfleet beside other queues and limiters, and writes docs/benchmarks.md
     Bench(bench::BenchOptions),
 }
@@ -83,6 +86,7 @@ fn main() -> ExitCode {
         }
         Command::Faults(options) => ended(faults::run(&options)),
         Command::Bench(options) => ended(bench::run(&options)),
+        Command::Alerts => ended(alerts::write()),
         Command::Check => step::run(&[Step::Fmt, Step::Clippy, Step::Docs]),
     }
 }

@@ -37,7 +37,7 @@ pub(crate) enum Step {
     Browser,
     /// The demo, over SQLite and over Redis with worker processes
     Demo,
-    /// Lints of the container, compose and service files
+    /// Lints of the container, compose and service files, and Prometheus' alerts in their tests
     Deploy,
 }
 

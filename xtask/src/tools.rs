@@ -16,7 +16,7 @@ struct Tool {
     vital: bool,
 }
 
-const TOOLS: [Tool; 6] = [
+const TOOLS: [Tool; 7] = [
     Tool {
         name: "redis-server",
         find: || {
@@ -78,6 +78,13 @@ const TOOLS: [Tool; 6] = [
         remedy: "install Chromium and its driver, so that both chromium and chromedriver are on PATH",
         vital: false,
     },
+    Tool {
+        name: "promtool",
+        find: || version(child::command("promtool").arg("--version"), (2, 24)),
+        packages: &["prometheus"],
+        remedy: "install Prometheus, so that its promtool is on PATH (macOS: brew install prometheus)",
+        vital: false,
+    },
 ];
 
 /// Makes sure of all tools. One that is there is left as it is.
@@ -107,8 +114,8 @@ pub(crate) fn provide() -> Result<()> {
     Ok(())
 }
 
-/// The package of redis-server may start a service on port 6379. Nothing here uses it: every test starts servers of its
-/// own on free ports.
+/// The packages of redis-server and Prometheus may start services on ports 6379 and 9090. Nothing here uses them: every test
+/// starts servers of its own on free ports.
 fn install(packages: &[&str]) -> Result<()> {
     let by_hand = || format!("by hand: apt-get install -y --no-install-recommends {}", packages.join(" "));
     if !child::works(child::command("apt-get").arg("--version")) {
