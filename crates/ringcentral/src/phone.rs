@@ -151,9 +151,17 @@ impl<'de> Deserialize<'de> for PhoneNumber {
 pub struct WrittenNumber(Box<str>);
 
 impl WrittenNumber {
-    /// Whether it can mean this number; see [`PhoneNumber::is_written`].
-    pub fn means(&self, number: &PhoneNumber) -> bool {
-        number.is_written(&self.0)
+    /// Whether it means this number; see [`PhoneNumber::is_written`]. `None` if that can't be told: it has characters that are
+    /// not of a number, or no more than its last seven digits in common, as a national form has.
+    pub fn means(&self, number: &PhoneNumber) -> Option<bool> {
+        // SEND-SAFETY: a number that is taken for another one hides a text that was sent.
+        let digits = digits_of(&self.0).ok()?;
+        let last = &number.0[number.0.len() - DIGITS.start()..];
+        match number.is_written(&self.0) {
+            true => Some(true),
+            false if digits.ends_with(last) => None,
+            false => Some(false),
+        }
     }
 
     /// In E.164, if it is such a number; see [`PhoneNumber::from_provider`].
@@ -242,6 +250,27 @@ mod tests {
     fn foreign_number_without_plus_still_matches() {
         let estonian = PhoneNumber::try_new("+3725551234").expect("valid");
         assert!(estonian.is_written("3725551234"));
+    }
+
+    #[test]
+    fn a_number_is_another_one_only_if_it_can_be_read_and_ends_otherwise() {
+        let british = PhoneNumber::try_new("+447911123456").expect("valid");
+        let means = |written: &str| WrittenNumber(written.into()).means(&british);
+        for written in ["+447911123456", "447911123456", "+44 (7911) 123-456"] {
+            assert_eq!(means(written), Some(true), "{written}");
+        }
+        for written in
+            ["07911 123456", "+44 (0)7911 123456", "+27911123456", "+447911123456 ext. 2", "\u{200e}447911", ""]
+        {
+            assert_eq!(means(written), None, "{written}");
+        }
+        for written in ["+447911123457", "07911 123457", "123456", "83675"] {
+            assert_eq!(means(written), Some(false), "{written}");
+        }
+        assert_eq!(
+            WrittenNumber("234567".into()).means(&PhoneNumber::try_new("+1234567").expect("valid")),
+            Some(false)
+        );
     }
 
     #[test]

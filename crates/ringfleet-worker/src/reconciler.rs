@@ -15,7 +15,7 @@ use ringfleet_identity::{ReadError, Reader};
 use ringfleet_store::{Decided, Evidence, Found, LaneId, Millis, SharedStore, StoreError, UnknownSend, UnknownSends};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{failing::Failing, mailbox, matching::candidates, metrics, options::ReconcileOptions, outcome::word};
+use crate::{failing::Failing, mailbox, matching, metrics, options::ReconcileOptions, outcome::word};
 
 /// Lanes read at the same time by one worker.
 const LANES: u32 = 8;
@@ -106,7 +106,7 @@ impl Reconciler {
         let skew = self.options.clock_skew;
         let found = |send: &UnknownSend| {
             let earliest = send.intent_at.saturating_sub(skew.as_millis() as Millis);
-            Found::Candidates { ids: candidates(send, earliest, records), read_at }
+            matching::found(send, earliest, records, read_at)
         };
         sends.iter().map(|send| Evidence { lease: send.lease, found: found(send) }).collect()
     }

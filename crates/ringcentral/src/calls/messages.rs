@@ -113,14 +113,22 @@ pub struct Party {
 }
 
 impl MessageRecord {
-    /// Whether the message went to this number, however the provider wrote it.
-    pub fn is_to(&self, number: &PhoneNumber) -> bool {
-        self.to.iter().filter_map(|party| party.phone_number.as_ref()).any(|written| written.means(number))
+    /// Whether the message went to this number, however the provider wrote it; `None` if that can't be told.
+    pub fn is_to(&self, number: &PhoneNumber) -> Option<bool> {
+        let told: Vec<Option<bool>> = self.to.iter().map(|party| party.is(number)).collect();
+        let to_others = !told.is_empty() && told.iter().all(|told| *told == Some(false));
+        if told.contains(&Some(true)) { Some(true) } else { to_others.then_some(false) }
     }
 
-    /// Whether the message came from this number, however the provider wrote it.
-    pub fn is_from(&self, number: &PhoneNumber) -> bool {
-        self.from.as_ref().and_then(|party| party.phone_number.as_ref()).is_some_and(|written| written.means(number))
+    /// Whether the message came from this number, however the provider wrote it; `None` if that can't be told.
+    pub fn is_from(&self, number: &PhoneNumber) -> Option<bool> {
+        self.from.as_ref()?.is(number)
+    }
+}
+
+impl Party {
+    fn is(&self, number: &PhoneNumber) -> Option<bool> {
+        self.phone_number.as_ref()?.means(number)
     }
 }
 
@@ -154,12 +162,27 @@ mod tests {
         )
         .expect("a record");
         let number = |text: &str| PhoneNumber::try_new(text).expect("valid");
-        assert!(record.is_from(&number("+15550100001")) && !record.is_from(&number("+15550100002")));
-        assert!(record.is_to(&number("+15550100002")) && !record.is_to(&number("+15550100001")));
+        let (first, second) = (number("+15550100001"), number("+15550100002"));
+        assert_eq!((record.is_from(&first), record.is_from(&second)), (Some(true), Some(false)));
+        assert_eq!((record.is_to(&second), record.is_to(&first)), (Some(true), Some(false)));
         assert_eq!(record.status, MessageStatus::DeliveryFailed);
         assert_eq!(record.delivery_error_code.as_ref().map(Label::as_str), Some("SMS-CAR-413"));
         let printed = format!("{record:?}");
         assert!(!printed.contains("canary") && !printed.contains("010"), "{printed}");
+    }
+
+    #[test]
+    fn parties_that_are_missing_or_illegible_are_nobody_else() {
+        let number = PhoneNumber::try_new("+15550100001").expect("valid");
+        let of = |json: &str| serde_json::from_str::<MessageRecord>(json).expect("a record");
+        for to in ["[]", r#"[{"name":"A B"}]"#, r#"[{"phoneNumber":"+15550100002"},{"phoneNumber":"x"}]"#] {
+            assert_eq!(of(&format!(r#"{{"id":1,"to":{to}}}"#)).is_to(&number), None, "{to}");
+        }
+        let group = r#"{"id":1,"to":[{"phoneNumber":"x"},{"phoneNumber":"+15550100001"}]}"#;
+        assert_eq!(of(group).is_to(&number), Some(true));
+        for from in ["null", "{}", r#"{"phoneNumber":"5550100001 x"}"#] {
+            assert_eq!(of(&format!(r#"{{"id":1,"from":{from}}}"#)).is_from(&number), None, "{from}");
+        }
     }
 
     #[test]

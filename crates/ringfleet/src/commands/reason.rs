@@ -10,7 +10,7 @@ pub(super) struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so.
-const OWN: [(&str, &str); 28] = [
+const OWN: [(&str, &str); 29] = [
     ("under-way", "the store was restarted while it was being sent, and its worker has not had an answer yet"),
     ("begun-and-not-reported", "the store lost its last moments, or the worker died, while it was being sent"),
     ("accepted", "the provider accepted it"),
@@ -45,6 +45,10 @@ const OWN: [(&str, &str); 28] = [
     ("server answered ", "the provider answered with a failure that leaves open whether it had taken the text before"),
     ("several-matches", "the provider's message store holds several texts that may be this one"),
     ("unauthorised ", "the provider refused the login"),
+    (
+        "unclear-match",
+        "the provider's message store holds a text that can't be compared with it, as one without a legible number",
+    ),
     (
         "unreadable for too long",
         "the provider's message store could not be read for as long as reconcile.give_up allows",
@@ -132,7 +136,15 @@ mod tests {
         for kind in kinds {
             assert!(sense(&kind.to_string()).is_some(), "{kind}");
         }
-        for own in ["worker-lost", "released-after-intent", "several-matches", "never-arrived", "rolled-back"] {
+        let own = [
+            "worker-lost",
+            "released-after-intent",
+            "several-matches",
+            "unclear-match",
+            "never-arrived",
+            "rolled-back",
+        ];
+        for own in own {
             assert!(sense(own).is_some(), "{own}");
         }
         assert_ne!(sense("answer lost (deadline passed)"), sense("answer lost (connection cut)"));
