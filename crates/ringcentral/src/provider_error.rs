@@ -10,6 +10,20 @@ use crate::label::Label;
 /// numbered one. Short and of a closed character set, so it may be logged.
 pub type ErrorCode = Label;
 
+/// What a token endpoint refuses with (RFC 6749 §5.2, and `access_denied`, which RingCentral answers with too).
+///
+/// SEND-SAFETY: `{"error":"Conflict"}` is a gateway's, and says nothing of a text or a credential. Nor do `server_error` and
+/// `temporarily_unavailable` of the same document, which refuse nothing for good.
+const OAUTH_WORDS: [&str; 7] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+    "access_denied",
+];
+
 /// What the body of an error answer looked like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ErrorShape {
@@ -36,7 +50,7 @@ pub struct ProviderError {
     pub code: Option<ErrorCode>,
     /// `errorCode` at the top, often a name while the code stands inside.
     pub top_level: Option<ErrorCode>,
-    /// `error` of RFC 6749, such as `invalid_grant`.
+    /// `error` of RFC 6749, such as `invalid_grant`; no other word, since gateways write `error` too.
     pub oauth_error: Option<Label>,
     /// The name (never the value) of the parameter at fault.
     pub parameter: Option<Label>,
@@ -72,7 +86,7 @@ impl ProviderError {
 
     fn from_json(body: &Value) -> Self {
         let top_level = label(body, "errorCode");
-        let oauth_error = label(body, "error");
+        let oauth_error = label(body, "error").filter(|word| OAUTH_WORDS.contains(&word.as_str()));
         let listed: &[Value] = body.get("errors").and_then(Value::as_array).map_or(&[], Vec::as_slice);
         let codes = || listed.iter().take(16).filter_map(|error| label(error, "errorCode"));
         let code = codes()
@@ -178,6 +192,8 @@ mod tests {
             ("[1]", ErrorShape::Empty),
             (r#"{"errors":"x","errorCode":7}"#, ErrorShape::Empty),
             (r#"{"errorCode":"+15550100123"}"#, ErrorShape::Empty),
+            (r#"{"status":403,"error":"Forbidden"}"#, ErrorShape::Empty),
+            (r#"{"error":"temporarily_unavailable"}"#, ErrorShape::Empty),
             ("<html>502</html>", ErrorShape::NotJson),
             (r#"{"errorCode":"MSG-3"#, ErrorShape::NotJson),
         ];

@@ -177,7 +177,17 @@ mod tests {
 
     #[test]
     fn a_gateway_on_the_way_says_nothing_of_the_credential() {
-        for (http, body) in [(400, ""), (401, ""), (403, "<html>blocked</html>"), (404, "<html>")] {
+        let bodies = [
+            (400, ""),
+            (401, ""),
+            (403, "<html>blocked</html>"),
+            (404, "<html>"),
+            (403, r#"{"status":403,"error":"Forbidden"}"#),
+            (401, r#"{"error":"Unauthorized"}"#),
+            (400, r#"{"error":"blocked"}"#),
+            (400, r#"{"error":"temporarily_unavailable"}"#),
+        ];
+        for (http, body) in bodies {
             let told = of(http, body, none());
             assert!(matches!(told, TokenOutcome::Transient { reason: TransientReason::Status(_) }), "{http}: {told:?}");
         }

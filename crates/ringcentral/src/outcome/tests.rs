@@ -235,6 +235,9 @@ fn everything_else_is_unknown() {
     }
     for http in [402, 405, 406, 407, 409, 410, 411, 421, 422, 425, 431, 451] {
         assert_eq!(of(http, ""), Outcome::Unknown { reason: UnknownReason::Status(status(http)) }, "{http}");
+        let gateway = ProviderError::parse(br#"{"status":409,"error":"Conflict"}"#);
+        let outcome = classify(&refused(http, gateway, RateHeaders::default()));
+        assert_eq!(outcome, Outcome::Unknown { reason: UnknownReason::Status(status(http)) }, "{http} of a gateway");
     }
 }
 
