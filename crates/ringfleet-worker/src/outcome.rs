@@ -43,7 +43,11 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         Meaning::NotSent { reason: NotSentReason::Guard { wait } } => (Outcome::NotSent { delay: wait }, Nothing),
         Meaning::NotSent { reason: NotSentReason::Withheld } => (Outcome::NotSent { delay: Duration::ZERO }, Nothing),
         Meaning::Unauthorised { kind, code } => match kind.cure() {
-            Cure::Renew => (Outcome::NotSent { delay: Duration::ZERO }, Consequence::ForgetSession { kind }),
+            Cure::Renew => {
+                // Without a code it is most likely a gateway's, and the next session would meet it too.
+                let delay = if kind == UnauthorisedKind::Unexplained { AFTER_GATEWAY } else { Duration::ZERO };
+                (Outcome::NotSent { delay }, Consequence::ForgetSession { kind })
+            }
             Cure::ParkExtension | Cure::ParkApp => {
                 let code = word(code.as_ref());
                 (Outcome::Parked { reason: format!("{CREDENTIAL}{code}") }, Consequence::Condemn { code })
@@ -127,6 +131,9 @@ mod tests {
         for scope in [RejectScope::Extension, RejectScope::App, RejectScope::Account] {
             assert_eq!(of(scope), (Outcome::NotSent { delay: AFTER_GATEWAY }, Consequence::None));
         }
+        let kind = UnauthorisedKind::Unexplained;
+        let waits = (Outcome::NotSent { delay: AFTER_GATEWAY }, Consequence::ForgetSession { kind });
+        assert_eq!(report(Meaning::Unauthorised { code: None, kind }, 5), waits);
         let again = Outcome::Retry { code: "no-code".to_owned(), delay: AFTER_GATEWAY, max_attempts: 5 };
         assert_eq!(of(RejectScope::Message), (again, Consequence::None));
     }

@@ -204,11 +204,13 @@ impl Sessions {
     }
 
     /// The provider answered 401 to this session: it is not used again, here or by what the store gives out. When the sessions
-    /// after it are refused as well, although they are fresh, its credential is given up: see [`NoSession::Dead`].
+    /// after it are refused as well, although they are fresh, its credential is given up: see [`NoSession::Dead`]. Without a
+    /// code, which is a gateway's way, that costs one session a minute and no credential.
     /// `began` is when the request was made.
     pub fn refused(&self, extension: &str, session: &Session, kind: UnauthorisedKind, began: Instant) {
-        self.outdated(extension, session);
-        self.trial(extension, |trial| trial.refuse(session.generation, kind, began));
+        if self.trial(extension, |trial| trial.refuse(session.generation, kind, began)) {
+            self.outdated(extension, session);
+        }
     }
 
     /// The provider refused this session for a cause that every other session of its credential would meet, and that a person

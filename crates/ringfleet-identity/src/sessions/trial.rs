@@ -1,11 +1,14 @@
 //! How the provider took the sessions of one extension in this process.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ringcentral::UnauthorisedKind;
 
 /// Sessions refused in a row, none of which was ever good, before their credential is given up.
 const MOST_REFUSED: u32 = 2;
+
+/// Of refusals without a code, one in this time costs a session: they are a gateway's, which refuses each session alike.
+const UNEXPLAINED: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 pub(super) struct Trial {
@@ -16,20 +19,31 @@ pub(super) struct Trial {
     /// Generations refused in a row, and when the last of those requests was made.
     in_a_row: u32,
     last: Option<Instant>,
+    /// When the request was made that was the last to cost a session without a code.
+    unexplained: Option<Instant>,
 }
 
 impl Trial {
-    /// A session was answered with 401; the request was made at `began`. Several requests of one session count once.
-    pub(super) fn refuse(&mut self, generation: u64, kind: UnauthorisedKind, began: Instant) {
+    /// A session was answered with 401; the request was made at `began`. Several requests of one session count once. Gives whether
+    /// it is to be given up.
+    pub(super) fn refuse(&mut self, generation: u64, kind: UnauthorisedKind, began: Instant) -> bool {
         if generation <= self.refused {
-            return;
+            return true;
+        }
+        if kind == UnauthorisedKind::Unexplained {
+            // SEND-SAFETY: (of the plan) each session that is given up is a login, and a plan has five a minute.
+            if self.unexplained.is_some_and(|last| began < last + UNEXPLAINED) {
+                return false;
+            }
+            self.unexplained = Some(began);
         }
         self.refused = generation;
-        // A token that lived its life says nothing of the next one.
-        if kind != UnauthorisedKind::Expired {
+        // A token that lived its life says nothing of the next one, and a gateway nothing of any.
+        if !matches!(kind, UnauthorisedKind::Expired | UnauthorisedKind::Unexplained) {
             self.in_a_row += 1;
             self.last = Some(began);
         }
+        true
     }
 
     /// The provider took a session. One that is already known as refused proves nothing of those after it.
@@ -52,8 +66,6 @@ impl Trial {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const GONE: UnauthorisedKind = UnauthorisedKind::Displaced;
@@ -93,6 +105,17 @@ mod tests {
         trial.refuse(4, GONE, at(4));
         trial.refuse(5, UnauthorisedKind::Expired, at(60));
         assert_eq!((trial.hopeless_since(), trial.refused), (Some(at(4)), 5));
+    }
+
+    #[test]
+    fn a_refusal_without_a_code_costs_one_session_a_minute_and_makes_no_row() {
+        let mut trial = refused(&[1, 2]);
+        let given_up: Vec<u64> =
+            (3..=200).filter(|&second| trial.refuse(second, UnauthorisedKind::Unexplained, at(second))).collect();
+        assert_eq!(given_up, [3, 63, 123, 183]);
+        assert_eq!((trial.hopeless_since(), trial.refused), (None, 183));
+        assert!(trial.refuse(201, GONE, at(201)), "a code is told of the session itself");
+        assert_eq!(trial.hopeless_since(), Some(at(201)));
     }
 
     #[test]
