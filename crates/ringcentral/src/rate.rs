@@ -13,6 +13,8 @@ pub const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// What to wait after a 429 without a usable `Retry-After` (documented: 30 s or more).
 pub const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
+/// The longest window that is believed. Plans count by the minute; one of days would freeze a lane for as long.
+const MAX_WINDOW: Duration = Duration::from_secs(3600);
 
 /// The `X-Rate-Limit-*` and `Retry-After` headers of one answer; each one `None` if missing or absurd.
 ///
@@ -22,6 +24,7 @@ pub const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(30);
 pub struct RateHeaders {
     /// Lower-cased. The names may change (documented), so nothing may depend on them.
     pub group: Option<String>,
+    /// Without a window that is believed no number of requests is either: it would count for another time than was meant.
     pub limit: Option<u32>,
     pub remaining: Option<u32>,
     pub window: Option<Duration>,
@@ -35,14 +38,16 @@ impl RateHeaders {
     pub fn read(headers: &HeaderMap, now: Timestamp) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
         let number = |name: &str| text(name).and_then(|value| value.parse::<u32>().ok());
+        let window = number("x-rate-limit-window").map(|seconds| Duration::from_secs(seconds.into()));
+        // SEND-SAFETY: (of the plan) so many requests in a day are not so many in the minute that is counted where no window is told.
+        let refused = headers.contains_key("x-rate-limit-window")
+            && window.is_none_or(|window| window.is_zero() || window > MAX_WINDOW);
         let server_now = text("date").and_then(http_date).unwrap_or(now);
         Self {
             group: text("x-rate-limit-group").and_then(Label::try_new).map(|group| group.as_str().to_ascii_lowercase()),
-            limit: number("x-rate-limit-limit"),
-            remaining: number("x-rate-limit-remaining"),
-            window: number("x-rate-limit-window")
-                .map(|seconds| Duration::from_secs(seconds.into()))
-                .filter(|window| !window.is_zero() && *window <= Duration::from_secs(86_400)),
+            limit: number("x-rate-limit-limit").filter(|_| !refused),
+            remaining: number("x-rate-limit-remaining").filter(|_| !refused),
+            window: window.filter(|_| !refused),
             retry_after: text("retry-after").and_then(|value| retry_after(value, server_now)),
         }
     }
@@ -138,6 +143,24 @@ mod tests {
             ("retry-after", "-5"),
         ]);
         assert_eq!(RateHeaders::read(&absurd, now()), RateHeaders::default());
+    }
+
+    #[test]
+    fn a_window_that_is_not_believed_takes_its_numbers_with_it() {
+        let read = |window: &str| {
+            let numbers = [("x-rate-limit-limit", "1000"), ("x-rate-limit-remaining", "900")];
+            let told = RateHeaders::read(&headers(&[numbers[0], numbers[1], ("x-rate-limit-window", window)]), now());
+            (told.limit, told.remaining, told.window.map(|window| window.as_secs()))
+        };
+        for window in ["60", "3600"] {
+            assert_eq!(read(window), (Some(1000), Some(900), window.parse().ok()));
+        }
+        for window in ["3601", "86400", "0", "-60", "a minute", ""] {
+            assert_eq!(read(window), (None, None, None), "{window}");
+        }
+        let unsaid =
+            RateHeaders::read(&headers(&[("x-rate-limit-limit", "40"), ("x-rate-limit-remaining", "39")]), now());
+        assert_eq!((unsaid.limit, unsaid.remaining), (Some(40), Some(39)));
     }
 
     #[test]
