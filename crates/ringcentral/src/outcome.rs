@@ -188,9 +188,14 @@ fn unavailable(error: &ProviderError, rate: &RateHeaders) -> Outcome {
 }
 
 /// Whose limit: the lane's if its headers are there. Without them it is another kind of limit (documented), and CMN-310 is
-/// the one over all users by definition.
+/// the one over all users by definition. CMN-304 is no limit at all: nobody but this lane has to wait for its own request.
 pub(crate) fn throttle_scope(error: &ProviderError, rate: &RateHeaders) -> ThrottleScope {
-    if rate.any_limit() && error.code_str() != "CMN-310" { ThrottleScope::Lane } else { ThrottleScope::Wider }
+    match error.code_str() {
+        "CMN-304" => ThrottleScope::Lane,
+        "CMN-310" => ThrottleScope::Wider,
+        _ if rate.any_limit() => ThrottleScope::Lane,
+        _ => ThrottleScope::Wider,
+    }
 }
 
 fn throttled(error: &ProviderError, rate: &RateHeaders) -> Outcome {

@@ -42,8 +42,8 @@ impl Provider {
             tracing::warn!(error = &error as &dyn std::error::Error, "a login could not be counted in its plan");
         }
         // SEND-SAFETY: (of the plan) each request in a penalty starts it again, and those of the workers would be next.
-        if let Err(CallError::Status { status, rate, .. }) = &answer
-            && status.as_u16() == 429
+        if let Err(spent @ CallError::Status { rate, .. }) = &answer
+            && LoginBudget::is_spent(spent)
             && let Err(error) = LoginBudget::throttled(&self.store, &self.app, rate.quiet_for()).await
         {
             tracing::warn!(error = &error as &dyn std::error::Error, "a penalty of logins could not be remembered");

@@ -87,6 +87,13 @@ impl LoginBudget {
         })
     }
 
+    /// Whether a login met the end of a budget: a 429, unless it says that the same request runs already (CMN-304), or that
+    /// RingCentral as a whole is busy (CMN-310).
+    pub fn is_spent(error: &CallError) -> bool {
+        let CallError::Status { status, error, .. } = error else { return false };
+        status.as_u16() == 429 && !matches!(error.code_str(), "CMN-304" | "CMN-310")
+    }
+
     /// A login of nobody knows whom was refused with 429: the budget is the app's, and has nothing left for `retry_after`.
     ///
     /// # Errors
@@ -117,8 +124,8 @@ async fn remember(store: &SharedStore, shared: &LaneId, whose: &str) -> Result<b
 /// What is remembered stays, and a large fleet starves on the budget of one app, so only evidence counts. A server in
 /// trouble may ask for a pause too (503), and a gateway may answer before anybody has counted.
 fn shown_by<T>(answer: &Result<Answer<T>, CallError>, tries: bool) -> Option<&'static str> {
-    if let Err(CallError::Status { status, .. }) = answer
-        && status.as_u16() == 429
+    if let Err(error) = answer
+        && LoginBudget::is_spent(error)
     {
         return Some(OF_THE_APP);
     }
@@ -322,6 +329,9 @@ mod tests {
         for tries in [false, true] {
             for throttled in [answered(429, "CMN-301", Some(60)), answered(429, "", None)] {
                 assert_eq!(shown_by(&throttled, tries), Some(OF_THE_APP), "{throttled:?}");
+            }
+            for other in [answered(429, "CMN-304", None), answered(429, "CMN-310", Some(60))] {
+                assert_eq!(shown_by(&other, tries), None, "{other:?}");
             }
             for (status, retry_after) in [(503, Some(60)), (503, None), (500, None), (502, None), (403, None)] {
                 let away = answered(status, "", retry_after);
