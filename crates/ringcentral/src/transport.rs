@@ -147,6 +147,9 @@ fn connect_fault(error: &reqwest::Error) -> Option<ConnectFault> {
     Some(if causes(error).any(refused) { ConnectFault::Refused } else { ConnectFault::Network })
 }
 
+/// SEND-SAFETY: a GOAWAY is no such word. h2 gives its error to the streams above the last id, which were not taken, but not to
+/// them alone: hyper asks the connection once more after it has opened a stream, and a GOAWAY that came meanwhile fails that
+/// stream whatever its id; and a push that names a stream left out spreads the error to all. It stays lost, and is looked up.
 fn is_refused_stream(cause: &(dyn Error + 'static)) -> bool {
     cause
         .downcast_ref::<h2::Error>()
