@@ -270,7 +270,7 @@ impl Outgoing {
     }
 }
 
-/// The word of a result in metrics and answers.
+/// The word of a result in answers.
 pub(crate) fn result_word(result: &ItemResult) -> &'static str {
     match result {
         Ok(Receipt { duplicate: false, .. }) => "accepted",
@@ -281,9 +281,15 @@ pub(crate) fn result_word(result: &ItemResult) -> &'static str {
     }
 }
 
+/// The same in metrics. There a full store has a word of its own: somebody is woken for it, and what is not tried because the
+/// store is away must not pass for that.
+fn metric_word(result: &ItemResult) -> &'static str {
+    if let Err(EnqueueError::Full) = result { "full" } else { result_word(result) }
+}
+
 fn count(results: &[ItemResult]) {
-    for word in ["accepted", "duplicate", "refused", "not-taken", "unknown"] {
-        let n = results.iter().filter(|result| result_word(result) == word).count() as u64;
+    for word in ["accepted", "duplicate", "refused", "full", "not-taken", "unknown"] {
+        let n = results.iter().filter(|result| metric_word(result) == word).count() as u64;
         if n > 0 {
             metrics::counter!("ringfleet_enqueued_total", "result" => word).increment(n);
         }

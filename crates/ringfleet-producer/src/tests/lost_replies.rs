@@ -7,6 +7,7 @@ use std::{
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use ringfleet_store::{IdempotencyKey, MessageId};
 
 use super::{
@@ -167,4 +168,21 @@ async fn a_store_that_failed_to_take_anything_is_not_asked_about_repeats_too() {
     let checked = [late, draft()].iter().map(|draft| producer.judge(draft, now())).collect();
     assert_eq!(words(&producer.submit(checked).await), ["unknown", "unknown"]);
     assert_eq!(store.looks.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_is_away_is_not_counted_as_full() {
+    let counted = async |fault: Fault| {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let _metrics = metrics::set_default_local_recorder(&recorder);
+        // One more than a batch, so that the last one is not tried.
+        let _ = producer(FakeStore::with_faults([fault; 100])).enqueue_many(drafts(501)).await;
+        let page = recorder.handle().render();
+        ["full", "not-taken", "unknown"].map(|word| {
+            let series = format!("ringfleet_enqueued_total{{result=\"{word}\"}} ");
+            page.lines().find_map(|line| line.strip_prefix(&series)?.parse::<u32>().ok()).unwrap_or(0)
+        })
+    };
+    assert_eq!(counted(Fault::Away).await, [0, 1, 500]);
+    assert_eq!(counted(Fault::Full).await, [501, 0, 0]);
 }
