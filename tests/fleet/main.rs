@@ -32,6 +32,7 @@ mod rows_provider;
 mod rows_store;
 mod sender_directory;
 mod sessions;
+mod shards;
 mod store_faults;
 mod streaming_import;
 mod unknown_fate;

@@ -36,6 +36,18 @@ impl RedisCluster {
         &mut self.nodes
     }
 
+    /// The node that has the slot of `key`, which is not on its way elsewhere.
+    ///
+    /// # Panics
+    /// When none answers for it.
+    pub fn url_of(&self, key: &str) -> String {
+        let has_it = |node: &&RedisServer| {
+            connect(node).is_ok_and(|mut link| redis::cmd("EXISTS").arg(key).exec(&mut link).is_ok())
+        };
+        let owner = self.nodes.iter().find(has_it);
+        owner.unwrap_or_else(|| panic!("no node has the slot of {key}")).url()
+    }
+
     /// Begins to move the slot of `key` away and carries nothing over: its node refuses what names a key that is not there.
     ///
     /// # Panics

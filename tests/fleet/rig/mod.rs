@@ -29,7 +29,7 @@ use ringfleet_store::{
     redis::RedisOptions,
     sqlite::{SqliteOptions, SqliteStore},
 };
-use ringfleet_testkit::{FaultProxy, RedisServer};
+use ringfleet_testkit::{FaultProxy, RedisCluster, RedisServer};
 
 #[allow(unused_imports, reason = "the fault loop has no use for some")]
 pub(crate) use self::finish::{Ends, Except, Waiting};
@@ -48,6 +48,7 @@ pub(crate) struct Rig {
     pub folder: tempfile::TempDir,
     pub options: RigOptions,
     redis: Option<RedisServer>,
+    cluster: Option<RedisCluster>,
     proxy: Option<FaultProxy>,
     api: Option<FaultProxy>,
     /// What workers reach the store by.
@@ -79,19 +80,32 @@ impl Rig {
         let server = RedisServer::builder().append_only();
         let server = if options.clock_file { server.clock_file() } else { server };
         let redis = options.redis.then(|| blocking(|| server.start()));
+        let cluster = options.shards.map(|_| blocking(RedisCluster::start));
         let proxy = match (&redis, options.proxy) {
             (Some(server), true) => Some(FaultProxy::start(format!("127.0.0.1:{}", server.port()))),
             _ => None,
         };
         let api = options.api_proxy.then(|| FaultProxy::start(address_of(&simulator)));
         let api_url = api.as_ref().map_or_else(|| simulator.base_url(), |api| format!("http://{}", api.address()));
-        let (store_url, store): (String, SharedStore) = match &redis {
-            Some(server) => {
-                let restart_patience = 3 * options.lease;
+        let restart_patience = 3 * options.lease;
+        let (store_url, store): (String, SharedStore) = match (&redis, &cluster) {
+            (Some(server), _) => {
                 let options = RedisOptions { rules, restart_patience, ..RedisOptions::new(server.url()) };
                 (server.url(), Arc::new(RedisStore::connect(options).await.unwrap()))
             }
-            None => {
+            (None, Some(cluster)) => {
+                let options = RedisOptions {
+                    urls: cluster.urls(),
+                    cluster: true,
+                    shards: options.shards.unwrap_or(1),
+                    allow_volatile: true,
+                    rules,
+                    restart_patience,
+                    ..RedisOptions::new("")
+                };
+                (cluster.urls().join(","), Arc::new(RedisStore::connect(options).await.unwrap()))
+            }
+            (None, None) => {
                 let path = folder.path().join("fleet.db");
                 let store =
                     SqliteStore::open(&path, SqliteOptions { rules, ..SqliteOptions::default() }).await.unwrap();
@@ -116,6 +130,7 @@ impl Rig {
             folder,
             options,
             redis,
+            cluster,
             proxy,
             api,
             store_url,
@@ -167,6 +182,23 @@ impl Rig {
 
     pub(crate) fn is_on_redis(&self) -> bool {
         self.redis.is_some()
+    }
+
+    /// To do something to it.
+    pub(crate) fn cluster(&self) -> &RedisCluster {
+        self.fault();
+        self.cluster.as_ref().unwrap()
+    }
+
+    /// The shards of a store on Redis: where each is, and the tag that its keys begin with.
+    pub(crate) fn shards(&self) -> Vec<(String, String)> {
+        let tags = (0..self.options.shards.unwrap_or(1)).map(|shard| format!("{{rf:{shard}}}"));
+        let place = |tag: String| match (&self.redis, &self.cluster) {
+            (Some(server), _) => Some((server.url(), tag)),
+            (None, Some(cluster)) => Some((blocking(|| cluster.url_of(&tag)), tag)),
+            (None, None) => None,
+        };
+        tags.filter_map(place).collect()
     }
 
     /// To do something to it.
@@ -241,9 +273,14 @@ impl Rig {
 
     /// What a counter says, of all processes with a page of metrics together. `series`: its name, with its labels.
     pub(crate) async fn counted(&mut self, series: &str) -> u64 {
-        let pages = checker::canary::metrics_pages(self).await;
-        let counts = pages.iter().flat_map(|(_, page)| page.lines()).filter_map(|line| line.strip_prefix(series));
+        let pages = self.pages().await;
+        let counts = pages.iter().flat_map(|page| page.lines()).filter_map(|line| line.strip_prefix(series));
         counts.filter_map(|count| count.trim().parse::<u64>().ok()).sum()
+    }
+
+    /// The pages of metrics of all processes that have one.
+    pub(crate) async fn pages(&mut self) -> Vec<String> {
+        checker::canary::metrics_pages(self).await.into_iter().map(|(_, page)| page).collect()
     }
 
     /// A look on the way; [`Rig::finish`] looks at everything.

@@ -8,6 +8,8 @@ use ringfleet_store::OnUnknown;
 pub(crate) struct RigOptions {
     pub window: Duration,
     pub redis: bool,
+    /// So many shards on a Cluster, instead of one Redis.
+    pub shards: Option<u16>,
     pub simulator: SimulatorConfig,
     pub lease: Duration,
     pub request_timeout: Duration,
@@ -32,6 +34,7 @@ impl RigOptions {
         Self {
             window,
             redis: true,
+            shards: None,
             simulator,
             lease: Duration::from_secs(10),
             request_timeout: Duration::from_secs(3),
@@ -63,6 +66,12 @@ impl RigOptions {
 
     pub(crate) fn on_sqlite(mut self) -> Self {
         self.redis = false;
+        self
+    }
+
+    pub(crate) fn on_a_cluster(mut self, shards: u16) -> Self {
+        self.redis = false;
+        self.shards = Some(shards);
         self
     }
 }

@@ -96,6 +96,13 @@ impl Rig {
             .env("RINGFLEET__LOG__LEVEL", "warn")
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
+        if let Some(shards) = self.options.shards {
+            command
+                .env("RINGFLEET__STORE__CLUSTER", "true")
+                .env("RINGFLEET__STORE__SHARDS", shards.to_string())
+                // Its nodes keep nothing on disk: they are killed in no test.
+                .env("RINGFLEET__STORE__ALLOW_VOLATILE", "true");
+        }
         command
     }
 

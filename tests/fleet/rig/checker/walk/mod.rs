@@ -77,8 +77,6 @@ fn state_of(code: u8) -> Option<State> {
 }
 
 pub(in crate::rig) async fn through(rig: &Rig, ends: &Ends) -> Walk {
-    match &rig.redis {
-        Some(server) => redis::walk(&server.url(), ends).await,
-        None => sqlite::walk(&rig.path("fleet.db")),
-    }
+    let shards = rig.shards();
+    if shards.is_empty() { sqlite::walk(&rig.path("fleet.db")) } else { redis::walk(&shards, ends).await }
 }

@@ -18,13 +18,19 @@ const SINGLE: [&str; 31] = [
     "look", "oldest", "posts", "shadows",
 ];
 /// Beginnings of those that there are many of.
-const MANY: [&str; 11] = ["s:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:", "wait:", "waitid:", "told:"];
+const MANY: [&str; 12] = ["s:", "reg:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:", "wait:", "waitid:", "told:"];
 
+/// The keys of one shard.
 struct Keys {
     link: MultiplexedConnection,
+    tag: String,
 }
 
 impl Keys {
+    fn key(&self, name: &str) -> String {
+        format!("{}:{name}", self.tag)
+    }
+
     async fn ask<T: FromRedisValue>(&mut self, command: &[&str]) -> T {
         let mut call = redis::cmd(command[0]);
         command[1..].iter().for_each(|word| {
@@ -36,8 +42,9 @@ impl Keys {
     async fn names(&mut self) -> Vec<String> {
         let (mut all, mut cursor) = (Vec::new(), 0_u64);
         loop {
-            let (next, some): (u64, Vec<String>) = self.ask(&["SCAN", &cursor.to_string(), "COUNT", "1000"]).await;
-            all.extend(some);
+            let (next, some): (u64, Vec<Bytes>) = self.ask(&["SCAN", &cursor.to_string(), "COUNT", "1000"]).await;
+            // The names of some end with an id.
+            all.extend(some.iter().map(|name| String::from_utf8_lossy(name).into_owned()));
             if next == 0 {
                 return all;
             }
@@ -46,17 +53,13 @@ impl Keys {
     }
 
     async fn hash(&mut self, name: &str) -> HashMap<Bytes, Bytes> {
-        self.ask(&["HGETALL", &key(name)]).await
+        self.ask(&["HGETALL", &self.key(name)]).await
     }
 
     async fn zset(&mut self, name: &str) -> Zset {
-        let pairs: Vec<(Bytes, f64)> = self.ask(&["ZRANGE", &key(name), "0", "-1", "WITHSCORES"]).await;
+        let pairs: Vec<(Bytes, f64)> = self.ask(&["ZRANGE", &self.key(name), "0", "-1", "WITHSCORES"]).await;
         pairs.into_iter().map(|(member, score)| (member, score as i64)).collect()
     }
-}
-
-fn key(name: &str) -> String {
-    format!("{{rf:0}}:{name}")
 }
 
 /// Whether an index should name a record.
@@ -67,11 +70,25 @@ struct Flight {
     token: i64,
 }
 
-pub(super) async fn walk(url: &str, ends: &Ends) -> Walk {
-    let client = redis::Client::open(url).unwrap();
-    let mut keys = Keys { link: client.get_multiplexed_async_connection().await.unwrap() };
+/// Each shard by itself: what one names, it holds.
+pub(super) async fn walk(shards: &[(String, String)], ends: &Ends) -> Walk {
+    let mut whole = Walk::default();
+    for (url, tag) in shards {
+        let link = redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let others = shards.iter().map(|(_, tag)| tag.as_str()).filter(|other| other != tag).collect::<Vec<_>>();
+        let shard = walk_shard(Keys { link, tag: tag.clone() }, &others, ends).await;
+        whole.records.extend(shard.records);
+        whole.problems.extend(shard.problems);
+    }
+    whole
+}
+
+async fn walk_shard(mut keys: Keys, others: &[&str], ends: &Ends) -> Walk {
     let mut walk = Walk::default();
-    let names = known_names(&mut walk, keys.names().await);
+    let mut names = keys.names().await;
+    // Of the same node; they have a walk of their own.
+    names.retain(|name| !others.iter().any(|tag| name.starts_with(tag)));
+    let names = known_names(&mut walk, &keys.key(""), names);
     let many =
         |begin: &str| names.iter().filter_map(|name| name.strip_prefix(begin)).map(str::to_owned).collect::<Vec<_>>();
 
@@ -119,10 +136,10 @@ pub(super) async fn walk(url: &str, ends: &Ends) -> Walk {
 }
 
 /// The names without the shard's tag.
-fn known_names(walk: &mut Walk, names: Vec<String>) -> Vec<String> {
+fn known_names(walk: &mut Walk, begin: &str, names: Vec<String>) -> Vec<String> {
     let mut known = Vec::new();
     for name in names {
-        match name.strip_prefix(&key("")) {
+        match name.strip_prefix(begin) {
             Some(name) if SINGLE.contains(&name) || MANY.iter().any(|begin| name.starts_with(begin)) => {
                 known.push(name.to_owned());
             }
@@ -194,7 +211,7 @@ async fn queues(walk: &mut Walk, keys: &mut Keys, names: &[String], spoilt: u64)
     let mut queued = BTreeSet::new();
     for name in names {
         let Some((lane, priority)) = name.rsplit_once(':') else { continue };
-        let kind: String = keys.ask(&["TYPE", &key(&format!("q:{name}"))]).await;
+        let kind: String = keys.ask(&["TYPE", &keys.key(&format!("q:{name}"))]).await;
         if kind != "list" {
             if spoilt == 0 {
                 walk.problem(format!("the queue {name} is a {kind}"));
@@ -203,7 +220,7 @@ async fn queues(walk: &mut Walk, keys: &mut Keys, names: &[String], spoilt: u64)
             queued.extend(walk.ids(|record| record.state == State::Ready && record.lane == lane));
             continue;
         }
-        let entries: Vec<Bytes> = keys.ask(&["LRANGE", &key(&format!("q:{name}")), "0", "-1"]).await;
+        let entries: Vec<Bytes> = keys.ask(&["LRANGE", &keys.key(&format!("q:{name}")), "0", "-1"]).await;
         for entry in entries {
             let due = entry.get(16..24).and_then(|due| due.try_into().ok()).map(i64::from_be_bytes);
             let Some((id, due)) = entry.get(..16).and_then(message_id).zip(due) else {
@@ -343,7 +360,7 @@ async fn lanes(walk: &mut Walk, keys: &mut Keys, flights: &HashMap<Bytes, Flight
 
         let mut queued = 0_i64;
         for priority in 0..3 {
-            let name = key(&format!("q:{lane}:{priority}"));
+            let name = keys.key(&format!("q:{lane}:{priority}"));
             let kind: String = keys.ask(&["TYPE", &name]).await;
             let length = if kind == "list" { keys.ask::<i64>(&["LLEN", &name]).await } else { 0 };
             if length > 0 && !told.has_queue(priority) {
