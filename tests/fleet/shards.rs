@@ -6,6 +6,7 @@ use ringfleet_simulator::{Latency, LedgerLine};
 use ringfleet_testkit::eventually;
 
 use crate::{
+    alerts::woken,
     delivery::ledger,
     rig::{Ends, Rig, RigOptions},
     store_faults::{all_sent_once, loaded, until_sent},
@@ -95,6 +96,7 @@ async fn while_two_shards_do_not_answer_the_lanes_of_the_others_go_on_and_theirs
     let others = homes[SILENT.len()..].concat();
     go_on(&rig, &others).await;
     eventually(PATIENCE, async || accepted(&rig, &others).await == 4 * others.len()).await;
+    eventually(PATIENCE, async || woken(&mut rig).await == [false, true]).await;
     let (told, sent) = (reported(&mut rig, "sent").await, rig.simulator.report().accepted);
     assert!(told < sent, "of {sent} sends {told} are reported: no report waits for its shard");
 
@@ -102,6 +104,7 @@ async fn while_two_shards_do_not_answer_the_lanes_of_the_others_go_on_and_theirs
         rig.cluster().leave_in_place(&tag(shard));
     }
     all_sent_once(&rig, total as u64).await;
+    eventually(PATIENCE, async || woken(&mut rig).await == [false, false]).await;
     rig.finish(Ends::all()).await;
 }
 

@@ -120,9 +120,10 @@ pub(crate) fn delivery_reported(result: &'static str) {
     counter!("ringfleet_delivery_reports_total", "result" => result).increment(1);
 }
 
-/// Parts of the store whose lanes wait because they do not answer.
-pub(crate) fn silent_shards(shards: usize) {
-    gauge!("ringfleet_store_shards_silent").set(shards as f64);
+/// How many parts the store has, and those of them whose lanes wait because they do not answer.
+pub(crate) fn shards(all: usize, silent: usize) {
+    gauge!("ringfleet_store_shards").set(all as f64);
+    gauge!("ringfleet_store_shards_silent").set(silent as f64);
 }
 
 /// The store was restarted or exchanged, and this worker told it what it had sent.

@@ -30,7 +30,7 @@ pub(crate) async fn watch(
             () = tokio::time::sleep(EVERY) => {}
         }
         let watched = store.watch(&worker, told).await;
-        crate::metrics::silent_shards(store.silent_shards());
+        crate::metrics::shards(store.shards(), store.silent_shards());
         let seen = match watched {
             Ok(seen) => seen,
             Err(error @ StoreError::Replaced { .. }) => return Err(error),
