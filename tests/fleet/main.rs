@@ -5,7 +5,6 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
-mod alerts;
 mod app_refused;
 mod bad_input;
 mod checker_itself;

@@ -6,10 +6,9 @@ use ringfleet_simulator::{Latency, LedgerLine};
 use ringfleet_testkit::eventually;
 
 use crate::{
-    alerts::woken,
     delivery::ledger,
     rig::{Ends, Rig, RigOptions},
-    store_faults::{all_sent_once, loaded, until_sent},
+    store_faults::{all_sent_once, loaded, quick, until_sent},
 };
 
 const EXTENSIONS: usize = 10;
@@ -51,6 +50,11 @@ async fn accepted(rig: &Rig, extensions: &[usize]) -> usize {
 /// How many reports with this outcome the workers have got rid of.
 async fn reported(rig: &mut Rig, outcome: &str) -> u64 {
     rig.counted(&format!("ringfleet_settled_total{{outcome=\"{outcome}\",answer=\"done\"}}")).await
+}
+
+/// How many shards the workers find silent, and of how many: what the alerts of docs/metrics.md are made of.
+async fn silent(rig: &mut Rig) -> (u64, u64) {
+    (rig.counted("ringfleet_store_shards_silent ").await, rig.counted("ringfleet_store_shards ").await)
 }
 
 async fn go_on(rig: &Rig, extensions: &[usize]) {
@@ -96,7 +100,7 @@ async fn while_two_shards_do_not_answer_the_lanes_of_the_others_go_on_and_theirs
     let others = homes[SILENT.len()..].concat();
     go_on(&rig, &others).await;
     eventually(PATIENCE, async || accepted(&rig, &others).await == 4 * others.len()).await;
-    eventually(PATIENCE, async || woken(&mut rig).await == [false, true]).await;
+    eventually(PATIENCE, async || silent(&mut rig).await == (2, 5)).await;
     let (told, sent) = (reported(&mut rig, "sent").await, rig.simulator.report().accepted);
     assert!(told < sent, "of {sent} sends {told} are reported: no report waits for its shard");
 
@@ -104,7 +108,7 @@ async fn while_two_shards_do_not_answer_the_lanes_of_the_others_go_on_and_theirs
         rig.cluster().leave_in_place(&tag(shard));
     }
     all_sent_once(&rig, total as u64).await;
-    eventually(PATIENCE, async || woken(&mut rig).await == [false, false]).await;
+    eventually(PATIENCE, async || silent(&mut rig).await == (0, 5)).await;
     rig.finish(Ends::all()).await;
 }
 
@@ -135,6 +139,19 @@ async fn an_intent_that_a_silent_shard_does_not_take_puts_no_text_of_another_sha
     rig.cluster().leave_in_place(&tag(SILENT));
     all_sent_once(&rig, ((1 + EACH) * EXTENSIONS) as u64).await;
     assert!(reported(&mut rig, "not_sent").await > 0, "no text of the silent shard was in hand");
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_is_away_is_all_shards_there_are() {
+    let mut rig = loaded(quick(), 1).await;
+    rig.start_workers(2);
+    all_sent_once(&rig, 6).await;
+    assert_eq!(silent(&mut rig).await, (0, 2));
+    rig.redis_mut().kill();
+    eventually(PATIENCE, async || silent(&mut rig).await == (2, 2)).await;
+    rig.redis_mut().restart();
+    eventually(PATIENCE, async || silent(&mut rig).await == (0, 2)).await;
     rig.finish(Ends::all()).await;
 }
 

@@ -59,7 +59,7 @@ impl Case {
 }
 
 /// What changes does so at the 120th minute. `_x120 1+0x60` is a counter that appears with its first event.
-pub(super) const CASES: [Case; 24] = [
+pub(super) const CASES: [Case; 27] = [
     case("a fleet that works", "", &[]),
     case(
         "the only Redis does not answer",
@@ -94,6 +94,40 @@ ringfleet_store_up{instance="b"} 1+0x120 0+0x60
 ringfleet_store_up{instance="c"} 1+0x120 0+0x60
 "#,
         &["RingfleetShardDoesNotAnswer"],
+    ),
+    case(
+        "a worker alone does not reach the only Redis",
+        r#"
+ringfleet_store_up{instance="b"} 1+0x120 0+0x60
+ringfleet_store_shards_silent{instance="b"} 0+0x120 1+0x60
+"#,
+        &["RingfleetShardDoesNotAnswer"],
+    ),
+    case(
+        "one of five shards does not answer, and a worker reaches none",
+        r#"
+ringfleet_store_shards{instance="a"} 5+0x180
+ringfleet_store_shards{instance="b"} 5+0x180
+ringfleet_store_shards_silent{instance="a"} 0+0x120 1+0x60
+ringfleet_store_shards_silent{instance="b"} 0+0x120 5+0x60
+ringfleet_store_up{instance="a"} 1+0x120 0+0x60
+ringfleet_store_up{instance="b"} 1+0x120 0+0x60
+ringfleet_store_up{instance="c"} 1+0x120 0+0x60
+"#,
+        &["RingfleetShardDoesNotAnswer"],
+    ),
+    case(
+        "none of five shards answers",
+        r#"
+ringfleet_store_shards{instance="a"} 5+0x180
+ringfleet_store_shards{instance="b"} 5+0x180
+ringfleet_store_shards_silent{instance="a"} 0+0x120 5+0x60
+ringfleet_store_shards_silent{instance="b"} 0+0x120 5+0x60
+ringfleet_store_up{instance="a"} 1+0x120 0+0x60
+ringfleet_store_up{instance="b"} 1+0x120 0+0x60
+ringfleet_store_up{instance="c"} 1+0x120 0+0x60
+"#,
+        &["RingfleetStoreDoesNotAnswer"],
     ),
     case(
         "nobody works, and the store does not answer the API",
