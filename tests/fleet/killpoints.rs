@@ -150,3 +150,21 @@ async fn row_16_frozen_past_its_lease_sends_nothing_on_it_when_it_thaws() {
         rig.finish(Ends::all()).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_16_what_another_worker_has_sent_meanwhile_is_not_posted_at_the_thaw() {
+    // The settle time is over long before the thaw, so nothing finds a text that would leave then: the look at the clock alone
+    // keeps it back.
+    for place in ["intent.before", "intent.after", "post.connected"] {
+        let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).quick()).await;
+        rig.enqueue(0, 1, None).await;
+        rig.start_worker(Some(&format!("{place}=stop@1")));
+        rig.until_met(0).await;
+        rig.start_worker(None);
+        rig.until_ended(1, LIMIT).await;
+        rig.signal_worker(0, "CONT");
+        // Ends with a drain, which waits for all that it would still send.
+        let report = rig.finish(Ends::all()).await.report;
+        assert_eq!((report.accepted, report.requests), (1, 1), "{place}: {report:?}");
+    }
+}

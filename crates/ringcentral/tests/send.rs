@@ -2,10 +2,12 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ringcentral::*;
 use support::{Act, Stub, answer, send};
+use tokio::io::AsyncReadExt;
 
 const ACCEPTED: &str = r#"{"id":1001,"messageStatus":"Queued","to":[{"phoneNumber":"15550100002"}]}"#;
 
@@ -44,6 +46,37 @@ async fn country_is_sent_as_iso_code() {
     let caller = Caller { extension: &support::extension(), token: &support::token() };
     stub.client().send_sms(caller, &sms).await.expect("accepted");
     assert!(stub.seen()[0].body.ends_with(r#","country":{"isoCode":"US"}}"#));
+}
+
+struct Refused;
+
+impl Permit for Refused {
+    fn granted(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn text_whose_permit_is_refused_is_withheld_and_no_byte_of_it_arrives() {
+    let stub = Stub::start(vec![answer(200, &[], ACCEPTED)]).await;
+    // Not the stub itself, which shows whole requests only: all that arrives on a connection until it is closed.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let mut config = stub.config();
+    config.server = format!("http://{}", listener.local_addr().expect("bound")).parse().expect("valid");
+    let arrives = async {
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        let mut bytes = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(5), socket.read_to_end(&mut bytes)).await;
+        closed.expect("closed").expect("readable");
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let client = Client::new(config).expect("a client");
+    let (extension, token, sms) = (support::extension(), support::token(), support::sms());
+    let caller = Caller { extension: &extension, token: &token };
+    let (result, arrived) = tokio::join!(client.send_sms_if(caller, &sms, Arc::new(Refused)), arrives);
+    assert!(!arrived.contains("canary text") && !arrived.contains("5550100002"), "{arrived}");
+    assert!(matches!(result, Err(CallError::Withheld)), "{result:?}");
+    assert_eq!(classify(&result), Outcome::NotSent { reason: NotSentReason::Withheld });
 }
 
 #[tokio::test]

@@ -321,3 +321,23 @@ fn since(at: ringfleet_store::Millis) -> Duration {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     now.saturating_sub(Duration::from_millis(at.max(0) as u64))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(60);
+    const EARLY: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn nothing_leaves_once_half_a_lease_is_over_by_either_clock() {
+        let (at, wall) = (Instant::now(), SystemTime::now());
+        let half = LEASE / 2;
+        let granted = |at, wall| Asked { at, wall, lease: LEASE }.granted();
+        assert!(granted(at, wall) && granted(at - EARLY, wall - EARLY));
+        assert!(!granted(at - half, wall), "a process that was stopped, by its own clock alone");
+        assert!(!granted(at, wall - half), "a machine that was suspended, by the wall clock alone");
+        // One that was put back says nothing, and must not lend the other any time.
+        assert!(granted(at, wall + LEASE) && !granted(at - half, wall + LEASE));
+    }
+}
