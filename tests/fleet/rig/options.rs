@@ -54,6 +54,15 @@ impl RigOptions {
         self
     }
 
+    /// What gets no answer is held instead of looked up, so that it shows. With time enough for one, so that a busy machine leaves
+    /// none without.
+    pub(crate) fn holding(mut self) -> Self {
+        self.on_unknown = OnUnknown::Hold;
+        self.request_timeout = Duration::from_secs(3);
+        self.settle_time = Duration::from_millis(3_500);
+        self
+    }
+
     pub(crate) fn behind_proxy(mut self) -> Self {
         self.proxy = true;
         self
