@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ringfleet_simulator::Latency;
+
 use crate::rig::{Ends, Except, Rig, RigOptions, Waiting, http};
 
 /// Five texts that were sent, and then something that breaks a promise.
@@ -67,6 +69,18 @@ async fn a_number_a_text_or_a_token_that_is_printed_is_seen() {
     let token = rig.simulator.access_token(&rig.accounts[0].extension_id).unwrap();
     rig.printed(format!("Authorization: Bearer {token}"));
     sees(rig, &["I6, "]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_its_failpoint_has_told_to_end_is_not_told_again() {
+    let mut options = RigOptions::new(1, Duration::from_secs(2)).on_sqlite();
+    options.simulator.sms_latency = Latency::Fixed(Duration::from_secs(1));
+    let mut rig = Rig::start(options).await;
+    rig.enqueue(0, 1, None).await;
+    rig.start_worker(Some("post.connected=term@1"));
+    rig.until_met(0).await;
+    // It waits for its answer; a second signal would end it at once.
+    rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

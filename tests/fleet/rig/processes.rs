@@ -18,6 +18,8 @@ const MET: &str = "failpoint ";
 
 /// What the processes have printed. Those that go on print into files of the rig's folder.
 #[derive(Default)]
+/// What it prints when it gets a second SIGTERM, which ends it.
+const SECOND_SIGNAL: &str = "second signal";
 pub(super) struct Said {
     /// Of commands that were run to their end.
     commands: Mutex<Vec<u8>>,
@@ -29,11 +31,13 @@ pub(super) struct Said {
 pub(crate) struct Worker {
     pub child: Child,
     log: String,
-    /// It has got a SIGTERM.
+    /// It has got a SIGTERM from here.
     told: bool,
 }
 
 impl Worker {
+    /// Its failpoint gives it one.
+    tells_itself: bool,
     fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
@@ -209,7 +213,9 @@ impl Rig {
         let log_level = "warn,ringfleet=info,ringfleet_worker=debug,ringcentral=debug,ringfleet_store=debug";
         command.env("RINGFLEET__LOG__LEVEL", log_level).envs(environment.iter().copied());
         let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
-        self.workers.push(Worker { child, log, told: false });
+        let tells_itself =
+            environment.iter().any(|(name, value)| *name == "RINGFLEET_FAILPOINT" && value.contains("=term"));
+        self.workers.push(Worker { child, log, told: false, tells_itself });
     }
 
     /// All that the workers have printed.
@@ -258,14 +264,16 @@ impl Rig {
         assert!(bad.is_empty(), "{bad:?}");
     }
 
-    /// SIGTERM to all that are there and have not got one: a second one ends a process at once. Gives what went wrong.
+    /// SIGTERM to all that are there and have not got one, be it from their failpoint: a second one ends a process at once.
+    /// Gives what went wrong.
     pub(super) fn drain(&mut self, budget: Duration) -> Vec<String> {
         let mut living: Vec<Worker> = self.workers.drain(..).collect();
         living.retain_mut(|worker| !worker.has_ended());
         for worker in &living {
             // A stopped one hears nothing else.
             signal_process(&worker.child, "CONT");
-            if !worker.told {
+            let told_itself = worker.tells_itself && self.log(&worker.log).contains(MET);
+            if !worker.told && !told_itself {
                 terminate(&worker.child);
             }
         }
@@ -278,10 +286,11 @@ impl Rig {
                 bad.push(format!("a worker did not drain within {budget:?}"));
             }
             let status = worker.child.wait().unwrap();
-            // By its failpoint, while it drained.
-            let killed_itself = worker.told && status.signal() == Some(9) && self.log(&worker.log).contains(MET);
-            if !status.success() && !killed_itself {
-                let log = self.log(&worker.log);
+            let log = self.log(&worker.log);
+            // By its failpoint, while it drained: killed, or told a second time.
+            let killed = worker.told && status.signal() == Some(9);
+            let told_twice = worker.tells_itself && log.contains(SECOND_SIGNAL);
+            if !status.success() && !(log.contains(MET) && (killed || told_twice)) {
                 let last: Vec<&str> = log.lines().rev().take(3).collect();
                 bad.push(format!(
                     "a drained worker ended with {status}; the last lines of its log, the last first: {last:?}"
