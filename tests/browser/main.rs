@@ -4,6 +4,8 @@
 
 mod driver;
 mod rig;
+#[path = "../fleet/rig/checker/secrets.rs"]
+mod secrets;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The connect page, a worker when it is wanted, and the simulator, for one test.
 
 use std::{
+    cell::RefCell,
     net::TcpListener,
     process::{Child, Command, Stdio},
     time::Instant,
@@ -9,9 +10,10 @@ use std::{
 use ringfleet_simulator::{Account, AppSettings, Simulator, SimulatorConfig};
 use serde_json::json;
 
-use crate::PATIENCE;
+use crate::{PATIENCE, secrets::Secrets};
 
 pub(crate) const KEY: &str = "operator-key-0123456789";
+const RECIPIENT: &str = "+15552000001";
 
 pub(crate) struct Rig {
     pub(crate) simulator: Simulator,
@@ -20,6 +22,7 @@ pub(crate) struct Rig {
     pub(crate) password: String,
     base: String,
     folder: tempfile::TempDir,
+    texts: RefCell<Vec<String>>,
     _page: Process,
 }
 
@@ -49,7 +52,7 @@ impl Rig {
         let accounts = json!([{"extension_id": account.extension_id, "numbers": account.numbers}]);
         std::fs::write(folder.path().join("accounts.json"), accounts.to_string()).unwrap();
         let page = start(folder.path(), &simulator, &base, "connect");
-        let rig = Self { simulator, account, password, base, folder, _page: page };
+        let rig = Self { simulator, account, password, base, folder, texts: RefCell::default(), _page: page };
         let address = rig.base.trim_start_matches("http://").to_owned();
         rig.until("the page listens", || std::net::TcpStream::connect(&address).is_ok()).await;
         rig
@@ -66,20 +69,40 @@ impl Rig {
 
     /// One text from the employee's number.
     pub(crate) async fn enqueue(&self, text: &str) {
+        self.texts.borrow_mut().push(text.to_owned());
         let file = self.folder.path().join("texts.csv");
-        std::fs::write(&file, format!("from,to,text\n{},+15552000001,{text}\n", self.account.numbers[0])).unwrap();
+        std::fs::write(&file, format!("from,to,text\n{},{RECIPIENT},{text}\n", self.account.numbers[0])).unwrap();
         let mut import = command(self.folder.path(), &self.simulator, &self.base);
         let output = import.args(["import", "texts.csv"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
+    /// All that the processes have printed.
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
     pub(crate) async fn until(&self, what: &str, holds: impl Fn() -> bool) {
         let deadline = Instant::now() + PATIENCE;
         while !holds() {
-            let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            let log = self.log();
             assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}\n{log}");
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
+    }
+}
+
+/// Nothing private stands in what was printed.
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let words = [KEY, RECIPIENT].map(str::to_owned).into_iter().chain(self.texts.take());
+        let secrets = Secrets::new(self.simulator.secrets(), words.chain(self.account.numbers.clone()));
+        let log = self.log();
+        assert!(log.contains("connect listens"), "the log is not where it is looked for: {log}");
+        assert_eq!((secrets.first_in(&log), secrets.too_short()), (None, &[][..]));
     }
 }
 
@@ -102,6 +125,7 @@ fn command(folder: &std::path::Path, simulator: &Simulator, base: &str) -> Comma
         .env("RINGFLEET__IDENTITY__POLL", "100ms")
         .env("RINGFLEET__CONNECT__LISTEN", base.trim_start_matches("http://"))
         .env("RINGFLEET__CONNECT__OPERATOR_KEYS", KEY)
-        .env("RINGFLEET__METRICS__LISTEN", "");
+        .env("RINGFLEET__METRICS__LISTEN", "")
+        .env("RINGFLEET__LOG__LEVEL", "info,ringfleet=debug,ringcentral=debug");
     command
 }

@@ -17,15 +17,22 @@ async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_g
          {from},+15552000001,good one,,,,k1\n\
          {from},+15552000002,,,,,\n\
          {from},+15552000003,{long},,,,\n\
-         {from},5552000004,no plus,,,,\n\
+         {from},5552000004,without plus,,,,\n\
          +15559999999,+15552000005,unknown sender,,,,\n\
          {from},+15552000006,too late,,2020-01-01T00:00:00Z,,\n\
          {from},+15552000007,what priority,,,urgent,\n\
          {from},+15552000001,not the good one,,,,k1\n\
          {from},+15552000008,another good one,,,high,\n"
     );
-    let texts =
-        ["good one", "no plus", "unknown sender", "too late", "what priority", "not the good one", "another good one"];
+    let texts = [
+        "good one",
+        "without plus",
+        "unknown sender",
+        "too late",
+        "what priority",
+        "not the good one",
+        "another good one",
+    ];
     rig.keep_secret(texts.map(str::to_owned).into_iter().chain([long]));
     rig.keep_secret(
         (1..=8).map(|n| format!("+1555200000{n}")).chain(["5552000004".to_owned(), "+15559999999".to_owned()]),

@@ -60,7 +60,14 @@ async fn a_message_that_is_gone_is_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_number_a_text_or_a_token_that_is_printed_is_seen() {
-    for private in ["recipient 15552000003", "text reminder 3 of extension 0"] {
+    // Whole, and cut off.
+    for private in [
+        "recipient 15552000003",
+        "recipient (+1) 5552000003",
+        "text reminder 3 of extension 0",
+        "text reminder 3 o…",
+        "text reminder%203%20of",
+    ] {
         let rig = sent_five().await;
         rig.printed(format!("DEBUG {private}"));
         sees(rig, &["I6, "]).await;
@@ -69,6 +76,18 @@ async fn a_number_a_text_or_a_token_that_is_printed_is_seen() {
     let token = rig.simulator.access_token(&rig.accounts[0].extension_id).unwrap();
     rig.printed(format!("Authorization: Bearer {token}"));
     sees(rig, &["I6, "]).await;
+    let rig = sent_five().await;
+    let (id, secret) = (rig.simulator.client_id(), rig.simulator.client_secret());
+    let login = http().post(rig.simulator.base_url()).basic_auth(id, Some(secret)).build().unwrap();
+    rig.printed(login.headers()["authorization"].as_bytes());
+    sees(rig, &["I6, "]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_too_short_to_be_looked_for_is_seen() {
+    let rig = sent_five().await;
+    rig.keep_secret(["canary"]);
+    sees(rig, &["I6, \"canary\" is too short"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -16,7 +16,15 @@ const KEY: &str = "canary-key-0123456789abcdef";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
     let rig = Rig::start(RigOptions::new(2, Duration::from_secs(2)).on_sqlite()).await;
-    rig.keep_secret([KEY, "canary text", "canary two", "canary visit-1", "+15552000001", "+15552000002"]);
+    rig.keep_secret([
+        KEY,
+        "canary text",
+        "canary two",
+        "canary other",
+        "canary visit-1",
+        "+15552000001",
+        "+15552000002",
+    ]);
     let (api, metrics) = (free_port(), free_port());
     let up = rig.spawn(
         &["up"],
@@ -41,7 +49,7 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
     let second: Value = post(draft.clone()).await.unwrap().json().await.unwrap();
     assert_eq!((first["status"].as_str(), second["status"].as_str()), (Some("accepted"), Some("duplicate")));
     assert_eq!(first["id"], second["id"]);
-    let other = json!({"from": rig.accounts[0].numbers[0], "to": "+15552000001", "text": "other"});
+    let other = json!({"from": rig.accounts[0].numbers[0], "to": "+15552000001", "text": "canary other"});
     assert_eq!(post(other).await.unwrap().status(), 409);
 
     let bulk = json!({"messages": [

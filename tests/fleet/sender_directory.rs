@@ -33,6 +33,10 @@ async fn admin(rig: &Rig, extension: usize, what: &str, body: Value) {
     assert!(status.is_success(), "{what}: {status}");
 }
 
+fn recipient(n: u32) -> String {
+    format!("+1555200{n:04}")
+}
+
 /// Only the first `connected` extensions can be logged in for, and nobody has written down any number.
 fn connect(rig: &Rig, connected: usize) {
     let some: Vec<Value> = rig.accounts[..connected]
@@ -58,7 +62,8 @@ async fn a_running_api_learns_who_may_send_and_refuses_the_others_with_the_remed
     let port = free_port();
     let listen = format!("127.0.0.1:{port}");
     let _api = rig.spawn(&["api"], &[("RINGFLEET__API__LISTEN", &listen), ("RINGFLEET__API__KEYS", KEY), REFRESH]);
-    rig.keep_secret([KEY, "canary", "+15557654321"]);
+    rig.keep_secret([KEY, "canary text", "+15557654321"]);
+    rig.keep_secret([0, 1, 2, 10, 11, 12].map(recipient));
     rig.keep_secret(rig.accounts.iter().flat_map(|account| account.numbers.clone()));
     let (client, base) = (http(), format!("http://127.0.0.1:{port}/v1"));
     let senders = async || -> Vec<String> {
@@ -68,7 +73,7 @@ async fn a_running_api_learns_who_may_send_and_refuses_the_others_with_the_remed
     };
     let number = |n: usize| rig.accounts[n].numbers[0].clone();
     let post = async |from: &str, n: u32| -> (u16, Value) {
-        let draft = json!({"from": from, "to": format!("+1555200{n:04}"), "text": "canary"});
+        let draft = json!({"from": from, "to": recipient(n), "text": "canary text"});
         let answer = client.post(format!("{base}/messages")).bearer_auth(KEY).json(&draft).send().await.unwrap();
         (answer.status().as_u16(), answer.json().await.unwrap())
     };

@@ -83,7 +83,7 @@ async fn a_stop_holds_until_a_start_and_is_heard_once() {
 
     says(&rig, "START").await;
     eventually(SOON, async || !opted_out(&rig, 0).await).await;
-    let wanted = rig.enqueue_to(0, CUSTOMER, "wanted").await;
+    let wanted = rig.enqueue_to(0, CUSTOMER, "a wanted one").await;
     ends_as(&rig, wanted, State::Sent).await;
 
     // What was heard is not heard again when everything is read anew.

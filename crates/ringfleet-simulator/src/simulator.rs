@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -118,11 +120,12 @@ impl Simulator {
         Some(oauth::gift(&self.world, index))
     }
 
-    /// Everything that must not stand in a log of a client: the client secret, JWTs, passwords, and every token and code that was
-    /// handed out, also those that have ended.
+    /// Everything that must not stand in a log of a client: the client secret, as it is and as the token endpoint gets it, JWTs,
+    /// passwords, and every token and code that was handed out, also those that have ended.
     pub fn secrets(&self) -> Vec<String> {
         let mut secrets = self.world.directory.secrets();
         secrets.push(self.client_secret.clone());
+        secrets.push(STANDARD.encode(format!("{}:{}", self.client_id, self.client_secret)));
         secrets
     }
 

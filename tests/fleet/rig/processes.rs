@@ -13,13 +13,16 @@ use ringfleet_testkit::{eventually, wait_until};
 
 use super::{Rig, blocking, lock, ms, signal_process, terminate};
 
+/// More than the default, so that what a person turns on to look into trouble is looked through too. The second part is for all
+/// crates whose name begins so.
+const LOG_LEVEL: &str = "info,ringfleet=debug,ringcentral=debug";
 /// What a worker prints when it has come to its failpoint.
 const MET: &str = "failpoint ";
+/// What it prints when it gets a second SIGTERM, which ends it.
+const SECOND_SIGNAL: &str = "second signal";
 
 /// What the processes have printed. Those that go on print into files of the rig's folder.
 #[derive(Default)]
-/// What it prints when it gets a second SIGTERM, which ends it.
-const SECOND_SIGNAL: &str = "second signal";
 pub(super) struct Said {
     /// Of commands that were run to their end.
     commands: Mutex<Vec<u8>>,
@@ -33,11 +36,11 @@ pub(crate) struct Worker {
     log: String,
     /// It has got a SIGTERM from here.
     told: bool,
+    /// Its failpoint gives it one.
+    tells_itself: bool,
 }
 
 impl Worker {
-    /// Its failpoint gives it one.
-    tells_itself: bool,
     fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
@@ -97,7 +100,7 @@ impl Rig {
             .env("RINGFLEET__WORKER__DELIVERY_EVERY", "off")
             .env("RINGFLEET__INBOUND__POLL", "off")
             .env("RINGFLEET__METRICS__LISTEN", "")
-            .env("RINGFLEET__LOG__LEVEL", "warn")
+            .env("RINGFLEET__LOG__LEVEL", LOG_LEVEL)
             .current_dir(self.folder.path())
             .stdin(Stdio::null());
         if let Some(shards) = self.options.shards {
@@ -148,9 +151,12 @@ impl Rig {
         output
     }
 
-    /// Runs a command whose reader has gone before it begins to print. Gives its exit and what stands on standard error.
+    /// Runs a command whose reader has gone before it begins to print. Gives its exit and what stands on standard error beside
+    /// logs.
     pub(crate) fn run_without_reader(&self, arguments: &[&str]) -> (ExitStatus, String) {
-        let mut child = self.command(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut command = self.command(arguments);
+        command.env("RINGFLEET__LOG__LEVEL", "warn").stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
         drop(child.stdout.take());
         let output = blocking(|| child.wait_with_output().unwrap());
         self.printed(&output.stderr);
@@ -210,8 +216,7 @@ impl Rig {
         let mut command = self.command(&["worker"]);
         // A free port of its own choice, which it tells.
         command.env("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0");
-        let log_level = "warn,ringfleet=info,ringfleet_worker=debug,ringcentral=debug,ringfleet_store=debug";
-        command.env("RINGFLEET__LOG__LEVEL", log_level).envs(environment.iter().copied());
+        command.envs(environment.iter().copied());
         let child = command.stdout(file.try_clone().unwrap()).stderr(file).spawn().unwrap();
         let tells_itself =
             environment.iter().any(|(name, value)| *name == "RINGFLEET_FAILPOINT" && value.contains("=term"));

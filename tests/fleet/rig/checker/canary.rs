@@ -1,11 +1,7 @@
 //! I6: no text, number, secret, JWT, token or key of this run in anything that was printed.
 
-use aho_corasick::AhoCorasick;
-
+use super::secrets::Secrets;
 use crate::rig::{Rig, http, lock};
-
-/// Shorter words stand everywhere by chance.
-const SHORTEST: usize = 8;
 
 /// The pages of all workers that are there.
 pub(in crate::rig) async fn metrics_pages(rig: &mut Rig) -> Vec<(String, String)> {
@@ -26,32 +22,14 @@ pub(in crate::rig) async fn metrics_pages(rig: &mut Rig) -> Vec<(String, String)
 }
 
 pub(in crate::rig) fn leaks(rig: &Rig, pages: &[(String, String)]) -> Vec<String> {
-    let mut words = rig.simulator.secrets();
-    words.extend(rig.accounts.iter().flat_map(|account| account.numbers.clone()));
-    words.extend(lock(&rig.secrets).iter().cloned());
-    let mut forms: Vec<String> = Vec::with_capacity(words.len());
-    for word in words {
-        // A number may lose its plus on the way, a text its blanks.
-        let word = word.trim_start_matches('+').to_owned();
-        if word.contains(' ') {
-            forms.extend([word.replace(' ', "%20"), word.replace(' ', "+")]);
-        }
-        forms.push(word);
-    }
-    forms.retain(|word| word.len() >= SHORTEST);
-    forms.sort_unstable();
-    forms.dedup();
-    let search = AhoCorasick::new(&forms).unwrap();
-    let mut broken = Vec::new();
-    for (place, text) in rig.all_said().iter().chain(pages) {
-        for line in text.lines() {
-            if let Some(found) = search.find(line) {
-                let word = &forms[found.pattern().as_usize()];
-                broken.push(format!("I6, {word:?} was printed by {place}: {line}"));
-                // One of a kind says enough.
-                break;
-            }
-        }
-    }
-    broken
+    let numbers = rig.accounts.iter().flat_map(|account| account.numbers.clone());
+    let secrets = Secrets::new(rig.simulator.secrets(), numbers.chain(lock(&rig.secrets).clone()));
+    let blind = secrets.too_short().iter().map(|word| format!("I6, {word:?} is too short to be looked for"));
+    let printed = rig.all_said();
+    // One of a kind says enough.
+    let leaks = printed.iter().chain(pages).filter_map(|(place, text)| {
+        let (word, line) = secrets.first_in(text)?;
+        Some(format!("I6, {word:?} was printed by {place}: {line}"))
+    });
+    blind.chain(leaks).collect()
 }

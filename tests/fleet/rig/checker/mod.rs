@@ -5,6 +5,7 @@ pub(super) mod books;
 pub(super) mod canary;
 pub(super) mod explained;
 pub(super) mod plans;
+mod secrets;
 pub(super) mod walk;
 
 use ringfleet_simulator::{LedgerLine, SmsLine};
