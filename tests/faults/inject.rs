@@ -16,11 +16,13 @@ pub(crate) struct Injector<'a> {
     chance: &'a mut StdRng,
     /// Those that happened while there was something to send. A failpoint tells of itself.
     pub(crate) struck: Vec<&'static str>,
+    /// What the provider had refused when sessions and credentials were revoked.
+    refused_before: Option<u64>,
 }
 
 impl<'a> Injector<'a> {
     pub(crate) fn new(faults: &'a [&'static str], chance: &'a mut StdRng) -> Self {
-        Self { faults, chance, struck: Vec::new() }
+        Self { faults, chance, struck: Vec::new(), refused_before: None }
     }
 
     /// The provider's faults lie in wait from the start.
@@ -67,7 +69,7 @@ impl<'a> Injector<'a> {
     /// Gives whether it happened, as far as can be known now.
     async fn strike(&mut self, fault: &str, rig: &mut Rig) -> bool {
         match fault {
-            "kill@any_time" => rig.kill_worker(0),
+            "kill@any_time" => return kill_living(rig),
             "kill@drain.mid" => {
                 rig.signal_worker(0, "TERM");
                 // A worker that has nothing in hand is gone before it comes there.
@@ -86,22 +88,27 @@ impl<'a> Injector<'a> {
                 rig.clear_faults();
                 return met;
             }
-            "revoked_session" => self.each_extension(rig, "revoke-session").await,
+            "revoked_session" => {
+                self.refused_before = Some(refused(rig));
+                self.each_extension(rig, "revoke-session").await;
+                return false;
+            }
             "revoked_jwt" => {
+                self.refused_before = Some(refused(rig));
                 self.each_extension(rig, "revoke-jwt").await;
                 self.each_extension(rig, "revoke-session").await;
                 self.pause(500, 2_000).await;
                 self.each_extension(rig, "restore-jwt").await;
+                return false;
             }
             "redis_restart" => blocking(|| rig.redis_mut().restart()),
             "redis_tail_lost" | "redis_and_worker_die" => {
                 let lost = self.chance.random_range(1..=8);
-                blocking(|| {
+                return blocking(|| {
                     rig.redis_mut().forget_last_commands(lost);
-                    if fault == "redis_and_worker_die" {
-                        rig.kill_worker(0);
-                    }
+                    let met = fault == "redis_tail_lost" || kill_living(rig);
                     rig.redis_mut().restart();
+                    met
                 });
             }
             "redis_freeze" => {
@@ -139,7 +146,7 @@ impl<'a> Injector<'a> {
                     self.pause(20, 300).await;
                 }
             }
-            // The provider's lie in wait, and a failpoint strikes by itself: see `ended`.
+            // The provider's lie in wait, and a failpoint strikes by itself: see `ended`, also for what was revoked.
             _ => return false,
         }
         true
@@ -171,7 +178,12 @@ impl<'a> Injector<'a> {
     pub(crate) async fn ended(&mut self, rig: &Rig) {
         let by_rule = met_by_a_request(rig).await;
         for fault in self.faults {
-            let by_itself = if kinds::is_failpoint(fault) { rig.has_met(0) } else { by_rule && kinds::is_rule(fault) };
+            let by_itself = match *fault {
+                failpoint if kinds::is_failpoint(failpoint) => rig.has_met(0),
+                // When somebody has used what was revoked: an extension without a message never does.
+                "revoked_session" | "revoked_jwt" => self.refused_before.is_some_and(|before| refused(rig) > before),
+                rule => by_rule && kinds::is_rule(rule),
+            };
             if by_itself && !self.struck.contains(fault) {
                 self.struck.push(fault);
             }
@@ -205,6 +217,19 @@ pub(crate) async fn within(patience: Duration, condition: impl Fn() -> bool) -> 
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     true
+}
+
+/// Kills the first worker, and gives whether it still lived.
+fn kill_living(rig: &mut Rig) -> bool {
+    let lived = !rig.worker_has_ended(0);
+    rig.kill_worker(0);
+    lived
+}
+
+/// Sends and logins that the provider has refused for their session or credential.
+fn refused(rig: &Rig) -> u64 {
+    let report = rig.simulator.report();
+    report.unauthorized + report.auth_refused
 }
 
 /// Whether a request has met one of the rules that the simulator has now.

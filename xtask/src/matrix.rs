@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::files;
@@ -80,8 +80,9 @@ pub(crate) fn document(root: &Path, figures: Option<&Value>) -> Result<String> {
     let tests = tests_by_row(root)?;
     let mut text = String::from(
         "# What the fleet survives\n\n\
-         Written by `cargo xtask faults --write-docs`; don't edit it. Every row has a test that carries its number, with real worker\n\
-         processes, a real Redis and the simulator as the judge; `cargo xtask test` runs them all.\n\n\
+         Written by `cargo xtask faults --write-docs`; don't edit it. Every row has a test that carries its number, most of them with real\n\
+         worker processes, a real Redis and the simulator as the judge; those of row 31 are the producer's own. `cargo xtask test`\n\
+         runs them all.\n\n\
          | row | fault | promise | test |\n|---|---|---|---|\n",
     );
     for (row, fault, promise) in ROWS {
@@ -135,16 +136,8 @@ fn tests_by_row(root: &Path) -> Result<BTreeMap<u8, Vec<String>>> {
     let mut found: BTreeMap<u8, Vec<String>> = BTreeMap::new();
     for folder in ["tests", "crates"] {
         for file in files::below(&root.join(folder), "rs")? {
-            let source = files::read(&file)?;
-            for (at, _) in source.match_indices("row_") {
-                let name: String =
-                    source[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-                let before = source[..at].trim_end();
-                let is_test = before.ends_with("fn") || source[at + name.len()..].starts_with(": \"");
-                let row = name.get(4..6).and_then(|row| row.parse().ok());
-                if let (true, Some(row)) = (is_test, row) {
-                    found.entry(row).or_default().push(name);
-                }
+            for (row, name) in rows_of(&files::read(&file)?).with_context(|| file.display().to_string())? {
+                found.entry(row).or_default().push(name);
             }
         }
     }
@@ -153,4 +146,58 @@ fn tests_by_row(root: &Path) -> Result<BTreeMap<u8, Vec<String>>> {
         names.dedup();
     }
     Ok(found)
+}
+
+/// The rows that the tests of a file carry in their names. What is no test, or one that is passed over, shows nothing.
+fn rows_of(source: &str) -> Result<Vec<(u8, String)>> {
+    let mut rows = Vec::new();
+    for (at, _) in source.match_indices("row_") {
+        let name: String = source[at..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        let Some(row) = name.get(4..6).and_then(|row| row.parse().ok()) else { continue };
+        // Either a function, or what a macro of the same file makes a function of: `row_07_…: "place"`.
+        let function = if source[..at].ends_with("fn ") {
+            Some(at)
+        } else if source[at + name.len()..].starts_with(": \"") {
+            source.find("fn $name").map(|at| at + "fn ".len())
+        } else {
+            None
+        };
+        let Some(function) = function else { continue };
+        let above = source[..function].lines().rev().skip(1).map(|line| line.trim_start_matches([' ', '$', '(']));
+        let above = above.take_while(|line| line.starts_with("#[") || line.starts_with("//"));
+        let attributes: Vec<&str> = above.filter(|line| line.starts_with("#[")).collect();
+        ensure!(
+            !attributes.iter().any(|line| line.contains("ignore")),
+            "{name} is ignored; a row wants a test that runs"
+        );
+        if attributes.iter().any(|line| line.contains("test")) {
+            rows.push((row, name));
+        }
+    }
+    Ok(rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_carried_by_tests_that_run_and_by_nothing_else() {
+        let rows = |source: &str| rows_of(source).map(|rows| rows.into_iter().map(|(row, _)| row).collect::<Vec<_>>());
+        let none: [u8; 0] = [];
+        assert_eq!(rows("#[test]\nfn row_07_is_kept() {}\n").unwrap(), [7_u8]);
+        assert_eq!(
+            rows("    #[tokio::test(start_paused = true)]\n    async fn row_31_is_kept() {}\n").unwrap(),
+            [31_u8]
+        );
+        assert_eq!(rows("#[test]\nfn other() {}\n\nfn row_07_helps() {}\n").unwrap(), none);
+        assert_eq!(rows("// see row_07_is_kept\nlet row_07 = {};\n").unwrap(), none);
+        let made = "($($name:ident: $place:literal,)*) => {\n$(#[test]\n// why\nfn $name() {})*\n}\nmade! { row_09_dies: \"here\", }";
+        assert_eq!(rows(made).unwrap(), [9_u8]);
+        assert_eq!(rows(&made.replace("#[test]", "")).unwrap(), none);
+        for ignored in ["#[ignore]", "#[ignore = \"slow\"]", "#[cfg_attr(debug_assertions, ignore)]"] {
+            let told = rows(&format!("#[test]\n{ignored}\nfn row_07_is_kept() {{}}\n")).unwrap_err().to_string();
+            assert!(told.contains("row_07_is_kept is ignored"), "{told}");
+        }
+    }
 }
