@@ -82,7 +82,7 @@ fn recipient(draft: &Draft, from: Option<&PhoneNumber>, faults: &mut Vec<Refusal
     Some(to)
 }
 
-fn not_e164(field: Field, raw: &str, error: &PhoneNumberError) -> Refusal {
+pub(crate) fn not_e164(field: Field, raw: &str, error: &PhoneNumberError) -> Refusal {
     let (code, problem) = match error {
         PhoneNumberError::Empty => (Code::Missing, "is empty".to_owned()),
         PhoneNumberError::NoPlus => (Code::NotE164, quoted(raw, "is not E.164: it does not begin with +")),

@@ -10,6 +10,7 @@
 //! - [`producer`], `retry`: enqueue, and what happens when the store does not answer
 //! - `looks`: what the store has of a message that it did not take, for repeats that are refused now
 //! - [`told`]: why a message isn't moving, in words
+//! - [`opt_out`]: who wants no texts, by the names that callers use
 //! - [`csv_import`]: files of any size in flat memory
 //! - [`http`]: the API
 //!
@@ -22,6 +23,7 @@ pub mod csv_import;
 pub mod directory;
 pub mod draft;
 pub mod http;
+pub mod opt_out;
 pub mod producer;
 pub mod refusal;
 pub mod told;

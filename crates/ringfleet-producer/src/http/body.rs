@@ -63,9 +63,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
 
 /// Reads a body: one message, or `{"messages": […]}` with 1 to `most` of them.
 pub(super) fn read(body: &[u8], most: usize) -> Result<Body, BodyError> {
-    let Entries(entries) = serde_json::from_slice(body).map_err(|error| malformed(&error))?;
+    let Entries(entries) =
+        serde_json::from_slice(body).map_err(|error| BodyError::Malformed(malformed(&error, MESSAGE)))?;
     let Some((_, many)) = entries.iter().find(|(name, _)| name == "messages") else {
-        return Ok(Body::One(decode(&entries)));
+        return Ok(Body::One(decode_message(&entries)));
     };
     if entries.len() > 1 {
         let detail = "beside messages no other field may stand; put each message into the list";
@@ -79,20 +80,35 @@ pub(super) fn read(body: &[u8], most: usize) -> Result<Body, BodyError> {
     Ok(Body::Many(items.into_iter().map(decode_item).collect()))
 }
 
-fn malformed(error: &serde_json::Error) -> BodyError {
+/// Reads the body of an opt-out: `to`, and `from` if it is not one from every extension. The text for the caller if it is none.
+pub(super) fn read_opt_out(body: &[u8]) -> Result<Decoded, String> {
+    let Entries(entries) = serde_json::from_slice(body).map_err(|error| malformed(&error, OPT_OUT))?;
+    let mut decoded = decode(&entries, &[Field::From, Field::To], &[Field::To]);
+    let told = decoded.faults.iter().any(|fault| fault.field == Field::From);
+    if entries.iter().any(|(name, _)| name == "from") && decoded.draft.from.is_empty() && !told {
+        // A caller who has forgotten to fill it in does not mean everybody.
+        let remedy = "name one of your numbers or extensions, or leave it out: it is about every extension then";
+        decoded.faults.push(Refusal::new(Field::From, Code::Missing, "is empty", remedy));
+    }
+    Ok(decoded)
+}
+
+/// What a body looks like, for those who send another.
+const MESSAGE: &str = r#"{"from": …, "to": …, "text": …}"#;
+const OPT_OUT: &str = r#"{"to": …, "from": …}"#;
+
+fn malformed(error: &serde_json::Error, example: &str) -> String {
     let (line, column) = (error.line(), error.column());
-    BodyError::Malformed(match error.classify() {
-        serde_json::error::Category::Data => {
-            "the body is no JSON object; write {\"from\": …, \"to\": …, \"text\": …}".into()
-        }
+    match error.classify() {
+        serde_json::error::Category::Data => format!("the body is no JSON object; write {example}"),
         serde_json::error::Category::Eof => format!("the JSON ends too early, at line {line}, column {column}"),
         _ => format!("the JSON is broken at line {line}, column {column}"),
-    })
+    }
 }
 
 fn decode_item(item: &RawValue) -> Decoded {
     match serde_json::from_str::<Entries<'_>>(item.get()) {
-        Ok(Entries(entries)) => decode(&entries),
+        Ok(Entries(entries)) => decode_message(&entries),
         Err(_) => {
             let remedy = "write an object with from, to and text";
             let fault = Refusal::new(Field::Message, Code::WrongType, "is no object", remedy);
@@ -101,14 +117,20 @@ fn decode_item(item: &RawValue) -> Decoded {
     }
 }
 
-fn decode(entries: &[(String, &RawValue)]) -> Decoded {
+fn decode_message(entries: &[(String, &RawValue)]) -> Decoded {
+    let required: Vec<Field> = Field::NAMED.into_iter().filter(|field| field.is_required()).collect();
+    decode(entries, &Field::NAMED, &required)
+}
+
+fn decode(entries: &[(String, &RawValue)], fields: &[Field], required: &[Field]) -> Decoded {
     let mut draft = Draft::default();
     let mut faults = Vec::new();
     let mut seen = Vec::new();
     for (name, value) in entries {
-        let Some(field) = Field::named(name) else {
+        let Some(field) = Field::named(name).filter(|field| fields.contains(field)) else {
             let problem = format!("has the unknown field {}", shown_name(name));
-            let remedy = format!("use {}", Field::NAMED.map(Field::as_str).join(", "));
+            let known: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
+            let remedy = format!("use {}", known.join(", "));
             faults.push(Refusal::new(Field::Message, Code::UnknownField, problem, remedy));
             continue;
         };
@@ -131,8 +153,8 @@ fn decode(entries: &[(String, &RawValue)]) -> Decoded {
             }
         }
     }
-    for field in Field::NAMED.into_iter().filter(|field| field.is_required() && !seen.contains(field)) {
-        faults.push(Refusal::new(field, Code::Missing, "is missing", "add it"));
+    for field in required.iter().filter(|field| !seen.contains(field)) {
+        faults.push(Refusal::new(*field, Code::Missing, "is missing", "add it"));
     }
     faults.truncate(MOST_FAULTS);
     Decoded { draft, faults }

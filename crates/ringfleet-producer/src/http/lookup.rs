@@ -98,7 +98,7 @@ fn message_id(path: Result<Path<String>, PathRejection>) -> Option<MessageId> {
     path.ok().and_then(|Path(id)| id.parse().ok())
 }
 
-fn failed(error: &StoreError) -> Problem {
+pub(super) fn failed(error: &StoreError) -> Problem {
     if error.is_transient() {
         tracing::warn!(?error, "the store did not answer a request of the API");
         return Problem::store_away();

@@ -6,6 +6,9 @@
 //! | `GET /v1/messages/{id}` | where a message is, numbers masked, without its text |
 //! | `DELETE /v1/messages/{id}` | cancels a message that no worker holds yet |
 //! | `GET /v1/senders` | the numbers that texts can be sent from now, up to [`MAX_SENDERS`] at a time |
+//! | `PUT /v1/opt-outs` | enters that somebody wants no texts |
+//! | `DELETE /v1/opt-outs` | lifts exactly the opt-out that is named |
+//! | `GET /v1/opt-outs?to=…` | the opt-outs of a recipient |
 //!
 //! Errors are `application/problem+json` and never repeat what was sent. A caller who may have to repeat a request must
 //! give the message a key (`key`, or the header `Idempotency-Key`); where he gave none and the store's reply was lost,
@@ -14,6 +17,7 @@
 mod auth;
 mod body;
 mod lookup;
+mod opt_outs;
 mod problem;
 mod send;
 mod senders;
@@ -60,6 +64,7 @@ pub fn router(api: Api) -> Router {
         .route("/v1/messages", post(send::accept))
         .route("/v1/messages/{id}", get(lookup::show).delete(lookup::cancel))
         .route("/v1/senders", get(senders::list))
+        .route("/v1/opt-outs", get(opt_outs::list).put(opt_outs::enter).delete(opt_outs::lift))
         .method_not_allowed_fallback(|| async { Problem::wrong_method() })
         .route_layer(middleware::from_fn_with_state(api.clone(), auth::require_key))
         .fallback(|| async { Problem::no_such_path() })
@@ -74,6 +79,7 @@ async fn count(request: Request, next: Next) -> Response {
         "/v1/messages" => "/v1/messages",
         "/v1/messages/{id}" => "/v1/messages/{id}",
         "/v1/senders" => "/v1/senders",
+        "/v1/opt-outs" => "/v1/opt-outs",
         _ => "other",
     });
     let response = next.run(request).await.into_response();

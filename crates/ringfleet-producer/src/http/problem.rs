@@ -59,12 +59,13 @@ impl Problem {
     }
 
     pub(super) fn no_such_path() -> Self {
-        let detail = "the API has /v1/messages, /v1/messages/{id} and /v1/senders";
+        let detail = "the API has /v1/messages, /v1/messages/{id}, /v1/senders and /v1/opt-outs";
         Self::new(StatusCode::NOT_FOUND, "no-such-path", "no such path", detail)
     }
 
     pub(super) fn wrong_method() -> Self {
-        let detail = "use POST on /v1/messages, GET or DELETE on /v1/messages/{id}, GET on /v1/senders";
+        let detail = "use POST on /v1/messages, GET or DELETE on /v1/messages/{id}, GET on /v1/senders, GET, PUT or DELETE on \
+                      /v1/opt-outs";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "method not allowed", detail)
     }
 
@@ -109,6 +110,11 @@ impl Problem {
         };
         let (status, title) = (StatusCode::UNPROCESSABLE_ENTITY, "message refused");
         Self { errors, ..Self::new(status, "refused", title, detail) }
+    }
+
+    pub(super) fn opt_out_refused(errors: Vec<Refusal>) -> Self {
+        let detail = "nothing was entered or lifted; errors names each field and its remedy";
+        Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "refused", "opt-out refused", detail) }
     }
 
     pub(super) fn no_such_message() -> Self {

@@ -54,7 +54,7 @@ pub(super) async fn list(
     if !(1..=MAX_SENDERS).contains(&limit) {
         return Err(Problem::bad_query(format!("limit is {limit}; 1 to {MAX_SENDERS} go into one answer")));
     }
-    let after = ask.after.as_deref().map(after).transpose();
+    let after = ask.after.as_deref().map(number_in_query).transpose();
     let after = after.map_err(|error| Problem::bad_query(format!("after is not what next was: {error}")))?;
     let book = api.producer.directory().book();
     let wanted = |extension: &ExtensionId| match ask.extension.as_deref() {
@@ -73,7 +73,7 @@ pub(super) async fn list(
 }
 
 /// A plus that was not encoded arrives as a blank.
-fn after(text: &str) -> Result<PhoneNumber, PhoneNumberError> {
+pub(super) fn number_in_query(text: &str) -> Result<PhoneNumber, PhoneNumberError> {
     PhoneNumber::try_new(&format!("+{}", text.trim_start_matches(['+', ' '])))
 }
 

@@ -228,7 +228,15 @@ async fn faults_of_a_single_message_are_told_together() {
 async fn no_route_opens_without_a_key() {
     let server = Server::start(FakeStore::with_faults([])).await;
     let id = "/v1/messages/msg_00000000000000000000000000";
-    for (method, path) in [(Method::POST, "/v1/messages"), (Method::GET, id), (Method::DELETE, id)] {
+    let opt_outs = "/v1/opt-outs";
+    for (method, path) in [
+        (Method::POST, "/v1/messages"),
+        (Method::GET, id),
+        (Method::DELETE, id),
+        (Method::GET, opt_outs),
+        (Method::PUT, opt_outs),
+        (Method::DELETE, opt_outs),
+    ] {
         for request in [
             server.bare(method.clone(), path),
             server.bare(method.clone(), path).bearer_auth("wrong-key-0123456789"),

@@ -4,6 +4,7 @@ mod api;
 mod fake;
 mod import;
 mod lost_replies;
+mod opt_outs;
 mod rules;
 mod senders;
 
