@@ -22,6 +22,7 @@ mod lanes;
 mod logins;
 mod neighbours;
 mod operations;
+mod opt_outs;
 mod plans;
 mod reading;
 mod restored_backup;

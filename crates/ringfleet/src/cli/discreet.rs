@@ -8,7 +8,7 @@ use clap::{
 use super::Cli;
 
 /// Commands whose users may put a secret or a number where none belongs.
-const PRIVATE: [&str; 3] = ["credentials", "doctor", "extensions"];
+const PRIVATE: [&str; 4] = ["credentials", "doctor", "extensions", "opt-out"];
 const HIDDEN: &str = "[not shown]";
 
 /// Parses the process's arguments; ends the process with code 2 on a fault, and with 0 after `--help`.

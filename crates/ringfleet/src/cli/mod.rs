@@ -7,6 +7,7 @@ mod explain;
 mod extensions;
 mod inbound;
 mod operate;
+mod opt_out;
 mod rc;
 mod trial;
 
@@ -23,6 +24,7 @@ pub(crate) use self::{
     extensions::{ExtensionsCommand, ShowOptions},
     inbound::InboundCommand,
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
+    opt_out::{OptOutCommand, WhoOptions},
     rc::{DirectionWord, MessageWord, RangeOptions, RcCommand, ReadOptions, ViewWord},
     trial::{DemoOptions, SimulatorOptions},
 };
@@ -84,6 +86,11 @@ pub(crate) enum Command {
     Inbound {
         #[command(subcommand)]
         what: InboundCommand,
+    },
+    /// Who wants no more texts: enters it, lifts it, lists it
+    OptOut {
+        #[command(subcommand)]
+        what: OptOutCommand,
     },
     /// Reads from RingCentral through the fleet: account, extensions, numbers, messages, call logs
     Rc {
@@ -170,7 +177,13 @@ mod tests {
     #[test]
     fn wrong_words_are_refused_before_anything_is_touched() {
         let two = format!("held close {ID} {ID} --as sent");
-        let good = ["import x.csv --on-unknown resend", "held list --limit 3 --json", "message dead --limit 500", &two];
+        let good = [
+            "import x.csv --on-unknown resend",
+            "held list --limit 3 --json",
+            "message dead --limit 500",
+            &two,
+            "opt-out add +15550200001 +15550200002 --extension 102",
+        ];
         for good in good {
             assert!(parsed(good).is_ok(), "{good}");
         }
@@ -184,6 +197,9 @@ mod tests {
             "held list --limit 0",
             "message dead --limit 501",
             "message held",
+            "opt-out add",
+            "opt-out add 15550200001",
+            "opt-out remove +15550200001 --from +15550100001 --extension 101",
             &no_end,
             &wrong_end,
         ];

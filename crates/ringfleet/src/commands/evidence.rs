@@ -121,7 +121,7 @@ pub(super) fn as_json(view: &MessageView, private: bool, clock_skew: Millis) -> 
     whole
 }
 
-fn number(number: &Private, private: bool) -> String {
+pub(super) fn number(number: &Private, private: bool) -> String {
     match PhoneNumber::try_new(number.expose()) {
         Ok(number) if private => number.expose().to_owned(),
         Ok(number) => number.to_string(),

@@ -13,6 +13,7 @@ pub(crate) mod held;
 pub(crate) mod import;
 pub(crate) mod inbound;
 pub(crate) mod operate;
+pub(crate) mod opt_out;
 pub(crate) mod rc;
 mod reason;
 pub(crate) mod simulator;

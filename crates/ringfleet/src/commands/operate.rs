@@ -54,17 +54,21 @@ async fn lanes(settings: &Settings, store: &SharedStore, typed: &str) -> anyhow:
         (Err(_), Some(_)) => Vec::new(),
         (Err(error), None) => return Err(error.context("no lane was touched")),
     };
-    if meant.iter().any(|id| id.as_str() == typed) {
-        return Ok(vec![lane(typed)?]);
+    let meant = only(meant, typed).context("no lane was touched")?;
+    let there = there.filter(|_| meant.as_ref().is_none_or(|id| id.as_str() != typed));
+    let meant = meant.map(|id| lane(id.as_str())).transpose()?;
+    Ok(meant.into_iter().chain(there).collect())
+}
+
+/// The one among those that a word means; the one whose id it is comes before others.
+pub(super) fn only(mut meant: Vec<ExtensionId>, typed: &str) -> anyhow::Result<Option<ExtensionId>> {
+    if let Some(at) = meant.iter().position(|id| id.as_str() == typed) {
+        return Ok(Some(meant.swap_remove(at)));
     }
     let ids: Vec<&str> = meant.iter().map(ExtensionId::as_str).collect();
-    anyhow::ensure!(
-        ids.len() <= 1,
-        "no lane was touched: several extensions are known by what was typed; give the id of one: {}",
-        ids.join(", ")
-    );
-    let meant = ids.into_iter().map(lane).collect::<Result<Vec<_>, _>>()?;
-    Ok(meant.into_iter().chain(there).collect())
+    let several = "several extensions are known by what was typed; give the id of one";
+    anyhow::ensure!(ids.len() <= 1, "{several}: {}", ids.join(", "));
+    Ok(meant.pop())
 }
 
 /// A lane that nobody has used looks like this too: the store makes it when it is asked for.
@@ -74,7 +78,7 @@ fn is_used(view: &LaneView) -> bool {
 }
 
 /// The extensions that the accounts file, the roster or the directory knows by a word.
-async fn known(settings: &Settings, typed: &str) -> anyhow::Result<Vec<ExtensionId>> {
+pub(super) async fn known(settings: &Settings, typed: &str) -> anyhow::Result<Vec<ExtensionId>> {
     let accounts = Accounts::load(settings)?;
     // Needs no key.
     if let Some(account) = accounts.0.iter().find(|account| account.extension.as_str() == typed) {

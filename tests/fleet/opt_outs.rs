@@ -1,0 +1,133 @@
+//! Opt-outs that a person enters, lifts and lists, beside a fleet that sends.
+
+use std::{process::Output, time::Duration};
+
+use ringfleet_store::{MessageId, State};
+use ringfleet_testkit::eventually;
+use serde_json::Value;
+
+use crate::{
+    inbound::listed,
+    rig::{Ends, Rig, RigOptions},
+    wishes::{CUSTOMER, opted_out, says},
+};
+
+const OTHER: &str = "+15552000002";
+const SOON: Duration = Duration::from_secs(60);
+
+fn options(extensions: u32) -> RigOptions {
+    RigOptions::new(extensions, Duration::from_secs(2)).quick()
+}
+
+/// What `opt-out` prints with these arguments, and its exit code.
+fn opt_out(rig: &Rig, arguments: &[&str]) -> (Option<i32>, String) {
+    let output: Output = rig.run(&[&["opt-out"], arguments].concat());
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), told)
+}
+
+fn noted(rig: &Rig, arguments: &[&str]) -> Vec<Value> {
+    let (code, told) = opt_out(rig, &[&["list", "--json"], arguments].concat());
+    assert_eq!(code, Some(0), "{told}");
+    serde_json::from_str::<Value>(&told).unwrap()["opt_outs"].as_array().unwrap().clone()
+}
+
+async fn ends_as(rig: &Rig, id: MessageId, state: State) {
+    eventually(SOON, async || rig.store.get(&id).await.unwrap().unwrap().state == state).await;
+}
+
+async fn nobody_is_texted_between_an_opt_out_and_its_end(options: RigOptions) {
+    let mut rig = Rig::start(options).await;
+    let before = rig.enqueue_to(0, CUSTOMER, "handed in before").await;
+    let (code, told) = opt_out(&rig, &["add", CUSTOMER]);
+    assert!(code == Some(0) && told.contains("of any extension, since 2") && told.contains("not stopped"), "{told}");
+    let after = rig.enqueue_to(1, CUSTOMER, "handed in after").await;
+    let other = rig.enqueue_to(0, OTHER, "to somebody else").await;
+    rig.start_workers(1);
+    ends_as(&rig, before, State::Suppressed).await;
+    ends_as(&rig, after, State::Suppressed).await;
+    ends_as(&rig, other, State::Sent).await;
+    let (code, told) = opt_out(&rig, &["add", CUSTOMER]);
+    assert!(code == Some(0) && told.contains("it stood already"), "{told}");
+    let rows = noted(&rig, &["--to", CUSTOMER]);
+    assert_eq!((rows.len(), &rows[0]["extension"], &rows[0]["from"]), (1, &Value::Null, &Value::Null));
+    assert!(noted(&rig, &["--to", OTHER]).is_empty());
+    assert_eq!(rig.so_far(3).await.accepted, 1);
+
+    let (code, told) = opt_out(&rig, &["remove", CUSTOMER, OTHER]);
+    assert!(code == Some(3) && told.contains("again") && told.contains("has no opt-out"), "{told}");
+    let (code, told) = opt_out(&rig, &["remove", CUSTOMER]);
+    assert!(code == Some(1) && told.contains("has no opt-out"), "{told}");
+    let wanted = rig.enqueue_to(1, CUSTOMER, "wanted again").await;
+    ends_as(&rig, wanted, State::Sent).await;
+    assert_eq!(rig.store.get(&before).await.unwrap().unwrap().state, State::Suppressed);
+    let report = rig.finish(Ends::all()).await.report;
+    assert_eq!((report.accepted, report.opted_out), (2, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_texted_between_an_opt_out_and_its_end_on_redis() {
+    nobody_is_texted_between_an_opt_out_and_its_end(options(2)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_texted_between_an_opt_out_and_its_end_on_sqlite() {
+    nobody_is_texted_between_an_opt_out_and_its_end(options(2).on_sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opt_out_from_one_number_or_extension_leaves_the_others_and_is_lifted_by_its_own_name_only() {
+    let rig = Rig::start(options(3).on_sqlite()).await;
+    rig.keep_secret([CUSTOMER]);
+    let (number, id) = (rig.accounts[0].numbers[0].clone(), rig.accounts[1].extension_id.clone());
+    assert_eq!(opt_out(&rig, &["add", CUSTOMER, "--from", &number]).0, Some(0));
+    assert_eq!(opt_out(&rig, &["add", CUSTOMER, "--extension", &id]).0, Some(0));
+    for (extension, out) in [(0, true), (1, true), (2, false)] {
+        assert_eq!(opted_out(&rig, extension).await, out, "{extension}");
+    }
+    // The table names the extension, and shortens numbers: the checker looks at all that was printed.
+    let (_, table) = opt_out(&rig, &["list"]);
+    assert!(table.contains("any number") && table.contains(&format!("extension {id}")), "{table}");
+
+    let (code, told) = opt_out(&rig, &["remove", CUSTOMER]);
+    assert!(code == Some(1) && told.matches("this one stands").count() == 2 && told.contains(&id), "{told}");
+    let (code, told) = opt_out(&rig, &["remove", CUSTOMER, "--extension", &id]);
+    assert!(code == Some(0) && told.matches("this one stands").count() == 1, "{told}");
+    assert!(opted_out(&rig, 0).await && !opted_out(&rig, 1).await);
+    assert_eq!(opt_out(&rig, &["remove", CUSTOMER, "--from", &number]).0, Some(0));
+    assert!(noted(&rig, &[]).is_empty());
+
+    // What nobody has would stop nothing.
+    for wrong in [["--from", "+15559999999"], ["--extension", "999"]] {
+        let (code, told) = opt_out(&rig, &["add", CUSTOMER, wrong[0], wrong[1]]);
+        assert!(code == Some(1) && told.contains("no opt-out was entered"), "{told}");
+    }
+    for bad in ["15552000001", "5552000001"] {
+        let (code, told) = opt_out(&rig, &["add", bad]);
+        assert!(code == Some(2) && told.contains("no leading +"), "{told}");
+    }
+    assert!(noted(&rig, &[]).is_empty());
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_is_listed_and_lifted_by_a_person_like_one_that_a_person_entered() {
+    let mut rig = Rig::start(options(1)).await;
+    let number = rig.accounts[0].numbers[0].clone();
+    rig.keep_secret([CUSTOMER]);
+    rig.start_worker_with(&[("RINGFLEET__INBOUND__POLL", "1s")]);
+    says(&rig, "STOP").await;
+    eventually(SOON, async || opted_out(&rig, 0).await).await;
+    let rows = noted(&rig, &[]);
+    assert_eq!((rows.len(), rows[0]["extension"].as_str()), (1, Some(rig.accounts[0].extension_id.as_str())));
+    assert_eq!(opt_out(&rig, &["remove", CUSTOMER, "--from", &number]).0, Some(0));
+    // Read once more, the STOP of before is not heard again.
+    says(&rig, "thank you").await;
+    eventually(SOON, async || listed(&rig, &[]).len() == 2).await;
+    assert!(!opted_out(&rig, 0).await);
+    assert_eq!(opt_out(&rig, &["add", CUSTOMER, "--from", &number]).0, Some(0));
+    assert!(opted_out(&rig, 0).await);
+    says(&rig, "START").await;
+    eventually(SOON, async || !opted_out(&rig, 0).await).await;
+    rig.finish(Ends::all()).await;
+}
