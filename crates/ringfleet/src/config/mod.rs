@@ -218,6 +218,17 @@ mod tests {
     }
 
     #[test]
+    fn a_password_with_a_comma_is_told_how_to_write_it_and_shown_nowhere() {
+        let bad = layers("[store]\nurl = \"redis://u:canary,songbird@127.0.0.1\"\n");
+        let told = bad.settings().unwrap_err().to_string();
+        assert!(told.contains("store.url: one address of the list") && told.contains("%2C"), "{told}");
+        let told = told + &bad.shown();
+        assert!(!told.contains("canary") && !told.contains("songbird"), "{told}");
+        let good = "[store]\nurl = \"redis://u:a%2Cb@127.0.0.1, redis://127.0.0.2\"\ncluster = true\n";
+        assert!(layers(good).settings().is_ok());
+    }
+
+    #[test]
     fn a_secret_in_place_of_its_files_path_is_not_told() {
         let bad = "[ringcentral]\nclient_secret_file = \"canary\"\n[api]\nkeys_file = \"canary\"\n[connect]\n\
                    listen = \"127.0.0.1:8482\"\noperator_keys_file = \"canary\"\n";

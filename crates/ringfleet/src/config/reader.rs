@@ -94,13 +94,32 @@ pub(super) fn show(tree: &Value) -> String {
     lines
 }
 
-/// `redis://user:secret@host` → `redis://user:[redacted]@host`, for each address of a list.
+/// `redis://user:secret@host` → `redis://[redacted]@host`, for each address of a list. A comma after which no other
+/// address begins stands in a password, and must not end it.
 pub(crate) fn without_password(urls: &str) -> String {
-    let hide = |url: &str| match (url.find("://"), url.rfind('@')) {
-        (Some(start), Some(at)) if start + 3 <= at => format!("{}[redacted]{}", &url[..start + 3], &url[at..]),
-        _ => url.to_owned(),
+    if urls.starts_with("sqlite:") {
+        return urls.to_owned();
+    }
+    let mut addresses: Vec<String> = Vec::new();
+    for part in urls.split(',') {
+        match addresses.last_mut().filter(|_| !is_redis(part)) {
+            Some(before) => *before += &format!(",{part}"),
+            None => addresses.push(part.to_owned()),
+        }
+    }
+    let hide = |url: &String| {
+        let start = url.find("://").map_or(0, |at| at + 3);
+        match url.rfind('@') {
+            Some(at) if start <= at => format!("{}[redacted]{}", &url[..start], &url[at..]),
+            _ => url.clone(),
+        }
     };
-    urls.split(',').map(hide).collect::<Vec<_>>().join(",")
+    addresses.iter().map(hide).collect::<Vec<_>>().join(",")
+}
+
+/// Whether an address of a Redis begins here.
+pub(super) fn is_redis(url: &str) -> bool {
+    ["redis://", "rediss://"].iter().any(|start| url.trim_start().starts_with(start))
 }
 
 impl Reader<'_> {
@@ -220,5 +239,14 @@ mod tests {
     #[test]
     fn a_password_in_a_url_is_hidden() {
         assert_eq!(without_password("redis://u:canary@h:1/0,redis://h"), "redis://[redacted]@h:1/0,redis://h");
+        for (url, shown) in [
+            ("redis://u:can,ary@h:1/0", "redis://[redacted]@h:1/0"),
+            ("rediss://u:can,ary@a, rediss://:c@n/ary@b", "rediss://[redacted]@a, rediss://[redacted]@b"),
+            ("redis://a,u:canary@b", "redis://[redacted]@b"),
+            ("u:canary@h", "[redacted]@h"),
+            ("sqlite:/a@b,c.db", "sqlite:/a@b,c.db"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::{
     connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_directory, read_identity},
     inbound::read_inbound,
-    reader::{Reader, parse_duration},
+    reader::{Reader, is_redis, parse_duration},
     reconcile::{journal_dir, read_policy, read_reconcile},
 };
 
@@ -166,9 +166,14 @@ impl Settings {
 
 fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
     let url = r.parsed("store.url", |url| {
-        let known = url.is_empty() || ["sqlite:", "redis://", "rediss://"].iter().any(|start| url.starts_with(start));
         // The value may hold a password, so it is not repeated.
-        known.then(|| url.to_owned()).ok_or("must be empty, or begin with sqlite:, redis:// or rediss://")
+        if url.is_empty() || url.starts_with("sqlite:") || url.split(',').all(is_redis) {
+            Ok(url.to_owned())
+        } else if is_redis(url) {
+            Err("one address of the list does not begin with redis:// or rediss://; write a comma inside a password as %2C")
+        } else {
+            Err("must be empty, or begin with sqlite:, redis:// or rediss://")
+        }
     });
     let data_dir = r.text("store.data_dir").map(PathBuf::from);
     let cluster = r.flag("store.cluster");
