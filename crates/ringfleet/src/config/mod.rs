@@ -65,7 +65,7 @@ impl Layers {
 
     /// The merged settings as TOML-like lines, secrets as `[set]` or `[unset]`.
     pub(crate) fn shown(&self) -> String {
-        reader::show(&self.merged)
+        reader::show(&self.merged, &self.defaults)
     }
 }
 
@@ -226,6 +226,19 @@ mod tests {
         assert!(!told.contains("canary") && !told.contains("songbird"), "{told}");
         let good = "[store]\nurl = \"redis://u:a%2Cb@127.0.0.1, redis://127.0.0.2\"\ncluster = true\n";
         assert!(layers(good).settings().is_ok());
+    }
+
+    #[test]
+    fn what_stands_under_a_name_that_is_no_setting_is_not_shown() {
+        let shown = layers(
+            "top = \"canary\"\n[api]\nkey = \"canary\"\n[ringcentrl]\nclient_secret = \"canary\"\n\
+             [store]\nurl = [\"redis://u:canary@h\"]\nprefix = \"shown\"\n",
+        )
+        .shown();
+        assert!(shown.contains("\nkey = [not shown: there is no such setting]\n"), "{shown}");
+        assert!(shown.contains("\nurl = [not shown: must be text]\n"), "{shown}");
+        assert!(shown.contains("\nprefix = \"shown\"\n"), "{shown}");
+        assert!(!shown.contains("canary"), "{shown}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub(super) struct Reader<'a> {
 /// Runs `build` over the tree. Its value counts only when nothing was at fault.
 pub(super) fn read<T>(tree: &Value, known: &Value, build: fn(&mut Reader<'_>) -> Option<T>) -> Result<T, Faults> {
     let mut reader = Reader { tree, faults: Vec::new() };
-    let known: BTreeSet<String> = leaves(known).into_iter().map(|(key, _)| key).collect();
+    let known = names(known);
     for (key, _) in leaves(tree) {
         if !known.contains(&key) {
             reader.fault(&key, "there is no such setting; `ringfleet config show` lists them all");
@@ -58,6 +58,10 @@ pub(super) fn read<T>(tree: &Value, known: &Value, build: fn(&mut Reader<'_>) ->
         Some(value) if reader.faults.is_empty() => Ok(value),
         _ => Err(Faults(reader.faults)),
     }
+}
+
+fn names(tree: &Value) -> BTreeSet<String> {
+    leaves(tree).into_iter().map(|(key, _)| key).collect()
 }
 
 /// Every setting as `section.key` with its value, in order.
@@ -72,7 +76,9 @@ fn leaves(tree: &Value) -> Vec<(String, &Value)> {
     found
 }
 
-pub(super) fn show(tree: &Value) -> String {
+/// `known` has the settings that there are. What is not certain to be no secret is not shown.
+pub(super) fn show(tree: &Value, known: &Value) -> String {
+    let known = names(known);
     let mut lines = String::new();
     let mut last = String::new();
     for (key, value) in leaves(tree) {
@@ -83,8 +89,12 @@ pub(super) fn show(tree: &Value) -> String {
         }
         let secret = SECRETS.contains(&key.as_str());
         let shown = match value {
+            // A secret whose name was misspelt stands under a name that is none.
+            _ if !known.contains(&key) => "[not shown: there is no such setting]".to_owned(),
             Value::String(text) if secret => if text.is_empty() { "[unset]" } else { "[set]" }.to_owned(),
             _ if secret => "[set]".to_owned(),
+            // Addresses with their passwords may have been written as a list.
+            Value::Array(_) | Value::Object(_) => "[not shown: must be text]".to_owned(),
             // A password in a URL is as private as any.
             Value::String(text) if key == "store.url" => format!("{:?}", without_password(text)),
             other => other.to_string(),
