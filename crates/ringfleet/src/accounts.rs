@@ -9,7 +9,7 @@ use ringfleet_identity::{
 };
 use serde_json::Value;
 
-use crate::config::{Fault, Faults, Settings};
+use crate::config::{Fault, Faults, Settings, unreadable};
 
 /// All that an entry may hold. Those behind the third come with the simulator's list and are not looked at.
 const FIELDS: [&str; 8] =
@@ -30,8 +30,7 @@ impl Accounts {
     pub(crate) fn load(settings: &Settings) -> Result<Self, Faults> {
         const AT: &str = "ringcentral.accounts_file";
         let Some(path) = &settings.provider.accounts_file else { return Ok(Self(Vec::new())) };
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Faults::one(AT, format!("{} can't be read: {error}", path.display())))?;
+        let text = std::fs::read_to_string(path).map_err(|error| Faults::one(AT, unreadable(&error)))?;
         Self::parse(&text, path)
     }
 

@@ -75,6 +75,7 @@ mod tests {
     use ringfleet_worker::ReconcileOptions;
 
     use super::*;
+    use crate::accounts::Accounts;
 
     fn layers(text: &str) -> Layers {
         let dir = tempfile::tempdir().unwrap();
@@ -250,6 +251,12 @@ mod tests {
             assert!(faults.contains(&format!("{setting}: what it names can't be read")), "{faults}");
         }
         assert!(faults.contains("write the path of a file") && !faults.contains("canary"), "{faults}");
+        assert!(!layers(bad).shown().contains("canary"));
+        let list = layers("[ringcentral]\naccounts_file = '[{\"extension_id\":\"1\",\"jwt\":\"canary\"}]'\n");
+        let faults = Accounts::load(&list.settings().unwrap()).err().unwrap().to_string();
+        assert!(faults.contains("ringcentral.accounts_file: what it names can't be read"), "{faults}");
+        assert!(faults.contains("write the path of a file") && !faults.contains("canary"), "{faults}");
+        assert!(list.shown().contains("accounts_file = [not shown: no file of that name is there]"));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads values out of the merged layers and collects every fault on the way, instead of stopping at the first.
 
-use std::{collections::BTreeSet, fmt, net::SocketAddr, time::Duration};
+use std::{collections::BTreeSet, fmt, net::SocketAddr, path::Path, time::Duration};
 
 use serde_json::Value;
 
@@ -95,6 +95,10 @@ pub(super) fn show(tree: &Value, known: &Value) -> String {
             _ if secret => "[set]".to_owned(),
             // Addresses with their passwords may have been written as a list.
             Value::Array(_) | Value::Object(_) => "[not shown: must be text]".to_owned(),
+            // Whoever mistook the setting wrote there what belongs into the file.
+            Value::String(text) if key.ends_with("_file") && !text.is_empty() && !Path::new(text.trim()).exists() => {
+                "[not shown: no file of that name is there]".to_owned()
+            }
             // A password in a URL is as private as any.
             Value::String(text) if key == "store.url" => format!("{:?}", without_password(text)),
             other => other.to_string(),
