@@ -67,6 +67,10 @@ pub(super) fn lines(view: &MessageView, private: bool) -> Vec<String> {
     lines.extend(times.iter().filter(|(_, at)| at.is_some()).map(|(what, at)| format!("{what:<11} {}", time(*at))));
     if undecided(view) {
         lines.push(match view.reads {
+            // It was read, and how often says nothing: only readings without a match are counted.
+            _ if view.reason == "several-matches" => {
+                "looked up   in the provider's message store: several may be it".to_owned()
+            }
             0 => "looked up   never in the provider's message store".to_owned(),
             reads => format!("looked up   {reads} times in the provider's message store, not found"),
         });
@@ -185,11 +189,21 @@ mod tests {
                         a number that ends in 7788";
         assert_eq!(look, expected);
         let shown = lines(&held(), false).join("\n");
-        for part in
-            ["if unknown  reconcile", "looked up   2 times", "begun after 1970-01-01T00:02:30Z", "several texts"]
-        {
+        for part in ["if unknown  reconcile", "begun after 1970-01-01T00:02:30Z", "several texts"] {
             assert!(shown.contains(part), "{part} is missing in:\n{shown}");
         }
+        let looked_up = |reason: &str, reads| {
+            let view = MessageView { reason: reason.into(), reads, ..held() };
+            lines(&view, false).into_iter().find(|line| line.starts_with("looked up")).unwrap()
+        };
+        for reads in [0, 2] {
+            let several = "looked up   in the provider's message store: several may be it";
+            assert_eq!(looked_up("several-matches", reads), several);
+        }
+        let never = "looked up   never in the provider's message store";
+        assert_eq!(looked_up("worker-lost", 0), never);
+        let not_found = "looked up   2 times in the provider's message store, not found";
+        assert_eq!(looked_up("unreadable for too long", 2), not_found);
         let sent = MessageView { state: State::Sent, ..held() };
         assert!(LookFor::of(&sent, 0).is_none() && !lines(&sent, false).join("\n").contains("looked up"));
     }
