@@ -9,8 +9,12 @@ pub(super) struct Sense {
     pub remedy: Option<&'static str>,
 }
 
-/// Our own words; a word that ends with a blank stands for all that begin so.
-const OWN: [(&str, &str); 29] = [
+/// Our own words; a word that ends with a blank stands for all that begin so, and … for any name.
+const OWN: [(&str, &str); 37] = [
+    (
+        "app … is not this worker's",
+        "it was handed in for another ringcentral.app than the worker's: give each app a store.prefix of its own",
+    ),
     ("under-way", "the store was restarted while it was being sent, and its worker has not had an answer yet"),
     ("begun-and-not-reported", "the store lost its last moments, or the worker died, while it was being sent"),
     ("accepted", "the provider accepted it"),
@@ -24,6 +28,10 @@ const OWN: [(&str, &str); 29] = [
     ("cancelled", "its producer took it back"),
     ("opted-out", "its recipient has opted out"),
     ("closed-by-operator", "a person said what became of it"),
+    (
+        "empty-list",
+        "the provider's list of the account's numbers was empty, which no account's is, so it is not believed",
+    ),
     ("malformed-record", "its record in the store can't be sent as it is"),
     (
         "never-arrived",
@@ -44,6 +52,11 @@ const OWN: [(&str, &str); 29] = [
     ("sent-before", "an earlier send of it turned out to have arrived while a later one was under way"),
     ("server answered ", "the provider answered with a failure that leaves open whether it had taken the text before"),
     ("several-matches", "the provider's message store holds several texts that may be this one"),
+    (
+        "store-restarted",
+        "the store was restarted, or another server took its place; every worker tells it first what it sent",
+    ),
+    ("too-many-pages", "the provider's list had no end, so it is not believed"),
     ("unauthorised ", "the provider refused the login"),
     (
         "unclear-match",
@@ -54,6 +67,16 @@ const OWN: [(&str, &str); 29] = [
         "the provider's message store could not be read for as long as reconcile.give_up allows",
     ),
     ("unreadable ", "the provider does not let this app read the extension's messages, so its fate can't be looked up"),
+    ("unreadable-flight", "what the store noted of its sending can't be read, so nobody knows whether it was sent"),
+    (
+        "unreadable-lane",
+        "the store's record of its extension can't be read; a new one takes its place when the lane is let go on",
+    ),
+    (
+        "unreadable-queue",
+        "something else stands in the store where a queue of its extension should; take it away first",
+    ),
+    ("wider-429", "a limit wider than one extension refused a request: the account's, the app's or the address's"),
     ("worker-lost", "its worker died after it had noted that it was about to send it"),
 ];
 
@@ -111,7 +134,7 @@ pub(super) fn sense(reason: &str) -> Option<Sense> {
         return Some(Sense { meaning, remedy: Some(remedy) });
     }
     let told = words().map(explain).find(Explanation::is_known);
-    let own = OWN.into_iter().find(|(word, _)| reason == *word || (word.ends_with(' ') && reason.starts_with(word)));
+    let own = OWN.into_iter().find(|(word, _)| stands_for(word, reason));
     match (own, told) {
         (Some((_, meaning)), told) => Some(Sense { meaning, remedy: told.map(|told| told.next_step) }),
         (None, Some(told)) => Some(Sense { meaning: told.means, remedy: Some(told.next_step) }),
@@ -119,11 +142,66 @@ pub(super) fn sense(reason: &str) -> Option<Sense> {
     }
 }
 
+fn stands_for(word: &str, reason: &str) -> bool {
+    match word.split_once('…') {
+        Some((begin, end)) => reason.starts_with(begin) && reason.ends_with(end),
+        None => reason == word || (word.ends_with(' ') && reason.starts_with(word)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::{
+        collections::BTreeSet,
+        fs,
+        path::{Path, PathBuf},
+    };
+
     use ringcentral::{LostFault, UnknownReason, UnreadableFault};
 
     use super::*;
+
+    /// Words in quotes that are no reasons.
+    const OTHERS: [&str; 7] = [
+        "canary-text",
+        "db-wal",
+        "kebab-case",
+        "missed-call",
+        "ringfleet-sqlite",
+        "validation-token",
+        "verification-token",
+    ];
+
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let paths = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    }
+
+    /// `not-sent`, and not `-inf`.
+    fn is_reason(word: &str) -> bool {
+        let part = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        word.contains('-') && word.split('-').all(part) && !OTHERS.contains(&word)
+    }
+
+    #[test]
+    fn every_reason_that_stands_in_the_sources_has_a_sentence() {
+        let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let folders = ["ringfleet-store/lua", "ringfleet-store/src/sqlite", "ringfleet-worker/src"];
+        let mut found = BTreeSet::new();
+        for path in folders.iter().flat_map(|folder| files(&crates.join(folder))) {
+            let quote = if path.extension().is_some_and(|end| end == "lua") { '\'' } else { '"' };
+            for line in fs::read_to_string(&path).unwrap().lines() {
+                found.extend(line.split(quote).filter(|word| is_reason(word)).map(str::to_owned));
+            }
+        }
+        assert!(found.len() > 15, "the sources are no longer read: {found:?}");
+        // Those of one part, of several words, and of the directory.
+        let others = ["accepted", "cancelled", "poison", "reconciled", "resent", "app other is not this worker's"];
+        found.extend(others.into_iter().chain(["empty-list", "too-many-pages"]).map(str::to_owned));
+        let unknown: Vec<&String> = found.iter().filter(|word| sense(word).is_none()).collect();
+        assert!(unknown.is_empty(), "`ringfleet explain-code` does not know {unknown:?}");
+        assert_eq!(sense("app is down"), None, "what an operator writes is no reason of ours");
+    }
 
     #[test]
     fn every_reason_of_an_unknown_fate_has_a_sentence() {
