@@ -31,7 +31,8 @@ pub struct ToldEta {
     pub at: Option<String>,
     /// From now until then.
     pub in_ms: Option<i64>,
-    /// Of `never`: what somebody has to do: `fleet-resumed`, `lane-resumed`, `cause-mended` or `decided`.
+    /// What somebody has to do: `fleet-resumed`, `lane-resumed`, `cause-mended` or `decided`. Of `never`, and of `expires` where it
+    /// would let the message go before.
     pub until: Option<&'static str>,
     pub text: String,
 }
@@ -122,6 +123,9 @@ impl ToldEta {
                 let text = format!("it expires at {}: its turn would come at about {}", rfc3339(at), rfc3339(turn));
                 ("expires", Some(at), text)
             }
+            Eta::ExpiresUnless { at, until } => {
+                ("expires", Some(at), format!("it expires at {} unless {} before", rfc3339(at), somebody(until).1))
+            }
             Eta::Never { until } => ("never", None, format!("it stays until {}", somebody(until).1)),
             Eta::UnderWay => ("under-way", None, "its request is under way".to_owned()),
             Eta::LookedUp { next } => {
@@ -132,7 +136,10 @@ impl ToldEta {
                 ("looked-up", next, text)
             }
         };
-        let until = if let Eta::Never { until } = eta { Some(somebody(until).0) } else { None };
+        let until = match eta {
+            Eta::Never { until } | Eta::ExpiresUnless { until, .. } => Some(somebody(until).0),
+            _ => None,
+        };
         Some(Self { kind, at: at.map(rfc3339), in_ms: at.map(|at| (at - now).max(0)), until, text })
     }
 }
@@ -168,6 +175,11 @@ mod tests {
         assert_eq!(text(Eta::At(NOW + 185_400)), "it goes at about 2025-11-24T16:03:05.4Z, in 3m 5s");
         assert_eq!(text(Eta::At(NOW)), "it goes now");
         assert_eq!(text(Eta::Never { until: Until::Decided }), "it stays until a person decides");
+        let paused = Eta::ExpiresUnless { at: NOW + 60_000, until: Until::LaneResumed };
+        let told = "it expires at 2025-11-24T16:01:00Z unless somebody lets its extension go on before";
+        assert_eq!(text(paused), told);
+        let whole = ToldEta::of(paused, NOW).map(|told| (told.kind, told.in_ms, told.until));
+        assert_eq!(whole, Some(("expires", Some(60_000), Some("lane-resumed"))));
         assert_eq!(ToldEta::of(Eta::Over, NOW), None);
         let never = ToldEta::of(Eta::Never { until: Until::CauseMended }, NOW);
         assert_eq!(never.map(|told| (told.kind, told.until, told.at)), Some(("never", Some("cause-mended"), None)));

@@ -18,6 +18,8 @@ pub enum Eta {
     NotBefore(Millis),
     /// Its turn would come at `turn`; its `send_by` passes before.
     Expires { at: Millis, turn: Millis },
+    /// Nothing moves until somebody acts, and its `send_by` passes at `at`: whoever acts before lets it go.
+    ExpiresUnless { at: Millis, until: Until },
     /// Nothing moves until somebody acts.
     Never { until: Until },
     /// Its request is under way.
@@ -49,20 +51,24 @@ impl Explained {
             Stand::Over { .. } => Eta::Over,
             Stand::Unknown { next_look, .. } => Eta::LookedUp { next: *next_look },
             Stand::InHand { .. } if self.state == State::Sending => Eta::UnderWay,
-            Stand::InHand { .. } => self.lane.stop().map_or(Eta::At(now), |until| Eta::Never { until }),
+            Stand::InHand { .. } => self.lane.stop().map_or(Eta::At(now), |until| self.stays(until)),
             Stand::Waiting { due_at, place, busy } => {
-                if let Some(until) = self.lane.stop() {
-                    return Eta::Never { until };
-                }
+                // Of a lane that stands still: so late at the earliest.
                 let turn = self.lane.turn(place, *due_at);
-                match self.send_by {
-                    Some(by) if turn > by => Eta::Expires { at: by, turn },
+                match (self.send_by, self.lane.stop()) {
+                    (Some(by), _) if turn > by => Eta::Expires { at: by, turn },
+                    (_, Some(until)) => self.stays(until),
                     _ if place.at_least => Eta::NotBefore(turn),
                     _ if busy.is_some_and(|busy| busy.state == State::Unknown) => Eta::NotBefore(turn),
                     _ => Eta::At(turn),
                 }
             }
         }
+    }
+
+    /// What becomes of it if nobody acts.
+    fn stays(&self, until: Until) -> Eta {
+        self.send_by.map_or(Eta::Never { until }, |at| Eta::ExpiresUnless { at, until })
     }
 }
 

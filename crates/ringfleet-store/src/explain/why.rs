@@ -7,6 +7,9 @@ use crate::{
     message::{Millis, State},
 };
 
+/// A message whose recipient is busy comes back after a second, and some milliseconds for its place among those that do.
+const PUT_OFF_MS: Millis = 2_000;
+
 /// One thing that stands in the way. `Display` tells it in words, without times; those are in [`since`](Why::since) and
 /// [`until`](Why::until).
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -116,7 +119,9 @@ impl LaneFacts {
 
     fn waits(&self, due_at: Millis, place: &Place, busy: Option<Why>) -> Vec<Why> {
         let mut whys: Vec<Why> = self.stops().chain(self.nobody()).collect();
-        if due_at > self.now && busy.is_none() {
+        // Put off for its recipient, it is no message of later.
+        let put_off = if busy.is_some() { PUT_OFF_MS } else { 0 };
+        if due_at > self.now + put_off {
             whys.push(Why::Scheduled { until: due_at });
         }
         let late = due_at.max(self.now);

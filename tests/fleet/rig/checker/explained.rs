@@ -41,7 +41,7 @@ async fn explained(store: &dyn Store, id: &MessageId) -> Result<(), String> {
     let over = explained.state.is_final();
     let fits = match eta {
         Eta::Over => over,
-        Eta::At(_) | Eta::NotBefore(_) | Eta::Expires { .. } => {
+        Eta::At(_) | Eta::NotBefore(_) | Eta::Expires { .. } | Eta::ExpiresUnless { .. } => {
             matches!(explained.state, State::Scheduled | State::Ready | State::Claimed)
         }
         Eta::Never { .. } => !over,

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    explain::{Busy, Slot},
+    explain::{Busy, Slot, Why},
     ids::MessageId,
     message::Priority,
     plan::Plan,
@@ -128,6 +128,12 @@ fn what_waits_for_a_person_has_no_time() {
         (LaneFacts { paused: true, ..idle() }, Until::LaneResumed),
     ] {
         assert_eq!(waiting(lane.clone(), NOW).eta(), Eta::Never { until });
+        let mut ends = waiting(lane.clone(), NOW);
+        ends.send_by = Some(NOW + 60_000);
+        assert_eq!(ends.eta(), Eta::ExpiresUnless { at: NOW + 60_000, until });
+        ends.state = State::Claimed;
+        ends.stand = Stand::InHand { worker: "w".into(), since: NOW };
+        assert_eq!(ends.eta(), Eta::ExpiresUnless { at: NOW + 60_000, until });
         assert_eq!(LaneFacts { waiting: [0, 3, 0], ..lane }.next_goes(), Eta::Never { until });
     }
     let stand = Stand::Over { at: Some(NOW), reason: "several-matches".into() };
@@ -142,6 +148,9 @@ fn a_message_whose_turn_comes_too_late_expires() {
     assert_eq!(late.eta(), Eta::Expires { at: NOW + 4_999, turn: NOW + 5_000 });
     late.send_by = Some(NOW + 5_000);
     assert_eq!(late.eta(), Eta::At(NOW + 5_000));
+    late.send_by = Some(NOW + 4_999);
+    late.lane.paused = true;
+    assert_eq!(late.eta(), Eta::Expires { at: NOW + 4_999, turn: NOW + 5_000 }, "whoever lets it go on comes too late");
 }
 
 #[test]
@@ -150,6 +159,19 @@ fn a_time_that_depends_on_an_unknown_send_is_a_lower_bound() {
     let stand = Stand::Waiting { due_at: NOW + 900, place: Place::default(), busy };
     let explained = Explained { state: State::Scheduled, stand, ..waiting(idle(), NOW) };
     assert_eq!(explained.eta(), Eta::NotBefore(NOW + 900));
+}
+
+#[test]
+fn what_is_due_later_says_so_also_while_its_recipient_is_busy_and_what_was_put_off_does_not() {
+    let other = Busy { with: MessageId::random(), state: State::Sending };
+    let why = |due_at| {
+        let stand = Stand::Waiting { due_at, place: Place::default(), busy: Some(other) };
+        Explained { state: State::Scheduled, stand, ..waiting(idle(), NOW) }.why()
+    };
+    let busy = Why::PairBusy { with: other.with, state: other.state };
+    let at = NOW + 3_600_000;
+    assert_eq!(why(at), [Why::Scheduled { until: at }, busy.clone()]);
+    assert_eq!(why(NOW + 1_000), [busy]);
 }
 
 #[test]
