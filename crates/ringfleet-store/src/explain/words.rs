@@ -87,9 +87,11 @@ impl fmt::Display for Why {
             Why::PairBusy { with, state } => {
                 write!(f, "another message to the same number is {}, and goes first: {with}", state.as_str())
             }
-            Why::Penalty { .. } => {
-                f.write_str("its extension waits after a 429, or because the provider can't be reached")
-            }
+            // Which of them it was is not kept.
+            Why::Penalty { .. } => f.write_str(
+                "its extension waits: after a 429, for a login, because a gateway refused, or because the provider or the store \
+                 could not be reached",
+            ),
             Why::Probe => f.write_str("after a wait one message of its extension goes alone, and has no answer yet"),
             Why::Behind { ahead, at_least: false } => write!(f, "{ahead} of its extension go first"),
             Why::Behind { ahead, at_least: true } => write!(f, "at least {ahead} of its extension go first"),
@@ -117,6 +119,19 @@ impl fmt::Display for Why {
             Why::Ended { state, reason, .. } => write!(f, "it is {}: {reason}", state.as_str()),
             Why::Idle => f.write_str("no message of it is due"),
             Why::NoWorkers => f.write_str("no worker is there"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lane_that_waits_is_told_all_that_may_be_the_cause() {
+        let told = Why::Penalty { until: 1 }.to_string();
+        for part in ["after a 429", "for a login", "a gateway refused", "the provider or the store could not be reached"] {
+            assert!(told.contains(part), "{part} is missing in {told}");
         }
     }
 }
