@@ -1,8 +1,14 @@
 //! Who may call: a key in `Authorization: Bearer …` or `X-Api-Key`.
 
+use std::net::IpAddr;
+
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header::AUTHORIZATION},
+    http::{
+        HeaderMap,
+        header::{AUTHORIZATION, HOST},
+        uri::Authority,
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -46,7 +52,8 @@ impl ApiKeys {
         if hashes.is_empty() { Err(ApiKeyError::NoKeys) } else { Ok(Self(Some(hashes))) }
     }
 
-    /// Everybody who reaches the listener may call: for a listener on the loopback only, which the caller must ensure.
+    /// Everybody who reaches the listener may call, by a name of this machine: for a listener on the loopback only, which the
+    /// caller must ensure.
     pub fn none() -> Self {
         Self(None)
     }
@@ -79,11 +86,22 @@ fn hash(key: &[u8]) -> [u8; 32] {
 
 /// Runs before the body is read.
 pub(super) async fn require_key(State(api): State<Shared>, request: Request, next: Next) -> Response {
-    if api.keys.admit(presented(request.headers())) {
+    if !api.keys.are_required() && !is_called_as_this_machine(request.headers()) {
+        Problem::foreign_name().into_response()
+    } else if api.keys.admit(presented(request.headers())) {
         next.run(request).await
     } else {
         Problem::no_key().into_response()
     }
+}
+
+/// Without keys the listener on the loopback says who may call. A web page whose name is made to mean 127.0.0.1 reaches it too,
+/// from the browser of whoever looks at it; its requests bear the page's name.
+fn is_called_as_this_machine(headers: &HeaderMap) -> bool {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok()).and_then(|host| host.parse::<Authority>().ok());
+    let Some(name) = host.as_ref().map(Authority::host) else { return false };
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    name.eq_ignore_ascii_case("localhost") || literal.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn presented(headers: &HeaderMap) -> Option<&[u8]> {

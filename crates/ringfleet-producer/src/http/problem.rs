@@ -58,6 +58,11 @@ impl Problem {
         Self::new(StatusCode::UNAUTHORIZED, "no-key", "API key missing or unknown", detail)
     }
 
+    pub(super) fn foreign_name() -> Self {
+        let detail = "without keys the API answers to localhost, 127.0.0.1 and [::1]; set api.keys to call the API under another name";
+        Self::new(StatusCode::FORBIDDEN, "foreign-name", "called under another name", detail)
+    }
+
     pub(super) fn no_such_path() -> Self {
         let detail = "the API has /v1/messages, /v1/messages/{id}, /v1/senders and /v1/opt-outs";
         Self::new(StatusCode::NOT_FOUND, "no-such-path", "no such path", detail)

@@ -37,9 +37,13 @@ impl Server {
     }
 
     pub(super) async fn of(producer: Producer, store: SharedStore) -> Self {
+        let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
+        Self::with_keys(producer, store, keys).await
+    }
+
+    async fn with_keys(producer: Producer, store: SharedStore, keys: ApiKeys) -> Self {
         // Already installed by another test of this process, or by this one: both are fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
         let app = router(Api { producer, store, keys });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -252,6 +256,34 @@ async fn no_route_opens_without_a_key() {
     assert_eq!(read(with_header).await.0, StatusCode::ACCEPTED);
     let with_scheme = server.bare(Method::POST, "/v1/messages").header("authorization", format!("bearer {KEY}"));
     assert_eq!(read(with_scheme.json(&message())).await.0, StatusCode::ACCEPTED);
+}
+
+#[tokio::test]
+async fn without_keys_a_page_whose_name_means_this_machine_sends_and_reads_nothing() {
+    let store = FakeStore::with_faults([]);
+    let open = Server::with_keys(producer(store.clone()), store.clone(), ApiKeys::none()).await;
+    let calls = |host: &str| {
+        let post = open.bare(Method::POST, "/v1/messages").json(&message());
+        [open.bare(Method::GET, "/v1/senders"), post].map(|call| call.header("host", host))
+    };
+    for host in ["evil.example:8480", "localhost.evil.example", "127.0.0.1.evil.example:8480", "192.0.2.1", "[::2]", ""]
+    {
+        for call in calls(host) {
+            let (status, problem) = read(call).await;
+            assert_eq!(status, StatusCode::FORBIDDEN, "{host}");
+            assert!(problem["detail"].as_str().unwrap().contains("set api.keys"), "{problem}");
+        }
+    }
+    assert_eq!(store.len(), 0);
+    for host in ["127.0.0.1:8480", "localhost", "Localhost:8480", "[::1]:8480"] {
+        for call in calls(host) {
+            assert!(read(call).await.0.is_success(), "{host}");
+        }
+    }
+    assert_eq!(store.len(), 4);
+    let locked = Server::start(store).await;
+    let named = locked.call(Method::GET, "/v1/senders").header("host", "fleet.example");
+    assert_eq!(read(named).await.0, StatusCode::OK);
 }
 
 #[tokio::test]
