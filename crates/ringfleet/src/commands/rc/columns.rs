@@ -38,6 +38,15 @@ impl Column {
         self.values(record).join(" ")
     }
 
+    /// All of it, for a spreadsheet: what begins like a formula would be reckoned there, and may be a stranger's. A phone number
+    /// begins with a + as well, and stays what it is.
+    pub(super) fn inert(&self, record: &Raw) -> String {
+        let value = self.full(record);
+        let number =
+            || matches!(self.kind, Kind::Number) && value.bytes().all(|b| b.is_ascii_digit() || b"+ ".contains(&b));
+        if value.starts_with(['=', '+', '-', '@', '\t', '\r']) && !number() { format!("'{value}") } else { value }
+    }
+
     /// As it may be shown to whoever looks over the operator's shoulder.
     pub(super) fn shown(&self, record: &Raw) -> String {
         let shown = self.values(record).into_iter().map(|value| match self.kind {
@@ -102,6 +111,22 @@ mod tests {
         assert_eq!(full(r#"{"to":[{"extensionNumber":101}]}"#), "101");
         assert_eq!(full(r#"{"to":{"extensionNumber":101}}"#), "");
         assert_eq!(full(r#"{"to":null}"#), "");
+    }
+
+    #[test]
+    fn what_a_stranger_wrote_is_no_formula_in_a_spreadsheet_and_a_phone_number_stays_one() {
+        let inert = |column: Column, value: &str| column.inert(&raw(&serde_json::json!({ "x": value }).to_string()));
+        for formula in ["=HYPERLINK(\"http://x\")", "+1+cmd|x", "-2+3", "@SUM(1)", "\t=1", "\r=1"] {
+            for column in [text("x", &["/x"]), open("x", &["/x"]), number("x", &["/x"])] {
+                assert_eq!(inert(column, formula), format!("'{formula}"));
+            }
+        }
+        for usual in ["See you = Monday", "'quoted", "", "2026-11-01T00:00:00Z"] {
+            assert_eq!(inert(text("x", &["/x"]), usual), usual);
+        }
+        for numbers in ["+15550100001", "+15550100001 +15550100002", "101"] {
+            assert_eq!(inert(number("x", &["/x"]), numbers), numbers);
+        }
     }
 
     #[test]

@@ -164,10 +164,31 @@ fn encoded(format: Format, source: &Source, page: &PageOf) -> anyhow::Result<Vec
         Format::Csv => {
             let mut csv = csv::Writer::from_writer(Vec::new());
             for record in &page.records {
-                let cells = source.columns.iter().map(|column| column.full(record));
+                let cells = source.columns.iter().map(|column| column.inert(record));
                 csv.write_record(std::iter::once(extension.to_owned()).chain(cells))?;
             }
             Ok(csv.into_inner()?)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::RangeOptions;
+
+    #[test]
+    fn a_strangers_words_are_no_formula_in_csv_and_unchanged_in_json() {
+        let at = |text: &str| text.parse().unwrap();
+        let within = Range { from: at("2026-11-01T00:00:00Z"), to: at("2026-11-02T00:00:00Z") };
+        let range = RangeOptions { from: None, to: None, direction: None, per_page: None };
+        let source = Question::Messages { kind: None, range, per_page: 1 }.source(&within);
+        let record =
+            json!({"from": {"phoneNumber": "+15550100001"}, "messageStatus": "Received", "subject": "=1+cmd|x"});
+        let records = vec![serde_json::from_value(record).unwrap()];
+        let page = PageOf { extension: "101".parse().unwrap(), number: 1, records, last: true };
+        let told = |format| String::from_utf8(encoded(format, &source, &page).unwrap()).unwrap();
+        assert_eq!(told(Format::Csv), "101,,,,+15550100001,,Received,,,'=1+cmd|x\n");
+        assert!(told(Format::Json).contains(r#""subject":"=1+cmd|x""#), "{}", told(Format::Json));
     }
 }
