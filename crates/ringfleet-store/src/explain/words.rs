@@ -130,7 +130,9 @@ mod tests {
     #[test]
     fn a_lane_that_waits_is_told_all_that_may_be_the_cause() {
         let told = Why::Penalty { until: 1 }.to_string();
-        for part in ["after a 429", "for a login", "a gateway refused", "the provider or the store could not be reached"] {
+        for part in
+            ["after a 429", "for a login", "a gateway refused", "the provider or the store could not be reached"]
+        {
             assert!(told.contains(part), "{part} is missing in {told}");
         }
     }
