@@ -10,7 +10,7 @@ use ringfleet_testkit::eventually;
 use serde_json::json;
 
 use crate::{
-    credential_commands::Keyed,
+    credential_commands::{Keyed, told},
     rig::{Ends, RigOptions, Waiting, http},
 };
 
@@ -204,6 +204,27 @@ async fn a_refused_credential_gives_way_to_the_next_one() {
     let alerts = fleet.keyed.rig.logs().matches("credential refused").count();
     let report = fleet.keyed.rig.finish(Ends::all()).await.report;
     assert_eq!((report.auth_refused, report.logins, alerts), (1, 1, 1), "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_of_the_accounts_file_that_is_good_again_is_passed_over_no_more_after_a_check() {
+    let mut fleet = Fleet::start(options(1)).await;
+    let [_, (name, keys)] = fleet.keyed.environment();
+    let beside_the_file = [(name, keys.as_str())];
+    fleet.admin(0, "revoke-jwt", json!({})).await;
+    fleet.put(0, fleet.by_password(0), 30).await;
+    fleet.keyed.rig.enqueue(0, 20, None).await;
+    fleet.keyed.rig.start_worker_with(&beside_the_file);
+    fleet.keyed.rig.until_ended(20, Duration::from_secs(30)).await;
+    let id = fleet.id(0);
+    let names = [id.as_str().to_owned()];
+    let refused = async || fleet.keyed.rig.store.sessions(&names).await.unwrap()[0].refused.len();
+    assert_eq!(refused().await, 1, "the JWT of the file comes first");
+    fleet.admin(0, "restore-jwt", json!({})).await;
+    let check = fleet.keyed.rig.run_with(&["credentials", "check", id.as_str()], &beside_the_file);
+    assert!(check.status.success(), "{}", told(&check));
+    assert_eq!(refused().await, 0);
+    fleet.keyed.rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

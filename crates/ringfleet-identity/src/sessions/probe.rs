@@ -6,6 +6,7 @@ use ringcentral::{
     Answer, AuthBudget, AuthorizeRequest, CallError, Label, LoginPage, LoginState, NoRandomness, Pkce, RateHeaders,
     RedirectUri, Token, TokenOutcome, classify_token,
 };
+use ringfleet_store::StoreError;
 
 use super::{NoSession, Sessions, app::Asker, budget::ALL_EXTENSIONS, login::NotIn};
 use crate::credential::{Credential, Login};
@@ -65,6 +66,16 @@ impl Sessions {
             Err(NotIn::Refused { code } | NotIn::OfApp { code, .. }) => Ok(Tried::Refused { code }),
             Err(other) => Err(no_session(other)),
         }
+    }
+
+    /// Whether the fleet remembers it as refused: then it tries it no more until somebody takes that back.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn is_passed_over(&self, credential: &Credential) -> Result<bool, StoreError> {
+        let print = credential.login.print(&self.app_print);
+        let views = self.store().sessions(&[credential.extension.as_str().to_owned()]).await?;
+        Ok(views.iter().flat_map(|view| &view.refused).any(|refused| refused.print == print))
     }
 
     /// Makes one request of the token endpoint that is no extension's, under a slot of the lane that the app's logins share.

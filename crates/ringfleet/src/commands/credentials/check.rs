@@ -53,7 +53,7 @@ pub(super) async fn run(sessions: &Sessions, vault: &Vault, options: &CheckOptio
             let mut outcomes = Vec::new();
             for credential in of_one {
                 let tried = try_in_turn(sessions, &credential).await;
-                let resumed = matches!(tried, Ok(Tried::In(_))) && is_good_again(vault, &credential).await;
+                let resumed = matches!(tried, Ok(Tried::In(_))) && is_good_again(sessions, vault, &credential).await;
                 outcomes.push(Outcome { credential, tried, resumed });
                 bar.inc(1);
             }
@@ -82,8 +82,9 @@ async fn try_in_turn(sessions: &Sessions, credential: &Credential) -> Result<Tri
     }
 }
 
-/// Takes back what was noted against a credential that the provider takes again, and lets its lane go on.
-async fn is_good_again(vault: &Vault, credential: &Credential) -> bool {
+/// Takes back what was noted against a credential that the provider takes again, and lets its lane go on: `true` if that had
+/// stood still.
+async fn is_good_again(sessions: &Sessions, vault: &Vault, credential: &Credential) -> bool {
     if credential.source != Source::File {
         let forget = |known: &mut Credential| known.facts.refused.take().is_some();
         if let Err(error) = vault.change(&credential.extension, credential.login.method(), forget).await {
@@ -93,8 +94,13 @@ async fn is_good_again(vault: &Vault, credential: &Credential) -> bool {
     let store = vault.store();
     let Ok(lane) = LaneId::try_new(vault.app(), credential.extension.as_str(), Group::Medium) else { return false };
     let Ok(view) = store.lane(&lane).await else { return false };
-    let parked = view.parked.is_some_and(|reason| reason.starts_with("credential "));
-    parked && store.set_parked(&lane, None).await.is_ok()
+    // Beside another credential it was passed over, and its lane did not stand still for it. A lane that stands for another cause
+    // is not let go on.
+    let is_good = match &view.parked {
+        Some(reason) => reason.starts_with("credential "),
+        None => matches!(sessions.is_passed_over(credential).await, Ok(true)),
+    };
+    is_good && store.set_parked(&lane, None).await.is_ok() && view.parked.is_some()
 }
 
 /// One word for machines, one for people, and the code that explains it.
