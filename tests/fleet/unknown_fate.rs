@@ -9,6 +9,7 @@ use ringfleet_testkit::eventually;
 use crate::{
     delivery::requests,
     rig::{Ends, Except, Rig, RigOptions},
+    wishes::at_the_provider,
 };
 
 fn quick(extensions: u32) -> RigOptions {
@@ -93,6 +94,24 @@ async fn a_text_on_a_later_page_of_a_long_list_is_found() {
     rig.until_ended(1_201, Duration::from_secs(90)).await;
     let end = rig.finish(Ends::all()).await;
     assert_eq!((end.stats.count(State::Sent), end.report.accepted), (1_201, 1_201), "{end:?}");
+}
+
+/// That takes it out of the list, and not back from the customer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_somebody_deletes_at_the_provider_before_it_is_looked_up_is_found() {
+    let mut rig = Rig::start(quick(1)).await;
+    rig.add_fault(serde_json::json!({"match": {}, "fault": {"kind": "accept_then_hang"}, "times": 2}));
+    // Nobody can look before they are deleted.
+    rig.add_fault(serde_json::json!({"match": {"endpoint": "message-store"},
+            "fault": {"kind": "error_before", "status": 503}}));
+    rig.enqueue(0, 2, None).await;
+    rig.start_workers(1);
+    eventually(Duration::from_secs(20), async || rig.stats().await.count(State::Unknown) == 2).await;
+    at_the_provider(&rig, 0, "delete-messages", serde_json::json!({})).await;
+    rig.clear_faults();
+    rig.until_ended(2, Duration::from_secs(60)).await;
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted), (2, 2), "{end:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

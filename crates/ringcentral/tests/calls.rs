@@ -88,6 +88,7 @@ async fn message_list_follows_pages_on_the_same_server() {
         "2026-01-02T03:05:05Z".parse().expect("timestamp"),
     );
     query.kinds.push(MessageKind::Fax);
+    query.availabilities = vec![Availability::Alive, Availability::Deleted];
     query.phone_number = Some("+15550100002".parse().expect("valid"));
     let page = client.read_page(caller(&extension, &token), &Read::messages(&query)).await.expect("a page").value;
     assert_eq!(page.records[0].id.get(), 1);
@@ -99,7 +100,7 @@ async fn message_list_follows_pages_on_the_same_server() {
         seen[0].line(),
         "GET /restapi/v1.0/account/~/extension/~/message-store?dateFrom=2026-01-02T03%3A04%3A05.000Z\
          &dateTo=2026-01-02T03%3A05%3A05.000Z&direction=Outbound&messageType=SMS&messageType=Fax\
-         &phoneNumber=%2B15550100002&page=1&perPage=1000 HTTP/1.1"
+         &availability=Alive&availability=Deleted&phoneNumber=%2B15550100002&page=1&perPage=1000 HTTP/1.1"
     );
     assert_eq!(seen[1].line(), format!("GET {path} HTTP/1.1"));
     assert_eq!(seen[1].header("authorization"), Some("Bearer canary-token"));

@@ -10,7 +10,9 @@ use std::{
 };
 
 use jiff::Timestamp;
-use ringcentral::{Answer, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page, Read, classify_read};
+use ringcentral::{
+    Answer, Availability, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page, Read, classify_read,
+};
 use ringfleet_identity::{ReadError, Reader};
 use ringfleet_store::{Decided, Evidence, Found, LaneId, Millis, SharedStore, StoreError, UnknownSend, UnknownSends};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -157,7 +159,10 @@ impl Reconciler {
         // last 24 hours only, and what it does not show would count as never sent. By the store's clock, taken before the
         // first request: however long this process is held up, an early reading stays an early one.
         let now = self.store.now().await.map_err(StoreOr::Store)?;
-        let texts = Read::messages(&MessageQuery::outbound_sms(instant(first - skew), instant(now + skew)));
+        let texts = MessageQuery::outbound_sms(instant(first - skew), instant(now + skew));
+        // SEND-SAFETY: a text that somebody has deleted since was sent all the same, and is shown to those alone who ask for it.
+        let availabilities = vec![Availability::Alive, Availability::Deleted, Availability::Purged];
+        let texts = Read::messages(&MessageQuery { availabilities, ..texts });
         let patience = self.lock / 2;
         let mut page = page(self.reader.read_page(&extension, &texts, patience).await)?;
         for _ in 0..MOST_PAGES {

@@ -21,6 +21,8 @@ pub struct MessageQuery {
     /// Empty means all; so does it for `kinds`.
     pub directions: Vec<Direction>,
     pub kinds: Vec<MessageKind>,
+    /// Empty means those that nobody has deleted.
+    pub availabilities: Vec<Availability>,
     /// Only messages that were read, or were not.
     pub read_status: Option<ReadStatus>,
     /// Only messages to or from this number.
@@ -34,11 +36,20 @@ pub struct MessageQuery {
 impl MessageQuery {
     /// All messages between two instants, a hundred a page.
     pub fn new(date_from: Timestamp, date_to: Timestamp) -> Self {
-        let (directions, kinds) = (Vec::new(), Vec::new());
-        Self { date_from, date_to, directions, kinds, read_status: None, phone_number: None, page: 1, per_page: 100 }
+        Self {
+            date_from,
+            date_to,
+            directions: Vec::new(),
+            kinds: Vec::new(),
+            availabilities: Vec::new(),
+            read_status: None,
+            phone_number: None,
+            page: 1,
+            per_page: 100,
+        }
     }
 
-    /// Outbound texts between two instants: what a reconciler asks for.
+    /// Outbound texts between two instants.
     pub fn outbound_sms(date_from: Timestamp, date_to: Timestamp) -> Self {
         Self::of(Direction::Outbound, MessageKind::Sms, date_from, date_to)
     }
@@ -65,6 +76,8 @@ impl MessageQuery {
         pairs.extend(known_direction.map(|direction| ("direction", direction.as_str().to_owned())));
         let known_kind = self.kinds.iter().filter(|kind| **kind != MessageKind::Other);
         pairs.extend(known_kind.map(|kind| ("messageType", kind.as_str().to_owned())));
+        let known_availability = self.availabilities.iter().filter(|one| **one != Availability::Other);
+        pairs.extend(known_availability.map(|one| ("availability", one.as_str().to_owned())));
         let known_status = self.read_status.iter().filter(|status| **status != ReadStatus::Other);
         pairs.extend(known_status.map(|status| ("readStatus", status.as_str().to_owned())));
         pairs.extend(self.phone_number.iter().map(|number| ("phoneNumber", number.expose().to_owned())));

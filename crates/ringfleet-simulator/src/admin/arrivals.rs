@@ -41,6 +41,7 @@ pub(super) async fn inbound(State(world): Shared, Path(id): Path<String>, Json(b
         from,
         to: Box::new([to]),
         text: body.text.into(),
+        deleted_at: None,
     });
     Ok(Json(json!({"id": message_id, "opt_status": status})))
 }
@@ -68,6 +69,7 @@ pub(super) async fn missed_call(State(world): Shared, Path(id): Path<String>, Js
             from,
             to: Box::new([to]),
             text: Box::default(),
+            deleted_at: None,
         });
         message_id
     });

@@ -140,6 +140,17 @@ pub(super) async fn campaign(State(world): Shared, Path(id): Path<String>, Json(
     Ok(Json(json!({"status": body.status})))
 }
 
+/// Its user deletes all messages that are there now.
+pub(super) async fn delete_messages(State(world): Shared, Path(id): Path<String>) -> Answer {
+    let mut extension = world.extension(find(&world, &id)?);
+    let mut deleted = 0;
+    for message in extension.messages.iter_mut().filter(|message| message.deleted_at.is_none()) {
+        message.deleted_at = Some(world.clock.now());
+        deleted += 1;
+    }
+    Ok(Json(json!({"deleted": deleted})))
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Take {

@@ -42,6 +42,7 @@ pub(crate) fn router() -> Router<Arc<World>> {
         .route(&of_extension("features"), post(extension::features))
         .route(&of_extension("numbers"), post(extension::take_number))
         .route(&of_extension("campaign"), post(extension::campaign))
+        .route(&of_extension("delete-messages"), post(extension::delete_messages))
         .route(&of_extension("inbound"), post(arrivals::inbound))
         .route(&of_extension("missed-call"), post(arrivals::missed_call))
 }

@@ -34,17 +34,23 @@ impl<'a> MessageFilter<'a> {
     pub(super) fn matches(&self, world: &World, message: &Message) -> bool {
         let created = world.clock.timestamp(message.created_at);
         self.fits(message)
+            && self.is_shown(message)
             && self.number.is_none_or(|number| message.involves(number))
             && self.range.holds(created)
             && visible(world, message, self.now)
     }
 
-    /// Kind and direction alone.
+    /// A deleted message is listed only if it is asked for (documented); a sync tells of it unasked.
+    fn is_shown(&self, message: &Message) -> bool {
+        let asked = self.query.first("availability").is_some();
+        if asked { self.query.wants("availability", message.availability()) } else { message.deleted_at.is_none() }
+    }
+
+    /// Kind, direction and whether it was read.
     pub(super) fn fits(&self, message: &Message) -> bool {
         self.query.wants("direction", message.direction())
             && self.query.wants("messageType", message.type_name())
             && self.query.wants("readStatus", message.read_status())
-            && self.query.wants("availability", "Alive")
     }
 
     pub(super) fn from(&self) -> Timestamp {

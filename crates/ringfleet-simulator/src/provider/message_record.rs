@@ -171,7 +171,7 @@ pub(super) fn record<'a>(
         },
         kind: message.type_name(),
         creation_time: Millis(world.clock.timestamp(message.created_at)),
-        last_modified_time: Millis(modified),
+        last_modified_time: Millis(world.clock.timestamp(status.since.max(message.deleted_at.unwrap_or_default()))),
         read_status: message.read_status(),
         priority: "Normal",
         attachments: [Attachment {
@@ -184,7 +184,7 @@ pub(super) fn record<'a>(
             vm_duration: voicemail,
         }],
         direction: message.direction(),
-        availability: "Alive",
+        availability: message.availability(),
         subject: Subject(prefix, &message.text),
         message_status: status.name(),
         delivery_error_code: code,

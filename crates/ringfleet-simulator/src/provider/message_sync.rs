@@ -84,9 +84,10 @@ fn since(world: &World, index: usize, query: &Pairs<'_>) -> Result<Option<Nanos>
     }
 }
 
-/// When the store last had news of the message: its appearance, or its latest status.
+/// When the store last had news of the message: its appearance, its latest status, or its end.
 fn changed_at(world: &World, message: &Message, now: Nanos) -> Nanos {
-    message.status(nanos(world.config.status_delay), now).since.max(visible_at(world, message))
+    let status = message.status(nanos(world.config.status_delay), now).since;
+    status.max(visible_at(world, message)).max(message.deleted_at.unwrap_or_default())
 }
 
 /// Opaque to clients: a time and whose it is, good for this run of the simulator only.

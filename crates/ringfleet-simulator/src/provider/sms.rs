@@ -170,6 +170,7 @@ fn accept(
         from: request.from,
         to: request.to.into_boxed_slice(),
         text: request.text.into_owned().into_boxed_str(),
+        deleted_at: None,
     });
     extension.messages.len() - 1
 }

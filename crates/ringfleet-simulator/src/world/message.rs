@@ -18,6 +18,8 @@ pub(crate) struct Message {
     pub(crate) to: Box<[Number]>,
     /// As the client sent it, without the developer accounts' prefix. Empty for voicemail.
     pub(crate) text: Box<str>,
+    /// When its owner deleted it.
+    pub(crate) deleted_at: Option<Nanos>,
 }
 
 #[derive(Debug)]
@@ -103,6 +105,11 @@ impl Message {
             MessageKind::Outbound(_) | MessageKind::Inbound => "SMS",
             MessageKind::VoiceMail { .. } => "VoiceMail",
         }
+    }
+
+    /// `availability` (documented). Nothing is here long enough to be purged.
+    pub(crate) fn availability(&self) -> &'static str {
+        if self.deleted_at.is_some() { "Deleted" } else { "Alive" }
     }
 
     /// Nobody reads what arrives here.

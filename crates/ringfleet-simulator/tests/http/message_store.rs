@@ -49,6 +49,24 @@ async fn pages_follow_next_page_without_totals() {
 }
 
 #[tokio::test]
+async fn a_deleted_message_is_listed_only_if_it_is_asked_for() {
+    let rig = start(quick()).await;
+    let token = rig.token(0);
+    for text in ["deleted", "alive"] {
+        assert_eq!(outcome(rig.send(&token, &rig.text(0, "+15550200001", text))).await.0, 200);
+        if text == "deleted" {
+            assert_eq!(rig.admin(0, "delete-messages", &json!(null)).await, json!({"deleted": 1}));
+        }
+    }
+    let listed = async |query: &str| body(list(&rig, &token, query)).await;
+    assert_eq!(subjects(&listed("").await), ["alive"]);
+    assert_eq!(subjects(&listed("availability=Alive").await), ["alive"]);
+    assert_eq!(subjects(&listed("availability=Alive&availability=Deleted").await), ["alive", "deleted"]);
+    let deleted = listed("availability=Deleted&availability=Purged").await;
+    assert_eq!((subjects(&deleted), &deleted["records"][0]["availability"]), (vec!["deleted"], &json!("Deleted")));
+}
+
+#[tokio::test]
 async fn a_message_appears_after_the_lag() {
     let lag = Duration::from_millis(300);
     let rig = start(SimulatorConfig { store_lag: lag, store_numbers_without_plus: true, ..quick() }).await;

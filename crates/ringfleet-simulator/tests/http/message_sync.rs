@@ -42,6 +42,11 @@ async fn after_a_full_sync_only_changes_come() {
     tokio::time::sleep(step).await;
     let last = sync(&rig, &format!("syncType=ISync&syncToken={}", token(&changed))).await;
     assert_eq!(states(&last), ["one Delivered"]);
+    rig.admin(0, "delete-messages", &json!(null)).await;
+    let deleted = sync(&rig, &format!("syncType=ISync&syncToken={}", token(&last))).await;
+    assert_eq!(states(&deleted), ["thanks Received", "one Delivered"]);
+    assert_eq!(deleted["records"][1]["availability"], "Deleted");
+    assert!(states(&sync(&rig, "syncType=FSync").await).is_empty());
 }
 
 #[tokio::test]
