@@ -117,10 +117,13 @@ async fn an_intent_that_a_silent_shard_does_not_take_puts_no_text_of_another_sha
     const EACH: usize = 6;
     const SILENT: usize = 2;
     let mut rig = loaded(options(Duration::from_millis(50)), 1).await;
-    // One claim of all there is, as the logins are made; it stops with the next one in hand.
-    rig.start_worker_with(&[("RINGFLEET_FAILPOINT", "claim.after_script=stop@2"), ("RINGFLEET__WORKER__POLL", "10s")]);
+    // The logins are another worker's; this one stops with its first claim in hand.
+    rig.start_workers(1);
     all_sent_once(&rig, EXTENSIONS as u64).await;
+    rig.drain_workers(PATIENCE);
     let homes = homes(&rig).await;
+    rig.start_worker_with(&[("RINGFLEET_FAILPOINT", "claim.after_script=stop@1"), ("RINGFLEET__WORKER__POLL", "10s")]);
+    eventually(PATIENCE, async || silent(&mut rig).await == (0, 5)).await;
     // It comes back to texts of all shards.
     rig.signal_worker(0, "STOP");
     until_stopped(&rig).await;
@@ -128,7 +131,7 @@ async fn an_intent_that_a_silent_shard_does_not_take_puts_no_text_of_another_sha
         rig.enqueue_named(extension, EACH, None, "later").await;
     }
     rig.signal_worker(0, "CONT");
-    rig.until_met(0).await;
+    rig.until_met(1).await;
     until_stopped(&rig).await;
     rig.cluster().begin_to_move(&tag(SILENT));
     rig.signal_worker(0, "CONT");
@@ -147,7 +150,7 @@ async fn a_redis_that_is_away_is_all_shards_there_are() {
     let mut rig = loaded(quick(), 1).await;
     rig.start_workers(2);
     all_sent_once(&rig, 6).await;
-    assert_eq!(silent(&mut rig).await, (0, 2));
+    eventually(PATIENCE, async || silent(&mut rig).await == (0, 2)).await;
     rig.redis_mut().kill();
     eventually(PATIENCE, async || silent(&mut rig).await == (2, 2)).await;
     rig.redis_mut().restart();

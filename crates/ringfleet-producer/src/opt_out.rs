@@ -3,10 +3,15 @@
 //! The store keeps entries of extension, sender and recipient; here they are found by the words of a caller. Only `http` and the
 //! command `ringfleet opt-out` come this way: what a recipient says by text is the worker's.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_store::{MAX_BATCH, OptOut, OptOutCursor, OptedOut, Private, Store, StoreError, opt_out::ANY_NUMBER};
+
+use crate::retry;
+
+/// Of one call of the store; a walk through many has one for each.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Whose texts somebody does not want. The default: those of every extension.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,7 +40,7 @@ impl Whose {
         let changes: Vec<OptOut> = to.iter().map(|to| self.change(to, true)).collect();
         // SEND-SAFETY: handed to the store also where it is listed already: with several shards a try that failed may have reached
         // the one that is listed from, and not those in which the texts wait.
-        store.set_opt_outs(self.extension(), &changes).await
+        retry::within(DEADLINE, "set_opt_outs", store.set_opt_outs(self.extension(), &changes)).await
     }
 
     /// Lifts exactly the opt-out that is named, for all that is not suppressed yet.
@@ -53,7 +58,8 @@ impl Whose {
         }
         for extension in extensions {
             // SEND-SAFETY: nobody has asked for more than what is named here, so a wider and a narrower one go on.
-            store.set_opt_outs(extension, &[self.change(to, false)]).await?;
+            let change = [self.change(to, false)];
+            retry::within(DEADLINE, "set_opt_outs", store.set_opt_outs(extension, &change)).await?;
         }
         Ok(Lifted { was_there: !named.is_empty(), standing })
     }
@@ -86,7 +92,7 @@ pub async fn standing(store: &dyn Store, to: Option<&PhoneNumber>) -> Result<Vec
     let mut found = Vec::new();
     let mut cursor = OptOutCursor::default();
     loop {
-        let page = store.opt_outs(&cursor, MAX_BATCH as u32).await?;
+        let page = retry::within(DEADLINE, "opt_outs", store.opt_outs(&cursor, MAX_BATCH as u32)).await?;
         found.extend(page.opted_out.into_iter().filter(asked_for));
         if !page.more {
             return Ok(found);

@@ -99,6 +99,9 @@ fn message_id(path: Result<Path<String>, PathRejection>) -> Option<MessageId> {
 }
 
 pub(super) fn failed(error: &StoreError) -> Problem {
+    if matches!(error, StoreError::Full { .. }) {
+        return Problem::store_full();
+    }
     if error.is_transient() {
         tracing::warn!(?error, "the store did not answer a request of the API");
         return Problem::store_away();

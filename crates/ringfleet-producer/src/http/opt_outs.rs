@@ -7,23 +7,21 @@ use axum::{
 use jiff::Timestamp;
 use ringcentral::{ExtensionId, PhoneNumber, ShortNumber};
 use ringfleet_identity::directory::Book;
-use ringfleet_store::{OptedOut, Private, StoreError, opt_out::ANY_NUMBER};
+use ringfleet_store::{OptedOut, Private, opt_out::ANY_NUMBER};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
-    Api, STORE_DEADLINE, Shared,
+    Api, Shared,
     body::{self, Decoded},
     lookup::failed,
     problem::Problem,
     send::{is_json, read_body},
-    senders::number_in_query,
 };
 use crate::{
     check::not_e164,
     opt_out::{Whose, standing},
     refusal::{Code, Field, Refusal},
-    retry,
 };
 
 #[derive(Deserialize)]
@@ -56,26 +54,24 @@ pub(super) async fn list(
     let Ok(Query(ask)) = ask else {
         return Err(Problem::bad_query("name the recipient in to, once".to_owned()));
     };
-    let to = number_in_query(&ask.to).map_err(|error| Problem::bad_query(format!("to can't be read: {error}")))?;
-    let found = in_time("opt_outs", standing(&*api.store, Some(&to))).await?;
+    // A plus that was not encoded arrives as a blank. Without one it is another number, or none.
+    let to = PhoneNumber::try_new(&ask.to.replacen(' ', "+", 1))
+        .map_err(|error| Problem::bad_query(format!("to can't be read: {error}")))?;
+    let found = standing(&*api.store, Some(&to)).await.map_err(|error| failed(&error))?;
     Ok(Json(json!({"opt_outs": told(&found)})))
 }
 
 pub(super) async fn enter(State(api): State<Shared>, request: Request) -> Result<Json<Value>, Problem> {
     let (to, whose) = named(&api, request, Wish::Enter).await?;
-    in_time("set_opt_outs", whose.note(&*api.store, &[to])).await?;
+    whose.note(&*api.store, &[to]).await.map_err(|error| failed(&error))?;
     Ok(Json(json!({"status": "opted-out"})))
 }
 
 pub(super) async fn lift(State(api): State<Shared>, request: Request) -> Result<Json<Value>, Problem> {
     let (to, whose) = named(&api, request, Wish::Lift).await?;
-    let lifted = in_time("set_opt_outs", whose.lift(&*api.store, &to)).await?;
+    let lifted = whose.lift(&*api.store, &to).await.map_err(|error| failed(&error))?;
     let status = if lifted.was_there { "lifted" } else { "none" };
     Ok(Json(json!({"status": status, "opt_outs": told(&lifted.standing)})))
-}
-
-async fn in_time<T>(call: &'static str, answer: impl Future<Output = Result<T, StoreError>>) -> Result<T, Problem> {
-    retry::within(STORE_DEADLINE, call, answer).await.map_err(|error| failed(&error))
 }
 
 fn told(found: &[OptedOut]) -> Vec<Standing> {

@@ -73,7 +73,7 @@ pub(super) async fn list(
 }
 
 /// A plus that was not encoded arrives as a blank.
-pub(super) fn number_in_query(text: &str) -> Result<PhoneNumber, PhoneNumberError> {
+fn number_in_query(text: &str) -> Result<PhoneNumber, PhoneNumberError> {
     PhoneNumber::try_new(&format!("+{}", text.trim_start_matches(['+', ' '])))
 }
 

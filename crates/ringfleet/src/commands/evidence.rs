@@ -67,7 +67,11 @@ pub(super) fn lines(view: &MessageView, private: bool) -> Vec<String> {
     lines.extend(times.iter().filter(|(_, at)| at.is_some()).map(|(what, at)| format!("{what:<11} {}", time(*at))));
     if undecided(view) {
         lines.push(match view.reads {
-            // It was read, and how often says nothing: only readings without a match are counted.
+            // SEND-SAFETY: whoever reads "not found" sends it again. It was read, and how often says nothing: only readings without a
+            // match are counted.
+            _ if view.reason == "unclear-match" => {
+                "looked up   in the provider's message store: one that can't be compared may be it".to_owned()
+            }
             _ if view.reason == "several-matches" => {
                 "looked up   in the provider's message store: several may be it".to_owned()
             }
@@ -199,6 +203,8 @@ mod tests {
         for reads in [0, 2] {
             let several = "looked up   in the provider's message store: several may be it";
             assert_eq!(looked_up("several-matches", reads), several);
+            let unclear = "looked up   in the provider's message store: one that can't be compared may be it";
+            assert_eq!(looked_up("unclear-match", reads), unclear);
         }
         let never = "looked up   never in the provider's message store";
         assert_eq!(looked_up("worker-lost", 0), never);

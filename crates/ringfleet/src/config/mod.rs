@@ -256,7 +256,7 @@ mod tests {
         let faults = Accounts::load(&list.settings().unwrap()).err().unwrap().to_string();
         assert!(faults.contains("ringcentral.accounts_file: what it names can't be read"), "{faults}");
         assert!(faults.contains("write the path of a file") && !faults.contains("canary"), "{faults}");
-        assert!(list.shown().contains("accounts_file = [not shown: no file of that name is there]"));
+        assert!(list.shown().contains("accounts_file = [not shown: no file of that name can be seen]"));
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub(super) fn show(tree: &Value, known: &Value) -> String {
             Value::Array(_) | Value::Object(_) => "[not shown: must be text]".to_owned(),
             // Whoever mistook the setting wrote there what belongs into the file.
             Value::String(text) if key.ends_with("_file") && !text.is_empty() && !Path::new(text.trim()).exists() => {
-                "[not shown: no file of that name is there]".to_owned()
+                "[not shown: no file of that name can be seen]".to_owned()
             }
             // A password in a URL is as private as any.
             Value::String(text) if key == "store.url" => format!("{:?}", without_password(text)),
