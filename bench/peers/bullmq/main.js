@@ -39,7 +39,10 @@ function parse() {
     if (!Number.isInteger(value) || value < 1) throw new Error(`--${number} ${options[number]}: give a whole number above 0`);
     options[number] = value;
   }
-  if (options.profile && options.profile !== 'default') throw new Error(`--profile ${options.profile}: give default`);
+  const profiles = ['default', 'two-processes'];
+  if (options.profile && !profiles.includes(options.profile)) {
+    throw new Error(`--profile ${options.profile}: give ${profiles.join(' or ')}`);
+  }
   return { command, options };
 }
 

@@ -1,9 +1,14 @@
-// Plain queueing: one at a time, addBulk, and one process whose worker does nothing but count.
+// Plain queueing: one at a time, addBulk, and one or two processes whose workers do nothing but count.
 
-import { Queue, Worker } from 'bullmq';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
+
+import { Queue } from 'bullmq';
 import { Redis } from 'ioredis';
 
-const NAME = 'sms';
+import { NAME, startWorker, wallClock } from './drain.js';
+
 const BULK = 500;
 const UNDER_WAY = 4;
 const POOL = 65_536;
@@ -33,7 +38,8 @@ export async function measureQueue({ redis, messages, bytes, concurrency, profil
   const queued = await info(observer);
 
   const start = await info(observer);
-  const took = await processAll(redis, messages, concurrency, seconds);
+  const two = profile === 'two-processes';
+  const took = await (two ? processAllByTwo : processAll)(redis, messages, concurrency, seconds);
   const end = await info(observer);
 
   const left = await queue.getJobCounts('wait', 'active', 'delayed', 'failed', 'prioritized');
@@ -50,7 +56,7 @@ export async function measureQueue({ redis, messages, bytes, concurrency, profil
     redis_commands_per_job: hundredths((end.commands - start.commands) / messages),
     redis_cpu_us_per_job: hundredths((end.cpuUs - start.cpuUs) / messages),
     redis_bytes_per_queued_job: Math.round((queued.memory - empty.memory) / messages),
-    settings: `1 process, 1 worker with concurrency ${concurrency}; addBulk of ${BULK}, ${UNDER_WAY} under way; removeOnComplete`,
+    settings: `${two ? '2 processes, each a worker with half' : '1 process, a worker with all'} of ${concurrency} handlers; addBulk of ${BULK}, ${UNDER_WAY} under way; removeOnComplete`,
   };
 }
 
@@ -73,30 +79,42 @@ async function enqueueAll(queue, messages, body) {
 
 /** From the worker's start to the last handled job, in ms. Returns when every job is acknowledged as well. */
 async function processAll(redis, messages, concurrency, seconds) {
-  let handled = 0;
-  let last;
-  let finish;
-  const finished = new Promise((resolve, reject) => {
-    finish = resolve;
-    setTimeout(() => reject(new Error(`${handled} of ${messages} jobs were handled in ${seconds} s`)), seconds * 1000).unref();
-  });
-  const count = async () => {
-    handled += 1;
-    if (handled === messages) {
-      last = performance.now();
-      finish();
-    }
-  };
-  const worker = new Worker(NAME, count, { connection: { url: redis, maxRetriesPerRequest: null }, concurrency, autorun: false });
-  worker.on('error', (error) => console.error(`worker: ${error.message}`));
-  await worker.waitUntilReady();
+  const drain = startWorker(redis, concurrency);
+  await drain.ready;
   const begun = performance.now();
-  const running = worker.run();
-  await finished;
-  // Waits for the jobs whose handler has returned, but whose acknowledgement is still on its way.
-  await worker.close();
-  await running;
-  return last - begun;
+  const end = begun + seconds * 1000;
+  drain.run();
+  while (drain.handled < messages) {
+    if (performance.now() > end) throw new Error(`${drain.handled} of ${messages} jobs were handled in ${seconds} s`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  await drain.close();
+  return drain.last - begun;
+}
+
+/** The same by two processes, each with half of the handlers; the clock is the system's, which both of them read. */
+async function processAllByTwo(redis, messages, concurrency, seconds) {
+  const program = fileURLToPath(new URL('./drain.js', import.meta.url));
+  const children = [0, 1].map(() => fork(program, [redis, String(Math.ceil(concurrency / 2))]));
+  const told = children.map(() => ({ handled: 0, last: 0 }));
+  try {
+    await Promise.all(children.map((child) => once(child, 'message')));
+    children.forEach((child, at) => child.on('message', (counted) => { told[at] = counted; }));
+    const handled = () => told[0].handled + told[1].handled;
+    const begun = wallClock();
+    const end = begun + seconds * 1000;
+    for (const child of children) child.send('run');
+    while (handled() < messages) {
+      if (children.some((child) => child.exitCode !== null)) throw new Error('a process of the worker has ended');
+      if (wallClock() > end) throw new Error(`${handled()} of ${messages} jobs were handled in ${seconds} s`);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
+    for (const child of children) child.send('close');
+    await Promise.all(children.map((child) => child.exitCode === null && once(child, 'exit')));
+    return Math.max(told[0].last, told[1].last) - begun;
+  } finally {
+    for (const child of children) child.kill();
+  }
 }
 
 async function open(redis) {

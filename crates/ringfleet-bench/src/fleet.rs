@@ -14,7 +14,7 @@ use crate::{
     messages,
     process::Process,
     redis::{Keep, Redis},
-    simulator::{Account, Simulator},
+    simulator::{Account, Provider, Simulator},
     sitting::Sitting,
 };
 
@@ -30,12 +30,13 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     /// Without workers yet. Redis keeps its data as a fleet's does.
-    pub(crate) async fn start(sitting: &Sitting, extensions: u32, window: Duration) -> anyhow::Result<Self> {
+    pub(crate) async fn start(sitting: &Sitting, provider: Provider) -> anyhow::Result<Self> {
         let redis = Redis::start(Keep::Aof).await?;
-        let simulator = Simulator::start(sitting, extensions, window).await?;
+        let simulator = Simulator::start(sitting, provider).await?;
         let folder = tempfile::tempdir()?;
         let accounts: Vec<_> = simulator.accounts.iter().map(account).collect();
         fs::write(folder.path().join("accounts.json"), serde_json::to_vec(&accounts)?)?;
+        let window = provider.window;
         let rules = LaneRules::with_window(window);
         let store = RedisStore::connect(RedisOptions { rules, ..RedisOptions::new(redis.url()) }).await?;
         Ok(Self { workers: Vec::new(), simulator, redis, store: Arc::new(store), folder, window })
@@ -127,6 +128,11 @@ impl Fleet {
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Seconds of a processor's time that the workers have used so far.
+    pub(crate) fn workers_cpu_s(&self) -> anyhow::Result<f64> {
+        self.workers.iter().map(Process::cpu_s).sum()
     }
 
     /// Drains the workers, so that their books are closed.

@@ -1,5 +1,5 @@
 //! How long a message waits where nothing but the program itself can hold it up: from `enqueue` to the POST's arrival on an
-//! idle fleet, after a time that 10,000 messages share, and beside a lane that has 100,000 of them.
+//! idle fleet, after a time that 10,000 messages share, and beside lanes that have 100,000 of them.
 //!
 //! A POST begins when the simulator has read the head of its request. Its clock is set beside this process's: the error is half
 //! a round trip on the loopback.
@@ -17,12 +17,17 @@ use crate::{
     fleet::{Fleet, recipient},
     options::Bench,
     queue::OURS,
+    sends::SLOW,
+    simulator::Provider,
     sitting::Sitting,
 };
 
 pub(crate) const IDLE: &str = "enqueue to POST, idle fleet";
+/// The last of them.
+pub(crate) const ALL: &str = "all";
 pub(crate) const DUE: &str = "due to POST, all due at one instant";
 pub(crate) const QUIET: &str = "enqueue to POST, quiet lane beside a full one";
+pub(crate) const QUIET_BESIDE_MANY: &str = "enqueue to POST, quiet lane, all hands taken by others";
 pub(crate) const P99: &str = "99 of 100";
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -31,12 +36,13 @@ const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) async fn run(sitting: &Sitting) -> anyhow::Result<()> {
     sitting.attempt("an idle fleet", idle(sitting)).await;
     sitting.attempt("10,000 messages due at one instant", due(sitting)).await;
-    sitting.attempt("a quiet lane beside a full one", quiet(sitting)).await;
+    sitting.attempt("a quiet lane beside a full one", quiet(sitting, Quiet::beside_one())).await;
+    sitting.attempt("a quiet lane beside many full ones", quiet(sitting, Quiet::beside_many())).await;
     Ok(())
 }
 
 async fn idle(sitting: &Sitting) -> anyhow::Result<()> {
-    let mut fleet = Fleet::start(sitting, 20, MINUTE).await?;
+    let mut fleet = Fleet::start(sitting, Provider::at_once(20, MINUTE)).await?;
     fleet.start_workers(sitting, 2)?;
     let logged_in = fleet.backlog(0, 1).await?;
     fleet.until_sent(logged_in, DEADLINE).await?;
@@ -52,7 +58,7 @@ async fn idle(sitting: &Sitting) -> anyhow::Result<()> {
 async fn due(sitting: &Sitting) -> anyhow::Result<()> {
     const LANES: u64 = 1_000;
     const EACH: u64 = 10;
-    let mut fleet = Fleet::start(sitting, LANES as u32, MINUTE).await?;
+    let mut fleet = Fleet::start(sitting, Provider::at_once(LANES as u32, MINUTE)).await?;
     fleet.start_workers(sitting, 2)?;
     let logged_in = fleet.backlog(0, 1).await?;
     fleet.until_sent(logged_in, DEADLINE).await?;
@@ -74,9 +80,31 @@ async fn due(sitting: &Sitting) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn quiet(sitting: &Sitting) -> anyhow::Result<()> {
+/// A text each 70 ms of a lane of its own, beside lanes with a long backlog that send 40 in 2 s.
+struct Quiet {
+    name: &'static str,
+    full_lanes: u64,
+    answers_in: Duration,
+}
+
+impl Quiet {
+    /// Lanes enough to take all hands of two workers at the beginning of each of their windows: eight calls of a lane under way.
+    const FULL_LANES: u64 = 16;
+
+    fn beside_one() -> Self {
+        Self { name: QUIET, full_lanes: 1, answers_in: Duration::ZERO }
+    }
+
+    fn beside_many() -> Self {
+        Self { name: QUIET_BESIDE_MANY, full_lanes: Self::FULL_LANES, answers_in: SLOW }
+    }
+}
+
+async fn quiet(sitting: &Sitting, how: Quiet) -> anyhow::Result<()> {
     let window = Duration::from_secs(2);
-    let mut fleet = Fleet::start(sitting, 2, window).await?;
+    let lanes = how.full_lanes;
+    let provider = Provider { answers_in: how.answers_in, ..Provider::at_once(u32::try_from(lanes + 1)?, window) };
+    let mut fleet = Fleet::start(sitting, provider).await?;
     fleet.start_workers(sitting, 2)?;
     let logged_in = fleet.backlog(0, 1).await?;
     fleet.until_sent(logged_in, DEADLINE).await?;
@@ -84,18 +112,20 @@ async fn quiet(sitting: &Sitting) -> anyhow::Result<()> {
     let first = logged_in + noisy;
     for at in (logged_in..first).step_by(MAX_BATCH) {
         let numbers = at..(at + MAX_BATCH as u64).min(first);
-        let texts: Vec<_> = numbers.map(|n| fleet.text(0, n, None)).collect::<Result<_, _>>()?;
+        let texts: Vec<_> = numbers.map(|n| fleet.text((n % lanes) as usize, n, None)).collect::<Result<_, _>>()?;
         fleet.enqueue(&texts).await?;
     }
-    let count = u64::from(sitting.size.idle_texts / 4);
-    let handed = one_by_one(&fleet, first, count, |_| 1, Duration::from_millis(70)).await?;
+    let count = u64::from(sitting.size.idle_texts);
+    let handed = one_by_one(&fleet, first, count, |_| lanes as usize, Duration::from_millis(70)).await?;
     tokio::time::sleep(2 * window).await;
     let waits = waits(&fleet, &handed).await?;
     let case = sitting.case(Bench::Latency, OURS).with(format!(
-        "{count} texts, one each 70 ms, beside a lane with {} queued that sends 40 in 2 s; 2 worker processes",
-        shown(noisy as f64)
+        "{count} texts, one each 70 ms, beside {} queued in {lanes} lanes, each of which sends 40 in 2 s; answers take {} ms; \
+         2 worker processes",
+        shown(noisy as f64),
+        how.answers_in.as_millis()
     ));
-    note(&case, QUIET, waits);
+    note(&case, how.name, waits);
     Ok(())
 }
 
@@ -132,7 +162,7 @@ async fn waits(fleet: &Fleet, handed: &Handed) -> anyhow::Result<Vec<f64>> {
 }
 
 fn note(case: &Case<'_>, name: &'static str, waits: Vec<f64>) {
-    for (part, words) in [(0.5, "half"), (0.99, P99), (1.0, "all")] {
+    for (part, words) in [(0.5, "half"), (0.99, P99), (1.0, ALL)] {
         let at = ((waits.len() as f64 * part).ceil() as usize).clamp(1, waits.len().max(1));
         if let Some(wait) = waits.get(at - 1) {
             case.clone().when(words).note(name, "ms", *wait);

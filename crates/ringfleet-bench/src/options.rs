@@ -64,7 +64,7 @@ impl Bench {
     pub(crate) fn deadline(self, quick: bool) -> Duration {
         let minutes = match self {
             Bench::Queue | Bench::Peers => 10,
-            Bench::Limiter => 26,
+            Bench::Limiter => 30,
             Bench::Sends | Bench::Latency => 6,
             Bench::Growth => 2,
         };

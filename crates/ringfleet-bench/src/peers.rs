@@ -20,14 +20,19 @@ use crate::{
 
 pub(crate) const PROCESS: &str = "process no-op jobs";
 pub(crate) const BULK: &str = "enqueue in bulk";
+pub(crate) const CPU: &str = "Redis CPU";
 pub(crate) const CONCURRENCY: u32 = 64;
 
+/// The profile of a peer whose one process may be what everything waits for.
+const TWO: &str = "two-processes";
+
 /// Peer, profile, and whether it gets slower with its backlog.
-const RUNS: [(&str, &str, Pace); 5] = [
+const RUNS: [(&str, &str, Pace); 6] = [
     ("apalis", "default", Pace::SlowsDown),
     ("apalis", "tuned", Pace::Steady),
     ("sidekiq", "default", Pace::Steady),
     ("bullmq", "default", Pace::Steady),
+    ("bullmq", TWO, Pace::Steady),
     ("dramatiq", "default", Pace::Steady),
 ];
 
@@ -67,14 +72,15 @@ async fn measure(sitting: &Sitting, peer: &str, profile: &str, pace: Pace) -> an
     let told = last_line(command, Duration::from_secs(seconds + 30)).await?;
     let version = told["version"].as_str().unwrap_or("?");
     let settings = told["settings"].as_str().unwrap_or_default();
-    let case = sitting.case(Bench::Peers, &shown(peer, profile));
+    let case =
+        sitting.case(Bench::Peers, &shown(peer, profile)).when(if profile == TWO { "two processes" } else { "" });
     let case = case.with(format!("version {version}; {messages} jobs; {settings}; Redis without persistence"));
     for (field, name, unit) in [
         ("process_per_s", PROCESS, "jobs/s"),
         ("enqueue_one_per_s", "enqueue one at a time", "jobs/s"),
         ("enqueue_bulk_per_s", BULK, "jobs/s"),
         ("redis_commands_per_job", "Redis commands", "commands/job"),
-        ("redis_cpu_us_per_job", "Redis CPU", "µs/job"),
+        ("redis_cpu_us_per_job", CPU, "µs/job"),
         ("redis_bytes_per_queued_job", "Redis memory of a queued job", "bytes"),
     ] {
         // What a peer does not have, it does not tell.

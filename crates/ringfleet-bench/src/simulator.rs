@@ -15,6 +15,22 @@ use crate::{latency::epoch_ms, process::Process, sitting::Sitting};
 const START_DEADLINE: Duration = Duration::from_secs(60);
 const ASK_DEADLINE: Duration = Duration::from_secs(60);
 
+/// What a simulator is started as.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Provider {
+    pub extensions: u32,
+    pub window: Duration,
+    /// What an answer to a send takes.
+    pub answers_in: Duration,
+}
+
+impl Provider {
+    /// Nothing is waited for but the work itself.
+    pub(crate) fn at_once(extensions: u32, window: Duration) -> Self {
+        Self { extensions, window, answers_in: Duration::ZERO }
+    }
+}
+
 pub(crate) struct Simulator {
     pub process: Process,
     pub base_url: String,
@@ -40,15 +56,19 @@ pub(crate) struct Report {
     pub http_429: u64,
     pub in_penalty: u64,
     pub over_plan: u64,
+    /// Times for which a lane stood still, which its quota use leaves out.
+    pub pauses: u64,
     pub quota_use_mean: Option<f64>,
     pub quota_use_worst: Option<f64>,
 }
 
 impl Simulator {
-    pub(crate) async fn start(sitting: &Sitting, extensions: u32, window: Duration) -> anyhow::Result<Self> {
+    pub(crate) async fn start(sitting: &Sitting, provider: Provider) -> anyhow::Result<Self> {
         let mut command = Command::new(&sitting.options.ringfleet);
         command.args(["simulator", "--listen", "127.0.0.1:0", "--calls", "0"]);
-        command.args(["--extensions", &extensions.to_string(), "--window", &format!("{}ms", window.as_millis())]);
+        let ms = |time: Duration| format!("{}ms", time.as_millis());
+        command.args(["--extensions", &provider.extensions.to_string(), "--window", &ms(provider.window)]);
+        command.args(["--latency", &ms(provider.answers_in)]);
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = Process::spawn(&mut command)?;
         let stdout = process.child().stdout.take().context("its standard output is a pipe")?;

@@ -35,6 +35,8 @@ pub(crate) struct Size {
     /// Texts over `send_extensions` extensions.
     pub sends: u64,
     pub send_extensions: u32,
+    /// The same where each answer takes its time.
+    pub slow_sends: u64,
     /// Extensions of the memory figure.
     pub many_extensions: u32,
     pub idle_texts: u32,
@@ -65,6 +67,7 @@ impl Size {
             limiter_windows: 10,
             sends: 60_000,
             send_extensions: 2_000,
+            slow_sends: 4_000,
             many_extensions: 10_000,
             idle_texts: 500,
             noisy: 100_000,
@@ -90,6 +93,7 @@ impl Size {
             limiter_windows: 3,
             sends: 25_000,
             send_extensions: 1_000,
+            slow_sends: 2_000,
             idle_texts: 200,
             ..Self::whole()
         }

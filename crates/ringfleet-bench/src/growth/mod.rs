@@ -13,6 +13,7 @@ use crate::{
     figure::{Book, shown},
     options::Bench,
     queue::OURS,
+    sends,
     sitting::Sitting,
 };
 
@@ -21,8 +22,9 @@ pub(crate) const USE_SIMULATED: &str = "quota used, simulated";
 pub(crate) const CHECK_MODEL: &str = "sends of one machine, by the model";
 pub(crate) const CHECK_MEASURED: &str = "sends of one machine, measured";
 
-/// The case of both.
-const ONE_WORKER: &str = "one worker process";
+/// Worker processes that both are told of, as the case says, and the bench's name for what was measured.
+const CHECKED: [(u32, &str, &str); 2] =
+    [(1, "one worker process", sends::RATE), (2, "two worker processes", sends::RATE_OF_TWO)];
 
 pub(crate) const SHARDS: [u32; 3] = [1, 10, 100];
 pub(crate) const EXTENSIONS: [u64; 4] = [1_000, 10_000, 100_000, 1_000_000];
@@ -41,7 +43,8 @@ pub(crate) fn run(sitting: &Sitting) -> anyhow::Result<()> {
             case.note("Redis commands", "commands/s", model.commands_per_s());
             case.note("load of the busiest shard", "cores", model.busiest_shard());
             case.note("Redis memory of all shards", "GiB", model.memory_gib());
-            case.note("worker processes", "processes", model.workers());
+            case.note("worker processes, answers at once", "processes", model.workers(0.0));
+            case.note("worker processes, answers in 250 ms", "processes", model.workers(sends::SLOW.as_secs_f64()));
             case.note(USE_BY_MODEL, "of the plan", model.quota_use());
             case.note(USE_SIMULATED, "of the plan", simulation::quota_use(&model));
         }
@@ -53,27 +56,35 @@ pub(crate) fn run(sitting: &Sitting) -> anyhow::Result<()> {
 
 /// How far the model is from what this machine has shown, in words.
 pub(crate) fn verdict(book: &Book) -> Option<String> {
-    let of = |name| book.median(Bench::Growth, name, OURS, ONE_WORKER);
-    let (model, measured) = (of(CHECK_MODEL)?, of(CHECK_MEASURED)?);
-    let off = format!("{:.0} %", (model / measured - 1.0).abs() * 100.0);
-    let way = if model < measured {
-        format!("{off} too low for that")
-    } else {
-        format!("{off} too high for that, as it knows no time in which a core waits")
-    };
-    Some(format!(
-        "The check: by the model one worker process sends {} texts a second here, and it has sent {}. So the model is {way}. \
-         Of a fleet of several machines nothing was measured.",
-        shown(model),
-        shown(measured)
-    ))
+    let mut checks = Vec::new();
+    for (_, case, _) in CHECKED {
+        let of = |name| book.median(Bench::Growth, name, OURS, case);
+        let Some((model, measured)) = of(CHECK_MODEL).zip(of(CHECK_MEASURED)) else { continue };
+        let off = (model / measured - 1.0) * 100.0;
+        let way = if off < 0.0 { "too low" } else { "too high" };
+        let (model, measured) = (shown(model), shown(measured));
+        checks.push(format!(
+            "{case}: {model} texts a second by the model, {measured} measured, {:.0} % {way}",
+            off.abs()
+        ));
+    }
+    (!checks.is_empty()).then(|| {
+        format!(
+            "The check, on one machine whose cores they share and where they wait for each other: {}. Of a fleet of several machines \
+             nothing was measured.",
+            checks.join("; ")
+        )
+    })
 }
 
 /// The model's word on this machine beside what it has shown: worker, Redis and simulator share its cores.
 fn check(sitting: &Sitting, constants: &Constants) {
-    let cores = std::thread::available_parallelism().map_or(1.0, |cores| cores.get() as f64);
-    let case = sitting.case(Bench::Growth, OURS).when(ONE_WORKER);
-    let case = case.with(format!("{cores} cores shared by worker, Redis and simulator; a Redis uses one at most"));
-    case.note(CHECK_MODEL, "sends/s", constants.on_one_machine(cores));
-    case.note(CHECK_MEASURED, "sends/s", constants.measured_rate);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    for (workers, case, measured) in CHECKED {
+        let Some(measured) = sitting.book().median(Bench::Sends, measured, OURS, "") else { continue };
+        let case = sitting.case(Bench::Growth, OURS).when(case);
+        let case = case.with(format!("{cores} cores shared by worker, Redis and simulator; a Redis uses one at most"));
+        case.note(CHECK_MODEL, "sends/s", constants.on_one_machine(cores, workers));
+        case.note(CHECK_MEASURED, "sends/s", measured);
+    }
 }

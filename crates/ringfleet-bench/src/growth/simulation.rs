@@ -3,7 +3,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use super::model::{Model, WINDOW_S};
+use super::model::{HOLD_S, Model, WINDOW_S};
 use crate::size::LIMIT;
 
 /// Windows that are simulated; the first one, in which all lanes begin at once, is not counted.
@@ -29,7 +29,7 @@ pub(super) fn quota_use(model: &Model) -> f64 {
 fn shard(lanes: u64, service_s: f64) -> f64 {
     const NS: f64 = 1e9;
     let burst = (service_s * f64::from(LIMIT) * NS) as u64;
-    let window = (WINDOW_S * NS) as u64;
+    let hold = (HOLD_S * NS) as u64;
     // When a lane's window is free, and when its last burst ended.
     let mut free: BinaryHeap<Reverse<(u64, u64)>> = (0..lanes).map(|_| Reverse((0, 0))).collect();
     let (mut clock, mut gaps, mut counted) = (0, 0.0, 0_u64);
@@ -41,9 +41,9 @@ fn shard(lanes: u64, service_s: f64) -> f64 {
             gaps += (clock - last) as f64;
             counted += 1;
         }
-        free.push(Reverse((clock + window, clock)));
+        free.push(Reverse((clock + hold, clock)));
     }
-    if counted == 0 { 1.0 } else { window as f64 / (gaps / counted as f64) }
+    if counted == 0 { 1.0 } else { WINDOW_S * NS / (gaps / counted as f64) }
 }
 
 #[cfg(test)]
@@ -51,8 +51,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shard_that_is_idle_lets_its_lanes_use_the_whole_plan() {
-        assert!(shard(10, 1e-6) > 0.999);
+    fn a_shard_that_is_idle_lets_its_lanes_use_the_plan_but_for_the_margin() {
+        let used = shard(10, 1e-6);
+        assert!(used > 0.9989 && used < 0.9991, "{used}");
     }
 
     #[test]

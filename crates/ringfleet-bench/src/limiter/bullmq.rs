@@ -11,7 +11,7 @@ use crate::{
     options::Bench,
     peers,
     redis::{Keep, Redis},
-    simulator::Simulator,
+    simulator::{Provider, Simulator},
     sitting::Sitting,
     size::{LIMIT, LIMITER_EXTENSIONS},
 };
@@ -21,7 +21,7 @@ const SECRET: &str = "RINGFLEET_BENCH_SECRET";
 /// `margin`: how much longer than the plan's the window of its limiter is.
 pub(super) async fn measure(sitting: &Sitting, margin: Duration) -> anyhow::Result<()> {
     let (window, windows) = (sitting.size.limiter_window, sitting.size.limiter_windows);
-    let simulator = Simulator::start(sitting, LIMITER_EXTENSIONS, window).await?;
+    let simulator = Simulator::start(sitting, Provider::at_once(LIMITER_EXTENSIONS, window)).await?;
     let redis = Redis::start(Keep::Memory).await?;
     let folder = tempfile::tempdir()?;
     let accounts = folder.path().join("accounts.json");

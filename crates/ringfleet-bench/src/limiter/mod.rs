@@ -19,6 +19,11 @@ use crate::{
 
 pub(crate) const QUOTA: &str = "quota used, mean of the lanes";
 pub(crate) const REFUSED: &str = "answers of 429";
+pub(crate) const PAUSES: &str = "times a lane stood still";
+/// Redis CPU of a text from claim to settle, and what the workers ask besides.
+pub(crate) const CPU: &str = "CPU of Redis";
+/// The case of answers that take their time.
+pub(crate) const SLOWLY: &str = "worker processes: 2, windows of 60 s, slow answers";
 pub(crate) const GCRA: &str = "GCRA with burst (governor)";
 pub(crate) const WINDOWS: &str = "fixed windows";
 pub(crate) const BULLMQ: &str = "bullmq limiter";
@@ -34,6 +39,10 @@ pub(crate) async fn run(sitting: &Sitting, last: bool) -> anyhow::Result<()> {
     }
     sitting.attempt(BULLMQ, bullmq::measure(sitting, Duration::ZERO)).await;
     if last {
+        // Three windows of a minute: too long for a quick look.
+        if !sitting.options.quick {
+            sitting.attempt("answers that take their time", fleet::slow(sitting)).await;
+        }
         let margin = margin(sitting.size.limiter_window);
         let fixed = rivals::measure(sitting, rivals::Rival::FixedWindows, margin);
         sitting.attempt("fixed windows with a margin", fixed).await;
@@ -79,6 +88,8 @@ fn note(case: &Case<'_>, report: &Report, took: Duration) {
     case.note(REFUSED, "requests", report.http_429 as f64);
     case.note("requests inside a penalty", "requests", report.in_penalty as f64);
     case.note("requests over the plan in the fullest window", "requests", report.over_plan as f64);
+    // The mean leaves out gaps of more than three windows, as it can't know that there was a backlog: here there was one.
+    case.note(PAUSES, "gaps", report.pauses as f64);
     case.note("texts accepted twice", "texts", report.duplicates as f64);
     case.note("texts accepted", "texts/s", report.accepted as f64 / took.as_secs_f64());
 }

@@ -19,7 +19,7 @@ use super::{GCRA, WINDOWS, margin_case, margin_settings, note, settings};
 use crate::{
     messages,
     options::Bench,
-    simulator::{self, Account, Simulator},
+    simulator::{self, Account, Provider, Simulator},
     sitting::Sitting,
     size::{LIMIT, LIMITER_EXTENSIONS},
 };
@@ -48,7 +48,7 @@ impl Rival {
 /// `margin`: how much longer than the plan's its own window is.
 pub(super) async fn measure(sitting: &Sitting, rival: Rival, margin: Duration) -> anyhow::Result<()> {
     let (window, windows) = (sitting.size.limiter_window, sitting.size.limiter_windows);
-    let simulator = Simulator::start(sitting, LIMITER_EXTENSIONS, window).await?;
+    let simulator = Simulator::start(sitting, Provider::at_once(LIMITER_EXTENSIONS, window)).await?;
     let http = simulator::client()?;
     // As long as the backlog would last at full plan: what is left then does not change the figures.
     let patience = window * windows;

@@ -7,7 +7,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use ringfleet_store::{Enqueued, MAX_BATCH, SharedStore};
 
 use super::{BULK, BULK_COMMANDS, BULK_CPU, OURS, QUEUED_BYTES, connect};
-use crate::{messages, options::Bench, redis::Redis, sitting::Sitting};
+use crate::{figure::Case, messages, options::Bench, redis::Redis, sitting::Sitting};
 
 pub(super) const SINGLY: &str = "enqueue one at a time";
 pub(super) const IN_PARALLEL: &str = "enqueue in parallel";
@@ -31,20 +31,25 @@ pub(super) async fn measure(sitting: &Sitting, redis: &Redis) -> anyhow::Result<
     let settings = format!("1,000 lanes, {PARALLEL} under way over one connection");
     case(settings).note(IN_PARALLEL, "messages/s", per_s);
 
+    in_bulk(&sitting.case(Bench::Queue, OURS), redis, size.bulk).await
+}
+
+pub(super) async fn in_bulk(case: &Case<'_>, redis: &Redis, count: u64) -> anyhow::Result<()> {
     redis.empty().await?;
     let store = connect(redis, 1).await?;
     // Lanes that are there already, so that what is counted are messages.
     fill(&store, 0, LANES, LANES).await?;
     let before = redis.info().await?;
     let begun = Instant::now();
-    fill(&store, LANES, size.bulk, LANES).await?;
-    let per_s = size.bulk as f64 / begun.elapsed().as_secs_f64();
+    fill(&store, LANES, count, LANES).await?;
+    let per_s = count as f64 / begun.elapsed().as_secs_f64();
     let grown = redis.info().await?.since(before);
-    let case = case(format!("1,000 lanes, {BATCHES} batches of {MAX_BATCH} under way over one connection"));
+    let words = format!("1,000 lanes, {BATCHES} batches of {MAX_BATCH} under way over one connection");
+    let case = case.clone().with(words);
     case.note(BULK, "messages/s", per_s);
-    case.note(BULK_CPU, "µs/message", grown.cpu_us / size.bulk as f64);
-    case.note(BULK_COMMANDS, "commands/message", grown.commands / size.bulk as f64);
-    case.note(QUEUED_BYTES, "bytes", grown.memory_bytes / size.bulk as f64);
+    case.note(BULK_CPU, "µs/message", grown.cpu_us / count as f64);
+    case.note(BULK_COMMANDS, "commands/message", grown.commands / count as f64);
+    case.note(QUEUED_BYTES, "bytes", grown.memory_bytes / count as f64);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ mod enqueue;
 mod owned;
 mod sqlite;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use ringfleet_store::{RedisStore, SharedStore, redis::RedisOptions};
@@ -25,8 +25,14 @@ use crate::{
     sitting::Sitting,
 };
 
+/// As many as a worker's reaper takes at once.
+const REAPED_AT_ONCE: u32 = 200;
+
 /// Us, among the peers.
 pub(crate) const OURS: &str = "ringfleet";
+
+/// The case of a Redis that keeps its data as a fleet's does.
+pub(crate) const WITH_AOF: &str = "append-only file, fsync before each answer";
 
 pub(crate) const DRAIN: &str = "claim, begin, settle";
 pub(crate) const BY_BACKLOG: &str = "claim, begin, settle by backlog";
@@ -39,6 +45,8 @@ pub(crate) const BULK: &str = "enqueue in bulk";
 pub(crate) const BULK_CPU: &str = "Redis CPU of a bulk enqueue";
 pub(crate) const BULK_COMMANDS: &str = "Redis commands of a bulk enqueue";
 pub(crate) const QUEUED_BYTES: &str = "Redis memory of a queued message";
+pub(crate) const PRUNED_BYTES: &str = "Redis memory of a message whose retention is over";
+pub(crate) const PRUNING_CPU: &str = "Redis CPU of removing a finished message";
 pub(crate) const FINISHED_BYTES: &str = "Redis memory of a finished message";
 pub(crate) const CPU: &str = "Redis CPU";
 pub(crate) const COMMANDS: &str = "Redis commands";
@@ -100,7 +108,7 @@ async fn drain_whole(redis: &Redis, fleet: Fleet, shards: u16, count: u64) -> an
 
 async fn by_backlog(sitting: &Sitting) -> anyhow::Result<()> {
     let (size, lanes) = (&sitting.size, sitting.size.lanes_of_backlogs);
-    let levels = in_turns(size.drained, size.backlogs.iter().map(|backlog| (*backlog, lanes))).await?;
+    let levels = in_turns(|_| size.drained, size.backlogs.iter().map(|backlog| (*backlog, lanes))).await?;
     for (backlog, level) in size.backlogs.iter().map(|backlog| *backlog as f64).zip(levels) {
         let case = sitting.case(Bench::Queue, OURS).when(format!("{} queued", shown(backlog))).at(backlog);
         let case = case.with(format!("{} lanes, {}, {IN_TURNS}", shown(lanes as f64), Fleet::FOUR.words()));
@@ -113,7 +121,9 @@ async fn by_backlog(sitting: &Sitting) -> anyhow::Result<()> {
 
 async fn by_lanes(sitting: &Sitting) -> anyhow::Result<()> {
     let (size, backlog) = (&sitting.size, sitting.size.backlog_of_lanes);
-    let levels = in_turns(size.drained, size.lanes.iter().map(|lanes| (backlog, *lanes))).await?;
+    // So that a lane is met again when it has a history: three times in the mean, in the turns of the largest number too.
+    let drained = |lanes: u64| size.drained.max(3 * lanes).min(backlog);
+    let levels = in_turns(drained, size.lanes.iter().map(|lanes| (backlog, *lanes))).await?;
     for (lanes, level) in size.lanes.iter().map(|lanes| *lanes as f64).zip(levels) {
         let case = sitting.case(Bench::Queue, OURS).when(format!("{} lanes", shown(lanes))).at(lanes);
         let case = case.with(format!("{} queued, {}, {IN_TURNS}", shown(backlog as f64), Fleet::FOUR.words()));
@@ -129,7 +139,10 @@ const IN_TURNS: &str = "a server of its own, drained in turns with the others";
 
 /// The levels of a comparison, each (backlog, lanes) on a server of its own. They are drained in turns, there and back, so that
 /// an hour in which the machine is slow is slow for all of them.
-async fn in_turns(drained: u64, levels: impl Iterator<Item = (u64, u64)>) -> anyhow::Result<Vec<Level>> {
+async fn in_turns(
+    drained: impl Fn(u64) -> u64,
+    levels: impl Iterator<Item = (u64, u64)>,
+) -> anyhow::Result<Vec<Level>> {
     let levels: Vec<_> = levels.collect();
     let mut servers = Vec::new();
     for _ in &levels {
@@ -137,15 +150,16 @@ async fn in_turns(drained: u64, levels: impl Iterator<Item = (u64, u64)>) -> any
     }
     let mut stages = Vec::new();
     for (redis, level) in servers.iter().zip(levels) {
-        stages.push(Stage::set(redis, Fleet::FOUR, 1, level).await?);
+        stages.push((Stage::set(redis, Fleet::FOUR, 1, level).await?, drained(level.1) / TURNS));
     }
     for turn in 0..TURNS {
         for n in 0..stages.len() {
             let at = if turn % 2 == 0 { n } else { stages.len() - 1 - n };
-            stages[at].drain(drained / TURNS).await?;
+            let (stage, count) = &mut stages[at];
+            stage.drain(*count).await?;
         }
     }
-    Ok(stages.into_iter().map(Stage::level).collect())
+    Ok(stages.into_iter().map(|(stage, _)| stage.level()).collect())
 }
 
 /// One server with the hash tags of a small Cluster: what asking each of them costs.
@@ -157,7 +171,8 @@ async fn sharded(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
 /// What a fleet is run with.
 async fn with_aof(sitting: &Sitting) -> anyhow::Result<()> {
     let redis = Redis::start(Keep::Aof).await?;
-    note(sitting, &redis, 1, "append-only file, fsync before each answer").await
+    note(sitting, &redis, 1, WITH_AOF).await?;
+    enqueue::in_bulk(&sitting.case(Bench::Queue, OURS).when(WITH_AOF), &redis, sitting.size.bulk).await
 }
 
 async fn note(sitting: &Sitting, redis: &Redis, shards: u16, when: &str) -> anyhow::Result<()> {
@@ -179,10 +194,21 @@ async fn finished(sitting: &Sitting, redis: &Redis) -> anyhow::Result<()> {
     let before = redis.info().await?;
     let count = sitting.size.drained;
     enqueue::fill(&store, 0, count, 1_000).await?;
-    let (done, _) = Fleet::FOUR.drain(&vec![store; Fleet::FOUR.workers()], count).await?;
+    let (done, _) = Fleet::FOUR.drain(&vec![store.clone(); Fleet::FOUR.workers()], count).await?;
     ensure!(done == count, "only {done} of {count} messages could be finished");
-    let grown = redis.info().await?.since(before).memory_bytes;
+    let full = redis.info().await?;
     let case = sitting.case(Bench::Queue, OURS).with(format!("{} sent, 1,000 lanes", shown(count as f64)));
-    case.note(FINISHED_BYTES, "bytes", grown / count as f64);
+    case.note(FINISHED_BYTES, "bytes", full.since(before).memory_bytes / count as f64);
+
+    // Their retention is over: what a worker's reaper does then.
+    let mut pruned = 0;
+    while pruned < count {
+        let reaped = store.reap(REAPED_AT_ONCE, Duration::ZERO).await?;
+        ensure!(reaped.pruned > 0, "{pruned} of {count} finished messages were removed, and no more");
+        pruned += u64::from(reaped.pruned);
+    }
+    let after = redis.info().await?;
+    case.note(PRUNING_CPU, "µs/message", after.since(full).cpu_us / count as f64);
+    case.note(PRUNED_BYTES, "bytes", after.since(before).memory_bytes / count as f64);
     Ok(())
 }

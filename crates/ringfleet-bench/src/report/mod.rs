@@ -32,18 +32,22 @@ fn introduction(bench: Bench) -> &'static str {
             "The same bodies, 64 handlers each, each peer on a fresh Redis; apalis (tuned) fetches and acknowledges 200 a worker, \
              dramatiq prefetches twice its threads. What each of them promises, and how it is set \
              up, stands in [bench/peers](../bench/peers/README.md): none writes an intent down before the handler runs, or keeps an \
-             exact window for each extension. apalis (default) is measured with a smaller backlog, as it slows down with it."
+             exact window for each extension. apalis (default) is measured with a smaller backlog, as it slows down with it. BullMQ is measured as one process and as \
+             two, and the better one counts."
         }
         Bench::Limiter => {
             "Quota use = window ÷ mean of (arrival of request k + limit − arrival of request k), over all requests of a lane that has a \
              backlog, as the simulator saw them: 1 is the whole plan. A refused request starts a penalty as long as the \
              window, and each request inside it starts it again, as at RingCentral. Peers obey `Retry-After`. A place of Ringfleet's \
              is free again one window after its response, and a little: it has a margin. What counts in windows by the clock is \
-             measured without one and, in the last round, with one."
+             measured without one and, in the last round, with one. The simulator answers at once but where a case says otherwise: a \
+             place is taken for one response time more than a window. CPU and scripts are all that the workers ask of Redis while \
+             they have less to do than they could: what comes alone pays for a whole script."
         }
         Bench::Sends => {
-            "One worker process of the release build against the simulator process, over HTTP on the loopback. CPU is what each \
-             process used for one send; they share the machine's cores."
+            "Worker processes of the release build against the simulator process, over HTTP on the loopback. CPU is what each \
+             process used for one send; they share the machine's cores. The simulator answers at once: with its 64 hands a worker \
+             sends 64 texts in the time of one answer at most, as the provider that takes 250 ms shows."
         }
         Bench::Latency => {
             "From the call of `enqueue`, or from the time at which a message is due, to the moment at which the simulator has read \
@@ -51,7 +55,9 @@ fn introduction(bench: Bench) -> &'static str {
         }
         Bench::Growth => {
             "A model: each shard is a Redis with a core of its own, extensions are spread by their hash, all send at full \
-             plan. \"Simulated\" plays the lanes and shards burst by burst. `store.shards` takes 64 at most today; 100 shows where that \
+             plan. \"By the model\" and \"simulated\" share what a message costs, so that they agree is no proof of it; \"simulated\" plays \
+             the lanes and shards burst by burst. Not in it: delivery reports, saves of the data, and texts that come alone because \
+             many workers share few of them (see the limiter's CPU of Redis). `store.shards` takes 64 at most today; 100 shows where that \
              leads. The wall is where a shard is busy for 70 % of its time."
         }
     }

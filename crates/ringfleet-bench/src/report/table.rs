@@ -53,7 +53,11 @@ fn line_by_line(figures: &[&Figure], rounds: u32) -> String {
 fn side_by_side(figures: &[&Figure], rounds: u32) -> String {
     let mut columns: Vec<(&str, &str)> = Vec::new();
     let mut rows: Vec<String> = Vec::new();
-    let row_of = |figure: &Figure| if figure.case.is_empty() { figure.peer.clone() } else { figure.case.clone() };
+    let row_of = |figure: &Figure| match (figure.case.as_str(), figure.bench == Bench::Peers.name()) {
+        ("", _) => figure.peer.clone(),
+        (case, true) => format!("{}, {case}", figure.peer),
+        (case, false) => case.to_owned(),
+    };
     for figure in figures {
         if !columns.contains(&(figure.name, figure.unit)) {
             columns.push((figure.name, figure.unit));
