@@ -1,7 +1,7 @@
 -- Lanes: what is known of each, its window, and its place in the index.
 
 -- Flags (1 paused, 2 probing, then 4, 8, 16 for the priorities whose queue may hold something), then numbers of 8 bytes, then
--- the reason for which it is parked ('' = it is not). A plan of 0 is the group's.
+-- the reason for which it is parked ('' = it is not). A plan of 0 was never told: each caller takes its own.
 local LANE = '>BI8I8I8I8I8I8I8I8I8I8I8I8'
 local lanes, touched = {}, {}
 
@@ -152,19 +152,28 @@ local function drop_slot(L, token)
   call('ZREM', L.slots, ms(token))
 end
 
--- The plan that an answer's headers tell; documented limits lie between 1 and 1,000.
+-- The plan that an answer's headers tell; documented limits lie between 1 and 1,000. It is kept also when it is the caller's own:
+-- another process may be configured otherwise.
 local function learn_plan(L, limit, window)
-  if limit and limit > 0 and limit ~= L.lim then
-    L.lim = min(limit, 1000)
-    L.own_lim, L.fuller = L.lim, true
+  if limit and limit > 0 then
+    limit = min(limit, 1000)
+    if limit ~= L.lim then L.lim, L.fuller = limit, true end
+    L.own_lim = limit
   end
-  if window and window > 0 and window ~= L.win then
-    local before = hold_of(L)
-    L.win, L.own_win, L.used, L.fuller = window, window, nil, true
+  if window and window > 0 and window ~= L.own_win then
+    local first, before = L.own_win == 0, hold_of(L)
+    L.win, L.own_win = window, window
     -- The slots already timed were counted by the old window.
-    local slots = call('ZRANGEBYSCORE', L.slots, '-inf', '(' .. IN_USE_TEXT, 'LIMIT', 0, 3000)
-    for _, token in ipairs(slots) do call('ZINCRBY', L.slots, hold_of(L) - before, token) end
-    put_off_ttl(L)
+    -- SEND-SAFETY: (of the plan) by whose, nobody knows before one was told: another process's may be shorter than the caller's.
+    -- So the first that is told makes no slot free sooner.
+    local by = hold_of(L) - before
+    if first then by = max(0, by) end
+    if by ~= 0 then
+      L.used, L.fuller = nil, true
+      local slots = call('ZRANGEBYSCORE', L.slots, '-inf', '(' .. IN_USE_TEXT, 'LIMIT', 0, 3000)
+      for _, token in ipairs(slots) do call('ZINCRBY', L.slots, by, token) end
+      put_off_ttl(L)
+    end
   end
 end
 

@@ -96,21 +96,23 @@ impl Lane {
         self.penalty = self.penalty.max(until);
     }
 
-    /// The plan that an answer's headers tell; documented limits lie between 1 and 1,000.
+    /// The plan that an answer's headers tell; documented limits lie between 1 and 1,000. It is kept also when it is the caller's
+    /// own: another process may be configured otherwise.
     pub(super) fn learn_plan(&mut self, seen: PlanSeen) {
-        if let Some(limit) = seen.limit.filter(|limit| *limit > 0).map(i64::from)
-            && limit != self.limit
-        {
-            self.limit = limit.min(1_000);
+        if let Some(limit) = seen.limit.filter(|limit| *limit > 0) {
+            self.limit = i64::from(limit.min(1_000));
             self.learnt_limit = Some(self.limit);
         }
         if let Some(window) = seen.window_ms.filter(|window| *window > 0).map(i64::from)
-            && window != self.window
+            && self.learnt_window != Some(window)
         {
             let before = self.hold();
             self.window = window;
             // The slots already timed were counted by the old window.
-            self.slots.shift(self.hold() - before);
+            // SEND-SAFETY: (of the plan) by whose, nobody knows before one was told: another process's may be shorter than the
+            // caller's. So the first that is told makes no slot free sooner.
+            let by = self.hold() - before;
+            self.slots.shift(if self.learnt_window.is_none() { by.max(0) } else { by });
             self.learnt_window = Some(window);
         }
     }

@@ -54,6 +54,8 @@ behaviours! {
         answers_to_one_burst_tell_of_others_only_once
         headers_of_an_older_request_are_not_heard
         a_learnt_plan_is_known_to_every_process
+        a_plan_that_is_told_as_configured_counts_for_those_with_another_configuration
+        a_window_told_for_the_first_time_frees_no_slot_of_another_process_sooner
         a_longer_window_told_to_a_single_request_moves_its_slots
         an_absurd_limit_does_not_hang_the_store
     }

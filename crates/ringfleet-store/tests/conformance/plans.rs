@@ -66,7 +66,7 @@ pub(crate) async fn a_longer_window_moves_slots_already_timed(s: &Subject) {
 pub(crate) async fn a_shorter_window_frees_slots_sooner(s: &Subject) {
     s.fill(&tight(1), 10).await;
     let leases = claim_and_begin_all(s).await;
-    for (lease, seen) in leases.iter().zip([PlanSeen::default(), PlanSeen::default(), window(400)]) {
+    for (lease, seen) in leases.iter().zip([window(TIGHT.window_ms), PlanSeen::default(), window(400)]) {
         s.settle_seen(lease.reference(), sent(), 0, seen).await;
     }
     s.at(402);
@@ -116,6 +116,53 @@ pub(crate) async fn a_learnt_plan_is_known_to_every_process(s: &Subject) {
     let other = s.again(rules()).await;
     assert_eq!(other.view(&tight(1)).await.plan, Some(Plan { limit: 2, window_ms: 5_000 }));
     assert_eq!(other.claim(10).await.len(), 1);
+}
+
+/// Two processes of one fleet, the second with an unlike configuration.
+async fn two_processes(s: &Subject) -> [Subject; 2] {
+    let configured = |limit, window_ms| {
+        let mut rules = rules();
+        rules.in_flight_cap = 64;
+        rules.set_plan(Group::Medium, Plan { limit, window_ms });
+        rules
+    };
+    [s.again(configured(40, 60_000)).await, s.again(configured(60, 120_000)).await]
+}
+
+async fn send_seen(s: &Subject, seen: PlanSeen) {
+    let lease = s.claim_and_begin().await;
+    s.settle_seen(lease, sent(), 0, seen).await;
+}
+
+pub(crate) async fn a_plan_that_is_told_as_configured_counts_for_those_with_another_configuration(s: &Subject) {
+    let [a, b] = two_processes(s).await;
+    let seen = PlanSeen { limit: Some(40), window_ms: Some(60_000), remaining: None };
+    s.fill(&wide(1), 50).await;
+    for process in std::iter::repeat_n(&a, 39).chain([&b]) {
+        s.step(100);
+        send_seen(process, seen).await;
+    }
+    assert_eq!((a.view(&wide(1)).await.slots_in_use, b.view(&wide(1)).await.slots_in_use), (40, 40));
+    assert!(b.claim(5).await.is_empty());
+    // The first answer came at 100; the margin of a minute is 60 ms.
+    s.at(100 + 60_060);
+    assert!(b.claim(5).await.is_empty());
+    s.at(100 + 60_061);
+    assert_eq!(b.claim(5).await.len(), 1);
+}
+
+pub(crate) async fn a_window_told_for_the_first_time_frees_no_slot_of_another_process_sooner(s: &Subject) {
+    let [a, b] = two_processes(s).await;
+    s.fill(&wide(1), 5).await;
+    for _ in 0..2 {
+        send_seen(&a, PlanSeen::default()).await;
+    }
+    s.at(1_000);
+    send_seen(&b, window(60_000)).await;
+    s.at(60_060);
+    assert_eq!(b.view(&wide(1)).await.slots_in_use, 3);
+    s.at(60_061);
+    assert_eq!(b.view(&wide(1)).await.slots_in_use, 1);
 }
 
 pub(crate) async fn a_longer_window_told_to_a_single_request_moves_its_slots(s: &Subject) {

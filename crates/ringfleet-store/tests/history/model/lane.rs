@@ -25,6 +25,8 @@ pub(crate) struct Slot {
 
 pub(crate) struct Lane {
     pub(crate) plan: Plan,
+    /// Whether its window was ever told. The first one makes no slot free sooner.
+    window_told: bool,
     pub(crate) penalty: Millis,
     pub(crate) paused: bool,
     pub(crate) parked: Option<String>,
@@ -53,6 +55,7 @@ impl Lane {
     pub(super) fn new(plan: Plan) -> Self {
         Self {
             plan,
+            window_told: false,
             penalty: 0,
             paused: false,
             parked: None,
@@ -118,7 +121,9 @@ impl Lane {
         if let Some(window_ms) = seen.window_ms.filter(|window| *window > 0) {
             let before = self.hold();
             self.plan.window_ms = window_ms;
-            let longer = self.hold() - before;
+            let change = self.hold() - before;
+            let longer = if self.window_told { change } else { change.max(0) };
+            self.window_told = true;
             for slot in &mut self.slots {
                 slot.doubtful |= slot.free_at.is_some_and(|at| at <= now);
                 slot.free_at = slot.free_at.map(|at| at + longer);
