@@ -110,9 +110,9 @@ local function next_token()
 end
 
 -- SEND-SAFETY: (of the plan) an older deadline of the key must not take a slot away that is in use. It is put off where the key
--- may be new and has none, and else when a good part of it is over.
+-- may be new and has none, and else each quarter of an hour: an older version of this program set it to an hour.
 local function put_off_ttl(L)
-  if L.used and L.used > 0 and now - L.ttl_set < SLOTS_KEPT / 4 then return end
+  if L.used and L.used > 0 and now - L.ttl_set < 900000 then return end
   call('PEXPIRE', L.slots, ms(hold_of(L) + SLOTS_KEPT))
   L.ttl_set = now
 end

@@ -113,3 +113,19 @@ async fn a_worker_that_was_not_seen_for_a_day_is_forgotten_within_its_next_hundr
     }
     assert_eq!(ask::<Vec<String>>(&server.url(), &["HKEYS", &workers]), [here.as_str()]);
 }
+
+/// An older version let a lane's slots outlive their last use by an hour only.
+#[tokio::test]
+async fn a_busy_lane_puts_off_the_short_deadline_that_an_older_version_gave_its_slots() {
+    let server = RedisServer::start();
+    let (clock, hand) = Clock::by_hand(1_700_000_000_001);
+    let store = RedisStore::connect(RedisOptions { clock, ..options(server.url()) }).await.unwrap();
+    let worker = WorkerId::incarnation("w");
+    put(&store, &lane(), &["1", "2"]).await;
+    assert_eq!(claim_refs(&store, &worker, 1).await.len(), 1);
+    let slots = format!("{{{PREFIX}:0}}:s:{}", lane());
+    ask::<()>(&server.url(), &["EXPIRE", &slots, "3000"]);
+    hand.fetch_add(30 * 60_000, std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(claim_refs(&store, &worker, 1).await.len(), 1);
+    assert!(ask::<i64>(&server.url(), &["TTL", &slots]) > 20 * HOUR);
+}
