@@ -9,22 +9,30 @@ else
   call('HSET', WORKERS, ARGV[3], ms(now) .. ' ' .. ARGV[4])
 end
 
+-- SEND-SAFETY: an API or a command line may have noticed the restart first, whose configuration says less of the workers than
+-- their own: as long as this one has not told, all wait as long as it says.
+local closed = closed_at()
+local lost = tonumber(call('HGET', GATE, 'lost'))
+if lost and ARGV[5] ~= '1' and tonumber(ARGV[4]) < n and closed + rule[10] > max(lost, now) then
+  lost = closed + rule[10]
+  call('HSET', GATE, 'lost', ms(lost))
+end
+
 -- SEND-SAFETY: the gate that a restart closed opens when nobody is left who might know of a send that the store has lost; not
 -- before every living worker must have been heard, because this store may have lost the moment in which it was heard first.
-local closed_at = tonumber(call('HGET', T..':inc', 'at')) or 0
-if (tonumber(call('HGET', GATE, 'lost')) or 0) > now and now >= closed_at + min(4000, rule[10]) then
+if lost and lost > now and now >= closed + min(4000, rule[10]) then
   local missing = false
   local all = call('HGETALL', WORKERS)
   local newest = 0 -- the last moment before the restart in which anybody was there
   for i = 2, #all, 2 do
     local seen = tonumber(match(all[i], '^%d+'))
-    if seen < closed_at and seen > newest then newest = seen end
+    if seen < closed and seen > newest then newest = seen end
   end
   for i = 2, #all, 2 do
     local seen, told = match(all[i], '^(%d+) (%d+)$')
     if tonumber(told) < n then
       -- One that was gone long before the others says nothing any more.
-      if tonumber(seen) < closed_at and tonumber(seen) < newest - rule[10] then
+      if tonumber(seen) < closed and tonumber(seen) < newest - rule[10] then
         call('HDEL', WORKERS, all[i - 1])
       else
         missing = true

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ringfleet_store::{Begin, Gate, Reassertion, State};
+use ringfleet_store::{Begin, DocCursor, DocKind, Gate, Reassertion, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -298,4 +298,53 @@ async fn a_penalty_goes_on_after_all_have_told_whenever_it_began() {
         })
         .await;
     }
+}
+
+/// A server that was restarted, which a process with a second's patience noticed first, as an API or a command line does.
+async fn noticed_by_a_hasty_one() -> (RedisServer, RedisStore, RedisStore, WorkerId) {
+    let mut server = RedisServer::builder().append_only().start();
+    let hasty = RedisOptions { restart_patience: Duration::from_secs(1), ..options(server.url()) };
+    let hasty = RedisStore::connect(hasty).await.unwrap();
+    let (store, worker) = (patient_handle(&server).await, WorkerId::incarnation("w"));
+    watch(&store, &worker).await;
+    put(&store, &lane(), &["1"]).await;
+    server.restart();
+    for store in [&hasty, &store] {
+        eventually(PATIENCE, async || store.ping().await.is_ok()).await;
+    }
+    hasty.docs_since(DocKind::Credential, &DocCursor::default(), 1).await.unwrap();
+    (server, hasty, store, worker)
+}
+
+async fn after_two_seconds(store: &RedisStore) {
+    let end = store.now().await.unwrap() + 2_000;
+    eventually(PATIENCE, async || store.now().await.unwrap() > end).await;
+}
+
+async fn is_closed_to(store: &RedisStore) -> bool {
+    matches!(store.gate().await.unwrap(), Gate::Until { reason, .. } if reason == "store-restarted")
+        && answered(store, &WorkerId::incarnation("another"), 5).await.leases.is_empty()
+}
+
+#[tokio::test]
+async fn the_gate_waits_as_long_as_a_worker_says_whoever_noticed_the_restart_first() {
+    let (_server, hasty, store, worker) = noticed_by_a_hasty_one().await;
+    let now = watch(&store, &worker).await;
+    after_two_seconds(&store).await;
+    assert!(is_closed_to(&hasty).await && is_closed_to(&store).await);
+    eventually(PATIENCE, async || {
+        store.watch(&worker, now).await.unwrap();
+        store.gate().await.unwrap() == Gate::Open
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_worker_that_comes_after_the_patience_of_whoever_noticed_first_is_given_nothing_before_it_has_told() {
+    let (_server, hasty, store, worker) = noticed_by_a_hasty_one().await;
+    after_two_seconds(&store).await;
+    // It may ask for work before it asks what was lost.
+    assert!(is_closed_to(&store).await);
+    watch(&store, &worker).await;
+    assert!(is_closed_to(&hasty).await && is_closed_to(&store).await);
 }
