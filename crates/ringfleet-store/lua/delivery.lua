@@ -9,9 +9,10 @@ local RARELY, REMEMBERED = 3600000, 3600000
 
 if ARGV[3] == 'take' then
   local out = {}
+  if REPORT_WAIT == 0 then return out end
   for _, name in ipairs(call('ZRANGEBYSCORE', LOOK, '-inf', now, 'LIMIT', 0, tonumber(ARGV[4]))) do
     local waiting = T..':wait:'..name
-    local open = '(' .. ms(now - REPORT_WAIT)
+    local open = '(' .. ms(GIVEN_UP)
     local first = call('ZRANGEBYSCORE', waiting, open, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
     if first then
       -- Soon after the last send, then ever rarer: after as long again as it is ago.
@@ -49,7 +50,7 @@ for i = 5, #ARGV, 4 do
   if not since then
     local at = tonumber(call('ZSCORE', told, provider_id))
     answer(at and at > now - REMEMBERED and 2 or 4)
-  elseif since <= now - REPORT_WAIT then
+  elseif since <= GIVEN_UP then
     answer(3)
   else
     local id = call('HGET', T..':waitid:'..name, provider_id)

@@ -8,9 +8,9 @@ local requeued, unknown, poisoned, expired, pruned, unreported = 0, 0, 0, 0, 0, 
 local again = false
 
 -- Delivery reports that did not come in their time, the longest waiting lane first.
-for _, name in ipairs(call('ZRANGEBYSCORE', OLDEST, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit)) do
+for _, name in ipairs(call('ZRANGEBYSCORE', OLDEST, '-inf', GIVEN_UP, 'LIMIT', 0, limit)) do
   local L = lane_of(name)
-  for _, id in ipairs(call('ZRANGEBYSCORE', T..':wait:'..name, '-inf', now - REPORT_WAIT, 'LIMIT', 0, limit - unreported)) do
+  for _, id in ipairs(call('ZRANGEBYSCORE', T..':wait:'..name, '-inf', GIVEN_UP, 'LIMIT', 0, limit - unreported)) do
     forget_report(L, id)
     unreported = unreported + 1
   end

@@ -16,6 +16,9 @@ pub struct Plan {
 /// Carriers tell within minutes, some within days.
 const DELIVERY_WAIT: Duration = Duration::from_secs(72 * 3_600);
 
+/// What the configuration takes at most.
+pub(crate) const LONGEST_DELIVERY_WAIT: Duration = Duration::from_secs(30 * 86_400);
+
 /// The plans and bounds that a process brings along; a lane's own, learnt plan comes before them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LaneRules {
@@ -25,7 +28,8 @@ pub struct LaneRules {
     auth: Plan,
     /// Messages of one lane in flight at once: a slow extension can hold no more of a worker than this.
     pub in_flight_cap: u32,
-    /// How long a sent message waits for its delivery report; zero: not at all, and no memory is spent on it.
+    /// How long a sent message waits for its delivery report; zero: not at all, and no memory is spent on it. The shortest of the
+    /// fleet's processes counts, but for those that wait not at all.
     pub delivery_wait: Duration,
 }
 

@@ -1,5 +1,10 @@
 -- Delivery reports: which sent messages wait for one, and when a lane's are looked for. Those that wait no longer are credited.
 
+-- When a report is given up. A caller that waits for none leaves those of others alone, as long as any of them may wait; should
+-- nobody wait any more, they end all the same.
+local LONGEST_WAIT = 30 * 86400000
+local GIVEN_UP = now - (REPORT_WAIT > 0 and REPORT_WAIT or LONGEST_WAIT)
+
 local awaited = {} -- lane -> the earliest time of those whose report is waited for from now on
 
 local function plan_report_look(L, at)

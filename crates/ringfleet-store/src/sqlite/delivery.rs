@@ -10,12 +10,19 @@ use crate::{
     ids::{LaneId, MessageId},
     message::{Millis, Private, State},
     opt_out::OptOut,
+    plan::LONGEST_DELIVERY_WAIT,
     store::MAX_BATCH,
 };
 
 impl Tx<'_> {
     fn report_wait(&self) -> Millis {
         millis(self.rules.delivery_wait)
+    }
+
+    /// Reports of older sends are given up. A process that waits for none leaves those of others alone, as long as any of them may
+    /// wait; should nobody wait any more, they end all the same.
+    fn reports_given_up(&self) -> Millis {
+        self.now - if self.report_wait() > 0 { self.report_wait() } else { millis(LONGEST_DELIVERY_WAIT) }
     }
 
     /// A token is made of its time: before that of its lease a text was certainly not sent, nor before the first intent.
@@ -42,6 +49,9 @@ impl Tx<'_> {
     }
 
     pub(super) fn delivery_take(&mut self, lanes: u32, lock: Duration) -> Step<Vec<AwaitedReports>> {
+        if self.report_wait() == 0 {
+            return Ok(Vec::new());
+        }
         let (now, locked) = (self.now, self.now.saturating_add(millis(lock)));
         let sql = "SELECT n FROM lanes WHERE report_look <= ?1 ORDER BY report_look, name LIMIT ?2";
         let due: Vec<i64> = self.rows(sql, params![now, lanes.min(MAX_BATCH as u32)], |row| row.get(0))?;
@@ -51,7 +61,7 @@ impl Tx<'_> {
             let sql = "SELECT (SELECT min(since) FROM reports_due WHERE lane = ?1 AND since > ?2), \
                 (SELECT max(since) FROM reports_due WHERE lane = ?1), \
                 (SELECT count(*) FROM (SELECT 1 FROM reports_due WHERE lane = ?1 AND since > ?2 LIMIT 10000))";
-            let open = params![row, now - self.report_wait()];
+            let open = params![row, self.reports_given_up()];
             let found = self.row(sql, open, |row| {
                 Ok((row.get::<_, Option<Millis>>(0)?, row.get::<_, Option<Millis>>(1)?, row.get(2)?))
             })?;
@@ -88,7 +98,7 @@ impl Tx<'_> {
             let told = self.row(sql, params![lane, provider_id, self.now - REMEMBER_MS], |_| Ok(()))?;
             return Ok(if told.is_some() { Recorded::Again } else { Recorded::Unknown });
         };
-        if since <= self.now - self.report_wait() {
+        if since <= self.reports_given_up() {
             return Ok(Recorded::Late);
         }
         self.exec("DELETE FROM reports_due WHERE lane = ?1 AND provider_id = ?2", params![lane, provider_id])?;
@@ -130,7 +140,7 @@ impl Tx<'_> {
 
     /// Forgets reports that did not come in their time, the longest waiting lane first; how many.
     pub(super) fn reap_reports(&mut self, limit: u32) -> Step<u32> {
-        let before = self.now - self.report_wait();
+        let before = self.reports_given_up();
         let sql = "SELECT n FROM lanes WHERE report_since <= ?1 ORDER BY report_since, name LIMIT ?2";
         let mut forgotten = 0;
         for lane in self.rows(sql, params![before, limit], |row| row.get::<_, i64>(0))? {

@@ -326,6 +326,8 @@ behaviours! {
         a_record_made_of_what_a_worker_knew_waits_too
         a_message_closed_by_a_person_waits_for_no_report
         nothing_is_remembered_where_nobody_waits
+        one_process_that_waits_for_no_reports_leaves_those_of_the_others_alone
+        a_fleet_that_waits_no_longer_forgets_what_it_waited_for_after_a_month
         five_thousand_reports_are_told_in_one_call
     }
     documents {

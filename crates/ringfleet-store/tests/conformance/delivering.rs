@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use ringfleet_store::{
-    AwaitedReports, Cancelled, Decided, Delivery, DeliveryReport, LaneId, LeaseRef, MessageId, NewMessage, OptOut,
-    Private, Reaped, Recorded, Resolution, Settled, State,
+    AwaitedReports, Cancelled, Decided, Delivery, DeliveryReport, LaneId, LaneRules, LeaseRef, MessageId, NewMessage,
+    OptOut, Private, Reaped, Recorded, Resolution, Settled, State,
 };
 
 use crate::talk::*;
@@ -37,6 +37,12 @@ async fn take(s: &Subject, lanes: u32, lock: i64) -> Vec<AwaitedReports> {
 
 fn waits(lane: &LaneId, since: i64, waiting: u32) -> AwaitedReports {
     AwaitedReports { lane: lane.clone(), since, waiting }
+}
+
+fn waits_for_none() -> LaneRules {
+    let mut rules = rules();
+    rules.delivery_wait = Duration::ZERO;
+    rules
 }
 
 pub(crate) async fn a_report_ends_a_sent_message_as_delivered_or_not(s: &Subject) {
@@ -268,14 +274,38 @@ pub(crate) async fn a_message_closed_by_a_person_waits_for_no_report(s: &Subject
 }
 
 pub(crate) async fn nothing_is_remembered_where_nobody_waits(s: &Subject) {
-    let mut rules = rules();
-    rules.delivery_wait = Duration::ZERO;
-    let off = s.again(rules).await;
+    let off = s.again(waits_for_none()).await;
     let id = send(&off, &wide(1), "100").await.0;
     s.step(FIRST_MS);
     assert_eq!(take(s, 5, 0).await, []);
     assert_eq!(tell(s, &wide(1), "100", true).await, Recorded::Unknown);
     assert_eq!(s.state(id).await, State::Sent);
+}
+
+pub(crate) async fn one_process_that_waits_for_no_reports_leaves_those_of_the_others_alone(s: &Subject) {
+    let id = send(s, &wide(1), "100").await.0;
+    let off = s.again(waits_for_none()).await;
+    s.at(FIRST_MS);
+    assert_eq!(off.store.reap(500, 30 * DAY).await.unwrap(), Reaped::default());
+    assert_eq!(take(&off, 5, 0).await, []);
+    // It says nothing of a lane's later looks either.
+    assert_eq!(take(s, 5, 0).await, [waits(&wide(1), s.now() - FIRST_MS, 1)]);
+    assert_eq!(tell(s, &wide(1), "100", true).await, Recorded::Done(id));
+    // What it happens to see itself is heard.
+    let id = send(s, &wide(1), "200").await.0;
+    assert_eq!(tell(&off, &wide(1), "200", false).await, Recorded::Done(id));
+}
+
+pub(crate) async fn a_fleet_that_waits_no_longer_forgets_what_it_waited_for_after_a_month(s: &Subject) {
+    send(s, &wide(1), "100").await;
+    let off = s.again(waits_for_none()).await;
+    let month = 30 * DAY.as_millis() as i64;
+    s.at(month - 1);
+    assert_eq!(off.store.reap(500, 90 * DAY).await.unwrap().unreported, 0);
+    s.at(month);
+    assert_eq!(tell(&off, &wide(1), "100", true).await, Recorded::Late);
+    assert_eq!(off.store.reap(500, 90 * DAY).await.unwrap().unreported, 1);
+    assert_eq!(tell(&off, &wide(1), "100", true).await, Recorded::Unknown);
 }
 
 pub(crate) async fn five_thousand_reports_are_told_in_one_call(s: &Subject) {
