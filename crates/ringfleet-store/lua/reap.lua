@@ -1,9 +1,11 @@
 -- reap: looks after what nobody holds any more.
 -- ARGV     3 at most this many of each kind, 4 retention of final records in ms, 5 recoveries before a message is poison,
 --          6 how long the removal of a document is remembered, in ms, 7 and how many of them at most
--- returns  { requeued, unknown, poisoned, expired, pruned, unreported, things that can't be read }
+--          8 with several shards: ms after which an entry of `gone` is given out again, else '0'
+-- returns  { { requeued, unknown, poisoned, expired, pruned, unreported, things that can't be read }, entries of `gone` }
 
 local limit, retention, max_recoveries = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local tell_after = tonumber(ARGV[8])
 local requeued, unknown, poisoned, expired, pruned, unreported = 0, 0, 0, 0, 0, 0
 local again = false
 
@@ -105,6 +107,24 @@ for _, id in ipairs(call('ZRANGEBYSCORE', FIN.key, '-inf', now - retention, 'LIM
     call('ZREM', T..':in:'..m.state, id)
     count(m.state, -1)
     pruned = pruned + 1
+    if tell_after > 0 then call('ZADD', GONE, NOW, id .. m.lane) end
+  end
+end
+
+-- Their keys' homes are to forget them: see `forget`. Each is one reaper's for a while, who may come to nothing.
+local gone_keys = {}
+if tell_after > 0 then
+  local entries, named = call('ZRANGEBYSCORE', GONE, '-inf', NOW, 'LIMIT', 0, limit), {}
+  for i, entry in ipairs(entries) do named[i] = sub(entry, 1, 16) end
+  fetch(M, named)
+  for i, entry in ipairs(entries) do
+    -- SEND-SAFETY: a key that was used anew meanwhile has a record again, and is remembered as long as that.
+    if get(M, named[i]) then
+      call('ZREM', GONE, entry)
+    else
+      call('ZADD', GONE, ms(now + tell_after), entry)
+      gone_keys[#gone_keys + 1] = entry
+    end
   end
 end
 
@@ -125,4 +145,4 @@ for i = 1, #gone, 2 do
 end
 save()
 if requeued > 0 or again then call('PUBLISH', T..':wake', '') end
-return { requeued, unknown, poisoned, expired, pruned, unreported, call('HLEN', T..':junk') }
+return { { requeued, unknown, poisoned, expired, pruned, unreported, call('HLEN', T..':junk') }, gone_keys }

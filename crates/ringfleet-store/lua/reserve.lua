@@ -1,15 +1,23 @@
--- reserve: with several shards, a key's home remembers the lane it was first used for, because another lane may live on
--- another shard. Sent before enqueue, to the shard of the id.
--- ARGV     from 3 on, three a message: id, lane, ms to remember
+-- reserve: with several shards, a key's home remembers the lane that it is used for, because another lane may live on another
+-- shard. Sent before enqueue, to the shard of the id.
+-- ARGV     3 ms to remember, 4 ms for which the key stays reserved, then two a message: id, lane
 -- returns  one integer a message: 1 this lane, 0 the key belongs to another lane
 
-local answers = {}
-for i = 3, #ARGV, 3 do
-  local key = T..':reg:'..ARGV[i]
-  if call('SET', key, ARGV[i + 1], 'NX', 'PX', ARGV[i + 2]) then
-    answers[#answers + 1] = 1
+local answers, asked = {}, { 'ZADD', ASKED }
+for i = 5, #ARGV, 2 do
+  local key, lane = T..':reg:'..ARGV[i], ARGV[i + 1]
+  local known = call('GET', key)
+  if known and known ~= lane then
+    answers[#answers + 1] = 0
   else
-    answers[#answers + 1] = call('GET', key) == ARGV[i + 1] and 1 or 0
+    call('SET', key, lane, 'PX', ARGV[3])
+    asked[#asked + 1] = NOW
+    asked[#asked + 1] = ARGV[i]
+    answers[#answers + 1] = 1
   end
+end
+if #asked > 2 then
+  call(unpack(asked))
+  call('ZREMRANGEBYSCORE', ASKED, '-inf', now - ARGV[4])
 end
 return answers

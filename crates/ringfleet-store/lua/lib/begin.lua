@@ -43,7 +43,11 @@
 --   shadows  zset  lane -> since when more of what has ended stands in its queues than was taken away: see lib/moves.lua
 --   in:<state>  zset  id -> since when, of messages that are held, dead or of unknown fate
 --   gate  hash stop, until, lost, and their reasons    workers  hash  worker -> when last seen, the incarnation it has told its
---               sends to    reg:<id>  the lane that a key was first used for, with several shards
+--               sends to
+--   With several shards, at the key's home:  reg:<id>  the lane that a key is used for    asked  zset  id -> when its key was
+--               asked for, of the last minutes
+--   and at the lane's:  gone  zset  id and lane of a message whose record is gone, of which its key's home does not know yet
+--               -> when that is told next
 --   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
 -- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
 -- message has a note only after its fate was found out: its token is the last whose story is closed.
@@ -76,7 +80,7 @@ local pack, unpack_of, max, min, floor = struct.pack, struct.unpack, math.max, m
 local function ms(n) return format('%d', n) end
 
 local COUNTS, SEQ, GATE, UNK, CLOCK, OUT = T..':c', T..':seq', T..':gate', T..':unk', T..':clock', T..':out'
-local LOOK, OLDEST, SHADOWS = T..':look', T..':oldest', T..':shadows'
+local LOOK, OLDEST, SHADOWS, GONE, ASKED = T..':look', T..':oldest', T..':shadows', T..':gone', T..':asked'
 local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
 
 -- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{PoisonError, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use redis::{ScriptInvocation, Value};
@@ -11,6 +11,7 @@ use redis::{ScriptInvocation, Value};
 use super::{
     RedisStore,
     blob::{self, Blob},
+    keys::RESERVED,
     millis,
     scripts::{bytes, number, unreadable},
     shards::Round,
@@ -28,8 +29,6 @@ use crate::{
 const MAX_CLAIM: u32 = 128;
 /// After a claim that left a shard out.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// How long a key's home shard remembers its lane, beyond the message's own `send_at`.
-const REMEMBER_KEY: Duration = Duration::from_secs(60 * 86_400);
 
 /// As it is outside of Redis.
 pub(super) fn public_token(raw: i64, shard: usize) -> LeaseToken {
@@ -50,6 +49,7 @@ impl RedisStore {
         let mut answers = vec![None; batch.len()];
         let ids: Vec<MessageId> =
             batch.iter().map(|m| m.key.as_ref().map_or_else(MessageId::random, MessageId::from_key)).collect();
+        let reserved = Instant::now();
         let foreign = self.reserve_keys(batch, &ids).await?;
         let mut by_tag: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (at, message) in batch.iter().enumerate() {
@@ -61,6 +61,10 @@ impl RedisStore {
         }
         for (tag, places) in by_tag {
             for places in places.chunks(MAX_BATCH) {
+                // SEND-SAFETY: the homes of the keys may have forgotten them again, and given them to another lane.
+                if self.tags.len() > 1 && reserved.elapsed() > RESERVED / 2 {
+                    return Err(StoreError::Unavailable { call: "enqueue", source: "its shards took too long".into() });
+                }
                 let mut call = self.prepare(&self.scripts.enqueue, tag);
                 for &at in places {
                     let m = &batch[at];
@@ -81,43 +85,6 @@ impl RedisStore {
             }
         }
         answers.into_iter().collect::<Option<_>>().ok_or_else(|| unreadable("enqueue", "a message without an answer"))
-    }
-
-    /// With several shards, asks each key's home whether it belongs to another lane. `true` = it does.
-    async fn reserve_keys(&self, batch: &[NewMessage], ids: &[MessageId]) -> Result<Vec<bool>, StoreError> {
-        let mut foreign = vec![false; batch.len()];
-        if self.tags.len() == 1 {
-            return Ok(foreign);
-        }
-        let mut by_tag: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for (at, _) in batch.iter().enumerate().filter(|(_, m)| m.key.is_some()) {
-            by_tag.entry(self.tag_of_id(&ids[at])).or_default().push(at);
-        }
-        for (tag, places) in by_tag {
-            let mut call = self.prepare(&self.scripts.reserve, tag);
-            for &at in &places {
-                let ahead = batch[at].send_at.unwrap_or(0).saturating_sub(self.clock.local_now()).max(0);
-                call.arg(ids[at].as_bytes()).arg(batch[at].lane.as_str()).arg(ahead + millis(REMEMBER_KEY));
-            }
-            let reply: Vec<i64> = self.link.run("enqueue", &call).await?;
-            for (at, ours) in places.into_iter().zip(reply) {
-                foreign[at] = ours != 1;
-            }
-        }
-        Ok(foreign)
-    }
-
-    /// With several shards, lets the ids' homes know which lane they belong to.
-    pub(super) async fn reserve_ids(&self, ids: &[(MessageId, &LaneId)]) -> Result<(), StoreError> {
-        if self.tags.len() == 1 {
-            return Ok(());
-        }
-        for (id, lane) in ids {
-            let mut call = self.prepare(&self.scripts.reserve, self.tag_of_id(id));
-            call.arg(id.as_bytes()).arg(lane.as_str()).arg(millis(REMEMBER_KEY));
-            self.link.run::<Vec<i64>>("reassert", &call).await?;
-        }
-        Ok(())
     }
 
     pub(super) async fn claim_from_shards(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
@@ -311,8 +278,9 @@ impl RedisStore {
     pub(super) async fn reap_all(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError> {
         let (mut sum, mut round) = (Reaped::default(), Round::new(&self.silent));
         for shard in 0..self.tags.len() {
+            let asked = Instant::now();
             let reaped = self.reap_shard(shard, limit, retention).await;
-            let Some([requeued, unknown, poisoned, expired, pruned, unreported, unreadable]) =
+            let Some(([requeued, unknown, poisoned, expired, pruned, unreported, unreadable], gone)) =
                 round.heard(shard, reaped)
             else {
                 continue;
@@ -324,16 +292,24 @@ impl RedisStore {
             sum.pruned += pruned;
             sum.unreported += unreported;
             sum.unreadable += unreadable;
+            self.forget_keys(shard, &gone, asked, &mut round).await;
         }
         round.end().map(|()| sum)
     }
 
-    async fn reap_shard(&self, shard: usize, limit: u32, retention: Duration) -> Result<[u32; 7], StoreError> {
+    /// What it did, and the keys that it names as gone.
+    async fn reap_shard(
+        &self,
+        shard: usize,
+        limit: u32,
+        retention: Duration,
+    ) -> Result<([u32; 7], Vec<Vec<u8>>), StoreError> {
         let mut call = self.prepare(&self.scripts.reap, &self.tags[shard]);
         call.arg(limit.min(MAX_BATCH as u32)).arg(millis(retention)).arg(MAX_RECOVERIES);
-        call.arg(REMEMBER_MS).arg(MOST_GONE);
-        let reply: Vec<u32> = self.link.run("reap", &call).await?;
-        reply.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))
+        call.arg(REMEMBER_MS).arg(MOST_GONE).arg(if self.tags.len() > 1 { millis(RESERVED) } else { 0 });
+        let (done, gone): (Vec<u32>, Vec<Vec<u8>>) = self.link.run("reap", &call).await?;
+        let done = done.try_into().map_err(|_| unreadable("reap", "a wrong number of answers"))?;
+        Ok((done, gone))
     }
 
     pub(super) async fn acquire_slot(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {

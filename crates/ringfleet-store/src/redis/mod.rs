@@ -9,6 +9,7 @@ mod connect;
 mod delivery;
 mod docs;
 mod explain;
+mod keys;
 mod link;
 mod opt_out;
 mod reconcile;
@@ -193,7 +194,11 @@ impl RedisStore {
     }
 
     fn tag_of_id(&self, id: &MessageId) -> &str {
-        &self.tags[stable_hash(id.as_bytes()) as usize % self.tags.len()]
+        &self.tags[self.home_of_id(id)]
+    }
+
+    fn home_of_id(&self, id: &MessageId) -> usize {
+        stable_hash(id.as_bytes()) as usize % self.tags.len()
     }
 
     fn prepare<'a>(&self, script: &'a redis::Script, tag: &str) -> ScriptInvocation<'a> {

@@ -39,6 +39,7 @@ macro_rules! script {
 pub(super) struct Scripts {
     pub(super) enqueue: Script,
     pub(super) reserve: Script,
+    pub(super) forget: Script,
     pub(super) claim: Script,
     pub(super) begin_send: Script,
     pub(super) settle: Script,
@@ -63,6 +64,7 @@ impl Scripts {
         Self {
             enqueue: script!("enqueue.lua"),
             reserve: script!("reserve.lua"),
+            forget: script!(freeing "forget.lua"),
             claim: script!(freeing "claim.lua"),
             begin_send: script!(freeing "begin_send.lua"),
             settle: script!(freeing "settle.lua"),

@@ -3,6 +3,7 @@
 //!
 //! - [`flushed`]: data that are gone, or not ours, are never gone on with
 //! - [`gate`]: a stop holds for all shards, or says that it does not
+//! - [`keys`]: with several shards a key is remembered as long as its record, and no longer
 //! - [`moved`]: a Cluster moves a shard's slot, or gives it to a replica: nothing is taken meanwhile, nothing begins anew
 //! - [`shards`]: one of several does not answer, and stops nothing but itself
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
@@ -17,6 +18,7 @@ mod clock;
 mod documents;
 mod flushed;
 mod gate;
+mod keys;
 mod moved;
 mod restarted;
 mod shards;

@@ -12,10 +12,10 @@ type Bytes = Vec<u8>;
 type Zset = BTreeMap<Bytes, i64>;
 
 /// Keys of one name.
-const SINGLE: [&str; 31] = [
+const SINGLE: [&str; 33] = [
     "m", "f", "lane", "lease", "sched", "exp", "fin", "ready", "due", "c", "pair", "unk", "seq", "clock", "epoch",
     "inc", "gate", "workers", "junk", "shards", "in:9", "in:10", "in:11", "docend", "docgone", "docfloor", "out",
-    "look", "oldest", "posts", "shadows",
+    "look", "oldest", "posts", "shadows", "gone", "asked",
 ];
 /// Beginnings of those that there are many of.
 const MANY: [&str; 12] = ["s:", "reg:", "q:", "u:", "k:", "w:", "tok:", "doc:", "docrev:", "wait:", "waitid:", "told:"];
