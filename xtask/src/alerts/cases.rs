@@ -59,7 +59,7 @@ impl Case {
 }
 
 /// What changes does so at the 120th minute. `_x120 1+0x60` is a counter that appears with its first event.
-pub(super) const CASES: [Case; 27] = [
+pub(super) const CASES: [Case; 28] = [
     case("a fleet that works", "", &[]),
     case(
         "the only Redis does not answer",
@@ -71,6 +71,19 @@ ringfleet_store_shards_silent{instance="a"} 0+0x120 1+0x60
 ringfleet_store_shards_silent{instance="b"} 0+0x120 1+0x60
 ringfleet_enqueued_total{instance="c",result="not-taken"} 7+0x120 500+500x60
 ringfleet_store_errors_total{instance="a",call="claim",kind="unavailable"} 3+0x120 30+5x60
+"#,
+        &["RingfleetStoreDoesNotAnswer"],
+    ),
+    case(
+        "the only Redis does not answer workers that tell no number of shards yet",
+        r#"
+ringfleet_store_shards{instance="a"
+ringfleet_store_shards{instance="b"
+ringfleet_store_up{instance="a"} 1+0x120 0+0x60
+ringfleet_store_up{instance="b"} 1+0x120 0+0x60
+ringfleet_store_up{instance="c"} 1+0x120 0+0x60
+ringfleet_store_shards_silent{instance="a"} 0+0x120 1+0x60
+ringfleet_store_shards_silent{instance="b"} 0+0x120 1+0x60
 "#,
         &["RingfleetStoreDoesNotAnswer"],
     ),
