@@ -2,7 +2,7 @@
 
 use reqwest::{Method as Verb, StatusCode};
 use ringfleet_identity::LoginBudget;
-use ringfleet_store::DocKind;
+use ringfleet_store::{DocKind, Group, LaneId};
 use serde_json::json;
 
 use crate::rig::{Browser, Options, Rig};
@@ -99,6 +99,20 @@ async fn a_provider_that_is_away_or_throttles_is_told_with_what_to_wait_for() {
     // The whole fleet knows, so that nobody asks again in the penalty.
     let budget = LoginBudget::read(&rig.store, "main").await.unwrap();
     assert_eq!((budget.of_the_app, budget.penalty_until.is_some()), (Some(true), true));
+}
+
+#[tokio::test]
+async fn one_who_connects_again_and_again_spends_their_own_logins_alone() {
+    let rig = Rig::start(Options { logins_a_minute: Some(5), ..Options::default() }).await;
+    let all = LaneId::try_new("main", "*", Group::Auth).unwrap();
+    rig.store.set_parked(&all, Some("each extension has its own budget of logins")).await.unwrap();
+    for _ in 0..3 {
+        rig.browser().connect(0).await.shows(200, &["Extension 101 is connected"]);
+    }
+    rig.browser().connect(0).await.shows(429, &["Too many at once"]);
+    let budget = LoginBudget::read(&rig.store, "main").await.unwrap();
+    assert_eq!((budget.of_the_app, budget.penalty_until), (Some(false), None));
+    rig.browser().connect(1).await.shows(200, &["Extension 102 is connected"]);
 }
 
 #[tokio::test]

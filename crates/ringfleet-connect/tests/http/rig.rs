@@ -31,6 +31,8 @@ pub(crate) struct Options {
     pub(crate) no_refresh_tokens: bool,
     pub(crate) not_registered: bool,
     pub(crate) account: Option<String>,
+    /// Of each user; 100 without a word.
+    pub(crate) logins_a_minute: Option<u32>,
     pub(crate) keys: Option<Vec<&'static str>>,
     pub(crate) fixed: Vec<Credential>,
     pub(crate) address_header: bool,
@@ -80,7 +82,7 @@ impl Rig {
         let config = SimulatorConfig {
             app,
             extensions: 5,
-            limits: Limits { auth: 100, ..Limits::default() },
+            limits: Limits { auth: options.logins_a_minute.unwrap_or(100), ..Limits::default() },
             ..SimulatorConfig::default()
         };
         let simulator = Simulator::start(config).await.unwrap();

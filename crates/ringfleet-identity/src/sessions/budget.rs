@@ -3,8 +3,9 @@
 //! RingCentral documents a budget of logins for each user; a platform announcement says one for the app. Which it is, nobody
 //! knows before a login is refused, so until then all logins keep to the app's, one after the other; the first for which that
 //! has no place is tried beyond it. If it is taken, each extension has its own budget; if not, that was the one refusal that it
-//! costs. The answer is the fleet's, for good; a later 429 makes the budget the app's all the same. What is neither a 429 nor
-//! the token endpoint's own decision, as a server in trouble that asks for a pause, tells nothing of it.
+//! costs. The answer is the fleet's, for good; that each has its own gives way to 429s of two extensions within one window
+//! ([`super::doubt`]). What is neither a 429 nor the token endpoint's own decision, as a server in trouble that asks for a
+//! pause, tells nothing of it.
 //!
 //! One after the other, because a login under way beside the one that is tried would meet the penalty for it.
 
@@ -16,7 +17,7 @@ use ringfleet_store::{
 };
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Sessions, lock, login::NotIn};
+use super::{Sessions, doubt, lock, login::NotIn};
 use crate::{metrics, rate::plan_seen};
 
 /// Stands for the extension in the lane of logins that the whole app shares, and in the lock that they need before anybody
@@ -24,7 +25,9 @@ use crate::{metrics, rate::plan_seen};
 pub(super) const ALL_EXTENSIONS: &str = "*";
 /// What the shared lane is "parked" with is how the fleet remembers whose the budget is; nothing is queued in it.
 const OF_THE_APP: &str = "logins share one budget";
-const OF_EACH: &str = "each extension has its own budget of logins";
+pub(super) const OF_EACH: &str = "each extension has its own budget of logins";
+/// Of a lane that has no plan of its own yet.
+const WINDOW: Duration = Duration::from_secs(60);
 /// How long one waits for the logins of others before anybody knows, and when it asks again after that.
 const PATIENCE: Duration = Duration::from_secs(3);
 const BUSY: Duration = Duration::from_millis(300);
@@ -94,16 +97,30 @@ impl LoginBudget {
         status.as_u16() == 429 && !matches!(error.code_str(), "CMN-304" | "CMN-310")
     }
 
-    /// A login of nobody knows whom was refused with 429: the budget is the app's, and has nothing left for `retry_after`.
+    /// A login of nobody knows whom was refused with 429: the budget is the app's, and has nothing left for `retry_after`. Where
+    /// each extension is known to have its own, that one's is used up, by one person who clicks often: it shows nothing.
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be asked.
     pub async fn throttled(store: &SharedStore, app: &str, retry_after: Duration) -> Result<(), StoreError> {
         let Ok(shared) = LaneId::try_new(app, ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
+        if store.lane(&shared).await?.parked.as_deref() == Some(OF_EACH) {
+            return Ok(());
+        }
         remember(store, &shared, OF_THE_APP).await?;
         // It had no slot there; one more in use is what the provider counts.
         let how = Release::Throttled { retry_after };
         store.release(&shared, LeaseToken(0), how, Duration::ZERO, PlanSeen::default()).await
+    }
+
+    /// Forgets whose the budget is, so that logins find it out again. A penalty goes on to its end.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store can't be asked.
+    pub async fn forget(store: &SharedStore, app: &str) -> Result<(), StoreError> {
+        let Ok(shared) = LaneId::try_new(app, ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
+        doubt::forget(store, app).await?;
+        store.set_parked(&shared, None).await
     }
 }
 
@@ -199,8 +216,8 @@ impl Sessions {
             }
         }
         if is_login
-            && let Some(whose) = shown_by(&answer, places.tries)
-            && let Err(error) = self.remember_budget(&places, how, whose).await
+            && let Some(shown) = shown_by(&answer, places.tries)
+            && let Err(error) = self.remember_budget(whose, &places, how, shown).await
         {
             metrics::store_error("set_parked", &error);
         }
@@ -273,9 +290,22 @@ impl Sessions {
         LaneId::try_new(self.app(), whose, Group::Auth).map_err(|error| NotIn::Refused { code: error.to_string() })
     }
 
-    async fn remember_budget(&self, places: &Places, how: Release, whose: &str) -> Result<(), StoreError> {
+    async fn remember_budget(
+        &self,
+        extension: &str,
+        places: &Places,
+        how: Release,
+        shown: &str,
+    ) -> Result<(), StoreError> {
         let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
-        if !remember(self.store(), &shared, whose).await? {
+        let view = self.store().lane(&shared).await?;
+        if shown == OF_THE_APP && view.parked.as_deref() == Some(OF_EACH) {
+            let window = view.plan.map_or(WINDOW, |plan| Duration::from_millis(plan.window_ms.into()));
+            if !self.another_was_refused(extension, window).await? {
+                return Ok(());
+            }
+        }
+        if !remember(self.store(), &shared, shown).await? {
             return Ok(());
         }
         // The penalty is the app's: its lane waits as well.

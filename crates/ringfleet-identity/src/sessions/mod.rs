@@ -3,6 +3,7 @@
 
 mod app;
 mod budget;
+mod doubt;
 mod fetch;
 mod fresh;
 mod keep_alive;

@@ -48,6 +48,8 @@ Keep a copy away from the store: without the key, nobody can read the credential
         #[arg(long)]
         yes: bool,
     },
+    /// Forgets whose the budget of logins is, should the fleet have learnt it wrongly; the next logins find it out again
+    ForgetBudget,
     /// Seals credentials, sender directory and webhook secrets anew with the first key of the key file; what came in keeps its key
     #[command(after_help = ROTATE)]
     RotateKey,

@@ -11,7 +11,7 @@ mod sheet;
 
 use std::{process::ExitCode, sync::Arc};
 
-use ringfleet_identity::{AppPrint, Follower, Sessions, Vault};
+use ringfleet_identity::{AppPrint, Follower, LoginBudget, Sessions, Vault};
 use ringfleet_store::WorkerId;
 
 use crate::{
@@ -47,6 +47,13 @@ pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Re
         CredentialsCommand::Disable(which) => change::enable(&vault, &which, false).await,
         CredentialsCommand::Prefer { which, number } => change::prefer(&vault, &which, number).await,
         CredentialsCommand::Remove { which, yes } => change::remove(&vault, &which, yes).await,
+        CredentialsCommand::ForgetBudget => {
+            LoginBudget::forget(vault.store(), vault.app()).await?;
+            say!(
+                "forgotten; logins go one after the other now, and the first that is one too many for the app shows whose the budget is"
+            );
+            Ok(ExitCode::SUCCESS)
+        }
         CredentialsCommand::RotateKey => rotate::run(&vault).await,
     }
 }

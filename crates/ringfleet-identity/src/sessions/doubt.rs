@@ -1,0 +1,148 @@
+//! Doubt in what is known, that each extension has its own budget of logins.
+//!
+//! A refusal for the rate is then that extension's: its user has spent the budget on the connect page, or another program has
+//! with the same credential. Two extensions that are refused within one window show that they share it.
+
+use std::time::Duration;
+
+use ringfleet_store::{DocKind, Expect, Put, SharedStore, StoreError};
+
+use super::Sessions;
+
+/// Changes by others in a row, after which it is left to the next refusal.
+const TRIES: u32 = 3;
+
+fn key(app: &str) -> String {
+    format!("{app}/login-throttled")
+}
+
+/// Nobody was refused.
+pub(super) async fn forget(store: &SharedStore, app: &str) -> Result<(), StoreError> {
+    store.doc_put(DocKind::Setting, &key(app), Expect::Anything, None, None).await.map(drop)
+}
+
+impl Sessions {
+    /// Notes for one window that a login of `extension` was refused for the rate; gives whether another extension's was.
+    pub(super) async fn another_was_refused(&self, extension: &str, window: Duration) -> Result<bool, StoreError> {
+        let (key, body) = (key(self.app()), extension.as_bytes());
+        for _ in 0..TRIES {
+            let doc = self.store().doc_get(DocKind::Setting, &key).await?;
+            let expect = match &doc {
+                Some(doc) if doc.body != body => return Ok(true),
+                Some(doc) => Expect::Rev(doc.rev),
+                None => Expect::Absent,
+            };
+            let put = self.store().doc_put(DocKind::Setting, &key, expect, Some(body), Some(window)).await?;
+            if let Put::Stored(_) = put {
+                return Ok(false);
+            }
+        }
+        Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Instant};
+
+    use ringcentral::{
+        Answer, CallError, Client, ClientConfig, ClientId, ClientSecret, ProviderError, RateHeaders, ServerUrl,
+        install_crypto,
+    };
+    use ringfleet_store::{
+        Group, LaneId, LaneRules, WorkerId,
+        sqlite::{SqliteOptions, SqliteStore},
+    };
+
+    use super::*;
+    use crate::{
+        KeyRing, Roster, Vault, new_key,
+        sessions::{
+            budget::{ALL_EXTENSIONS, LoginBudget, OF_EACH},
+            login::NotIn,
+        },
+    };
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    /// A fleet that has found each extension to have its own budget.
+    async fn fleet(folder: &tempfile::TempDir, window: Duration) -> Sessions {
+        install_crypto();
+        let options = SqliteOptions { rules: LaneRules::with_window(window), ..SqliteOptions::default() };
+        let store: SharedStore = Arc::new(SqliteStore::open(&folder.path().join("fleet.db"), options).await.unwrap());
+        let (id, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
+        let server = ServerUrl::try_new("http://127.0.0.1:1").unwrap();
+        let client = Client::new(ClientConfig::new(server, id, secret)).unwrap();
+        let vault = Vault::new(store, Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
+        let sessions = Sessions::new(vault, Roster::fixed([]), client, WorkerId::incarnation("w"), window);
+        sessions.store().set_parked(&lane(&sessions, ALL_EXTENSIONS), Some(OF_EACH)).await.unwrap();
+        sessions
+    }
+
+    fn lane(sessions: &Sessions, whose: &str) -> LaneId {
+        LaneId::try_new(sessions.app(), whose, Group::Auth).unwrap()
+    }
+
+    /// Whether the login was made.
+    async fn refused(sessions: &Sessions, extension: &str) -> bool {
+        let rate = RateHeaders { retry_after: Some(Duration::from_secs(1)), ..RateHeaders::default() };
+        let error = Box::new(ProviderError::parse(br#"{"errorCode":"CMN-301","message":"m"}"#));
+        let status = 429.try_into().unwrap();
+        let answer = Err::<Answer<()>, _>(CallError::Status { status, error, rate, request_id: None });
+        match sessions.with_slot(extension, async { answer }).await {
+            Ok(_) => true,
+            Err(NotIn::Later { .. }) => false,
+            Err(_) => panic!("the store is there"),
+        }
+    }
+
+    async fn in_penalty(sessions: &Sessions, whose: &str) -> bool {
+        sessions.store().lane(&lane(sessions, whose)).await.unwrap().penalty_until.is_some()
+    }
+
+    async fn until_its_penalty_is_over(sessions: &Sessions, whose: &str) {
+        let give_up = Instant::now() + SOON;
+        while in_penalty(sessions, whose).await {
+            assert!(Instant::now() < give_up);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn one_extension_that_is_refused_again_and_again_leaves_the_others_their_budgets() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = fleet(&folder, Duration::from_secs(60)).await;
+        for _ in 0..2 {
+            assert!(refused(&sessions, "101").await);
+            assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(false));
+            assert!(in_penalty(&sessions, "101").await && !in_penalty(&sessions, ALL_EXTENSIONS).await);
+            assert!(!refused(&sessions, "101").await, "in its penalty");
+            until_its_penalty_is_over(&sessions, "101").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn two_extensions_that_are_refused_in_one_window_show_the_apps_budget() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = fleet(&folder, Duration::from_secs(60)).await;
+        assert!(refused(&sessions, "101").await && refused(&sessions, "102").await);
+        assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(true));
+        assert!(in_penalty(&sessions, ALL_EXTENSIONS).await);
+
+        LoginBudget::forget(sessions.store(), sessions.app()).await.unwrap();
+        assert_eq!(sessions.login_budget().await.unwrap().of_the_app, None);
+        assert!(in_penalty(&sessions, ALL_EXTENSIONS).await, "what is forgotten is not forgiven");
+        assert!(!sessions.another_was_refused("103", Duration::from_secs(60)).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn two_extensions_that_are_refused_in_two_windows_show_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = fleet(&folder, Duration::from_millis(200)).await;
+        assert!(refused(&sessions, "101").await);
+        // Longer than the window.
+        until_its_penalty_is_over(&sessions, "101").await;
+        assert!(refused(&sessions, "102").await);
+        assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(false));
+    }
+}
