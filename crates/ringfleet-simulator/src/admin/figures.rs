@@ -27,7 +27,7 @@ pub(super) async fn accounts(State(world): Shared, RawQuery(query): RawQuery) ->
     Json((0..world.extensions.len()).map(account).collect())
 }
 
-/// NDJSON: for each extension its sends, then its other requests, then those to its webhooks; at the end the token requests.
+/// NDJSON: for each extension its sends, then its other requests, then those to its webhooks; at the end requests with nobody's token, and the token requests.
 /// `?text=true` adds the texts of accepted messages.
 pub(super) async fn ledger(State(world): Shared, RawQuery(query): RawQuery) -> Response {
     world.ledger_file.flush();
@@ -37,7 +37,7 @@ pub(super) async fn ledger(State(world): Shared, RawQuery(query): RawQuery) -> R
     let chunks = (0..=extensions).map(move |index| {
         let lines = match index < extensions {
             true => extension_lines(&world, index, text),
-            false => token_lines(&world),
+            false => app_lines(&world),
         };
         Ok::<_, std::convert::Infallible>(Bytes::from(lines))
     });
@@ -60,7 +60,7 @@ fn extension_lines(world: &World, index: usize, text: bool) -> Vec<u8> {
         push_line(&mut out, &LedgerLine::Sms(SmsLine::new(id, entry, text)));
     }
     for entry in &extension.api_log {
-        push_line(&mut out, &LedgerLine::Api(ApiLine::new(id, entry)));
+        push_line(&mut out, &LedgerLine::Api(ApiLine::new(Some(id), entry)));
     }
     for entry in &extension.webhook_log {
         push_line(&mut out, &LedgerLine::Webhook(WebhookLine::new(id, entry)));
@@ -68,9 +68,13 @@ fn extension_lines(world: &World, index: usize, text: bool) -> Vec<u8> {
     out
 }
 
-fn token_lines(world: &World) -> Vec<u8> {
+fn app_lines(world: &World) -> Vec<u8> {
     let mut out = Vec::new();
-    for entry in &world.app().token_log {
+    let app = world.app();
+    for entry in &app.api_log {
+        push_line(&mut out, &LedgerLine::Api(ApiLine::new(None, entry)));
+    }
+    for entry in &app.token_log {
         push_line(&mut out, &LedgerLine::Token(TokenLine::new(entry)));
     }
     out

@@ -44,6 +44,8 @@ pub struct Report {
     pub faulted: u64,
     /// Sends without a live access token.
     pub unauthorized: u64,
+    /// Other requests of the API without a live access token.
+    pub unauthorized_reads: u64,
     /// Requests of any group that arrived inside a penalty.
     pub in_penalty: u64,
     /// Requests of the groups Heavy, Medium and Light that the limiter refused; those of the token endpoint are `auth_429`.
@@ -97,6 +99,7 @@ pub(crate) fn report(world: &World, scope: &ReportScope) -> Report {
     let mut report = Report {
         now_ns: world.clock.now(),
         unauthorized: world.counters.sms_unauthorized.load(Ordering::Relaxed),
+        unauthorized_reads: world.counters.reads_unauthorized.load(Ordering::Relaxed),
         per_lane: scope.lanes.then(Vec::new),
         ..Report::default()
     };

@@ -57,7 +57,7 @@ pub(crate) enum TokenOutcome {
     Faulted,
 }
 
-/// Any other request of a known extension.
+/// Any other request, of a known extension or of nobody.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ApiEntry {
     pub(crate) at: Nanos,

@@ -68,7 +68,9 @@ pub struct TokenLine {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiLine {
     pub at_ns: u64,
-    pub extension: String,
+    /// Missing when the token was nobody's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<String>,
     pub operation: Endpoint,
     /// What was decided, before any fault changed the answer.
     pub status: u16,
@@ -139,10 +141,10 @@ impl TokenLine {
 }
 
 impl ApiLine {
-    pub(crate) fn new(extension_id: u64, entry: &ApiEntry) -> Self {
+    pub(crate) fn new(extension_id: Option<u64>, entry: &ApiEntry) -> Self {
         Self {
             at_ns: entry.at,
-            extension: extension_id.to_string(),
+            extension: extension_id.map(|id| id.to_string()),
             operation: entry.operation,
             status: entry.status,
             used: entry.used,

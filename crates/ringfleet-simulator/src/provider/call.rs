@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::response::Response;
@@ -9,12 +10,13 @@ use http::HeaderMap;
 use http::request::Parts;
 
 use super::answer::rate_headers;
-use super::caller::{Caller, Place, identify};
+use super::caller::{Caller, Place, identify, owner};
 use super::error::ApiError;
 use super::operation::Operation;
 use crate::clock::Nanos;
 use crate::faults::{Fault, Subject, play};
 use crate::ledger::{ApiEntry, ApiLine, LedgerLine};
+use crate::limits::Verdict;
 use crate::transport::Connection;
 use crate::world::World;
 
@@ -66,7 +68,11 @@ impl Call {
         place: Option<Place<'_>>,
     ) -> Result<Entry, Box<Response>> {
         let world = &*self.world;
-        let caller = identify(world, &self.headers, operation, self.at).map_err(|error| Box::new(error.response()))?;
+        let caller = identify(world, &self.headers, operation, self.at).map_err(|error| {
+            let answer = error.response();
+            self.note_unauthorized(operation, &answer);
+            Box::new(answer)
+        })?;
         let admitted = caller.may().and_then(|()| place.map_or(Ok(()), |place| place.check(world, &caller)));
         if let Err(error) = admitted {
             let answer = error.response();
@@ -123,8 +129,29 @@ impl Call {
             used: caller.admission.used,
             fault: fault.map(Fault::name),
         };
-        let id = self.world.directory.extension_id(caller.index);
+        self.write_down(Some(caller.index), entry);
+    }
+
+    /// Without a live token: the limiter has not seen it.
+    fn note_unauthorized(&self, operation: &Operation, answer: &Response) {
+        self.world.counters.reads_unauthorized.fetch_add(1, Ordering::Relaxed);
+        let entry = ApiEntry {
+            at: self.at,
+            operation: operation.endpoint,
+            status: answer.status().as_u16(),
+            verdict: Verdict::Admitted,
+            used: 0,
+            fault: None,
+        };
+        self.write_down(owner(&self.world, &self.headers), entry);
+    }
+
+    fn write_down(&self, owner: Option<usize>, entry: ApiEntry) {
+        let id = owner.map(|index| self.world.directory.extension_id(index));
         self.world.ledger_file.append(|| LedgerLine::Api(ApiLine::new(id, &entry)));
-        self.world.extension(caller.index).api_log.push(entry);
+        match owner {
+            Some(index) => self.world.extension(index).api_log.push(entry),
+            None => self.world.app().api_log.push(entry),
+        }
     }
 }

@@ -64,6 +64,11 @@ pub(super) fn identify(
     Ok(Caller { index, admission, missing })
 }
 
+/// Whose token it is, live or dead.
+pub(super) fn owner(world: &World, headers: &HeaderMap) -> Option<usize> {
+    world.directory.token_owner(TokenKind::Access, bearer(headers).ok()?)
+}
+
 /// `Bearer` in any case: the JavaScript client writes it small (seen on the wire).
 fn bearer(headers: &HeaderMap) -> Result<&str, ApiError> {
     let header = headers

@@ -35,7 +35,7 @@ use crate::app::AppSettings;
 use crate::clock::{Clock, Nanos};
 use crate::config::SimulatorConfig;
 use crate::faults::{FaultRules, Pause};
-use crate::ledger::{LedgerFile, TokenEntry};
+use crate::ledger::{ApiEntry, LedgerFile, TokenEntry};
 use crate::limits::{Admission, Closure, Group, Lane, Plan};
 use crate::webhook::WebhookClient;
 
@@ -66,6 +66,8 @@ pub(crate) struct App {
     /// Token requests per app: all of them with `auth_per_app`, else those whose user can't be told.
     pub(crate) auth: Lane,
     pub(crate) token_log: Vec<TokenEntry>,
+    /// Requests whose token was nobody's.
+    pub(crate) api_log: Vec<ApiEntry>,
     pub(crate) codes: AuthorizationCodes,
 }
 
@@ -76,6 +78,8 @@ pub(crate) struct Counters {
     secrets: AtomicU64,
     /// Sends that no extension could be found for: no token, or a dead one.
     pub(crate) sms_unauthorized: AtomicU64,
+    /// Other requests, likewise.
+    pub(crate) reads_unauthorized: AtomicU64,
 }
 
 impl Counters {

@@ -5,7 +5,7 @@ use ringfleet_simulator::{
 };
 use serde_json::json;
 
-use crate::support::{outcome, quick, start};
+use crate::support::{body, outcome, quick, start};
 
 #[tokio::test]
 async fn the_report_agrees_with_a_count_by_hand() {
@@ -48,6 +48,28 @@ async fn the_report_agrees_with_a_count_by_hand() {
     assert_eq!(report, expected);
     assert_eq!(lanes.len(), 2);
     assert_eq!((lanes[0].requests, lanes[0].over_plan, lanes[1].over_plan), (8, 2, 0));
+}
+
+#[tokio::test]
+async fn reads_without_a_live_token_stand_in_the_ledger_and_in_the_report() {
+    let rig = start(quick()).await;
+    let token = rig.token(0);
+    let read = |token: &str| rig.get(token, "/restapi/v1.0/account/~/extension/~");
+    assert_eq!(outcome(read(&token)).await.0, 200);
+    rig.admin(0, "revoke-session", &json!({})).await;
+    assert_eq!(outcome(read(&token)).await, (401, "OAU-213".into()));
+    assert_eq!(outcome(read("junk")).await, (401, "OAU-149".into()));
+
+    let ledger =
+        rig.http.get(rig.url("/simulator/ledger")).send().await.expect("an answer").text().await.expect("text");
+    let lines: Vec<_> = ledger.lines().filter(|line| line.contains("\"kind\":\"api\"")).collect();
+    let [first, dead, nobodys] = lines[..] else { panic!("{lines:?}") };
+    let own = format!("\"extension\":\"{}\"", rig.accounts[0].extension_id);
+    assert!(first.contains("\"status\":200") && first.contains(&own), "{first}");
+    assert!(dead.contains("\"status\":401") && dead.contains(&own), "{dead}");
+    assert!(nobodys.contains("\"status\":401") && !nobodys.contains("\"extension\":"), "{nobodys}");
+    let report = body(rig.http.get(rig.url("/simulator/report"))).await;
+    assert_eq!((&report["unauthorized_reads"], &report["requests"]), (&json!(2), &json!(0)), "{report}");
 }
 
 #[tokio::test]
