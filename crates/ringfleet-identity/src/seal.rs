@@ -74,6 +74,8 @@ pub enum OpenError {
 /// The fleet's keys: the first one seals, each may open. XChaCha20-Poly1305 with a random nonce of 24 bytes.
 pub struct KeyRing {
     keys: ArcSwap<Vec<Key>>,
+    /// Seals nothing; see [`KeyRing::also_of_app`].
+    of_app: Option<Key>,
     /// How often they have changed.
     changes: AtomicU64,
     file: Option<KeyFile>,
@@ -130,6 +132,15 @@ impl KeyRing {
         Ok(Self::new(keys, None, false))
     }
 
+    /// Also opens what a process without a key of its own sealed with one made of the app's secret, so that a fleet that is given
+    /// a key goes on with the sessions of before. Only what lies in the store and such a process may have sealed: no credential,
+    /// and nothing that a browser brings back, which whoever knows the app's secret could make.
+    #[must_use]
+    pub fn also_of_app(mut self, client_id: &str, client_secret: &str) -> Self {
+        self.of_app = Some(Key::of_app(client_id, client_secret));
+        self
+    }
+
     /// A key made of the app's secret, for a fleet that was given none. Fit for sessions; credentials want a key of their
     /// own, because a changed secret would make them unreadable.
     pub fn of_app(client_id: &str, client_secret: &str) -> Self {
@@ -137,7 +148,7 @@ impl KeyRing {
     }
 
     fn new(keys: Vec<Key>, file: Option<KeyFile>, makeshift: bool) -> Self {
-        Self { keys: ArcSwap::from_pointee(keys), changes: AtomicU64::new(0), file, makeshift }
+        Self { keys: ArcSwap::from_pointee(keys), of_app: None, changes: AtomicU64::new(0), file, makeshift }
     }
 
     /// How often the keys have changed. What could not be opened before may open when it is another number.
@@ -200,7 +211,9 @@ impl KeyRing {
         }
         let id = Self::sealed_with(sealed).ok_or(OpenError::Damaged)?;
         let keys = self.keys.load();
-        let key = keys.iter().find(|key| key.id == id).ok_or(OpenError::UnknownKey { id })?;
+        let guarded = matches!(purpose, Purpose::Credential { .. } | Purpose::Page { .. });
+        let of_app = self.of_app.as_ref().filter(|_| !guarded);
+        let key = keys.iter().chain(of_app).find(|key| key.id == id).ok_or(OpenError::UnknownKey { id })?;
         let (nonce, body) = sealed[HEAD..].split_at(NONCE);
         let nonce = XNonce::try_from(nonce).map_err(|_| OpenError::Damaged)?;
         let aad = purpose.bytes();
@@ -290,6 +303,22 @@ mod tests {
         assert_eq!(&**after.open(JWT, &sealed).unwrap(), b"x");
         let id = after.current().unwrap();
         assert_eq!(before.open(JWT, &after.seal(JWT, b"x")).err(), Some(OpenError::UnknownKey { id }));
+    }
+
+    #[test]
+    fn what_was_sealed_with_the_apps_secret_opens_but_for_logins_and_pages_and_seals_nothing() {
+        let before = KeyRing::of_app("id", "secret");
+        let after = KeyRing::from_text(&new_key()).unwrap().also_of_app("id", "secret");
+        let session = Purpose::Session { app: "main", extension: "101" };
+        assert_eq!(&**after.open(session, &before.seal(session, b"x")).unwrap(), b"x");
+        let sealed = after.seal(session, b"x");
+        assert_eq!(KeyRing::sealed_with(&sealed), after.current());
+        assert!(before.open(session, &sealed).is_err() && !after.is_makeshift());
+        let id = before.current().unwrap();
+        for guarded in [JWT, Purpose::Page { what: "operator" }] {
+            let refused = after.open(guarded, &before.seal(guarded, b"x")).err();
+            assert_eq!(refused, Some(OpenError::UnknownKey { id }), "{guarded:?}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use ringcentral::{
     Caller, Client, ExtensionId, MessageText, Outcome as Meaning, Permit, PhoneNumber, SmsRequest, classify,
 };
 use ringfleet_identity::{
-    NoSession, Session, Sessions,
+    NO_CREDENTIAL, NoSession, Session, Sessions,
     directory::{Directory, Register},
     plan_seen,
 };
@@ -127,7 +127,12 @@ impl Sender {
         };
         match session {
             Ok(session) => Ok((request, extension, session)),
-            Err(NoSession::Dead { reason }) => Err(Outcome::Parked { reason: format!("{CREDENTIAL}{reason}") }),
+            Err(NoSession::Dead { reason }) => {
+                if reason == NO_CREDENTIAL {
+                    self.sessions.tell_of_no_login(&extension);
+                }
+                Err(Outcome::Parked { reason: format!("{CREDENTIAL}{reason}") })
+            }
             Err(NoSession::Later { delay }) => Err(Outcome::NotSent { delay }),
             Err(NoSession::Store(error)) => {
                 metrics::store_error("token", &error);

@@ -12,23 +12,30 @@ use crate::config::{Faults, KeySource, Settings, unreadable};
 
 #[allow(dead_code, reason = "the commands and the worker begin to use it with the next commits")]
 pub(crate) fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
-    match &settings.identity.keys {
-        KeySource::File(path) => named(path),
+    let app = settings.provider.client_id.as_ref().zip(settings.provider.client_secret.as_ref());
+    let given = match &settings.identity.keys {
+        KeySource::File(path) => named(path)?,
         KeySource::OwnFile(path) => {
             provide(path).with_context(|| format!("can't make the key file {}", path.display()))?;
-            Ok(KeyRing::from_file(path.clone())?)
+            return Ok(KeyRing::from_file(path.clone())?);
         }
-        KeySource::Text(text) => Ok(KeyRing::from_text(text)?),
-        KeySource::App => match (&settings.provider.client_id, &settings.provider.client_secret) {
-            (Some(id), Some(secret)) => Ok(KeyRing::of_app(id.as_str(), secret.expose())),
-            _ => Err(Faults::one(
-                "identity.key_file",
-                "is empty, and there is no app secret to seal sessions with; make a key with `ringfleet credentials new-key` \
-                 and name its file",
-            )
-            .into()),
-        },
-    }
+        KeySource::Text(text) => KeyRing::from_text(text)?,
+        KeySource::App => {
+            let (id, secret) = app.ok_or_else(|| {
+                Faults::one(
+                    "identity.key_file",
+                    "is empty, and there is no app secret to seal sessions with; make a key with `ringfleet credentials \
+                     new-key` and name its file",
+                )
+            })?;
+            return Ok(KeyRing::of_app(id.as_str(), secret.expose()));
+        }
+    };
+    // It may have been given only now: the sessions of before go on.
+    Ok(match app {
+        Some((id, secret)) => given.also_of_app(id.as_str(), secret.expose()),
+        None => given,
+    })
 }
 
 /// The file of `identity.key_file`.
@@ -62,12 +69,39 @@ fn provide(path: &Path) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use ringfleet_identity::Purpose;
+
     use super::*;
+    use crate::config::load;
 
     #[test]
     fn a_key_in_place_of_its_files_path_is_not_told() {
         let told = format!("{:#}", named(Path::new("canary")).err().unwrap());
         assert!(told.contains("identity.key_file: what it names can't be read") && !told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn a_fleet_that_gets_a_key_opens_the_sessions_of_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ringfleet.key");
+        std::fs::write(&file, &*ringfleet_identity::new_key()).unwrap();
+        let settings = |identity: &str| {
+            let path = folder.path().join("ringfleet.toml");
+            let text = format!(
+                "[ringcentral]\nclient_id = \"id\"\nclient_secret = \"secret\"\n\
+                 [store]\nurl = \"redis://127.0.0.1\"\n[identity]\n{identity}"
+            );
+            std::fs::write(&path, text).unwrap();
+            load(Some(&path)).unwrap().settings().unwrap()
+        };
+        let session = Purpose::Session { app: "main", extension: "101" };
+        let sealed = ring(&settings("")).unwrap().seal(session, b"x");
+        let (key, file) = (ringfleet_identity::new_key(), file.display());
+        let named = settings(&format!("key_file = \"{file}\""));
+        let text = settings(&format!("key = \"{}\"", *key));
+        for with_key in [named, text] {
+            assert_eq!(&**ring(&with_key).unwrap().open(session, &sealed).unwrap(), b"x");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ringcentral::ExtensionId;
 use ringfleet_store::{Group, LaneId, RefusedCredential, TokenAsk, TokenLease, TokenRecord};
 
 use super::{NoSession, Session, Sessions, kept::Kept};
-use crate::{credential::Credential, metrics};
+use crate::{credential::Credential, metrics, seal::OpenError};
 
 /// How long one who needs a session waits for another process that renews it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -178,8 +178,13 @@ impl Sessions {
         }
     }
 
-    fn unseal(&self, extension: &ExtensionId, record: &TokenRecord) -> Option<Kept> {
-        Kept::open(self.vault.keys(), self.app(), extension.as_str(), &record.sealed)
+    /// `None` for what can't be read: it is as good as no session, because another can be had.
+    pub(super) fn unseal(&self, extension: &ExtensionId, record: &TokenRecord) -> Option<Kept> {
+        let opened = Kept::open(self.vault.keys(), self.app(), extension.as_str(), &record.sealed);
+        if let Err(OpenError::UnknownKey { id }) = &opened {
+            self.tell_of_key(*id);
+        }
+        opened.ok()
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     credential::Login,
-    seal::{KeyRing, Purpose},
+    seal::{KeyRing, OpenError, Purpose},
 };
 
 /// A session, opened.
@@ -52,12 +52,11 @@ impl Kept {
         keys.seal(Purpose::Session { app, extension }, &plain)
     }
 
-    /// `None` for what can't be read: it is as good as no session, because another can be had.
-    pub(super) fn open(keys: &KeyRing, app: &str, extension: &str, sealed: &[u8]) -> Option<Self> {
-        let plain = keys.open(Purpose::Session { app, extension }, sealed).ok()?;
-        let plain: Plain = serde_json::from_slice(&plain).ok()?;
-        Some(Self {
-            access: AccessToken::try_new(&plain.access).ok()?,
+    pub(super) fn open(keys: &KeyRing, app: &str, extension: &str, sealed: &[u8]) -> Result<Self, OpenError> {
+        let plain = keys.open(Purpose::Session { app, extension }, sealed)?;
+        let plain: Plain = serde_json::from_slice(&plain).map_err(|_| OpenError::Damaged)?;
+        Ok(Self {
+            access: AccessToken::try_new(&plain.access).map_err(|_| OpenError::Damaged)?,
             refresh: plain.refresh.and_then(|refresh| RefreshToken::try_new(&refresh).ok()),
             life: Duration::from_millis(plain.life_ms),
             print: plain.print,

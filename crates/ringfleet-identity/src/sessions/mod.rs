@@ -5,6 +5,7 @@ mod app;
 mod budget;
 mod doubt;
 mod fetch;
+mod foreign;
 mod fresh;
 mod keep_alive;
 mod kept;
@@ -33,6 +34,7 @@ use ringfleet_store::{Heard, RefusedCredential, SharedStore, StoreError, WorkerI
 use crate::{
     credential::{AppPrint, Credential},
     health::Health,
+    key::KeyId,
     metrics,
     roster::Roster,
     vault::Vault,
@@ -93,6 +95,9 @@ pub struct Sessions {
     waiting: Mutex<HashMap<String, Instant>>,
     /// The last refresh of each connection that this process has refreshed.
     fresh: Mutex<HashMap<String, fresh::Fresh>>,
+    /// Keys that others have, and this process has not.
+    foreign: Mutex<HashSet<KeyId>>,
+    told_of_no_login: Mutex<Option<Instant>>,
     auth_turn: Arc<tokio::sync::Mutex<()>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -115,6 +120,8 @@ impl Sessions {
             retired: Mutex::default(),
             waiting: Mutex::default(),
             fresh: Mutex::default(),
+            foreign: Mutex::default(),
+            told_of_no_login: Mutex::default(),
             auth_turn: Arc::default(),
             turns: Mutex::default(),
         }
