@@ -62,22 +62,28 @@ impl<'a> Looks<'a> {
         }
     }
 
-    /// What to say of a key under which the store has something else. Its lane counts as content there, so that a repeat whose
-    /// number has moved to another extension since is a conflict as well.
+    /// What to say of a key under which the store has something else. Lane, sender and times count as content there, so that a
+    /// repeat that names them anew, or whose sender has moved since, is a conflict as well.
     // SEND-SAFETY: the remedy of a conflict is a new key, with which the same text would be sent a second time. It is given only
-    // where the record shows that it is about another text.
+    // where the record shows another recipient or another text.
     pub(crate) async fn conflict(&self, id: &MessageId, new: &NewMessage) -> Refusal {
         match self.at(id).await {
-            Ok(Some(old)) if is_moved(&old, new) => Refusal::key_taken_elsewhere(id, old.state),
-            Ok(Some(_)) => Refusal::key_conflict(),
+            Ok(Some(old)) if shows_another(&old, new) => Refusal::key_conflict(id),
+            Ok(Some(old)) if old.lane != new.lane && old.from == new.from => {
+                Refusal::key_taken_elsewhere(id, old.state)
+            }
+            Ok(Some(old)) => Refusal::key_taken_otherwise(id, old.state, !is_forgotten(&old)),
             // A key's home shard remembers it for longer than the record is kept.
             Ok(None) | Err(_) => Refusal::key_unread(id),
         }
     }
 }
 
-/// The same text between the same numbers, taken for another lane. A text that was sent is not kept.
-fn is_moved(old: &MessageView, new: &NewMessage) -> bool {
-    let same_text = old.text.expose().is_empty() || old.text == new.text;
-    old.lane != new.lane && old.from == new.from && old.to == new.to && same_text
+fn shows_another(old: &MessageView, new: &NewMessage) -> bool {
+    old.to != new.to || (!is_forgotten(old) && old.text != new.text)
+}
+
+/// A text that was sent is not kept.
+fn is_forgotten(old: &MessageView) -> bool {
+    old.text.expose().is_empty()
 }

@@ -167,8 +167,7 @@ impl Producer {
 
     /// Hands in what passed its check, batch after batch so that order is kept, and answers for every item.
     pub(crate) async fn submit(&self, checked: Vec<Checked>) -> Vec<ItemResult> {
-        let judged: Vec<Result<Outgoing, Refused>> =
-            checked.into_iter().map(|item| Ok(Outgoing::try_new(item?)?)).collect();
+        let judged: Vec<Result<Outgoing, Refused>> = checked.into_iter().map(|item| item.map(Outgoing::new)).collect();
         let outgoing: Vec<&Outgoing> = judged.iter().flatten().collect();
         let mut answers = Vec::with_capacity(outgoing.len());
         let mut stop = None;
@@ -240,20 +239,20 @@ impl Producer {
 
 impl Outgoing {
     /// Gives the message a key if it has none.
-    fn try_new(mut message: NewMessage) -> Result<Self, Vec<Refusal>> {
+    fn new(mut message: NewMessage) -> Self {
         // SEND-SAFETY: without a key the store could not tell a repeat after a lost reply from a second message, and
         // the customer would get two texts. A random key, fixed before the first attempt, makes every repeat harmless.
         let (key, generated_key) = match message.key.take() {
             Some(key) => (key, None),
             None => {
                 let random = format!("auto-{}", MessageId::random());
-                let key = IdempotencyKey::try_new(&random).map_err(|_| vec![Refusal::key_conflict()])?;
+                let key = IdempotencyKey::try_new(&random).expect("an id is printable and short");
                 (key, Some(random))
             }
         };
         let id = MessageId::from_key(&key);
         message.key = Some(key);
-        Ok(Self { message, id, generated_key })
+        Self { message, id, generated_key }
     }
 
     async fn result(&self, answer: Enqueued, looks: &Looks<'_>) -> ItemResult {

@@ -156,47 +156,64 @@ pub struct Refusal {
     /// The sender's number as its producer wrote it: goes back to the producer alone (serialised), and is never printed.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "for_the_producer")]
     pub value: Option<Private>,
+    /// The message that has the key, where the refusal is about one.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "id_text")]
+    pub id: Option<MessageId>,
 }
 
 impl Refusal {
     pub(crate) fn new(field: Field, code: Code, problem: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { field, code, problem: problem.into(), remedy: remedy.into(), value: None }
+        Self { field, code, problem: problem.into(), remedy: remedy.into(), value: None, id: None }
     }
 
     pub(crate) fn with_value(self, value: Private) -> Self {
         Self { value: Some(value), ..self }
     }
 
-    pub(crate) fn key_conflict() -> Self {
-        Self::new(
-            Field::Key,
-            Code::KeyConflict,
-            "this key was used before for a message with other content",
-            "give the new message a new key, or send the old content to repeat the old request",
-        )
+    fn of_message(self, id: &MessageId) -> Self {
+        Self { id: Some(*id), ..self }
+    }
+
+    pub(crate) fn key_conflict(id: &MessageId) -> Self {
+        let problem = format!("this key was used before for a message with another recipient or another text: {id}");
+        let remedy = "give the new message a new key, or send the old content to repeat the old request";
+        Self::new(Field::Key, Code::KeyConflict, problem, remedy).of_message(id)
     }
 
     /// What the key was used for can't be read.
     pub(crate) fn key_unread(id: &MessageId) -> Self {
         let problem = format!("this key was used before, and what for can't be read now: it is the key of {id}");
         let remedy = "look that message up by its id; give a new key only to a message that is another one";
-        Self::new(Field::Key, Code::KeyConflict, problem, remedy)
+        Self::new(Field::Key, Code::KeyConflict, problem, remedy).of_message(id)
     }
 
     /// Comes on top of what is wrong with a repeat. Whether the content is the same can't be told of one without a lane.
     pub(crate) fn key_taken(id: &MessageId, state: State) -> Self {
-        Self::taken(format!("this key's message was taken before: {id} is {}", state.as_str()))
+        let what = "this key's message was taken before";
+        Self::taken(what, id, state, "this repeat has changed nothing of it")
     }
 
     /// The same message, of when its number was another extension's (or its app had another name).
     pub(crate) fn key_taken_elsewhere(id: &MessageId, state: State) -> Self {
-        let when = "this key's message was taken before, when its number was another extension's";
-        Self::taken(format!("{when}: {id} is {}", state.as_str()))
+        let what = "this key's message was taken before, when its number was another extension's";
+        Self::taken(what, id, state, "this repeat has changed nothing of it")
     }
 
-    fn taken(problem: String) -> Self {
-        let remedy = "look that message up by its id instead of repeating it; this repeat has changed nothing of it";
-        Self::new(Field::Key, Code::KeyTaken, problem, remedy)
+    /// A message to the same recipient, and nothing shows that its text was another one.
+    pub(crate) fn key_taken_otherwise(id: &MessageId, state: State, same_text: bool) -> Self {
+        let what = if same_text {
+            "this key's message was taken before, with the same recipient and text and another sender or other times"
+        } else {
+            "this key's message was taken before, for the same recipient; its text is no longer kept, so whether it was \
+             this one can't be told"
+        };
+        Self::taken(what, id, state, "give a new key only to a message that is another one")
+    }
+
+    fn taken(what: &str, id: &MessageId, state: State, more: &str) -> Self {
+        let problem = format!("{what}: {id} is {}", state.as_str());
+        let remedy = format!("look that message up by its id instead of repeating it; {more}");
+        Self::new(Field::Key, Code::KeyTaken, problem, remedy).of_message(id)
     }
 }
 
@@ -240,6 +257,10 @@ fn field_name<S: Serializer>(field: &Field, serializer: S) -> Result<S::Ok, S::E
 
 fn for_the_producer<S: Serializer>(value: &Option<Private>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(value.as_ref().map_or("", Private::expose))
+}
+
+fn id_text<S: Serializer>(id: &Option<MessageId>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&id.map(|id| id.to_string()).unwrap_or_default())
 }
 
 fn code_name<S: Serializer>(code: &Code, serializer: S) -> Result<S::Ok, S::Error> {

@@ -28,8 +28,8 @@ pub use self::{
 };
 use crate::{
     draft::Draft,
-    producer::{Checked, ItemResult, Producer},
-    refusal::{Field, Refusal, Refused},
+    producer::{ItemResult, Producer},
+    refusal::{Field, Refused},
     when,
 };
 
@@ -135,7 +135,7 @@ async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
         .map(|row| {
             let draft = row.draft?;
             match producer.judge(&draft, now) {
-                Ok(message) => keyed(message, scope),
+                Ok(message) => Ok(keyed(message, scope)),
                 Err(refused) => Err(known_by_content(producer, refused, &draft, scope)),
             }
         })
@@ -144,13 +144,13 @@ async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
 }
 
 /// Gives a row without a key one that the same row always gets.
-fn keyed(mut message: NewMessage, scope: &str) -> Checked {
+fn keyed(mut message: NewMessage, scope: &str) -> NewMessage {
     if message.key.is_none() {
         let (from, to, text) = (message.from.expose(), message.to.expose(), message.text.expose());
         let key = content_key(scope, [from, to, text], message.send_at, message.send_by);
-        message.key = Some(key.ok_or_else(|| vec![Refusal::key_conflict()])?);
+        message.key = Some(key);
     }
-    Ok(message)
+    message
 }
 
 /// A row whose time is over is found by its content, unless its extension no longer tells from which number it was to go.
@@ -168,15 +168,10 @@ fn known_by_content(producer: &Producer, refused: Refused, draft: &Draft, scope:
     };
     let from = own.as_ref().map_or(draft.from.as_str(), |(number, _)| number.expose());
     let key = content_key(scope, [from, &draft.to, &draft.text], send_at, send_by);
-    Refused { key, is_content: true, ..refused }
+    Refused { key: Some(key), is_content: true, ..refused }
 }
 
-fn content_key(
-    scope: &str,
-    words: [&str; 3],
-    send_at: Option<Millis>,
-    send_by: Option<Millis>,
-) -> Option<IdempotencyKey> {
+fn content_key(scope: &str, words: [&str; 3], send_at: Option<Millis>, send_by: Option<Millis>) -> IdempotencyKey {
     // SEND-SAFETY: only what the customer would notice goes in, so that the same text from a re-sorted or extended
     // file is recognised. The lane stays out: a number that moved to another extension must not send again.
     let content = Fingerprint::of(&[
@@ -188,5 +183,5 @@ fn content_key(
         &send_by.unwrap_or(0).to_be_bytes(),
     ]);
     let hex: String = content.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    IdempotencyKey::try_new(format!("csv-{hex}")).ok()
+    IdempotencyKey::try_new(format!("csv-{hex}")).expect("a hash in hex is printable and short")
 }

@@ -102,19 +102,24 @@ impl Problem {
     }
 
     pub(super) fn refused(errors: Vec<Refusal>) -> Self {
+        let id = errors.iter().find_map(|error| error.id).map(|id| id.to_string());
         if let [only] = errors.as_slice()
             && only.code == Code::KeyConflict
         {
             // Not "nothing was taken": the key's message may be this one, where its record can't be read.
             let detail = "nothing was added; errors tells what is known of the message that has the key";
-            return Self { errors, ..Self::new(StatusCode::CONFLICT, "key-conflict", "key was used before", detail) };
+            return Self {
+                errors,
+                id,
+                ..Self::new(StatusCode::CONFLICT, "key-conflict", "key was used before", detail)
+            };
         }
         let detail = match errors.iter().any(|error| error.code == Code::KeyTaken) {
             true => "this repeat is refused, and its key's message was taken before; errors tells its id and state",
             false => "nothing was taken; errors names each field and its remedy",
         };
         let (status, title) = (StatusCode::UNPROCESSABLE_ENTITY, "message refused");
-        Self { errors, ..Self::new(status, "refused", title, detail) }
+        Self { errors, id, ..Self::new(status, "refused", title, detail) }
     }
 
     pub(super) fn opt_out_refused(errors: Vec<Refusal>) -> Self {

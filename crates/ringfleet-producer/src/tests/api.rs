@@ -1,6 +1,6 @@
 //! The API over a real socket.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::Arc;
 
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use ringfleet_store::{Begin, ClaimRequest, Outcome, PlanSeen, Settlement, SharedStore, WorkerId};
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::{
     FROM, TO,
     fake::{FakeStore, Fault},
-    moved, producer, producer_of, sqlite,
+    producer, sqlite,
 };
 use crate::{
-    Producer, SenderDirectory,
+    Producer,
     http::{Api, ApiKeys, MAX_BODY_BYTES, router},
 };
 
@@ -32,7 +32,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn start(store: SharedStore) -> Self {
+    pub(super) async fn start(store: SharedStore) -> Self {
         Self::of(producer(store.clone()), store).await
     }
 
@@ -336,64 +336,4 @@ async fn full_store_is_503_and_a_half_failed_bulk_is_told_item_by_item() {
     let (status, answer) = read(server.post(&bulk)).await;
     assert_eq!((status, &answer["accepted"], &answer["not_taken"]), (StatusCode::OK, &json!(500), &json!(100)));
     assert_eq!(answer["results"][599]["status"], "not-taken");
-}
-
-#[tokio::test]
-async fn a_repeat_that_is_refused_now_is_told_of_its_message_and_not_that_nothing_was_taken() {
-    let (_folder, store) = sqlite().await;
-    let keyed = |key: &str| json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": key});
-    let before = Server::start(store.clone()).await;
-    let (_, taken) = read(before.post(&keyed("visit 1"))).await;
-    let id = taken["id"].as_str().unwrap();
-    // The sender is gone since.
-    let nobody = Arc::new(SenderDirectory::try_new([]).unwrap());
-    let server = Server::of(producer_of(store.clone(), nobody), store).await;
-    let (status, late) = read(server.post(&keyed("visit 1"))).await;
-    let codes = [&late["errors"][0]["code"], &late["errors"][1]["code"]];
-    assert_eq!((status, codes), (StatusCode::UNPROCESSABLE_ENTITY, [&json!("unknown-sender"), &json!("key-taken")]));
-    let told = late["errors"][1]["problem"].as_str().unwrap();
-    assert!(
-        told.contains(id) && told.ends_with("is ready") && !late.to_string().contains("nothing was taken"),
-        "{late}"
-    );
-
-    let mut hopeless = keyed("visit 1");
-    hopeless["text"] = json!("");
-    let (_, many) = read(server.post(&json!({"messages": [keyed("visit 1"), keyed("visit 2"), hopeless]}))).await;
-    let told = |n: usize| many["results"][n]["errors"].as_array().unwrap().last().unwrap()["code"].clone();
-    assert_eq!([told(0), told(1), told(2)], ["key-taken", "unknown-sender", "text-empty"], "{many}");
-    let (_, other) = read(server.post(&keyed("visit 2"))).await;
-    assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
-}
-
-#[tokio::test]
-async fn a_conflict_whose_message_can_not_be_read_advises_no_new_text() {
-    let store = FakeStore::with_faults([]);
-    let server = Server::start(store.clone()).await;
-    let keyed = |text: &str| json!({"from": FROM, "to": TO, "text": text, "key": "visit 1"});
-    let (_, first) = read(server.post(&keyed("See you on Monday"))).await;
-    let (_, read_well) = read(server.post(&keyed("See you on Friday"))).await;
-    assert!(
-        read_well["errors"][0]["remedy"].as_str().unwrap().contains("give the new message a new key"),
-        "{read_well}"
-    );
-    store.looks_fail.store(true, Ordering::SeqCst);
-    let (status, problem) = read(server.post(&keyed("See you on Friday"))).await;
-    assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::CONFLICT, &json!("key-conflict")));
-    assert!(problem["errors"][0]["problem"].as_str().unwrap().contains(first["id"].as_str().unwrap()), "{problem}");
-    let said = problem.to_string();
-    assert!(!said.contains("nothing was taken") && !said.contains("other content"), "{said}");
-}
-
-#[tokio::test]
-async fn a_repeat_whose_number_moved_to_another_extension_is_told_of_its_message() {
-    let (_folder, store) = sqlite().await;
-    let keyed = json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": "visit 1"});
-    let (_, first) = read(Server::start(store.clone()).await.post(&keyed)).await;
-    let server = Server::of(producer_of(store.clone(), moved()), store).await;
-    let (status, problem) = read(server.post(&keyed)).await;
-    assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("key-taken")));
-    let said = problem.to_string();
-    assert!(said.contains(first["id"].as_str().unwrap()) && said.contains("is ready"), "{said}");
-    assert!(!said.contains("nothing was taken") && !said.contains("new key"), "{said}");
 }

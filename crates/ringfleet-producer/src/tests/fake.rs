@@ -52,6 +52,8 @@ pub(super) struct FakeStore {
     looks_take: Duration,
     pub(super) looks_fail: AtomicBool,
     pub(super) looks: AtomicUsize,
+    /// As of messages that are `sent`.
+    pub(super) texts_forgotten: AtomicBool,
     /// How many messages were there at the first look.
     pub(super) at_first_look: OnceLock<usize>,
 }
@@ -150,6 +152,7 @@ impl Store for FakeStore {
         if self.looks_fail.load(Ordering::SeqCst) {
             return Err(away("get"));
         }
+        let forgotten = self.texts_forgotten.load(Ordering::SeqCst);
         let messages = self.messages.lock().unwrap();
         Ok(messages.get(id).map(|(_, message)| MessageView {
             id: *id,
@@ -157,7 +160,7 @@ impl Store for FakeStore {
             state: State::Ready,
             from: message.from.clone(),
             to: message.to.clone(),
-            text: Private::default(),
+            text: if forgotten { Private::default() } else { message.text.clone() },
             priority: message.priority,
             attempt: 0,
             recoveries: 0,

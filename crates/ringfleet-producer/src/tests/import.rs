@@ -318,6 +318,7 @@ async fn an_unchanged_file_whose_number_moved_to_another_extension_is_never_told
 
     // Of what was sent the text is not kept.
     let store = FakeStore::with_faults([]);
+    store.texts_forgotten.store(true, Ordering::SeqCst);
     let moved_in = async |directory| {
         let producer = producer_of(store.clone(), directory);
         import_csv(&producer, Cursor::new(file.clone()), ImportOptions::default(), |_| {}).await.unwrap()
