@@ -94,7 +94,11 @@ pub(crate) fn not_e164(field: Field, raw: &str, error: &PhoneNumberError) -> Ref
             (Code::NotE164, quoted(raw, &format!("is not E.164: it has {digits} digits")))
         }
     };
-    Refusal::new(field, code, problem, "write + and 7 to 15 digits, without blanks, like +15550100123")
+    let refusal = Refusal::new(field, code, problem, "write + and 7 to 15 digits, without blanks, like +15550100123");
+    // What has slipped into the sender's place from another column is no number, and may be a customer's text.
+    let is_number = |c: char| c.is_ascii_digit() || "+-.() ".contains(c);
+    let shown = field == Field::From && code == Code::NotE164 && raw.chars().all(is_number);
+    if shown { refusal.with_value(Private::new(raw)) } else { refusal }
 }
 
 fn quoted(raw: &str, rest: &str) -> String {

@@ -112,7 +112,7 @@ impl SenderDirectory {
         let book = self.book();
         Some(match book.by_extension(raw)? {
             Ok((number, extension)) => self.lane(extension).map(|lane| (number.clone(), lane)),
-            Err(not) => Err(self.refusal(&book, "it", not)),
+            Err(not) => Err(self.refusal(&book, "it", not).with_value(Private::new(raw))),
         })
     }
 

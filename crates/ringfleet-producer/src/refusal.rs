@@ -153,7 +153,7 @@ pub struct Refusal {
     pub problem: String,
     /// What to do about it.
     pub remedy: String,
-    /// The sender's number as its producer wrote it: goes back to the producer alone (serialised), and is never printed.
+    /// The sender's number, or its extension's, as its producer wrote it: goes back to the producer alone (serialised), and is never printed.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "for_the_producer")]
     pub value: Option<Private>,
     /// The message that has the key, where the refusal is about one.
@@ -168,6 +168,12 @@ impl Refusal {
 
     pub(crate) fn with_value(self, value: Private) -> Self {
         Self { value: Some(value), ..self }
+    }
+
+    /// An extension id that is known no longer can't be told from a mistyped number, but is digits and nothing else.
+    fn comes_with_time(&self) -> bool {
+        let is_digits = |value: &Private| value.expose().bytes().all(|byte| byte.is_ascii_digit());
+        self.code.comes_with_time() || (self.code == Code::NotE164 && self.value.as_ref().is_some_and(is_digits))
     }
 
     fn of_message(self, id: &MessageId) -> Self {
@@ -234,7 +240,7 @@ impl Refused {
     }
 
     pub(crate) fn comes_with_time(&self) -> bool {
-        self.refusals.iter().all(|refusal| refusal.code.comes_with_time())
+        self.refusals.iter().all(Refusal::comes_with_time)
     }
 }
 

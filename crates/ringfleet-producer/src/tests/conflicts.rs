@@ -139,3 +139,22 @@ async fn a_repeat_that_is_refused_now_is_told_of_its_message_and_not_that_nothin
     let (_, other) = read(server.post(&keyed("visit 2"))).await;
     assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
 }
+
+#[tokio::test]
+async fn a_repeat_from_an_extension_id_that_nobody_knows_any_more_is_told_of_its_message() {
+    let (_folder, store) = sqlite().await;
+    let sender =
+        Sender { app: "main".into(), extension: "400129284008".parse().unwrap(), numbers: vec![FROM.parse().unwrap()] };
+    let keyed = |key: &str| json!({"from": "400129284008", "to": TO, "text": "See you on Monday", "key": key});
+    let known = Arc::new(SenderDirectory::try_new([sender]).unwrap());
+    let before = Server::of(producer_of(store.clone(), known), store.clone()).await;
+    let (_, first) = read(before.post(&keyed("visit 1"))).await;
+    let nobody = Arc::new(SenderDirectory::try_new([]).unwrap());
+    let server = Server::of(producer_of(store.clone(), nobody), store).await;
+    let (_, late) = read(server.post(&keyed("visit 1"))).await;
+    let codes = [&late["errors"][0]["code"], &late["errors"][1]["code"]];
+    assert_eq!(codes, [&json!("not-e164"), &json!("key-taken")], "{late}");
+    assert_eq!(late["id"], first["id"]);
+    let (_, other) = read(server.post(&keyed("visit 2"))).await;
+    assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
+}

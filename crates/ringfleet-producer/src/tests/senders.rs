@@ -133,9 +133,7 @@ async fn each_reason_why_nobody_can_send_has_its_code_and_its_remedy() {
         // Only the field that is made for it gives a number back.
         let told = error["problem"].as_str().unwrap().to_owned() + error["remedy"].as_str().unwrap();
         assert!(!told.contains("555010"), "{body}");
-        if from.starts_with('+') {
-            assert_eq!(error["value"], json!(from), "{body}");
-        }
+        assert_eq!(error["value"], json!(from), "{body}");
     }
 }
 
@@ -155,7 +153,12 @@ async fn an_extension_number_that_nobody_knows_is_told_as_one_and_as_unread_unti
     for part in ["start a worker", "or write the number"] {
         assert!(error["remedy"].as_str().unwrap().contains(part), "{error}");
     }
-    assert_eq!(post(&unread, "123456789").await["code"], "not-e164");
+    for number in ["123456789", "+1 (555) 010-0123"] {
+        let error = post(&unread, number).await;
+        assert_eq!((&error["code"], &error["value"]), (&json!("not-e164"), &json!(number)));
+    }
+    // A text that has slipped into the sender's place does not come back.
+    assert_eq!(post(&unread, "Dear Ms Miller, 10:00").await.get("value"), None);
 
     let (_folder, store) = sqlite().await;
     let complete = serve(store, vec![facts("400101", &[(1, SMS)])], &[(1, Some("400101"))]).await;
