@@ -105,15 +105,18 @@ fn is_called_as_this_machine(headers: &HeaderMap) -> bool {
 }
 
 fn presented(headers: &HeaderMap) -> Option<&[u8]> {
-    let Some(authorization) = headers.get(AUTHORIZATION) else {
-        return headers.get("x-api-key").map(|key| key.as_bytes());
-    };
-    let (scheme, key) = authorization.as_bytes().split_at_checked("Bearer ".len())?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+    // A proxy that asks for a password of its own may pass it on in the same header.
+    let bearer = headers.get(AUTHORIZATION).and_then(|authorization| {
+        let (scheme, key) = authorization.as_bytes().split_at_checked("Bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"Bearer ").then(|| key.trim_ascii())
+    });
+    bearer.or_else(|| headers.get("x-api-key").map(|key| key.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::http::HeaderValue;
+
     use super::*;
 
     fn keys(keys: &[&str]) -> Result<ApiKeys, ApiKeyError> {
@@ -136,5 +139,19 @@ mod tests {
         assert_eq!(keys(&["short"]).unwrap_err(), ApiKeyError::TooShort { position: 1, bytes: 5 });
         assert_eq!(keys(&["with a blank in the midst"]).unwrap_err(), ApiKeyError::Unprintable { position: 1 });
         assert_eq!(keys(&[]).unwrap_err(), ApiKeyError::NoKeys);
+    }
+
+    #[test]
+    fn a_key_of_our_own_header_counts_beside_what_a_proxy_passes_on() {
+        let presented = |authorization: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::from_static(authorization));
+            headers.insert("x-api-key", HeaderValue::from_static("first-key-0123456789"));
+            super::presented(&headers).map(<[u8]>::to_vec)
+        };
+        for foreign in ["Basic dXNlcjpwYXNz", "Basic", "", "Bearer"] {
+            assert_eq!(presented(foreign).as_deref(), Some(&b"first-key-0123456789"[..]), "{foreign}");
+        }
+        assert_eq!(presented("bearer another-key").as_deref(), Some(&b"another-key"[..]));
     }
 }
