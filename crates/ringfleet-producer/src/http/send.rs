@@ -59,9 +59,15 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
 }
 
 /// `Idempotency-Key` is another way to write `key`; two different keys are a mistake that must not be guessed away.
+// SEND-SAFETY: of two keys the wrong one would make a repeat a second text.
 fn with_header_key(mut decoded: Decoded, headers: &HeaderMap) -> Decoded {
-    let Some(value) = headers.get("idempotency-key") else { return decoded };
+    let mut values = headers.get_all("idempotency-key").iter();
+    let Some(value) = values.next() else { return decoded };
     let fault = match std::str::from_utf8(value.as_bytes()) {
+        _ if values.any(|other| other != value) => {
+            let problem = "stands in several headers Idempotency-Key that differ";
+            Refusal::new(Field::Key, Code::FieldTwice, problem, "leave one of them")
+        }
         Err(_) => Refusal::new(Field::Key, Code::NotUtf8, "Idempotency-Key is not UTF-8", "write printable characters"),
         Ok(key) if decoded.draft.key.as_deref().is_none_or(|own| own == key) => {
             decoded.draft.key = Some(key.to_owned());

@@ -192,6 +192,12 @@ async fn idempotency_key_makes_a_repeat_harmless() {
     let (status, twice) = read(post(&other)).await;
     assert_eq!((status, &twice["errors"][0]["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("key")));
     assert_eq!(read(post(&json!({"messages": [message()]}))).await.0, StatusCode::BAD_REQUEST);
+
+    let (status, same) = read(post(&message()).header("Idempotency-Key", "order-1")).await;
+    assert_eq!((status, &same["id"]), (StatusCode::ACCEPTED, &first["id"]));
+    let (status, two) = read(post(&message()).header("Idempotency-Key", "order-2")).await;
+    let code = &two["errors"][0]["code"];
+    assert_eq!((status, code), (StatusCode::UNPROCESSABLE_ENTITY, &json!("field-twice")), "{two}");
 }
 
 #[tokio::test]
