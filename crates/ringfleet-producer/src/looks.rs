@@ -66,8 +66,9 @@ impl<'a> Looks<'a> {
     /// repeat that names them anew, or whose sender has moved since, is a conflict as well.
     // SEND-SAFETY: the remedy of a conflict is a new key, with which the same text would be sent a second time. It is given only
     // where the record shows another recipient or another text.
-    pub(crate) async fn conflict(&self, id: &MessageId, new: &NewMessage) -> Refusal {
-        match self.at(id).await {
+    pub(crate) async fn conflict(&self, id: &MessageId, new: &NewMessage, is_content: bool) -> ItemResult {
+        let refusal = match self.at(id).await {
+            Ok(Some(_)) if is_content => return Ok(Receipt { id: *id, duplicate: true }),
             Ok(Some(old)) if shows_another(&old, new) => Refusal::key_conflict(id),
             Ok(Some(old)) if old.lane != new.lane && old.from == new.from => {
                 Refusal::key_taken_elsewhere(id, old.state)
@@ -75,7 +76,8 @@ impl<'a> Looks<'a> {
             Ok(Some(old)) => Refusal::key_taken_otherwise(id, old.state, !is_forgotten(&old)),
             // A key's home shard remembers it for longer than the record is kept.
             Ok(None) | Err(_) => Refusal::key_unread(id),
-        }
+        };
+        Err(EnqueueError::Refused(vec![refusal]))
     }
 }
 

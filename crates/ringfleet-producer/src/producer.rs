@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Looks into the store for single messages that are under way at once.
-const LOOKS_IN_FLIGHT: usize = 16;
+pub(crate) const LOOKS_IN_FLIGHT: usize = 16;
 
 /// Takes messages in. Cheap to clone; all clones share one store.
 #[derive(Clone)]
@@ -63,13 +63,15 @@ pub enum EnqueueError {
 }
 
 /// A draft after its check.
-pub(crate) type Checked = Result<NewMessage, Refused>;
+pub(crate) type Checked = Result<Outgoing, Refused>;
 
 /// A message that is about to go to the store.
-struct Outgoing {
+pub(crate) struct Outgoing {
     message: NewMessage,
     id: MessageId,
     generated_key: Option<String>,
+    /// The key was made of the content, so what has it is the same message.
+    is_content: bool,
 }
 
 /// Why the later batches of a call need not be tried.
@@ -112,7 +114,8 @@ impl Producer {
     }
 
     pub(crate) fn judge(&self, draft: &Draft, now: Timestamp) -> Checked {
-        self.check(draft, now).map_err(|refusals| Refused::of(refusals, draft.key.as_deref()))
+        let checked = self.check(draft, now).map(Outgoing::new);
+        checked.map_err(|refusals| Refused::of(refusals, draft.key.as_deref()))
     }
 
     /// Takes in one message.
@@ -167,8 +170,7 @@ impl Producer {
 
     /// Hands in what passed its check, batch after batch so that order is kept, and answers for every item.
     pub(crate) async fn submit(&self, checked: Vec<Checked>) -> Vec<ItemResult> {
-        let judged: Vec<Result<Outgoing, Refused>> = checked.into_iter().map(|item| item.map(Outgoing::new)).collect();
-        let outgoing: Vec<&Outgoing> = judged.iter().flatten().collect();
+        let outgoing: Vec<&Outgoing> = checked.iter().flatten().collect();
         let mut answers = Vec::with_capacity(outgoing.len());
         let mut stop = None;
         for batch in outgoing.chunks(MAX_BATCH) {
@@ -179,12 +181,12 @@ impl Producer {
             }
         }
         // Afterwards, so that what is refused keeps nobody waiting who is not.
-        let looks = Looks::new(&*self.store, self.patience);
+        let looks = self.looks();
         if let Some(Stop::Away(error)) = stop {
             looks.give_up(error);
         }
         let mut answers = answers.into_iter();
-        let answered: Vec<_> = judged
+        let answered: Vec<_> = checked
             .into_iter()
             .map(|item| item.map(|outgoing| (outgoing, answers.next().unwrap_or(Err(EnqueueError::NotTried)))))
             .collect();
@@ -228,9 +230,13 @@ impl Producer {
         Some(Stop::Full)
     }
 
+    pub(crate) fn looks(&self) -> Looks<'_> {
+        Looks::new(&*self.store, self.patience)
+    }
+
     /// Which messages of a batch the store has.
     async fn look_up(&self, batch: &[&Outgoing]) -> Result<Vec<bool>, Arc<StoreError>> {
-        let looks = &Looks::new(&*self.store, self.patience);
+        let looks = &self.looks();
         let ids: Vec<MessageId> = batch.iter().map(|outgoing| outgoing.id).collect();
         let present = stream::iter(ids).map(|id| async move { looks.at(&id).await.map(|view| view.is_some()) });
         present.buffered(LOOKS_IN_FLIGHT).try_collect().await
@@ -239,7 +245,7 @@ impl Producer {
 
 impl Outgoing {
     /// Gives the message a key if it has none.
-    fn new(mut message: NewMessage) -> Self {
+    pub(crate) fn new(mut message: NewMessage) -> Self {
         // SEND-SAFETY: without a key the store could not tell a repeat after a lost reply from a second message, and
         // the customer would get two texts. A random key, fixed before the first attempt, makes every repeat harmless.
         let (key, generated_key) = match message.key.take() {
@@ -252,7 +258,13 @@ impl Outgoing {
         };
         let id = MessageId::from_key(&key);
         message.key = Some(key);
-        Self { message, id, generated_key }
+        Self { message, id, generated_key, is_content: false }
+    }
+
+    /// A message whose key was made of its content.
+    pub(crate) fn by_content(mut message: NewMessage, key: IdempotencyKey) -> Self {
+        message.key = Some(key);
+        Self { is_content: true, ..Self::new(message) }
     }
 
     async fn result(&self, answer: Enqueued, looks: &Looks<'_>) -> ItemResult {
@@ -260,7 +272,7 @@ impl Outgoing {
             Enqueued::Accepted(id) => Ok(Receipt { id, duplicate: false }),
             // A key that only we know was there before: our own earlier attempt, whose reply was lost.
             Enqueued::Duplicate(id) => Ok(Receipt { id, duplicate: self.generated_key.is_none() }),
-            Enqueued::Conflict(id) => Err(EnqueueError::Refused(vec![looks.conflict(&id, &self.message).await])),
+            Enqueued::Conflict(id) => looks.conflict(&id, &self.message, self.is_content).await,
         }
     }
 

@@ -15,10 +15,10 @@ mod row;
 
 use std::io::Read;
 
-use futures::{StreamExt, stream};
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use ringcentral::PhoneNumber;
-use ringfleet_store::{Fingerprint, IdempotencyKey, Millis, NewMessage};
+use ringfleet_store::{Fingerprint, IdempotencyKey, MessageId, Millis};
 use tokio::sync::mpsc;
 
 use self::reader::{Batch, ReadEnd};
@@ -28,8 +28,9 @@ pub use self::{
 };
 use crate::{
     draft::Draft,
-    producer::{ItemResult, Producer},
-    refusal::{Field, Refused},
+    looks::Looks,
+    producer::{Checked, EnqueueError, ItemResult, LOOKS_IN_FLIGHT, Outgoing, Producer},
+    refusal::{Field, Refusal, Refused},
     when,
 };
 
@@ -128,47 +129,88 @@ pub async fn import_csv(
 
 async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
     let now = Timestamp::now();
-    let lines = batch.rows.iter().map(|row| row.line).collect();
-    let checked = batch
-        .rows
-        .into_iter()
-        .map(|row| {
-            let draft = row.draft?;
-            match producer.judge(&draft, now) {
-                Ok(message) => Ok(keyed(message, scope)),
-                Err(refused) => Err(known_by_content(producer, refused, &draft, scope)),
+    let lines: Vec<u64> = batch.rows.iter().map(|row| row.line).collect();
+    let looks = producer.looks();
+    let rows = Rows { producer, looks: &looks, scope, now };
+    let checked = stream::iter(batch.rows).map(|row| rows.check(row.draft)).buffered(LOOKS_IN_FLIGHT);
+    let results = match checked.try_collect().await {
+        Ok(checked) => producer.submit(checked).await,
+        Err(error) => vec![Err(error); lines.len()],
+    };
+    Answered { lines, results, bytes: batch.bytes }
+}
+
+/// What the rows of a batch are judged with.
+struct Rows<'a> {
+    producer: &'a Producer,
+    looks: &'a Looks<'a>,
+    scope: &'a str,
+    now: Timestamp,
+}
+
+impl Rows<'_> {
+    /// # Errors
+    /// The store did not tell whether it has the row.
+    async fn check(&self, draft: Result<Draft, Vec<Refusal>>) -> Result<Checked, EnqueueError> {
+        let draft = match draft {
+            Ok(draft) => draft,
+            Err(refusals) => return Ok(Err(refusals.into())),
+        };
+        match self.producer.check(&draft, self.now) {
+            Ok(message) if message.key.is_some() => Ok(Ok(Outgoing::new(message))),
+            Ok(message) => {
+                let key = self.key(&draft, message.from.expose(), message.send_at, message.send_by).await?;
+                Ok(Ok(Outgoing::by_content(message, key)))
             }
-        })
-        .collect();
-    Answered { lines, results: producer.submit(checked).await, bytes: batch.bytes }
-}
-
-/// Gives a row without a key one that the same row always gets.
-fn keyed(mut message: NewMessage, scope: &str) -> NewMessage {
-    if message.key.is_none() {
-        let (from, to, text) = (message.from.expose(), message.to.expose(), message.text.expose());
-        let key = content_key(scope, [from, to, text], message.send_at, message.send_by);
-        message.key = Some(key);
+            Err(refusals) => {
+                let refused = Refused::of(refusals, draft.key.as_deref());
+                self.known_by_content(refused, &draft).await.map(Err)
+            }
+        }
     }
-    message
-}
 
-/// A row whose time is over is found by its content, unless its extension no longer tells from which number it was to go.
-// SEND-SAFETY: who believes a row to be refused that was taken in before changes it and hands it in again. It must be looked for
-// under the number that it got then, whatever name its sender has in the file.
-fn known_by_content(producer: &Producer, refused: Refused, draft: &Draft, scope: &str) -> Refused {
-    let date = |raw: &Option<String>| raw.as_deref().map(|raw| when::instant(Field::SendAt, raw)).transpose();
-    let dates = (date(&draft.send_at), date(&draft.send_by));
-    let (None, (Ok(send_at), Ok(send_by)), true) = (&draft.key, dates, refused.comes_with_time()) else {
-        return refused;
-    };
-    let own = match PhoneNumber::try_new(&draft.from) {
-        Ok(_) => None,
-        Err(_) => producer.directory().by_extension(&draft.from).and_then(Result::ok),
-    };
-    let from = own.as_ref().map_or(draft.from.as_str(), |(number, _)| number.expose());
-    let key = content_key(scope, [from, &draft.to, &draft.text], send_at, send_by);
-    Refused { key: Some(key), is_content: true, ..refused }
+    /// A row whose time is over is found by its content.
+    // SEND-SAFETY: who believes a row to be refused that was taken in before changes it and hands it in again.
+    async fn known_by_content(&self, refused: Refused, draft: &Draft) -> Result<Refused, EnqueueError> {
+        let date = |raw: &Option<String>| raw.as_deref().map(|raw| when::instant(Field::SendAt, raw)).transpose();
+        let dates = (date(&draft.send_at), date(&draft.send_by));
+        let (None, (Ok(send_at), Ok(send_by)), true) = (&draft.key, dates, refused.comes_with_time()) else {
+            return Ok(refused);
+        };
+        let own = match PhoneNumber::try_new(&draft.from) {
+            Ok(_) => None,
+            Err(_) => self.producer.directory().by_extension(&draft.from).and_then(Result::ok),
+        };
+        let number = own.as_ref().map_or(draft.from.as_str(), |(number, _)| number.expose());
+        let key = self.key(draft, number, send_at, send_by).await?;
+        Ok(Refused { key: Some(key), is_content: true, ..refused })
+    }
+
+    /// The key that the same row always gets.
+    // SEND-SAFETY: the sender goes in as it stands in the row. Before its file is imported again an extension may get another number,
+    // and all its rows would go out once more; so they would if an editor had changed the line ends inside of their texts.
+    async fn key(
+        &self,
+        draft: &Draft,
+        number: &str,
+        send_at: Option<Millis>,
+        send_by: Option<Millis>,
+    ) -> Result<IdempotencyKey, EnqueueError> {
+        let text = draft.text.replace("\r\n", "\n");
+        let key = content_key(self.scope, [&draft.from, &draft.to, &text], send_at, send_by);
+        // SEND-SAFETY: a file may have named the number before it named the extension, and older versions took the row in by the
+        // number and the very bytes of its text: what is there under that key is the same message.
+        let by_number = content_key(self.scope, [number, &draft.to, &draft.text], send_at, send_by);
+        if by_number == key {
+            return Ok(key);
+        }
+        let id = MessageId::from_key(&by_number);
+        match self.looks.at(&id).await {
+            Ok(None) => Ok(key),
+            Ok(Some(_)) => Ok(by_number),
+            Err(source) => Err(EnqueueError::Unsettled { id, generated_key: None, source }),
+        }
+    }
 }
 
 fn content_key(scope: &str, words: [&str; 3], send_at: Option<Millis>, send_by: Option<Millis>) -> IdempotencyKey {

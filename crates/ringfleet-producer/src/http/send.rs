@@ -19,7 +19,7 @@ use super::{
     problem::Problem,
 };
 use crate::{
-    producer::{Checked, EnqueueError, ItemResult, Producer, result_word},
+    producer::{Checked, EnqueueError, ItemResult, Outgoing, Producer, result_word},
     refusal::{Code, Field, Refusal, Refused},
 };
 
@@ -89,7 +89,7 @@ fn check(producer: &Producer, decoded: Decoded, now: Timestamp) -> Checked {
         return Err(faults.into());
     }
     match producer.check(&draft, now) {
-        Ok(message) if faults.is_empty() => Ok(message),
+        Ok(message) if faults.is_empty() => Ok(Outgoing::new(message)),
         Ok(_) => Err(faults.into()),
         Err(more) => {
             let named: Vec<Field> = faults.iter().map(|fault| fault.field).collect();

@@ -5,6 +5,7 @@ mod conflicts;
 mod documented;
 mod fake;
 mod import;
+mod import_again;
 mod lost_replies;
 mod opt_outs;
 mod rules;
