@@ -2,12 +2,10 @@
 
 use std::time::Duration;
 
-use redis::{
-    aio::{ConnectionManager, ConnectionManagerConfig},
-    cluster::ClusterClient,
-};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 use super::{
+    cluster::Cluster,
     link::{Connection, Single},
     scripts::store_error,
 };
@@ -89,31 +87,29 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-fn unfit(reason: String) -> StoreError {
+pub(super) fn unfit(reason: String) -> StoreError {
     StoreError::Unfit { reason }
 }
 
-pub(super) async fn connect(options: &RedisOptions) -> Result<Connection, StoreError> {
-    let refused = |error| store_error("connect", error);
+pub(super) async fn connect(options: &RedisOptions, tags: &[String]) -> Result<Connection, StoreError> {
     if options.cluster {
-        let client = ClusterClient::builder(options.urls.iter().map(|url| url.trim()))
-            .connection_timeout(options.connect_timeout)
-            .response_timeout(options.response_timeout)
-            // SEND-SAFETY: while a slot is moved its keys lie on two nodes, and the client would follow an ASK to the one that
-            // has few of them or none: what was sent would be unknown there, and a second store would begin. So it follows
-            // nothing. The caller tries again; after MOVED, or a lost connection, the client reads the slots anew all the same.
-            .retries(0)
-            .build()
-            .map_err(refused)?;
-        let link = client.get_async_connection().await.map_err(refused)?;
-        return Ok(Connection::Cluster(link));
+        return Cluster::connect(options, tags).await.map(Connection::Cluster);
     }
-    let client = redis::Client::open(options.urls[0].trim()).map_err(refused)?;
-    // Reconnects by itself, with growing pauses and jitter.
-    let config = ConnectionManagerConfig::new()
+    connect_to(&options.urls[0], options).await.map(Connection::One)
+}
+
+/// Reconnects by itself, with growing pauses and jitter.
+pub(super) fn manager_config(options: &RedisOptions) -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
         .set_connection_timeout(Some(options.connect_timeout))
         .set_response_timeout(Some(options.response_timeout))
-        .set_max_delay(Duration::from_secs(2));
+        .set_max_delay(Duration::from_secs(2))
+}
+
+async fn connect_to(url: &str, options: &RedisOptions) -> Result<Single, StoreError> {
+    let refused = |error| store_error("connect", error);
+    let client = redis::Client::open(url.trim()).map_err(refused)?;
+    let config = manager_config(options);
     // The manager would try for a long time at first; a wrong address should be told at once.
     let manager = ConnectionManager::new_with_config(client.clone(), config.clone());
     let first = tokio::time::timeout(options.connect_timeout * 2, manager);
@@ -121,22 +117,21 @@ pub(super) async fn connect(options: &RedisOptions) -> Result<Connection, StoreE
         .await
         .map_err(|_| StoreError::Unavailable { call: "connect", source: "no answer in time".into() })?
         .map_err(refused)?;
-    Ok(Connection::One(Single::new(client, config, link)))
+    Ok(Single::new(client, config, link))
 }
 
 /// Refuses a server that would lose or drop what it is trusted with; in a Cluster each node that was named is asked.
 pub(super) async fn check_servers(options: &RedisOptions, link: &Connection) -> Result<(), StoreError> {
-    if let Connection::One(_) = link {
-        return check_server(link, options).await;
+    if let Connection::One(server) = link {
+        return check_server(server, options).await;
     }
     for url in &options.urls {
-        let node = RedisOptions { urls: vec![url.clone()], cluster: false, ..options.clone() };
-        check_server(&connect(&node).await?, options).await?;
+        check_server(&connect_to(url, options).await?, options).await?;
     }
     Ok(())
 }
 
-async fn check_server(link: &Connection, options: &RedisOptions) -> Result<(), StoreError> {
+async fn check_server(link: &Single, options: &RedisOptions) -> Result<(), StoreError> {
     let mut info = Info::ask(link).await?;
     let patience = tokio::time::Instant::now() + LOADING_PATIENCE;
     while info.get("loading") == "1" {
@@ -154,8 +149,8 @@ async fn check_server(link: &Connection, options: &RedisOptions) -> Result<(), S
 struct Info(String);
 
 impl Info {
-    async fn ask(link: &Connection) -> Result<Self, StoreError> {
-        link.query("INFO", &redis::cmd("INFO")).await.map(Self)
+    async fn ask(link: &Single) -> Result<Self, StoreError> {
+        link.query(&redis::cmd("INFO")).await.map(Self).map_err(|error| store_error("INFO", error))
     }
 
     fn get(&self, name: &str) -> &str {

@@ -1,23 +1,28 @@
 //! The connection to one server, or to a Cluster.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    ops::{Deref, DerefMut},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use redis::{
-    FromRedisValue,
+    FromRedisValue, RedisError, RedisResult, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
-use super::scripts::{code_of, store_error};
+use super::{
+    cluster::Cluster,
+    scripts::{code_of, store_error},
+};
 use crate::store::StoreError;
 
 /// Any of the connections that the store can live on.
-#[derive(Clone)]
 pub(super) enum Connection {
     One(Single),
-    Cluster(redis::cluster_async::ClusterConnection),
+    Cluster(Cluster),
 }
 
 /// A connection that comes back by itself, also from a server that has become a replica (the address may lead to another one
@@ -41,10 +46,20 @@ impl Single {
         self.0.link.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn look_at<T>(&self, answer: &redis::RedisResult<T>) {
-        // A connection that answers nothing may have lost its other end without a word; a slow server gets another one.
-        let of_no_use =
-            |error: &redis::RedisError| error.is_timeout() || matches!(code_of(error), Some("READONLY" | "MASTERDOWN"));
+    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> RedisResult<T> {
+        // EVALSHA first; a script that the server has forgotten (NOSCRIPT, after a restart) is sent again by itself.
+        let answer = script.invoke_async(&mut self.link()).await;
+        self.look_at(&answer);
+        answer
+    }
+
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> RedisResult<T> {
+        let answer = command.query_async(&mut self.link()).await;
+        self.look_at(&answer);
+        answer
+    }
+
+    fn look_at<T>(&self, answer: &RedisResult<T>) {
         if !answer.as_ref().err().is_some_and(of_no_use) || self.0.renewing.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -60,32 +75,65 @@ impl Single {
     }
 }
 
+/// What a connection answers that will not answer better. One that answers nothing may have lost its other end without a word;
+/// a slow server gets another one.
+pub(super) fn of_no_use(error: &RedisError) -> bool {
+    error.is_timeout() || matches!(code_of(error), Some("READONLY" | "MASTERDOWN"))
+}
+
+/// A script that is to be run, and the tag of its keys, which tells on which node.
+pub(super) struct Call<'a> {
+    script: ScriptInvocation<'a>,
+    tag: &'a str,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(script: &'a redis::Script, tag: &'a str) -> Self {
+        Self { script: script.key(tag), tag }
+    }
+}
+
+impl<'a> Deref for Call<'a> {
+    type Target = ScriptInvocation<'a>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.script
+    }
+}
+
+impl DerefMut for Call<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.script
+    }
+}
+
 impl Connection {
-    pub(super) async fn run<T: FromRedisValue>(
-        &self,
-        call: &'static str,
-        invocation: &redis::ScriptInvocation<'_>,
-    ) -> Result<T, StoreError> {
-        // EVALSHA first; a script that the server has forgotten (NOSCRIPT, after a restart) is sent again by itself.
-        let answer = match self.clone() {
-            Connection::One(single) => {
-                let answer = invocation.invoke_async(&mut single.link()).await;
-                single.look_at(&answer);
+    pub(super) async fn run<T: FromRedisValue>(&self, call: &'static str, script: &Call<'_>) -> Result<T, StoreError> {
+        let answer = match self {
+            Self::One(single) => single.run(script).await,
+            Self::Cluster(cluster) => {
+                let answer = cluster.node(call, script.tag)?.run(script).await;
+                cluster.look_at(&answer);
                 answer
             }
-            Connection::Cluster(mut link) => invocation.invoke_async(&mut link).await,
         };
         answer.map_err(|error| store_error(call, error))
     }
 
+    /// A command about keys of this tag.
     pub(super) async fn query<T: FromRedisValue>(
         &self,
         call: &'static str,
+        tag: &str,
         command: &redis::Cmd,
     ) -> Result<T, StoreError> {
-        let answer = match self.clone() {
-            Connection::One(single) => command.query_async(&mut single.link()).await,
-            Connection::Cluster(mut link) => command.query_async(&mut link).await,
+        let answer = match self {
+            Self::One(single) => single.query(command).await,
+            Self::Cluster(cluster) => {
+                let answer = cluster.node(call, tag)?.query(command).await;
+                cluster.look_at(&answer);
+                answer
+            }
         };
         answer.map_err(|error| store_error(call, error))
     }

@@ -5,6 +5,7 @@
 
 mod blob;
 mod calls;
+mod cluster;
 mod connect;
 mod delivery;
 mod docs;
@@ -15,6 +16,7 @@ mod opt_out;
 mod reconcile;
 mod scripts;
 mod shards;
+mod slots;
 mod store;
 mod tokens;
 mod views;
@@ -27,12 +29,11 @@ use std::{
     time::Duration,
 };
 
-use redis::ScriptInvocation;
 use tokio::sync::Notify;
 
 pub use self::connect::RedisOptions;
 use self::{
-    link::Connection,
+    link::{Call, Connection},
     reconcile::Seen,
     scripts::Scripts,
     shards::{Silent, Turn},
@@ -72,13 +73,14 @@ impl RedisStore {
     /// Connects, checks that the server may be trusted with a queue, and starts to listen for wake-ups.
     pub async fn connect(options: RedisOptions) -> Result<Self, StoreError> {
         options.check()?;
-        let link = connect::connect(&options).await?;
+        let tags: Vec<_> = (0..options.shards).map(|shard| format!("{{{}:{shard}}}", options.prefix)).collect();
+        let link = connect::connect(&options, &tags).await?;
         connect::check_servers(&options, &link).await?;
         let heard = Arc::new(Notify::new());
         let mut store = Self {
             link,
             scripts: Scripts::load(),
-            tags: (0..options.shards).map(|shard| format!("{{{}:{shard}}}", options.prefix)).collect(),
+            tags,
             clock: options.clock.clone(),
             epoch: String::new(),
             rules: Vec::new(),
@@ -101,7 +103,7 @@ impl RedisStore {
     /// The epoch of the data: its format and a name. New data get one here; from then on every script asks for it.
     async fn open(&self) -> Result<String, StoreError> {
         let ask = async |tag: &str, new: &str| -> Result<Option<String>, StoreError> {
-            let mut call = self.scripts.open.key(tag);
+            let mut call = Call::new(&self.scripts.open, tag);
             call.arg(new);
             self.link.run("open", &call).await
         };
@@ -135,16 +137,17 @@ impl RedisStore {
 
     /// The number of shards decides where a lane lives; a second opinion would send every message twice.
     async fn agree_on_shards(&self, shards: u16) -> Result<(), StoreError> {
-        let key = format!("{}:shards", self.tags[0]);
+        let tag = self.tags[0].as_str();
+        let key = format!("{tag}:shards");
         let mut get = redis::cmd("GET");
         get.arg(&key);
-        let mut known: Option<u16> = self.link.query("GET", &get).await?;
+        let mut known: Option<u16> = self.link.query("GET", tag, &get).await?;
         if known.is_none() {
             // Written only where it is not yet: a full Redis refuses it, and its fleet must be able to start.
             let mut set = redis::cmd("SET");
             set.arg(&key).arg(shards).arg("NX");
-            let _: redis::Value = self.link.query("SET", &set).await?;
-            known = self.link.query("GET", &get).await?;
+            let _: redis::Value = self.link.query("SET", tag, &set).await?;
+            known = self.link.query("GET", tag, &get).await?;
         }
         match known {
             Some(known) if known != shards => Err(StoreError::Unfit {
@@ -162,13 +165,13 @@ impl RedisStore {
         loop {
             let mut scan = redis::cmd("SCAN");
             scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
-            let (next, keys): (u64, Vec<Vec<u8>>) = self.link.query("SCAN", &scan).await?;
+            let (next, keys): (u64, Vec<Vec<u8>>) = self.link.query("SCAN", &self.tags[0], &scan).await?;
             for some in keys.chunks(500) {
                 let mut unlink = redis::cmd("UNLINK");
                 some.iter().for_each(|key| {
                     unlink.arg(key.as_slice());
                 });
-                self.link.query::<i64>("UNLINK", &unlink).await?;
+                self.link.query::<i64>("UNLINK", &self.tags[0], &unlink).await?;
             }
             if next == 0 {
                 break;
@@ -177,7 +180,7 @@ impl RedisStore {
         }
         // This handle goes on with what it has emptied itself.
         for tag in &self.tags {
-            let mut call = self.scripts.open.key(tag.as_str());
+            let mut call = Call::new(&self.scripts.open, tag);
             call.arg(&self.epoch);
             self.link.run::<redis::Value>("open", &call).await?;
         }
@@ -201,10 +204,10 @@ impl RedisStore {
         stable_hash(id.as_bytes()) as usize % self.tags.len()
     }
 
-    fn prepare<'a>(&self, script: &'a redis::Script, tag: &str) -> ScriptInvocation<'a> {
-        let mut invocation = script.key(tag);
-        invocation.arg(self.clock.set_time().unwrap_or(0)).arg(&self.rules);
-        invocation
+    fn prepare<'a>(&self, script: &'a redis::Script, tag: &'a str) -> Call<'a> {
+        let mut call = Call::new(script, tag);
+        call.arg(self.clock.set_time().unwrap_or(0)).arg(&self.rules);
+        call
     }
 }
 

@@ -216,7 +216,7 @@ impl Store for RedisStore {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.link.query::<redis::Value>("PING", &redis::cmd("PING")).await.map(drop)
+        self.link.query::<redis::Value>("PING", &self.tags[0], &redis::cmd("PING")).await.map(drop)
     }
 
     fn shards(&self) -> usize {

@@ -109,27 +109,38 @@ async fn while_a_slot_is_moved_every_call_may_be_tried_again_and_afterwards_all_
     .await;
 }
 
-#[tokio::test]
-async fn the_data_are_found_again_at_the_replica_that_took_over() {
-    let mut cluster = RedisCluster::start();
-    let store = open(&cluster).await.unwrap();
-    let ids = put(&store, &lane(), &["1"]).await;
-    let slot = slot(&cluster.urls()[0]);
-    let owner = cluster.urls().iter().position(|node| keys_at(node, &slot) > 0).unwrap();
+/// A node's replica, which has its data and is known to all.
+async fn replica_of(cluster: &mut RedisCluster, owner: usize) -> RedisServer {
     let node = RedisServer::builder().arg("--cluster-enabled", "yes").arg("--cluster-node-timeout", "2000");
     let (replica, owner_url) = (node.start(), cluster.urls()[owner].clone());
     let id = ask::<String>(&owner_url, &["CLUSTER", "MYID"]);
     let port = cluster.nodes()[owner].port().to_string();
     ask::<()>(&replica.url(), &["CLUSTER", "MEET", "127.0.0.1", &port]);
     eventually(PATIENCE, async || tried::<()>(&replica.url(), &["CLUSTER", "REPLICATE", &id]).is_ok()).await;
+    let slot = slot(&owner_url);
     // Everybody must know it, or nobody elects it.
     let has_it = async || {
         let known = |node: &String| ask::<String>(node, &["CLUSTER", "NODES"]).contains(&format!("slave {id}"));
         cluster.urls().iter().all(known) && keys_at(&replica.url(), &slot) > 0
     };
     eventually(PATIENCE, has_it).await;
+    replica
+}
 
-    cluster.nodes()[owner].kill();
+/// Which node has the only shard.
+fn owner(cluster: &RedisCluster) -> usize {
+    let slot = slot(&cluster.urls()[0]);
+    cluster.urls().iter().position(|node| keys_at(node, &slot) > 0).unwrap()
+}
+
+async fn found_again_after(end: fn(&mut RedisServer)) {
+    let mut cluster = RedisCluster::start();
+    let store = open(&cluster).await.unwrap();
+    let ids = put(&store, &lane(), &["1"]).await;
+    let owner = owner(&cluster);
+    let _replica = replica_of(&mut cluster, owner).await;
+
+    end(&mut cluster.nodes()[owner]);
     let mut again = None;
     eventually(2 * PATIENCE, async || {
         match store.enqueue(&[message(&lane(), "1")]).await {
@@ -140,4 +151,14 @@ async fn the_data_are_found_again_at_the_replica_that_took_over() {
     })
     .await;
     assert_eq!(again.unwrap(), [Enqueued::Duplicate(ids[0])]);
+}
+
+#[tokio::test]
+async fn the_data_are_found_again_at_the_replica_that_took_over_from_a_node_that_is_gone() {
+    found_again_after(RedisServer::kill).await;
+}
+
+#[tokio::test]
+async fn the_data_are_found_again_at_the_replica_that_took_over_from_a_node_that_stands_still() {
+    found_again_after(RedisServer::freeze).await;
 }

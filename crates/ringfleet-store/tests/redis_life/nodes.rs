@@ -1,0 +1,107 @@
+//! A node of a Cluster is gone, stands still or has lost its scripts: only its own shards feel it.
+
+use std::{net::TcpListener, time::Instant};
+
+use ringfleet_testkit::{RedisCluster, RedisServer, wait_until};
+
+use super::*;
+
+const SHARDS: u16 = 6;
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// A Cluster whose nodes go on without one of them, and a store with shards on several.
+struct Parted {
+    cluster: RedisCluster,
+    store: RedisStore,
+    /// The node that will be missed, which has the first shard, and another one.
+    dumb: usize,
+    other: String,
+    /// A lane of a shard on the one, and on the other.
+    there: LaneId,
+    here: LaneId,
+}
+
+impl Parted {
+    async fn new() -> Self {
+        let cluster = RedisCluster::start();
+        let urls = cluster.urls();
+        for url in &urls {
+            ask::<()>(url, &["CONFIG", "SET", "cluster-require-full-coverage", "no"]);
+        }
+        let store = RedisStore::connect(parted(urls.clone())).await.unwrap();
+        let node_of = |shard: usize| cluster.url_of(&format!("{{{PREFIX}:{shard}}}"));
+        let (first, worker) = (node_of(0), WorkerId::incarnation("w"));
+        let (mut there, mut here) = (None, None);
+        for n in 0.. {
+            let lane = LaneId::try_new("app", &n.to_string(), Group::Medium).unwrap();
+            put(&store, &lane, &[&lane.to_string()]).await;
+            let lease = claim_refs(&store, &worker, 1).await[0];
+            let node = node_of(lease.token.shard(SHARDS.into()));
+            if node == first {
+                there = there.or(Some(lane))
+            } else {
+                here = here.or(Some((lane, node)))
+            }
+            if there.is_some() && here.is_some() {
+                break;
+            }
+        }
+        let (here, other) = here.unwrap();
+        let dumb = urls.iter().position(|url| *url == first).unwrap();
+        Self { cluster, store, dumb, other, there: there.unwrap(), here }
+    }
+
+    fn dumb(&mut self) -> &mut RedisServer {
+        &mut self.cluster.nodes()[self.dumb]
+    }
+
+    /// A call that needs the node which answers.
+    async fn works_here(&self) -> Duration {
+        let begun = Instant::now();
+        self.store.set_parked(&self.here, None).await.unwrap();
+        begun.elapsed()
+    }
+}
+
+fn parted(urls: Vec<String>) -> RedisOptions {
+    RedisOptions { cluster: true, shards: SHARDS, urls: urls.clone(), ..options(urls[0].clone()) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_address_that_takes_connections_and_says_nothing_holds_up_its_own_shards_only() {
+    let mut fleet = Parted::new().await;
+    let port = fleet.dumb().port();
+    fleet.dumb().kill();
+    let mut silence = None;
+    wait_until(PATIENCE, || {
+        silence = TcpListener::bind(("127.0.0.1", port)).ok();
+        silence.is_some()
+    });
+    assert!(silence.is_some(), "somebody else has the port");
+    let end = Instant::now() + PATIENCE;
+    let asks_there = async {
+        while Instant::now() < end {
+            let _ = fleet.store.set_parked(&fleet.there, None).await;
+        }
+    };
+    let asks_here = async {
+        let mut slowest = Duration::ZERO;
+        while Instant::now() < end {
+            slowest = slowest.max(fleet.works_here().await);
+            // A worker's rhythm.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        slowest
+    };
+    let ((), slowest) = tokio::join!(asks_there, asks_here);
+    assert!(slowest < AT_ONCE, "{slowest:?}");
+}
+
+#[tokio::test]
+async fn scripts_that_a_node_has_forgotten_are_sent_there_alone() {
+    let mut fleet = Parted::new().await;
+    ask::<()>(&fleet.other, &["SCRIPT", "FLUSH"]);
+    fleet.dumb().freeze();
+    let took = fleet.works_here().await;
+    assert!(took < AT_ONCE, "{took:?}");
+}
