@@ -120,13 +120,27 @@ async fn connect_to(url: &str, options: &RedisOptions) -> Result<Single, StoreEr
     Ok(Single::new(client, config, link))
 }
 
-/// Refuses a server that would lose or drop what it is trusted with; in a Cluster each node that was named is asked.
+/// Refuses a server that would lose or drop what it is trusted with; in a Cluster each node that was named and answers is asked.
 pub(super) async fn check_servers(options: &RedisOptions, link: &Connection) -> Result<(), StoreError> {
     if let Connection::One(server) = link {
         return check_server(server, options).await;
     }
-    for url in &options.urls {
-        check_server(&connect_to(url, options).await?, options).await?;
+    let asked = options.urls.iter().map(async |url| check_server(&connect_to(url, options).await?, options).await);
+    let told = futures::future::join_all(asked).await;
+    let some_fit = told.iter().any(Result::is_ok);
+    for (node, answer) in (1..).zip(told) {
+        match answer {
+            // After a failover the old primary is still named. That each shard has a node is seen when the store is opened.
+            Err(error) if some_fit && error.is_transient() => {
+                let error = &error as &dyn std::error::Error;
+                tracing::warn!(
+                    node,
+                    error,
+                    "a node of the Cluster that store.url names does not answer; it is not checked"
+                );
+            }
+            answer => answer?,
+        }
     }
     Ok(())
 }
@@ -142,7 +156,7 @@ async fn check_server(link: &Single, options: &RedisOptions) -> Result<(), Store
         tokio::time::sleep(Duration::from_millis(500)).await;
         info = Info::ask(link).await?;
     }
-    info.judge(options.allow_volatile).map_err(unfit)
+    info.judge(options.cluster, options.allow_volatile).map_err(unfit)
 }
 
 /// What a server says of itself. INFO needs no special right, unlike CONFIG, which managed servers refuse.
@@ -160,14 +174,15 @@ impl Info {
     }
 
     /// All that is wrong with it for a queue, at once.
-    fn judge(&self, allow_volatile: bool) -> Result<(), String> {
+    fn judge(&self, cluster: bool, allow_volatile: bool) -> Result<(), String> {
         let mut faults = Vec::new();
         let version = self.get("redis_version");
         let mut parts = version.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
         if (parts.next().unwrap_or(0), parts.next().unwrap_or(0)) < (6, 2) {
             faults.push(format!("version {version} is too old: 6.2 or newer is needed"));
         }
-        if !matches!(self.get("role"), "master" | "") {
+        // In a Cluster that changes, and no call goes to a replica.
+        if !cluster && !matches!(self.get("role"), "master" | "") {
             faults.push("it is a replica, which takes no writes: name the primary".to_owned());
         }
         let policy = self.get("maxmemory_policy");
@@ -201,7 +216,7 @@ mod tests {
     use super::*;
 
     fn judged(info: &str, allow_volatile: bool) -> Result<(), String> {
-        Info(info.replace(' ', "\r\n")).judge(allow_volatile)
+        Info(info.replace(' ', "\r\n")).judge(false, allow_volatile)
     }
 
     #[test]

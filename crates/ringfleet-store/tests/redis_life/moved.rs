@@ -62,7 +62,7 @@ fn keys_at(node: &str, slot: &str) -> u64 {
     ask(node, &["CLUSTER", "COUNTKEYSINSLOT", slot])
 }
 
-async fn open(cluster: &RedisCluster) -> Result<RedisStore, StoreError> {
+pub(crate) async fn open(cluster: &RedisCluster) -> Result<RedisStore, StoreError> {
     let urls = cluster.urls();
     RedisStore::connect(RedisOptions { cluster: true, urls: urls.clone(), ..options(urls[0].clone()) }).await
 }
@@ -110,7 +110,7 @@ async fn while_a_slot_is_moved_every_call_may_be_tried_again_and_afterwards_all_
 }
 
 /// A node's replica, which has its data and is known to all.
-async fn replica_of(cluster: &mut RedisCluster, owner: usize) -> RedisServer {
+pub(crate) async fn replica_of(cluster: &mut RedisCluster, owner: usize) -> RedisServer {
     let node = RedisServer::builder().arg("--cluster-enabled", "yes").arg("--cluster-node-timeout", "2000");
     let (replica, owner_url) = (node.start(), cluster.urls()[owner].clone());
     let id = ask::<String>(&owner_url, &["CLUSTER", "MYID"]);
@@ -128,7 +128,7 @@ async fn replica_of(cluster: &mut RedisCluster, owner: usize) -> RedisServer {
 }
 
 /// Which node has the only shard.
-fn owner(cluster: &RedisCluster) -> usize {
+pub(crate) fn owner(cluster: &RedisCluster) -> usize {
     let slot = slot(&cluster.urls()[0]);
     cluster.urls().iter().position(|node| keys_at(node, &slot) > 0).unwrap()
 }

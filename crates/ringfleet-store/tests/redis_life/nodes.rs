@@ -2,9 +2,10 @@
 
 use std::{net::TcpListener, time::Instant};
 
-use ringfleet_testkit::{RedisCluster, RedisServer, wait_until};
+use ringfleet_testkit::{RedisCluster, RedisServer, eventually, wait_until};
 
 use super::*;
+use crate::moved::{open, owner, replica_of};
 
 const SHARDS: u16 = 6;
 const AT_ONCE: Duration = Duration::from_secs(1);
@@ -104,4 +105,30 @@ async fn scripts_that_a_node_has_forgotten_are_sent_there_alone() {
     fleet.dumb().freeze();
     let took = fleet.works_here().await;
     assert!(took < AT_ONCE, "{took:?}");
+}
+
+#[tokio::test]
+async fn a_process_begins_after_a_failover_with_the_old_addresses() {
+    let mut cluster = RedisCluster::start();
+    let store = open(&cluster).await.unwrap();
+    let ids = put(&store, &lane(), &["1"]).await;
+    let owner = owner(&cluster);
+    let _replica = replica_of(&mut cluster, owner).await;
+
+    cluster.nodes()[owner].kill();
+    let known = async |when: &str| {
+        let mut opened = None;
+        eventually(PATIENCE, async || {
+            opened = open(&cluster).await.map_err(|error| assert!(error.is_transient(), "{when}: {error:?}")).ok();
+            opened.is_some()
+        })
+        .await;
+        let again = opened.unwrap().enqueue(&[message(&lane(), "1")]).await.unwrap();
+        assert_eq!(again, [Enqueued::Duplicate(ids[0])], "{when}");
+    };
+    known("the old one is gone").await;
+    cluster.nodes()[owner].restart();
+    let follows = async || ask::<String>(&cluster.urls()[owner], &["INFO", "replication"]).contains("role:slave");
+    eventually(PATIENCE, follows).await;
+    open(&cluster).await.expect("the old one is a replica now");
 }
