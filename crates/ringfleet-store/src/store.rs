@@ -214,7 +214,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The time that the store judges by.
     async fn now(&self) -> Result<Millis, StoreError>;
-    /// Whether the store answers, for readiness.
+    /// Whether the store answers and is the one that was begun with, for readiness. Of several shards one will do, but an
+    /// exchange of any that answers is told.
     async fn ping(&self) -> Result<(), StoreError>;
     /// How many parts it has, each of which may stop answering by itself. A call for leases of several fails as a whole when one
     /// of them does not answer, so callers ask for those of each [`shard`](LeaseToken::shard) apart.

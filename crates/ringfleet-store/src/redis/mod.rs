@@ -25,7 +25,10 @@ mod words;
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, atomic::AtomicU64},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -62,6 +65,8 @@ pub struct RedisStore {
     unanswered: Mutex<HashMap<(String, usize), u64>>,
     seen: Mutex<Seen>,
     silent: Silent,
+    /// The shard that has told the time last.
+    timekeeper: AtomicUsize,
     claim_turn: Turn,
     unknown_turn: Turn,
     delivery_turn: Turn,
@@ -88,6 +93,7 @@ impl RedisStore {
             unanswered: Mutex::default(),
             seen: Mutex::new(Seen::new(options.shards)),
             silent: Silent::new(options.shards),
+            timekeeper: AtomicUsize::new(0),
             claim_turn: Turn::default(),
             unknown_turn: Turn::default(),
             delivery_turn: Turn::default(),

@@ -1,9 +1,12 @@
 //! The trait, call by call.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
 
 use async_trait::async_trait;
-use futures::future::BoxFuture;
+use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
 use super::{RedisStore, calls, scripts};
 use crate::{
@@ -21,6 +24,20 @@ use crate::{
     session::{Heard, RefusedCredential, SessionView, TokenLease},
     store::{MAX_BATCH, NewSession, Store, StoreError, TokenAsk},
 };
+
+/// So long a shard is waited for where another one will do.
+const AT_ONCE: Duration = Duration::from_millis(300);
+
+impl RedisStore {
+    /// The fleet's time, not the server's own: it does not step back with it.
+    async fn time_of(&self, shard: usize) -> Result<Millis, StoreError> {
+        let mut call = self.prepare(&self.scripts.view, &self.tags[shard]);
+        call.arg("now");
+        let now = self.link.run::<redis::Value>("now", &call).await?;
+        self.timekeeper.store(shard, Ordering::Relaxed);
+        scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time"))
+    }
+}
 
 #[async_trait]
 impl Store for RedisStore {
@@ -198,25 +215,37 @@ impl Store for RedisStore {
         if let Some(now) = self.clock.set_time() {
             return Ok(now);
         }
-        // Not the server's own: the fleet's time does not step back with it.
-        let resting = self.silent.resting();
-        let mut in_turn: Vec<usize> = (0..self.tags.len()).collect();
-        in_turn.sort_by_key(|shard| resting[*shard]);
-        let mut failed = None;
-        for shard in in_turn {
-            let mut call = self.prepare(&self.scripts.view, &self.tags[shard]);
-            call.arg("now");
-            match self.link.run::<redis::Value>("now", &call).await {
-                Ok(now) => return scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time")),
-                Err(error) if error.is_transient() => failed = Some(error),
-                Err(error) => return Err(error),
+        // One shard's; where it does not answer at once the next one's too. Whoever answered is asked first the next time.
+        let (shards, first) = (self.tags.len(), self.timekeeper.load(Ordering::Relaxed));
+        let (mut asked, mut failed) = (FuturesUnordered::new(), None);
+        let mut others = (0..shards).map(|step| (first + step) % shards);
+        loop {
+            let other = others.next();
+            asked.extend(other.map(|shard| self.time_of(shard)));
+            let patience = if other.is_some() { AT_ONCE } else { Duration::MAX };
+            match tokio::time::timeout(patience, asked.next()).await {
+                Ok(Some(Err(error))) if error.is_transient() => failed = Some(error),
+                Ok(Some(answer)) => return answer,
+                Ok(None) => return Err(failed.unwrap_or_else(|| scripts::unreadable("now", "no shard"))),
+                Err(_) => {}
             }
         }
-        Err(failed.unwrap_or_else(|| scripts::unreadable("now", "no shard")))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        self.link.query::<redis::Value>("PING", &self.tags[0], &redis::cmd("PING")).await.map(drop)
+        // A server's PONG would say nothing of the data: the time is told by those that were begun with only.
+        let mut asked: FuturesUnordered<_> = (0..self.tags.len()).map(|shard| self.time_of(shard)).collect();
+        let (mut answered, mut failed, begun) = (false, None, Instant::now());
+        loop {
+            let patience = if answered { AT_ONCE.saturating_sub(begun.elapsed()) } else { Duration::MAX };
+            match tokio::time::timeout(patience, asked.next()).await {
+                Ok(Some(Err(error @ StoreError::Replaced { .. }))) => return Err(error),
+                Ok(Some(Err(error))) => failed = Some(error),
+                Ok(Some(Ok(_))) => answered = true,
+                Ok(None) | Err(_) if answered => return Ok(()),
+                Ok(None) | Err(_) => return Err(failed.unwrap_or_else(|| scripts::unreadable("ping", "no shard"))),
+            }
+        }
     }
 
     fn shards(&self) -> usize {

@@ -111,6 +111,7 @@ async fn one_shard_that_was_flushed_alone_is_noticed() {
     drop(RedisStore::connect(sharded()).await.expect("the same data again"));
     ask::<()>(&server.url(), &["DEL", &format!("{{{PREFIX}:2}}:epoch")]);
     assert!(matches!(store.stats().await, Err(StoreError::Replaced { .. })));
+    assert!(matches!(store.ping().await, Err(StoreError::Replaced { .. })), "it is ready with a part of its data");
     assert!(matches!(RedisStore::connect(sharded()).await, Err(StoreError::Replaced { .. })));
 }
 

@@ -108,6 +108,19 @@ async fn scripts_that_a_node_has_forgotten_are_sent_there_alone() {
 }
 
 #[tokio::test]
+async fn a_store_is_ready_and_knows_the_time_while_one_of_its_nodes_stands_still() {
+    let mut fleet = Parted::new().await;
+    fleet.dumb().freeze();
+    for _ in 0..3 {
+        let ready = tokio::time::timeout(AT_ONCE, async {
+            fleet.store.ping().await?;
+            fleet.store.now().await
+        });
+        ready.await.expect("within readiness' own deadline").unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_process_begins_after_a_failover_with_the_old_addresses() {
     let mut cluster = RedisCluster::start();
     let store = open(&cluster).await.unwrap();
