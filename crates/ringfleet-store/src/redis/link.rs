@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis::{
-    FromRedisValue, RedisError, RedisResult, ScriptInvocation,
+    ErrorKind, FromRedisValue, RedisError, RedisResult, ScriptInvocation,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 
@@ -26,7 +26,7 @@ pub(super) enum Connection {
 }
 
 /// A connection that comes back by itself, also from a server that has become a replica (the address may lead to another one
-/// now, but only a new connection goes there) and from one that does not answer.
+/// now, but only a new connection goes there), from one that did not take the login, and from one that does not answer.
 #[derive(Clone)]
 pub(super) struct Single(Arc<Inner>);
 
@@ -65,7 +65,7 @@ impl Single {
         }
         let this = self.clone();
         tokio::spawn(async move {
-            tracing::warn!("Redis takes no writes, or does not answer; connecting anew");
+            tracing::warn!("Redis takes no writes or no login, or does not answer; connecting anew");
             match ConnectionManager::new_with_config(this.0.client.clone(), this.0.config.clone()).await {
                 Ok(link) => *this.0.link.write().unwrap_or_else(PoisonError::into_inner) = link,
                 Err(error) => tracing::warn!(kind = error.category(), "no new connection"),
@@ -78,7 +78,9 @@ impl Single {
 /// What a connection answers that will not answer better. One that answers nothing may have lost its other end without a word;
 /// a slow server gets another one.
 pub(super) fn of_no_use(error: &RedisError) -> bool {
-    error.is_timeout() || matches!(code_of(error), Some("READONLY" | "MASTERDOWN"))
+    // The library connects anew after errors of the network only: another error of that kind it gives to every call from then on.
+    let never_made = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Parse);
+    error.is_timeout() || never_made || matches!(code_of(error), Some("READONLY" | "MASTERDOWN"))
 }
 
 /// A script that is to be run, and the tag of its keys, which tells on which node.

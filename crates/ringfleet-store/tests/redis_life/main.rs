@@ -5,7 +5,7 @@
 //! - [`gate`]: a stop holds for all shards, or says that it does not
 //! - [`keys`]: with several shards a key is remembered as long as its record, and no longer
 //! - [`moved`]: a Cluster moves a shard's slot, or gives it to a replica: nothing is taken meanwhile, nothing begins anew
-//! - [`nodes`]: one of several is gone, stands still or forgets, and only its shards feel it
+//! - [`nodes`]: one of several is gone, stands still or forgets, and only its shards feel it; a login is refused for a while
 //! - [`shards`]: one of several does not answer, and stops nothing but itself
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once

@@ -145,3 +145,19 @@ async fn a_process_begins_after_a_failover_with_the_old_addresses() {
     eventually(PATIENCE, follows).await;
     open(&cluster).await.expect("the old one is a replica now");
 }
+
+#[tokio::test]
+async fn a_login_that_was_refused_for_a_while_is_tried_again() {
+    let server = RedisServer::builder().password("one").start();
+    let store = connect(server.url()).await;
+    let as_two = format!("redis://:two@{}/", server.address());
+    ask::<()>(&server.url(), &["CONFIG", "SET", "requirepass", "two"]);
+    ask::<i64>(&as_two, &["CLIENT", "KILL", "TYPE", "normal"]);
+    let refused = async || {
+        let error = store.stats().await.expect_err("the password is another one");
+        std::error::Error::source(&error).is_some_and(|source| source.to_string().contains("authentication"))
+    };
+    eventually(PATIENCE, refused).await;
+    ask::<()>(&as_two, &["CONFIG", "SET", "requirepass", "one"]);
+    eventually(PATIENCE / 2, async || store.stats().await.is_ok()).await;
+}
