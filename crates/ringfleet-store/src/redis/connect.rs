@@ -33,6 +33,8 @@ pub struct RedisOptions {
     /// After a restart or failover the fleet waits for every worker that was there to tell what it has sent, but no longer
     /// than this for one that stays away.
     pub restart_patience: Duration,
+    /// When a sleeper's connection has told nothing for so long, it listens on another one.
+    pub quiet: Duration,
 }
 
 impl RedisOptions {
@@ -49,6 +51,7 @@ impl RedisOptions {
             allow_plaintext: false,
             allow_volatile: false,
             restart_patience: Duration::from_secs(30),
+            quiet: Duration::from_secs(60),
         }
     }
 

@@ -11,17 +11,20 @@ use super::connect::RedisOptions;
 pub(super) fn listen(options: &RedisOptions, heard: Arc<Notify>) -> tokio::task::JoinHandle<()> {
     let urls = options.urls.clone();
     let pattern = format!("{{{}:*}}:wake", options.prefix);
-    let patience = options.connect_timeout;
+    let (patience, quiet) = (options.connect_timeout, options.quiet);
     tokio::spawn(async move {
         let mut delay = Duration::from_millis(50);
         for url in urls.iter().cycle() {
-            if let Ok(client) = redis::Client::open(url.trim())
-                && let Ok(Ok(mut link)) = tokio::time::timeout(patience, client.get_async_pubsub()).await
-                && link.psubscribe(&pattern).await.is_ok()
-            {
+            let subscribed = async {
+                let mut link = redis::Client::open(url.trim())?.get_async_pubsub().await?;
+                link.psubscribe(&pattern).await?;
+                redis::RedisResult::Ok(link)
+            };
+            if let Ok(Ok(mut link)) = tokio::time::timeout(patience, subscribed).await {
                 delay = Duration::from_millis(50);
                 let mut news = link.on_message();
-                while news.next().await.is_some() {
+                // A connection that has lost its other end without a word is as quiet as a fleet without work.
+                while let Ok(Some(_)) = tokio::time::timeout(quiet, news.next()).await {
                     heard.notify_waiters();
                 }
             }

@@ -142,3 +142,22 @@ async fn an_intent_and_a_report_whose_answers_were_lost_are_repeated_and_happen_
     assert_eq!(settle(&wire.store, lease).await, Settled::Again(State::Sent));
     assert_eq!(wire.direct.stats().await.unwrap().count(State::Sent), 1);
 }
+
+#[tokio::test]
+async fn a_sleeper_is_woken_again_after_the_connection_that_tells_it_has_lost_its_other_end_without_a_word() {
+    let server = RedisServer::start();
+    let proxy = FaultProxy::start(server.address());
+    let quiet = Duration::from_secs(1);
+    let store = RedisStore::connect(RedisOptions { quiet, ..options(proxy.url("redis")) }).await.unwrap();
+    let direct = connect(server.url()).await;
+    let mut texts = 0;
+    let mut wakes = async || {
+        let hint = store.work_hint();
+        texts += 1;
+        put(&direct, &lane(), &[&texts.to_string()]).await;
+        tokio::time::timeout(Duration::from_millis(500), hint).await.is_ok()
+    };
+    eventually(PATIENCE, &mut wakes).await;
+    proxy.half_open();
+    eventually(PATIENCE, &mut wakes).await;
+}
