@@ -106,7 +106,8 @@ pub trait Store: Send + Sync + 'static {
     async fn unpark(&self, lane: &LaneId) -> Result<(), StoreError>;
 
     /// The fleet's gate. `Open` ends the kill switch, not a penalty. A penalty never shortens one that is longer, and
-    /// never opens the kill switch; under it, it is remembered.
+    /// never opens the kill switch; under it, it is remembered. With several shards it is one step each, all at once, and fails
+    /// if one of them does not take it: repeat it then.
     async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError>;
     /// A stop that did not reach the whole fleet says so in its reason.
     async fn gate(&self) -> Result<Gate, StoreError>;
@@ -190,7 +191,7 @@ pub trait Store: Send + Sync + 'static {
     async fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Result<DocChanges, StoreError>;
 
     /// Takes note of who wants no texts, and of who wants them again, of one extension or of every one. With several shards a
-    /// change for every extension is one step a shard: repeat it if it fails. Any number of changes.
+    /// change for every extension is one step each, all at once: repeat it if it fails. Any number of changes.
     async fn set_opt_outs(&self, extension: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError>;
 
     /// Whether a text from `from` of `extension` to `to` would be suppressed.

@@ -19,8 +19,17 @@ impl RedisCluster {
     /// # Panics
     /// When no redis-server is installed or the nodes do not become one Cluster.
     pub fn start() -> Self {
-        let node =
-            |_| RedisServer::builder().arg("--cluster-enabled", "yes").arg("--cluster-node-timeout", "2000").start();
+        Self::start_with(&[])
+    }
+
+    /// With settings of its own.
+    ///
+    /// # Panics
+    /// As [`start`](Self::start).
+    pub fn start_with(settings: &[(&str, &str)]) -> Self {
+        let settings = [("--cluster-enabled", "yes"), ("--cluster-node-timeout", "2000")].iter().chain(settings);
+        let builder = settings.fold(RedisServer::builder(), |builder, (name, value)| builder.arg(name, value));
+        let node = |_| builder.clone().start();
         let cluster = Self { nodes: (0..MASTERS).map(node).collect() };
         cluster.form().unwrap_or_else(|error| panic!("the nodes can't be joined: {error}\n{}", cluster.log()));
         let healthy = || cluster.nodes.iter().all(|node| is_healthy(node).unwrap_or(false));

@@ -19,6 +19,14 @@ pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<S
     Ok(Arc::new(SqliteStore::open(&sqlite_path(settings), options).await?))
 }
 
+/// For a stop: a shard that does not answer must not keep it from the others.
+pub(crate) async fn open_to_stop(settings: &StoreSettings, rules: LaneRules) -> Result<SharedStore, StoreError> {
+    if settings.is_redis() {
+        return Ok(Arc::new(RedisStore::connect_to_stop(redis_options(settings, rules)).await?));
+    }
+    open(settings, rules).await
+}
+
 /// The fleet's store if there is one and it answers, for those who only want to know what it knows.
 pub(crate) async fn open_existing(settings: &StoreSettings, rules: LaneRules) -> Option<SharedStore> {
     if !settings.is_redis() && !sqlite_path(settings).exists() {

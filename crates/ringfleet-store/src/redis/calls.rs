@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::future::join_all;
 use redis::{ScriptInvocation, Value};
 
 use super::{
@@ -89,16 +90,23 @@ impl RedisStore {
 
     pub(super) async fn claim_from_shards(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
         let mut claim = Claim::default();
-        let (mut round, resting) = (Round::new(&self.silent), self.silent.resting());
+        let mut round = Round::new(&self.silent);
         for shard in self.claim_turn.of(self.tags.len()) {
             let free = request.free_slots.min(MAX_CLAIM).saturating_sub(claim.leases.len() as u32);
             if free == 0 {
                 claim.next_due = Some(Duration::ZERO);
                 break;
             }
-            let asked =
-                if resting[shard] { None } else { round.heard(shard, self.claim_from(shard, &request, free).await) };
+            let asked = match self.silent.rests(shard) {
+                true => None,
+                false => round.heard(shard, self.claim_from(shard, &request, free).await),
+            };
             let Some(reply) = asked else {
+                if round.has_waited() {
+                    // Leases that were given run already, and free hands wait.
+                    claim.next_due = Some(Duration::ZERO);
+                    break;
+                }
                 claim.next_due = Some(claim.next_due.map_or(ASK_AGAIN, |known| known.min(ASK_AGAIN)));
                 continue;
             };
@@ -277,9 +285,13 @@ impl RedisStore {
 
     pub(super) async fn reap_all(&self, limit: u32, retention: Duration) -> Result<Reaped, StoreError> {
         let (mut sum, mut round) = (Reaped::default(), Round::new(&self.silent));
-        for shard in 0..self.tags.len() {
+        // All at once: what a dead worker had in hand must not wait for shards that do not answer.
+        let awake = (0..self.tags.len()).filter(|shard| !self.silent.rests(*shard));
+        let reap = async |shard| {
             let asked = Instant::now();
-            let reaped = self.reap_shard(shard, limit, retention).await;
+            (shard, asked, self.reap_shard(shard, limit, retention).await)
+        };
+        for (shard, asked, reaped) in join_all(awake.map(reap)).await {
             let Some(([requeued, unknown, poisoned, expired, pruned, unreported, unreadable], gone)) =
                 round.heard(shard, reaped)
             else {

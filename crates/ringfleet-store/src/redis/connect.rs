@@ -55,6 +55,11 @@ impl RedisOptions {
         }
     }
 
+    /// The hash tag of each shard.
+    pub(super) fn tags(&self) -> Vec<String> {
+        (0..self.shards).map(|shard| format!("{{{}:{shard}}}", self.prefix)).collect()
+    }
+
     pub(super) fn check(&self) -> Result<(), StoreError> {
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
         if self.prefix.is_empty() || self.prefix.len() > 32 || !self.prefix.chars().all(plain) {

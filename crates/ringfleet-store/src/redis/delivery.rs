@@ -20,9 +20,9 @@ use crate::{
 impl RedisStore {
     pub(super) async fn take_deliveries(&self, lanes: u32, lock: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
         let (mut taken, mut round) = (Vec::new(), Round::new(&self.silent));
-        for shard in self.delivery_turn.of(self.tags.len()) {
+        for shard in self.delivery_turn.of(self.tags.len()).filter(|shard| !self.silent.rests(*shard)) {
             let left = lanes.saturating_sub(taken.len() as u32);
-            if left == 0 {
+            if left == 0 || round.has_waited() {
                 break;
             }
             taken.extend(round.heard(shard, self.take_deliveries_of(shard, left, lock).await).into_iter().flatten());

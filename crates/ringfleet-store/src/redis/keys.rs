@@ -67,8 +67,7 @@ impl RedisStore {
             let Some(id) = entry.first_chunk().copied().map(MessageId::from_bytes) else { continue };
             by_home.entry(self.home_of_id(&id)).or_default().push(entry);
         }
-        let resting = self.silent.resting();
-        for (home, entries) in by_home.into_iter().filter(|(home, _)| !resting[*home]) {
+        for (home, entries) in by_home.into_iter().filter(|(home, _)| !self.silent.rests(*home)) {
             // SEND-SAFETY: a key that was asked for since then must still count as asked for lately. With the like in `enqueue_all`
             // either that is so, or its message was there when `reap` looked.
             if asked.elapsed() > RESERVED / 2 {

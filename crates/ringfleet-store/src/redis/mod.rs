@@ -32,6 +32,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::Notify;
 
 pub use self::connect::RedisOptions;
@@ -39,7 +40,7 @@ use self::{
     link::{Call, Connection},
     reconcile::Seen,
     scripts::Scripts,
-    shards::{Silent, Turn},
+    shards::{Round, Silent, Turn},
 };
 use crate::{
     clock::Clock,
@@ -78,11 +79,34 @@ impl RedisStore {
     /// Connects, checks that the server may be trusted with a queue, and starts to listen for wake-ups.
     pub async fn connect(options: RedisOptions) -> Result<Self, StoreError> {
         options.check()?;
-        let tags: Vec<_> = (0..options.shards).map(|shard| format!("{{{}:{shard}}}", options.prefix)).collect();
+        let tags = options.tags();
         let link = connect::connect(&options, &tags).await?;
         connect::check_servers(&options, &link).await?;
+        let mut store = Self::over(link, tags, &options);
+        store.epoch = store.open().await?;
+        store.rules = rules_argument(&options, &store.epoch);
+        store.agree_on_shards(options.shards).await?;
+        Ok(store)
+    }
+
+    /// For a stop, which must not wait for a shard that does not answer: the epoch of one that does is enough.
+    pub async fn connect_to_stop(options: RedisOptions) -> Result<Self, StoreError> {
+        options.check()?;
+        let tags = options.tags();
+        let mut store = Self::over(connect::connect(&options, &tags).await?, tags, &options);
+        store.epoch = store.known_epoch().await?;
+        store.rules = rules_argument(&options, &store.epoch);
+        match store.agree_on_shards(options.shards).await {
+            // Whether there are others can't be known; the first, which knows, will be missed by the stop too.
+            Err(error) if error.is_transient() => {}
+            agreed => agreed?,
+        }
+        Ok(store)
+    }
+
+    fn over(link: Connection, tags: Vec<String>, options: &RedisOptions) -> Self {
         let heard = Arc::new(Notify::new());
-        let mut store = Self {
+        Self {
             link,
             scripts: Scripts::load(),
             tags,
@@ -97,38 +121,22 @@ impl RedisStore {
             claim_turn: Turn::default(),
             unknown_turn: Turn::default(),
             delivery_turn: Turn::default(),
-            listener: wake::listen(&options, heard.clone()),
+            listener: wake::listen(options, heard.clone()),
             heard,
-        };
-        store.epoch = store.open().await?;
-        store.rules = rules_argument(&options, &store.epoch);
-        store.agree_on_shards(options.shards).await?;
-        Ok(store)
+        }
     }
 
     /// The epoch of the data: its format and a name. New data get one here; from then on every script asks for it.
     async fn open(&self) -> Result<String, StoreError> {
-        let ask = async |tag: &str, new: &str| -> Result<Option<String>, StoreError> {
-            let mut call = Call::new(&self.scripts.open, tag);
-            call.arg(new);
-            self.link.run("open", &call).await
-        };
         let new = format!("{FORMAT}:{}", ulid::Ulid::generate());
-        let was_here = ask(&self.tags[0], "").await?.is_some();
-        let epoch = ask(&self.tags[0], &new).await?.unwrap_or_default();
-        let format = epoch.split(':').next().and_then(|format| format.parse::<u32>().ok()).unwrap_or(0);
-        if format != FORMAT {
-            let advice = if format > FORMAT { "update this program" } else { "drain it with the older program" };
-            return Err(StoreError::Unfit {
-                reason: format!("its data have format {format}, this program knows {FORMAT}: {advice}"),
-            });
-        }
+        let was_here = self.epoch_of(&self.tags[0], "").await?.is_some();
+        let epoch = known_format(self.epoch_of(&self.tags[0], &new).await?.unwrap_or_default())?;
         for tag in &self.tags[1..] {
             let mut tries = 0;
             loop {
                 // Whoever makes the first shard's epoch makes the others' a moment later; a shard that stays without one in
                 // data that have it elsewhere was flushed.
-                match ask(tag, if was_here && tries < 20 { "" } else { &epoch }).await? {
+                match self.epoch_of(tag, if was_here && tries < 20 { "" } else { &epoch }).await? {
                     Some(known) if known == epoch && tries < 20 => break,
                     None if tries < 20 => {
                         tries += 1;
@@ -139,6 +147,27 @@ impl RedisStore {
             }
         }
         Ok(epoch)
+    }
+
+    /// The epoch of whichever shard answers first. It begins new data only where all say that there are none.
+    async fn known_epoch(&self) -> Result<String, StoreError> {
+        let ask = async |(shard, tag): (usize, &String)| (shard, self.epoch_of(tag, "").await);
+        let mut answers: FuturesUnordered<_> = self.tags.iter().enumerate().map(ask).collect();
+        let mut round = Round::new(&self.silent);
+        while let Some((shard, answer)) = answers.next().await {
+            if let Some(Some(epoch)) = round.heard(shard, answer) {
+                return known_format(epoch);
+            }
+        }
+        round.whole()?;
+        self.open().await
+    }
+
+    /// A shard's epoch; one that has none gets the `new` one, unless that is empty.
+    async fn epoch_of(&self, tag: &str, new: &str) -> Result<Option<String>, StoreError> {
+        let mut call = Call::new(&self.scripts.open, tag);
+        call.arg(new);
+        self.link.run("open", &call).await
     }
 
     /// The number of shards decides where a lane lives; a second opinion would send every message twice.
@@ -186,9 +215,7 @@ impl RedisStore {
         }
         // This handle goes on with what it has emptied itself.
         for tag in &self.tags {
-            let mut call = Call::new(&self.scripts.open, tag);
-            call.arg(&self.epoch);
-            self.link.run::<redis::Value>("open", &call).await?;
+            self.epoch_of(tag, &self.epoch).await?;
         }
         self.agree_on_shards(self.tags.len() as u16).await
     }
@@ -226,6 +253,16 @@ impl Drop for RedisStore {
 /// FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
 fn stable_hash(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
+
+/// Refuses the epoch of data whose format is another than this program's.
+fn known_format(epoch: String) -> Result<String, StoreError> {
+    let format = epoch.split(':').next().and_then(|format| format.parse::<u32>().ok()).unwrap_or(0);
+    if format == FORMAT {
+        return Ok(epoch);
+    }
+    let advice = if format > FORMAT { "update this program" } else { "drain it with the older program" };
+    Err(StoreError::Unfit { reason: format!("its data have format {format}, this program knows {FORMAT}: {advice}") })
 }
 
 /// Layout: `lua/lib/begin.lua`.

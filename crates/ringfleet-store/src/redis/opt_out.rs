@@ -1,5 +1,6 @@
 //! Opt-outs, each on the shard of its extension; those from every extension on every shard.
 
+use futures::future::join_all;
 use redis::Value;
 
 use super::{
@@ -16,11 +17,7 @@ impl RedisStore {
     pub(super) async fn opt_out_all(&self, extension: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError> {
         let numbers: Vec<_> = changes.iter().flat_map(|change| [&change.from, &change.to]).collect();
         opt_out::check("set_opt_outs", extension, &numbers)?;
-        let tags: Vec<&str> = match extension {
-            Some(extension) => vec![self.tag_of(extension)],
-            None => self.tags.iter().map(String::as_str).collect(),
-        };
-        for tag in tags {
+        let tell = async |tag: &str| {
             for some in changes.chunks(MAX_BATCH) {
                 let mut call = self.prepare(&self.scripts.opt_out, tag);
                 call.arg("set");
@@ -30,8 +27,13 @@ impl RedisStore {
                 }
                 self.link.run::<Value>("set_opt_outs", &call).await?;
             }
+            Ok(())
+        };
+        match extension {
+            Some(extension) => tell(self.tag_of(extension)).await,
+            // SEND-SAFETY: all are told, also beside one that does not answer: it must not let the others text on.
+            None => self.all_took(join_all(self.tags.iter().map(|tag| tell(tag))).await),
         }
-        Ok(())
     }
 
     pub(super) async fn ask_opted_out(

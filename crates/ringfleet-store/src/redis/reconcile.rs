@@ -60,9 +60,9 @@ impl Seen {
 impl RedisStore {
     pub(super) async fn take_unknown(&self, lanes: u32, lock: Duration) -> Result<Vec<UnknownSends>, StoreError> {
         let (mut taken, mut round) = (Vec::new(), Round::new(&self.silent));
-        for shard in self.unknown_turn.of(self.tags.len()) {
+        for shard in self.unknown_turn.of(self.tags.len()).filter(|shard| !self.silent.rests(*shard)) {
             let left = lanes.saturating_sub(taken.len() as u32);
-            if left == 0 {
+            if left == 0 || round.has_waited() {
                 break;
             }
             taken.extend(round.heard(shard, self.take_unknown_of(shard, left, lock).await).into_iter().flatten());

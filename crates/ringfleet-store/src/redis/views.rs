@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use redis::Value;
 
 use super::{
@@ -10,6 +11,7 @@ use super::{
     calls::short,
     millis,
     scripts::{bytes, number, text, unreadable},
+    shards::Round,
 };
 use crate::{
     calls::{Cancelled, DueSoon, Gate, LaneView, Resolution, Stats},
@@ -26,10 +28,10 @@ impl RedisStore {
         self.link.run::<Value>("control", &call).await.map(drop)
     }
 
-    /// All shards are told, also after one that could not be: a stop must reach as far as it can.
+    /// SEND-SAFETY: a stop must reach as far as it can, and a penalty at once: all shards are told together, so that none texts on
+    /// while another is waited for.
     pub(super) async fn set_gate_everywhere(&self, gate: &Gate) -> Result<(), StoreError> {
-        let mut told = Ok(());
-        for tag in &self.tags {
+        let tell = async |tag: &String| {
             let mut call = self.prepare(&self.scripts.control, tag);
             call.arg("gate");
             match gate {
@@ -37,9 +39,18 @@ impl RedisStore {
                 Gate::Stopped { reason } => call.arg("stop").arg(short(reason)),
                 Gate::Until { until, reason } => call.arg("until").arg(*until).arg(short(reason)),
             };
-            told = told.and(self.link.run::<Value>("set_gate", &call).await.map(drop));
-        }
-        told
+            self.link.run::<Value>("set_gate", &call).await.map(drop)
+        };
+        self.all_took(join_all(self.tags.iter().map(tell)).await)
+    }
+
+    /// An error unless every shard has taken what it was told, each by its own answer.
+    pub(super) fn all_took(&self, answers: Vec<Result<(), StoreError>>) -> Result<(), StoreError> {
+        let mut round = Round::new(&self.silent);
+        answers.into_iter().enumerate().for_each(|(shard, answer)| {
+            round.heard(shard, answer);
+        });
+        round.whole()
     }
 
     /// The strictest of all shards. A stop of some of them only, after a call that failed half way, says so.

@@ -7,6 +7,7 @@
 //! - [`moved`]: a Cluster moves a shard's slot, or gives it to a replica: nothing is taken meanwhile, nothing begins anew
 //! - [`nodes`]: one of several is gone, stands still or forgets, and only its shards feel it; a login is refused for a while
 //! - [`shards`]: one of several does not answer, and stops nothing but itself
+//! - [`reach`]: a stop, an opt-out and news of documents while one does not answer: the others hear and tell them
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
 //! - [`documents`]: those of a full server, and what copies of them are worth after a restart
@@ -22,6 +23,7 @@ mod gate;
 mod keys;
 mod moved;
 mod nodes;
+mod reach;
 mod restarted;
 mod shards;
 mod spoilt;

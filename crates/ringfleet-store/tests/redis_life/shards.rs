@@ -6,9 +6,10 @@ use std::{
         Arc,
         atomic::{AtomicI64, Ordering},
     },
+    time::Instant,
 };
 
-use ringfleet_store::{Clock, Intent, redis::RedisOptions};
+use ringfleet_store::{Clock, Gate, Intent, OptOut, opt_out::ANY_NUMBER, redis::RedisOptions};
 use ringfleet_testkit::{RedisCluster, RedisServer};
 
 use super::*;
@@ -18,6 +19,7 @@ const START: i64 = 1_700_000_000_000;
 const EXTENSIONS: u32 = 48;
 
 struct Fleet {
+    options: RedisOptions,
     store: RedisStore,
     worker: WorkerId,
     time: Arc<AtomicI64>,
@@ -30,8 +32,9 @@ impl Fleet {
     async fn new(options: RedisOptions) -> Self {
         let (clock, time) = Clock::by_hand(START);
         let shards = usize::from(options.shards);
-        let store = RedisStore::connect(RedisOptions { clock, ..options }).await.unwrap();
-        let mut this = Self { store, worker: WorkerId::incarnation("w"), time, homes: Default::default() };
+        let options = RedisOptions { clock, ..options };
+        let store = RedisStore::connect(options.clone()).await.unwrap();
+        let mut this = Self { options, store, worker: WorkerId::incarnation("w"), time, homes: Default::default() };
         watch(&this.store, &this.worker).await;
         let lanes = (0..EXTENSIONS).map(|n| LaneId::try_new("app", &n.to_string(), Group::Medium).unwrap());
         for lane in lanes {
@@ -79,7 +82,7 @@ impl Fleet {
     }
 }
 
-fn on(cluster: &RedisCluster, prefix: String) -> RedisOptions {
+pub(super) fn on(cluster: &RedisCluster, prefix: String) -> RedisOptions {
     let urls = cluster.urls();
     RedisOptions { cluster: true, shards: 3, prefix, urls: urls.clone(), ..options(urls[0].clone()) }
 }
@@ -137,6 +140,90 @@ async fn a_shard_that_was_restarted_while_it_did_not_answer_is_not_taken_for_one
     assert!(!claimed().await.contains(&1), "its gate is open although it was told nothing");
     store.watch(worker, seen).await.unwrap();
     assert!(claimed().await.contains(&1));
+}
+
+/// More than one call to a shard that does not answer takes, and less than two.
+const ONE_DEADLINE: Duration = Duration::from_secs(8);
+
+/// Lets every node know the scripts that are called here.
+async fn load_scripts(cluster: &RedisCluster) {
+    let store = RedisStore::connect(RedisOptions { shards: 1, ..on(cluster, "warm".to_owned()) }).await.unwrap();
+    claim(&store, &WorkerId::incarnation("w"), 1).await.unwrap();
+    store.reconcile_take(1, LEASE).await.unwrap();
+    store.delivery_take(1, LEASE).await.unwrap();
+    store.reap(1, LEASE).await.unwrap();
+    store.set_gate(&Gate::Open).await.unwrap();
+    store.set_opt_outs(None, &[nobody()]).await.unwrap();
+    store.now().await.unwrap();
+}
+
+fn nobody() -> OptOut {
+    OptOut { from: Private::new(ANY_NUMBER), to: Private::new("+16505550199"), out: true }
+}
+
+async fn in_time<T>(what: &str, call: impl Future<Output = T>) -> T {
+    let began = Instant::now();
+    let answer = call.await;
+    assert!(began.elapsed() < ONE_DEADLINE, "{what} took {:?}", began.elapsed());
+    answer
+}
+
+#[tokio::test]
+async fn several_shards_that_fall_silent_together_hold_nothing_up_for_longer_than_one() {
+    const SHARDS: u16 = 6;
+    let mut cluster = RedisCluster::start_with(&[("--cluster-require-full-coverage", "no")]);
+    let fleet = Fleet::new(RedisOptions { shards: SHARDS, ..on(&cluster, PREFIX.to_owned()) }).await;
+    load_scripts(&cluster).await;
+    // Each with an own memory of who is silent.
+    let handle = async || RedisStore::connect(fleet.options.clone()).await.unwrap();
+    let [reaps, looks, reports, tells, opts] =
+        [handle().await, handle().await, handle().await, handle().await, handle().await];
+    let homes: Vec<String> = (0..SHARDS).map(|shard| cluster.url_of(&format!("{{{PREFIX}:{shard}}}"))).collect();
+    let on_node = |url: &String| homes.iter().filter(|home| *home == url).count();
+    let frozen = homes.iter().max_by_key(|url| on_node(url)).unwrap();
+    let others: BTreeSet<usize> = (0..homes.len()).filter(|shard| homes[*shard] != *frozen).collect();
+    assert!(on_node(frozen) > 1 && !others.is_empty(), "{homes:?}");
+    cluster.nodes().iter_mut().find(|node| node.url() == *frozen).unwrap().freeze();
+
+    let calls = async {
+        let mut claimed = BTreeSet::new();
+        while claimed != others {
+            let claim = in_time("claim", claim(&fleet.store, &fleet.worker, 2 * EXTENSIONS)).await;
+            claimed.extend(claim.iter().flat_map(|claim| fleet.of(claim.leases.iter().map(|lease| &lease.lane))));
+        }
+    };
+    let takes = async {
+        let (mut unknown, mut sent) = (BTreeSet::new(), BTreeSet::new());
+        while unknown != others || sent != others {
+            let taken = in_time("reconcile_take", looks.reconcile_take(2 * EXTENSIONS, LEASE)).await;
+            unknown.extend(taken.iter().flat_map(|taken| fleet.of(taken.iter().map(|unknown| &unknown.lane))));
+            let taken = in_time("delivery_take", reports.delivery_take(2 * EXTENSIONS, LEASE)).await;
+            sent.extend(taken.iter().flat_map(|taken| fleet.of(taken.iter().map(|sent| &sent.lane))));
+        }
+    };
+    let reap = async {
+        let reaped = in_time("reap", reaps.reap(100, LEASE)).await.unwrap();
+        assert_eq!(
+            reaped.requeued as usize,
+            others.iter().map(|shard| fleet.homes.values().filter(|home| *home == shard).count() / 3).sum::<usize>()
+        );
+        assert!(reaped.requeued > 0);
+    };
+    let tell = async {
+        // Under the kill switch nothing would be claimed.
+        let told = in_time("set_gate", tells.set_gate(&Gate::Open)).await;
+        assert!(told.is_err_and(|error| error.is_transient()));
+        assert!(in_time("set_opt_outs", opts.set_opt_outs(None, &[nobody()])).await.is_err());
+        assert!(in_time("now", opts.now()).await.is_ok());
+    };
+    tokio::time::timeout(4 * PATIENCE, async { tokio::join!(calls, takes, reap, tell) }).await.expect("all is done");
+
+    let stopper = RedisStore::connect_to_stop(fleet.options.clone()).await.unwrap();
+    assert!(stopper.set_gate(&Gate::Stopped { reason: "wrong text".into() }).await.is_err());
+    for shard in others {
+        let gate = format!("{{{PREFIX}:{shard}}}:gate");
+        assert_eq!(ask::<Option<String>>(&homes[shard], &["HGET", &gate, "stop"]).as_deref(), Some("1"));
+    }
 }
 
 #[tokio::test]

@@ -90,14 +90,15 @@ pub(super) async fn known(settings: &Settings, typed: &str) -> anyhow::Result<Ve
 }
 
 pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
     match what {
         FleetCommand::Stop { reason } => {
+            let store = store::open_to_stop(&settings.store, settings.rules).await?;
             let stopped = store.set_gate(&Gate::Stopped { reason }).await;
             stopped.context("the fleet may go on, in part or as a whole; stop it again")?;
             say!("the fleet is stopped: nothing is claimed or begun; `ringfleet fleet resume` lets it go on");
         }
         FleetCommand::Resume => {
+            let store = store::open(&settings.store, settings.rules).await?;
             store.set_gate(&Gate::Open).await?;
             say!("the fleet goes on");
         }

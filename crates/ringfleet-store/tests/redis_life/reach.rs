@@ -1,0 +1,68 @@
+//! What is meant for every shard while one does not answer: it reaches the others, and that one is named.
+
+use std::collections::BTreeMap;
+
+use ringfleet_store::{Gate, OptOut, opt_out::ANY_NUMBER, redis::RedisOptions};
+use ringfleet_testkit::RedisCluster;
+
+use super::{shards::on, *};
+
+const SILENT: &str = "{life:0}";
+
+fn three_shards(cluster: &RedisCluster) -> RedisOptions {
+    on(cluster, PREFIX.to_owned())
+}
+
+/// Its words, and those of what led to it.
+fn words(error: &StoreError) -> String {
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words
+}
+
+#[tokio::test]
+async fn a_stop_of_a_new_process_and_an_opt_out_from_all_reach_the_shards_that_answer() {
+    let cluster = RedisCluster::start();
+    let store = RedisStore::connect(three_shards(&cluster)).await.unwrap();
+    cluster.begin_to_move(SILENT);
+    let (from, to) = (Private::new("+16505550100"), Private::new("+16505550101"));
+    let out = OptOut { from: Private::new(ANY_NUMBER), to: to.clone(), out: true };
+    let told = store.set_opt_outs(None, &[out]).await.unwrap_err();
+    assert!(told.is_transient() && words(&told).contains("shard 0 of 3"), "{}", words(&told));
+    let mut asked = BTreeMap::<_, u32>::new();
+    for extension in 0..24 {
+        let suppressed = store.opted_out(&extension.to_string(), &from, &to).await.ok();
+        *asked.entry(suppressed).or_default() += 1;
+    }
+    assert!(asked.contains_key(&None) && asked.contains_key(&Some(true)), "{asked:?}");
+    assert!(!asked.contains_key(&Some(false)), "a shard that answers has not heard of it: {asked:?}");
+
+    let stop = Gate::Stopped { reason: "wrong text".into() };
+    assert!(RedisStore::connect(three_shards(&cluster)).await.is_err(), "any other process waits for all shards");
+    let stopper = RedisStore::connect_to_stop(three_shards(&cluster)).await.unwrap();
+    let told = stopper.set_gate(&stop).await.unwrap_err();
+    assert!(told.is_transient() && words(&told).contains("shard 0 of 3"), "{}", words(&told));
+    for shard in [1, 2] {
+        let tag = format!("{{{PREFIX}:{shard}}}");
+        let stopped: Option<String> = ask(&cluster.url_of(&tag), &["HGET", &format!("{tag}:gate"), "stop"]);
+        assert_eq!(stopped.as_deref(), Some("1"), "shard {shard}");
+    }
+
+    cluster.leave_in_place(SILENT);
+    stopper.set_gate(&stop).await.unwrap();
+    assert_eq!(store.gate().await.unwrap(), stop);
+}
+
+#[tokio::test]
+async fn a_stop_begins_new_data_and_refuses_data_of_other_shards_like_every_process() {
+    let cluster = RedisCluster::start();
+    let stop = Gate::Stopped { reason: "restored backup".into() };
+    RedisStore::connect_to_stop(three_shards(&cluster)).await.unwrap().set_gate(&stop).await.unwrap();
+    assert_eq!(RedisStore::connect(three_shards(&cluster)).await.unwrap().gate().await.unwrap(), stop);
+    let others = RedisStore::connect_to_stop(RedisOptions { shards: 2, ..three_shards(&cluster) }).await;
+    assert!(matches!(others, Err(StoreError::Unfit { .. })));
+}
