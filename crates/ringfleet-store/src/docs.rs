@@ -112,6 +112,8 @@ pub struct DocCursor {
     pub(crate) shards: Vec<Read>,
     /// The shard that is asked first, so that a busy one does not keep the others from being read.
     pub(crate) first: usize,
+    /// All there was has been read once: from then on a shard that does not answer is read later.
+    pub(crate) whole: bool,
 }
 
 /// How far one shard was read.

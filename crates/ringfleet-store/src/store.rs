@@ -187,7 +187,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Put, StoreError>;
 
     /// What has changed since `cursor`, which belongs to `kind` (a default one: everything there is). At most `limit` documents
-    /// and removals, 1 to 500, fewer where bodies are large. A removal is told for a day; see [`DocChanges::reset`].
+    /// and removals, 1 to 500, fewer where bodies are large. A removal is told for a day; see [`DocChanges::reset`]. Who has read all
+    /// there was is told what the shards that answer have; until then it fails if one does not.
     async fn docs_since(&self, kind: DocKind, cursor: &DocCursor, limit: u32) -> Result<DocChanges, StoreError>;
 
     /// Takes note of who wants no texts, and of who wants them again, of one extension or of every one. With several shards a
@@ -223,8 +224,8 @@ pub trait Store: Send + Sync + 'static {
     fn shards(&self) -> usize {
         1
     }
-    /// How many of them did not answer lately. What asks all of them (`claim`, `reap`, `watch`, `reconcile_take`, `delivery_take`)
-    /// leaves those out, and fails if none answers.
+    /// How many of them did not answer lately. What asks all of them (`claim`, `reap`, `watch`, `reconcile_take`, `delivery_take`,
+    /// `docs_since`) leaves those out, and fails if none answers.
     fn silent_shards(&self) -> usize {
         0
     }

@@ -7,6 +7,7 @@ use redis::Value;
 use super::{
     RedisStore, millis,
     scripts::{bytes, number, text, unreadable},
+    shards::Round,
 };
 use crate::{
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put, Read},
@@ -61,6 +62,7 @@ impl RedisStore {
         let limit = limit.clamp(1, docs::MAX_CHANGES) as usize;
         let shards = self.tags.len();
         let mut changes = DocChanges { cursor: cursor.clone(), ..DocChanges::default() };
+        let mut round = Round::new(&self.silent);
         changes.cursor.shards.resize(shards, Read::default());
         changes.cursor.first = (cursor.first + 1) % shards;
         for shard in (0..shards).map(|step| (cursor.first + step) % shards) {
@@ -69,11 +71,16 @@ impl RedisStore {
                 changes.more = true;
                 break;
             }
+            if cursor.whole && self.silent.rests(shard) {
+                continue;
+            }
             let from = changes.cursor.shards[shard];
             let mut call = self.prepare(&self.scripts.doc, &self.tags[shard]);
             call.arg("since").arg(kind.as_str()).arg(from.rev).arg(from.incarnation).arg(left).arg(docs::ANSWER_BYTES);
             call.arg(from.begun);
-            let reply: Vec<Value> = self.link.run("docs_since", &call).await?;
+            let Some(reply) = round.heard(shard, self.link.run::<Vec<Value>>("docs_since", &call).await) else {
+                if cursor.whole { continue } else { break }
+            };
             let bad = || unreadable("docs_since", "a wrong shape");
             let [what, incarnation, rev, begun, found @ ..] = reply.as_slice() else { return Err(bad()) };
             let number = |value| number(value).map(i64::unsigned_abs).ok_or_else(bad);
@@ -91,6 +98,13 @@ impl RedisStore {
                     changes.changed.extend(doc("docs_since", &key, &one[1..])?);
                 }
             }
+        }
+        if cursor.whole {
+            round.end()?;
+        } else {
+            // Who reads for the first time takes what is told for all there is.
+            round.whole()?;
+            changes.cursor.whole = !changes.more;
         }
         Ok(changes)
     }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ringfleet_store::{Gate, OptOut, opt_out::ANY_NUMBER, redis::RedisOptions};
+use ringfleet_store::{
+    DocChanges, DocCursor, DocKind, Expect, Gate, OptOut, Put, opt_out::ANY_NUMBER, redis::RedisOptions,
+};
 use ringfleet_testkit::RedisCluster;
 
 use super::{shards::on, *};
 
 const SILENT: &str = "{life:0}";
+const KIND: DocKind = DocKind::Credential;
 
 fn three_shards(cluster: &RedisCluster) -> RedisOptions {
     on(cluster, PREFIX.to_owned())
@@ -65,4 +68,44 @@ async fn a_stop_begins_new_data_and_refuses_data_of_other_shards_like_every_proc
     assert_eq!(RedisStore::connect(three_shards(&cluster)).await.unwrap().gate().await.unwrap(), stop);
     let others = RedisStore::connect_to_stop(RedisOptions { shards: 2, ..three_shards(&cluster) }).await;
     assert!(matches!(others, Err(StoreError::Unfit { .. })));
+}
+
+#[tokio::test]
+async fn documents_are_followed_on_the_shards_that_answer_and_the_others_later() {
+    let cluster = RedisCluster::start();
+    let store = RedisStore::connect(three_shards(&cluster)).await.unwrap();
+    let follow = async |cursor: &mut DocCursor| -> Result<DocChanges, StoreError> {
+        let changes = store.docs_since(KIND, cursor, 500).await?;
+        cursor.clone_from(&changes.cursor);
+        Ok(changes)
+    };
+    let mut cursor = DocCursor::default();
+    assert!(follow(&mut cursor).await.unwrap().changed.is_empty());
+    let put = async |key: &str| store.doc_put(KIND, key, Expect::Anything, Some(b"x"), None).await;
+    // Told before it falls silent, read afterwards.
+    for key in 0..12 {
+        assert!(matches!(put(&format!("before{key}")).await.unwrap(), Put::Stored(_)));
+    }
+    cluster.begin_to_move(SILENT);
+    let mut on_others = 0;
+    for key in 0..12 {
+        on_others += usize::from(put(&format!("after{key}")).await.is_ok());
+    }
+    assert!((1..12).contains(&on_others));
+    let read = follow(&mut cursor).await.unwrap();
+    let keys =
+        |changes: &DocChanges, word: &str| changes.changed.iter().filter(|doc| doc.key.starts_with(word)).count();
+    assert_eq!(keys(&read, "after"), on_others);
+    let seen_before = keys(&read, "before");
+    assert!((1..12).contains(&seen_before) && !read.more);
+    let again = follow(&mut cursor).await.unwrap();
+    assert!(again.changed.is_empty() && !again.more, "told once");
+    let first = store.docs_since(KIND, &DocCursor::default(), 500).await;
+    assert!(first.is_err_and(|error| error.is_transient()), "a list in part passes for the whole");
+
+    cluster.leave_in_place(SILENT);
+    watch(&store, &WorkerId::incarnation("w")).await;
+    let late = follow(&mut cursor).await.unwrap();
+    assert_eq!(keys(&late, "before"), 12 - seen_before);
+    assert_eq!(late.changed.len(), 12 - seen_before);
 }
