@@ -7,7 +7,9 @@ use std::{
 };
 
 use futures::future::join_all;
-use ringfleet_store::{LaneId, Lease, LeaseRef, Outcome, PlanSeen, Reassertion, Settled, Settlement, SharedStore};
+use ringfleet_store::{
+    LaneId, Lease, LeaseRef, Outcome, PlanSeen, Reassertion, Settled, Settlement, SharedStore, StoreError,
+};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use crate::{
@@ -16,9 +18,12 @@ use crate::{
     journal::{Entry, Journal},
 };
 
+#[cfg(test)]
+mod tests;
+
 /// The most that goes into one call.
 const MOST: usize = 128;
-/// Tries for a single report that the store answers with a refusal rather than not at all; about six seconds.
+/// Tries for a single report that the store will never take; about six seconds.
 const MOST_REFUSALS: u32 = 10;
 
 pub(crate) struct Report {
@@ -122,7 +127,11 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
             Err(error) => error,
         };
         crate::metrics::store_error("settle", &error);
-        if !error.is_transient() {
+        // SEND-SAFETY: only what will never be taken is given up. A user's rights or password are put right again; of a report that
+        // is dropped before, `on_unknown` decides, and `resend` makes a second text of one that is known to be sent.
+        let never =
+            matches!(error, StoreError::Refused { .. } | StoreError::Unreadable { .. } | StoreError::Replaced { .. });
+        if never {
             if reports.len() > 1 {
                 // One record that can't be settled must not take the others along.
                 for report in reports {

@@ -166,7 +166,7 @@ impl RedisServer {
     }
 
     /// One command, and the beginning of its reply as it stands on the wire.
-    pub(crate) fn ask(&self, command: &[&str]) -> Option<String> {
+    pub fn ask(&self, command: &[&str]) -> Option<String> {
         let door = if self.options.tls { Door::Socket(self.dir().join(SOCKET)) } else { Door::Port(self.port) };
         door.ask(self.options.password.as_deref(), command)
     }
