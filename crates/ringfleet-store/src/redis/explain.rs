@@ -28,11 +28,11 @@ impl RedisStore {
     }
 
     pub(super) async fn explain_message(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
-        for tag in &self.tags {
+        let ask = async |tag: &String| {
             let mut call = self.prepare(&self.scripts.explain, tag);
             call.arg("message").arg(id.as_bytes()).arg(MOST_COUNTED);
             let reply: Vec<Vec<Value>> = self.link.run("explain", &call).await?;
-            let [stand, facts, slots] = reply.as_slice() else { continue };
+            let [stand, facts, slots] = reply.as_slice() else { return Ok(None) };
             let explained = lane_facts(facts, slots).and_then(|lane| explained(*id, stand, lane));
             let mut explained = explained.ok_or_else(|| unreadable("explain", "a wrong shape"))?;
             if explained.state == State::Scheduled
@@ -40,9 +40,9 @@ impl RedisStore {
             {
                 self.count_scheduled(tag, id, place).await?;
             }
-            return Ok(Some(explained));
-        }
-        Ok(None)
+            Ok(Some(explained))
+        };
+        self.first_known(self.tags.iter().map(ask)).await
     }
 
     /// Walks through the schedule from the message towards its head, in steps that hold nobody up.

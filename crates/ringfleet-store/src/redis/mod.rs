@@ -32,7 +32,6 @@ use std::{
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
 use tokio::sync::Notify;
 
 pub use self::connect::RedisOptions;
@@ -40,7 +39,7 @@ use self::{
     link::{Call, Connection},
     reconcile::Seen,
     scripts::Scripts,
-    shards::{Round, Silent, Turn},
+    shards::{Silent, Turn},
 };
 use crate::{
     clock::Clock,
@@ -151,16 +150,10 @@ impl RedisStore {
 
     /// The epoch of whichever shard answers first. It begins new data only where all say that there are none.
     async fn known_epoch(&self) -> Result<String, StoreError> {
-        let ask = async |(shard, tag): (usize, &String)| (shard, self.epoch_of(tag, "").await);
-        let mut answers: FuturesUnordered<_> = self.tags.iter().enumerate().map(ask).collect();
-        let mut round = Round::new(&self.silent);
-        while let Some((shard, answer)) = answers.next().await {
-            if let Some(Some(epoch)) = round.heard(shard, answer) {
-                return known_format(epoch);
-            }
+        match self.first_known(self.tags.iter().map(|tag| self.epoch_of(tag, ""))).await? {
+            Some(epoch) => known_format(epoch),
+            None => self.open().await,
         }
-        round.whole()?;
-        self.open().await
     }
 
     /// A shard's epoch; one that has none gets the `new` one, unless that is empty.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::future::join_all;
+use futures::{FutureExt, StreamExt, future::join_all, stream::FuturesUnordered};
 use redis::Value;
 
 use super::{
@@ -90,32 +90,49 @@ impl RedisStore {
         self.control_message("resolve", id, how.as_str()).await
     }
 
+    /// SEND-SAFETY: a message lives on one shard, so of all that are asked one acts at most.
     async fn control_message(&self, what: &'static str, id: &MessageId, how: &str) -> Result<Cancelled, StoreError> {
-        for tag in &self.tags {
+        let ask = async |tag: &String| {
             let mut call = self.prepare(&self.scripts.control, tag);
             call.arg(what).arg(id.as_bytes()).arg(how);
             let (what, state): (u8, u8) = self.link.run(what, &call).await?;
-            match (what, State::from_code(state)) {
-                (1, _) => return Ok(Cancelled::Done),
-                (2, Some(state)) => return Ok(Cancelled::TooLate(state)),
-                _ => continue,
-            }
-        }
-        Ok(Cancelled::Missing)
+            Ok(match (what, State::from_code(state)) {
+                (1, _) => Some(Cancelled::Done),
+                (2, Some(state)) => Some(Cancelled::TooLate(state)),
+                _ => None,
+            })
+        };
+        let known = self.first_known(self.tags.iter().map(ask)).await?;
+        Ok(known.unwrap_or(Cancelled::Missing))
     }
 
     pub(super) async fn read_message(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError> {
-        for tag in &self.tags {
+        let ask = async |tag: &String| {
             let mut call = self.prepare(&self.scripts.view, tag);
             call.arg("message").arg(id.as_bytes());
             let reply: Vec<Value> = self.link.run("get", &call).await?;
-            if let [blob, state] = reply.as_slice() {
-                let state = number(state).and_then(|code| State::from_code(code as u8));
-                let view = bytes(blob).and_then(Blob::parse).zip(state).map(|(blob, state)| blob.into_view(*id, state));
-                return view.map(Some).ok_or_else(|| unreadable("get", "a record that is no message"));
+            let [blob, state] = reply.as_slice() else { return Ok(None) };
+            let state = number(state).and_then(|code| State::from_code(code as u8));
+            let view = bytes(blob).and_then(Blob::parse).zip(state).map(|(blob, state)| blob.into_view(*id, state));
+            view.map(Some).ok_or_else(|| unreadable("get", "a record that is no message"))
+        };
+        self.first_known(self.tags.iter().map(ask)).await
+    }
+
+    /// What the first shard says that knows of it; nothing only if all say so. All are asked at once, each by one of `asked`.
+    pub(super) async fn first_known<T>(
+        &self,
+        asked: impl Iterator<Item = impl Future<Output = Result<Option<T>, StoreError>>>,
+    ) -> Result<Option<T>, StoreError> {
+        let in_turn = asked.enumerate().map(|(shard, ask)| ask.map(move |answer| (shard, answer)));
+        let mut answers: FuturesUnordered<_> = in_turn.collect();
+        let mut round = Round::new(&self.silent);
+        while let Some((shard, answer)) = answers.next().await {
+            if let Some(Some(known)) = round.heard(shard, answer) {
+                return Ok(Some(known));
             }
         }
-        Ok(None)
+        round.whole().map(|()| None)
     }
 
     pub(super) async fn list_messages(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use ringfleet_store::{
-    DocChanges, DocCursor, DocKind, Expect, Gate, OptOut, Put, opt_out::ANY_NUMBER, redis::RedisOptions,
+    Cancelled, DocChanges, DocCursor, DocKind, Expect, Gate, OptOut, Put, Resolution, State, opt_out::ANY_NUMBER,
+    redis::RedisOptions,
 };
 use ringfleet_testkit::RedisCluster;
 
@@ -108,4 +109,43 @@ async fn documents_are_followed_on_the_shards_that_answer_and_the_others_later()
     let late = follow(&mut cursor).await.unwrap();
     assert_eq!(keys(&late, "before"), 12 - seen_before);
     assert_eq!(late.changed.len(), 12 - seen_before);
+}
+
+#[tokio::test]
+async fn a_message_of_a_shard_that_answers_is_found_and_no_other_passes_for_missing() {
+    let cluster = RedisCluster::start();
+    let store = RedisStore::connect(three_shards(&cluster)).await.unwrap();
+    let mut ids = Vec::new();
+    for n in 0..12 {
+        let lane = LaneId::try_new("app", &n.to_string(), Group::Medium).unwrap();
+        ids.extend(put(&store, &lane, &[&n.to_string()]).await);
+    }
+    cluster.begin_to_move(SILENT);
+    let away = |error: StoreError| error.is_transient();
+    let mut on_silent = Vec::new();
+    for id in ids {
+        if let Ok(found) = store.get(&id).await {
+            assert!(found.is_some() && store.explain(&id).await.unwrap().is_some());
+            let resolved = store.resolve(&id, Resolution::Sent).await.unwrap();
+            assert_eq!(resolved, Cancelled::TooLate(State::Ready), "it is not held");
+            assert_eq!(store.cancel(&id).await.unwrap(), Cancelled::Done);
+            assert_eq!(store.get(&id).await.unwrap().unwrap().state, State::Cancelled);
+        } else {
+            on_silent.push(id);
+        }
+    }
+    assert!((1..12).contains(&on_silent.len()), "{} are not found", on_silent.len());
+    let nobody = MessageId::from_bytes([7; 16]);
+    for id in on_silent.iter().chain([&nobody]) {
+        assert!(store.get(id).await.is_err_and(away) && store.explain(id).await.is_err_and(away));
+        assert!(store.resolve(id, Resolution::Sent).await.is_err_and(away));
+        assert!(store.cancel(id).await.is_err_and(away));
+    }
+
+    cluster.leave_in_place(SILENT);
+    for id in &on_silent {
+        assert_eq!(store.cancel(id).await.unwrap(), Cancelled::Done);
+    }
+    assert_eq!(store.get(&nobody).await.unwrap(), None);
+    assert_eq!(store.cancel(&nobody).await.unwrap(), Cancelled::Missing);
 }
