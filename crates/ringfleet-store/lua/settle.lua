@@ -173,7 +173,9 @@ for i, id in ipairs(ids) do
         -- No intent, so no POST: the slot was never used.
         drop_slot(L, token)
       else
-        time_slot(L, token, age)
+        -- SEND-SAFETY: (of the plan) a journal knows when a send was about to begin, and not when its request arrived: perhaps
+        -- just now. As of a dead worker's that nobody tells of, its slot counts from here.
+        time_slot(L, token, lane ~= '' and kind == 'unknown' and 0 or age)
         learn(L, f, told(limit), told(window), told(remaining))
       end
       -- Only an answer to a request that began after the penalty speaks of the time after it.

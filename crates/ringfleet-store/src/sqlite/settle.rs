@@ -40,7 +40,7 @@ impl Tx<'_> {
         self.touch(at);
         let flight = self.flight(&m.id)?;
         if let Some(flight) = flight.as_ref().filter(|f| f.token == token) {
-            self.land(at, flight, settlement)?;
+            self.land(at, flight, settlement, told_again)?;
             self.heed(at, settlement);
             if !matches!(settlement.outcome, Outcome::Sent { .. }) && self.close_sent_before(&m)? {
                 return Ok(Settled::Done(State::Sent));
@@ -174,14 +174,17 @@ impl Tx<'_> {
     }
 
     /// Takes the message out of its worker's hand, and gives its slot the time that the answer allows.
-    fn land(&mut self, at: usize, flight: &Flight, settlement: &Settlement) -> Step<()> {
+    fn land(&mut self, at: usize, flight: &Flight, settlement: &Settlement, told_again: bool) -> Step<()> {
         self.leave_flight(at, flight)?;
         let unused = matches!(settlement.outcome, Outcome::NotSent { .. } | Outcome::Released | Outcome::Parked { .. });
         if flight.state == State::Claimed && unused {
             // No intent, so no POST: the slot was never used.
             self.lanes[at].slots.drop(flight.token);
         } else {
-            let age = millis(settlement.age).saturating_add(self.waited);
+            // SEND-SAFETY: (of the plan) a journal knows when a send was about to begin, and not when its request arrived: perhaps
+            // just now. As of a dead worker's that nobody tells of, its slot counts from here.
+            let unanswered = told_again && matches!(settlement.outcome, Outcome::Unknown { .. });
+            let age = if unanswered { 0 } else { millis(settlement.age).saturating_add(self.waited) };
             self.lanes[at].time_slot(flight.token, self.now, age);
             self.learn(at, flight, settlement.seen)?;
         }

@@ -85,6 +85,20 @@ pub(crate) async fn what_is_told_again_has_its_place_in_the_window_though_the_st
     assert_eq!(s.view(&wide(1)).await.slots_in_use, 4);
 }
 
+pub(crate) async fn a_send_of_which_a_journal_knows_no_answer_keeps_its_slot_for_a_window_from_then_on(s: &Subject) {
+    s.put(message(&tight(1), "x")).await;
+    let begun = s.claim_and_begin().await;
+    s.step(400);
+    // That is when it was about to begin; the provider may have got it later.
+    let settlement = Settlement { lease: begun, outcome: unknown(), age: ms(400), seen: PlanSeen::default() };
+    let told = s.store.reassert(&[Reassertion { settlement, lane: tight(1) }]).await.unwrap();
+    assert_eq!(told, [Settled::Done(State::Held)]);
+    s.step(TIGHT_HOLD - 1);
+    assert_eq!(s.view(&tight(1)).await.slots_in_use, 1);
+    s.step(1);
+    assert_eq!(s.view(&tight(1)).await.slots_in_use, 0);
+}
+
 pub(crate) async fn a_lost_message_that_was_sent_is_on_record_again(s: &Subject) {
     let lease = lost_lease(s, 1, "k").await;
     s.step(70);
