@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use ringfleet_simulator::Report;
-use ringfleet_store::{State, Stats};
+use ringfleet_store::{Group, LaneRules, State, Stats};
 use serde::Serialize;
 
 use crate::{cli::DemoOptions, output::say};
@@ -25,6 +25,8 @@ pub(crate) struct Verdict {
     pub held: u64,
     pub expired: u64,
     pub dead: u64,
+    /// Neither sent nor held for a person, whatever became of them.
+    pub not_sent: u64,
     /// Acknowledged by the store, and neither ended nor waiting, or counted as sent without having arrived.
     pub lost: u64,
     /// Texts that the simulator accepted more than once.
@@ -63,16 +65,15 @@ impl Verdict {
         let sent = stats.sent();
         // What the store calls sent must have arrived, and whatever it was given must still be known to it.
         let lost = messages.saturating_sub(stats.total()) + sent.saturating_sub(report.distinct);
-        let waiting = messages.saturating_sub(
-            State::ALL.iter().filter(|s| s.is_final() || **s == State::Held).map(|s| stats.count(*s)).sum(),
-        );
+        let held = stats.count(State::Held);
         let mut verdict = Self {
             messages,
             sent,
             rejected: stats.count(State::Rejected),
-            held: stats.count(State::Held),
+            held,
             expired: stats.count(State::Expired),
             dead: stats.count(State::Dead),
+            not_sent: messages.saturating_sub(sent + held),
             lost,
             duplicates: report.duplicates,
             http_429: report.http_429 + report.auth_429,
@@ -95,14 +96,17 @@ impl Verdict {
         };
         // Then one text that is late makes the worst lane's mean.
         let few = messages < u64::from(options.extensions) * FEW_TEXTS;
-        verdict.promises_kept = waiting == 0
+        // Some lane has more than its plan allows at once, so the judge has measured it.
+        let limit = LaneRules::with_window(options.window).plan(Group::Medium).limit;
+        let measured = messages > u64::from(options.extensions) * u64::from(limit);
+        verdict.promises_kept = verdict.not_sent == 0
             && verdict.lost == 0
             && verdict.duplicates == 0
             && verdict.http_429 == 0
             && verdict.in_penalty == 0
             && verdict.over_plan == 0
             && verdict.pauses == 0
-            && verdict.quota_use.is_none_or(|used| used >= LEAST_QUOTA_USE)
+            && verdict.quota_use.map_or(!measured, |used| used >= LEAST_QUOTA_USE)
             && (few || verdict.quota_use_worst.is_none_or(|used| used >= LEAST_OF_A_LANE));
         verdict
     }
@@ -129,6 +133,7 @@ impl Verdict {
         for (what, figure, promise) in [
             ("sent", format!("{} of {}", self.sent, self.messages), ""),
             ("lost", self.lost.to_string(), "0"),
+            ("refused or given up", self.not_sent.to_string(), "0"),
             ("sent twice", self.duplicates.to_string(), "0"),
             ("answers of 429", self.http_429.to_string(), "0"),
             ("requests inside a penalty", self.in_penalty.to_string(), "0"),
@@ -166,9 +171,15 @@ mod tests {
     }
 
     fn kept_of(messages: u64, change: impl FnOnce(&mut Report)) -> bool {
+        kept_but_for(messages, 0, State::Rejected, change)
+    }
+
+    /// One in which some have come to another end than being sent.
+    fn kept_but_for(messages: u64, others: u64, state: State, change: impl FnOnce(&mut Report)) -> bool {
         let mut stats = Stats::default();
-        let sent = State::ALL.iter().position(|state| *state == State::Sent).expect("a state");
-        stats.by_state[sent] = messages;
+        let at = |state| State::ALL.iter().position(|one| *one == state).expect("a state");
+        stats.by_state[at(State::Sent)] = messages - others;
+        stats.by_state[at(state)] += others;
         let mut report = Report {
             accepted: messages,
             distinct: messages,
@@ -185,11 +196,26 @@ mod tests {
     #[test]
     fn a_lane_that_stood_still_breaks_a_promise_however_good_the_mean_is() {
         assert!(kept(|_| {}));
-        assert!(kept(|report| (report.quota_use_mean, report.quota_use_worst) = (None, None)));
         assert!(!kept(|report| report.pauses = 1), "it stood still between two sends");
         assert!(!kept(|report| report.quota_use_worst = Some(0.9)), "one lane fell behind");
         assert!(kept_of(1_020, |report| report.quota_use_worst = Some(0.9)), "of one text beyond the first window");
         assert!(!kept(|report| report.quota_use_mean = Some(0.98)));
         assert!(!kept(|report| report.in_penalty = 1));
+    }
+
+    #[test]
+    fn where_a_lane_must_wait_for_its_window_a_quota_that_nobody_could_measure_is_no_kept_promise() {
+        let unmeasured = |report: &mut Report| (report.quota_use_mean, report.quota_use_worst) = (None, None);
+        assert!(!kept(unmeasured));
+        assert!(!kept_of(1_001, unmeasured));
+        assert!(kept_of(1_000, unmeasured), "25 extensions that send 40 each at once");
+    }
+
+    #[test]
+    fn a_message_that_is_given_up_refused_or_left_breaks_a_promise_and_one_for_a_person_to_look_at_does_not() {
+        for state in State::ALL {
+            let kept = kept_but_for(1_500, 1, state, |_| {});
+            assert_eq!(kept, state.was_sent() || state == State::Held, "{state:?}");
+        }
     }
 }
