@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ringfleet_simulator::Latency;
+use ringfleet_store::State;
 
 use crate::rig::{Ends, Except, Rig, RigOptions, Waiting, http};
 
@@ -128,7 +129,62 @@ async fn a_fleet_that_never_comes_back_after_a_fault_is_seen_where_messages_may_
     rig.kill_worker(0);
     rig.enqueue_to(0, "+15552009999", "a text that nobody takes").await;
     rig.redis_mut().restart();
-    sees_at(rig, &Ends::waiting(Waiting::Rest, "nobody works any more"), &["I7, nothing was sent"]).await;
+    sees_at(rig, &Ends::waiting(Waiting::Rest, "nobody works any more"), &["I7, nothing of extension"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_comes_back_late_after_a_fault_is_seen_while_another_sends() {
+    let mut options = RigOptions::new(2, Duration::from_secs(2)).quick();
+    options.back = Duration::from_secs(1);
+    let bound = options.back + options.lease;
+    let mut rig = Rig::start(options).await;
+    // Nobody has told the rig that this lane may stand still.
+    rig.store.set_paused(&rig.lane(0), true).await.unwrap();
+    rig.enqueue(0, 5, None).await;
+    rig.enqueue(1, 5, None).await;
+    rig.start_workers(1);
+    rig.until_ended(5, Duration::from_secs(20)).await;
+    rig.clear_faults();
+    let over = rig.simulator_now();
+    rig.enqueue_to(1, "+15552009999", "a text of the other lane").await;
+    rig.until_ended(6, Duration::from_secs(20)).await;
+    let late = over + (bound + Duration::from_millis(200)).as_nanos() as u64;
+    tokio::time::sleep(Duration::from_nanos(late.saturating_sub(rig.simulator_now()))).await;
+    rig.store.set_paused(&rig.lane(0), false).await.unwrap();
+    rig.until_ended(11, Duration::from_secs(20)).await;
+    let told = format!("I7, the first send of extension {} came", rig.accounts[0].extension_id);
+    sees(rig, &[&told]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_message_that_is_refused_is_seen() {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2))).await;
+    let refused = serde_json::json!({"kind": "error_before", "status": 400, "code": "CMN-101"});
+    rig.add_fault(serde_json::json!({"fault": refused, "times": 1}));
+    rig.enqueue(0, 5, None).await;
+    rig.start_workers(1);
+    rig.until_ended(5, Duration::from_secs(20)).await;
+    assert_eq!(rig.stats().await.count(State::Rejected), 1);
+    sees(rig, &["I1, 1 messages were not sent"]).await;
+}
+
+/// A text of which nobody knows, and that a person calls sent. The provider has never got it.
+async fn closed_by_hand() -> Rig {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).holding()).await;
+    rig.add_fault(serde_json::json!({"fault": {"kind": "reset_before"}, "times": 1}));
+    let id = rig.enqueue_to(0, "+15552009999", "a text that nobody gets").await.to_string();
+    rig.start_workers(1);
+    rig.until_ended(1, Duration::from_secs(20)).await;
+    let closed = rig.run(&["held", "close", &id, "--as", "sent"]);
+    assert!(closed.status.success(), "{closed:?}");
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_is_called_sent_without_the_providers_id_is_seen() {
+    sees(closed_by_hand().await, &["I3, 1 called sent without the provider's id"]).await;
+    let by_hand = Except::ClosedByHand { at_most: 1 };
+    closed_by_hand().await.finish(Ends::all().except(by_hand, "a person has closed it")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

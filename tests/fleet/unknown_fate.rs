@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use ringfleet_simulator::Endpoint;
+use ringfleet_simulator::{Endpoint, Latency, LedgerLine};
 use ringfleet_store::{OnUnknown, State};
 use ringfleet_testkit::eventually;
 
 use crate::{
-    delivery::requests,
+    delivery::{ledger, requests},
     rig::{Ends, Except, Rig, RigOptions},
     wishes::at_the_provider,
 };
@@ -139,7 +139,7 @@ async fn without_the_right_to_read_messages_it_is_held_and_says_why() {
     let held = rig.store.list(State::Held, 10).await.unwrap();
     assert_eq!(held.len(), 2);
     assert!(held.iter().all(|view| view.reason == "unreadable CMN-408" && !view.text.expose().is_empty()), "{held:?}");
-    rig.finish(Ends::all()).await;
+    rig.finish(Ends::all().except(Except::NotSent { at_most: 2 }, "nobody may look them up")).await;
 }
 
 /// Five texts of ten are accepted without an answer, and the message store can't be read.
@@ -161,7 +161,7 @@ async fn what_cannot_be_looked_up_for_long_is_held_and_says_why() {
     rig.until_ended(10, Duration::from_secs(60)).await;
     let held = rig.store.list(State::Held, 10).await.unwrap();
     assert!(held.len() == 5 && held.iter().all(|view| view.reason == "unreadable for too long"), "{held:?}");
-    rig.finish(Ends::all()).await;
+    rig.finish(Ends::all().except(Except::NotSent { at_most: 5 }, "nobody can look them up")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -203,7 +203,8 @@ async fn by_policy_an_unknown_fate_is_held_at_once_or_sent_again_at_once() {
             );
         }
         let twice = Except::SentTwice { at_most: accepted - 20 };
-        let end = rig.finish(Ends::all().except(twice, "the policy `resend` sends again what may have arrived")).await;
+        let ends = Ends::all().except(twice, "the policy `resend` sends again what may have arrived");
+        let end = rig.finish(ends.except(Except::NotSent { at_most: held }, "the policy `hold` holds it")).await;
         assert_eq!((end.stats.count(State::Held), end.report.accepted), (held, accepted), "{policy:?} {end:?}");
     }
 }
@@ -231,18 +232,45 @@ async fn one_send_in_ten_timing_out_after_it_was_accepted_costs_neither_a_text_n
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_23_a_429_parks_the_lane_for_its_time_and_costs_no_attempt() {
-    let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2))).await;
+    let mut options = RigOptions::new(2, Duration::from_secs(3)).quick();
+    // Answers that come apart, so that some requests are always on their way.
+    options.simulator.sms_latency = Latency::Uniform(Duration::ZERO, Duration::from_millis(300));
+    let mut rig = Rig::start(options).await;
     let extension = rig.accounts[0].extension_id.clone();
-    rig.add_fault(serde_json::json!({"match": {"extension": extension},
-            "fault": {"kind": "throttle", "retry_after": 3, "headers": true}, "times": 1}));
+    rig.add_fault(serde_json::json!({"match": {"extension": extension, "every_nth": 3},
+            "fault": {"kind": "throttle", "retry_after": 1, "headers": true}, "times": 1}));
     rig.enqueue(0, 20, None).await;
     rig.enqueue(1, 20, None).await;
     rig.start_workers(1);
+    let refused = async || {
+        let lane = rig.store.lane(&rig.lane(0)).await.unwrap();
+        lane.penalty_until.is_some() && lane.in_flight == 0
+    };
+    eventually(Duration::from_secs(10), refused).await;
+    // Another one takes over, which has met no refusal: it goes by what the store says, and not by its own guard.
+    rig.signal_worker(0, "TERM");
+    rig.start_workers(1);
     rig.until_ended(40, Duration::from_secs(60)).await;
-    let in_flight = Except::Throttled { at_most: rig.rules.in_flight_cap.into() };
+    nothing_follows_until_the_penalty_is_over(&rig, &extension).await;
+    let in_flight = Except::Throttled { at_most: u64::from(rig.rules.in_flight_cap) - 1 };
     let because = "those that were on the way when the penalty began can't be called back; nothing may follow them";
     let end = rig.finish(Ends::all().except(in_flight, because)).await;
     assert_eq!((end.stats.count(State::Sent), end.report.accepted, end.report.faulted), (40, 40, 1), "{end:?}");
+}
+
+/// Each refusal begins the penalty anew, as long as the window; what was on its way arrives within its time-out.
+async fn nothing_follows_until_the_penalty_is_over(rig: &Rig, extension: &str) {
+    let is_ours = |line| match line {
+        LedgerLine::Sms(send) if send.extension == extension => Some((send.at_ns, send.outcome)),
+        _ => None,
+    };
+    let sends: Vec<(u64, String)> = ledger(rig).await.into_iter().filter_map(is_ours).collect();
+    let refused = || sends.iter().filter(|(_, outcome)| outcome != "accepted").map(|(at, _)| *at);
+    let (first, last) = (refused().min().unwrap(), refused().max().unwrap());
+    assert!(last > first, "none was on its way, so the penalty did not begin anew: {sends:?}");
+    let quiet = first + rig.options.request_timeout.as_nanos() as u64..last + rig.options.window.as_nanos() as u64;
+    let inside: Vec<_> = sends.iter().filter(|(at, _)| quiet.contains(at)).collect();
+    assert!(inside.is_empty(), "in {quiet:?} arrived {inside:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The end of a test: what it says of its end, and the look at every promise.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use ringfleet_simulator::Report;
 use ringfleet_store::Stats;
@@ -42,6 +42,10 @@ pub(crate) enum Except {
     OverPlan { at_most: u64 },
     /// The same of logins.
     LoginsThrottled { at_most: u64 },
+    /// Messages that end without being sent: refused, given up, expired, taken back, or held for a person.
+    NotSent { at_most: u64 },
+    /// Messages of which a person said that they were sent, so that no text of the provider's stands for them.
+    ClosedByHand { at_most: u64 },
     /// Texts that went out once more.
     SentTwice { at_most: u64 },
     /// Texts that the provider has and the store, brought back from a backup, knows nothing of.
@@ -53,7 +57,7 @@ pub(crate) enum Except {
 }
 
 impl Ends {
-    /// Every message has ended, or is held for a person.
+    /// Every message was sent.
     pub(crate) fn all() -> Self {
         Self { waiting: Waiting::Exactly(0), exceptions: Vec::new() }
     }
@@ -109,14 +113,15 @@ impl Rig {
         let ledger = checker::ledger(self).await;
         broken.extend(checker::plans::kept(ends, &report));
         broken.extend(checker::plans::nothing_after_the_kill_switch(self, &ledger));
-        broken.extend(checker::plans::back_after_the_last_fault(self, ends, &ledger));
         if ends.store_is_gone() {
+            broken.extend(checker::plans::back_after_the_last_fault(self, ends, &BTreeMap::new(), &ledger));
             broken.extend(checker::canary::leaks(self, &pages));
             return (Finished { report, stats: Stats::default() }, broken);
         }
         let stats = self.stats().await;
         let walk = checker::walk::through(self, ends).await;
         broken.extend(walk.problems.iter().map(|problem| format!("I8, the store is not tidy: {problem}")));
+        broken.extend(checker::plans::back_after_the_last_fault(self, ends, &walk.records, &ledger));
         broken.extend(checker::books::balance(self, ends, &stats, &walk.records, &ledger));
         broken.extend(checker::explained::all_is_explained(self, &walk.records).await);
         // Last, so that it sees what the commands have printed that were run for the others.

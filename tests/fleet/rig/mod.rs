@@ -25,7 +25,7 @@ use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_producer::{Producer, Sender, SenderDirectory};
 use ringfleet_simulator::{Account, FaultRule, Report, Simulator};
 use ringfleet_store::{
-    Group, LaneId, LaneRules, RedisStore, SharedStore, State, Stats,
+    Group, LaneId, LaneRules, Plan, RedisStore, SharedStore, State, Stats,
     redis::RedisOptions,
     sqlite::{SqliteOptions, SqliteStore},
 };
@@ -76,7 +76,8 @@ impl Rig {
         let began = Instant::now() - Duration::from_nanos(simulator.report().now_ns);
         let accounts = simulator.accounts();
         std::fs::write(folder.path().join("accounts.json"), serde_json::to_vec(&accounts).unwrap()).unwrap();
-        let rules = LaneRules::with_window(options.window);
+        let mut rules = LaneRules::with_window(options.window);
+        rules.set_plan(Group::Medium, Plan { limit: options.medium, ..rules.plan(Group::Medium) });
         let server = RedisServer::builder().append_only();
         let server = if options.clock_file { server.clock_file() } else { server };
         let redis = options.redis.then(|| blocking(|| server.start()));

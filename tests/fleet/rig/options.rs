@@ -7,6 +7,8 @@ use ringfleet_store::OnUnknown;
 
 pub(crate) struct RigOptions {
     pub window: Duration,
+    /// Texts of an extension in a window, as its settings say.
+    pub medium: u32,
     pub redis: bool,
     /// So many shards on a Cluster, instead of one Redis.
     pub shards: Option<u16>,
@@ -15,6 +17,8 @@ pub(crate) struct RigOptions {
     pub request_timeout: Duration,
     pub settle_time: Duration,
     pub on_unknown: OnUnknown,
+    /// From the end of the last fault to the first send of each lane that waits, beside a lease.
+    pub back: Duration,
     /// A proxy between the workers and Redis, which can be told to fail.
     pub proxy: bool,
     /// The same between the workers and the simulator.
@@ -33,6 +37,7 @@ impl RigOptions {
         };
         Self {
             window,
+            medium: simulator.limits.medium,
             redis: true,
             shards: None,
             simulator,
@@ -40,6 +45,7 @@ impl RigOptions {
             request_timeout: Duration::from_secs(3),
             settle_time: Duration::from_millis(3_500),
             on_unknown: OnUnknown::Reconcile,
+            back: Duration::from_secs(10),
             proxy: false,
             api_proxy: false,
             clock_file: false,

@@ -88,6 +88,7 @@ impl Rig {
             .env("RINGFLEET__RINGCENTRAL__ACCOUNTS_FILE", self.path("accounts.json"))
             .env("RINGFLEET__RINGCENTRAL__REQUEST_TIMEOUT", ms(self.options.request_timeout))
             .env("RINGFLEET__PLANS__WINDOW", ms(self.options.window))
+            .env("RINGFLEET__PLANS__MEDIUM", self.options.medium.to_string())
             .env("RINGFLEET__WORKER__LEASE", ms(self.options.lease))
             .env("RINGFLEET__WORKER__REAP_EVERY", ms(self.options.lease / 5))
             .env("RINGFLEET__RECONCILE__SETTLE_TIME", ms(self.options.settle_time))

@@ -1,14 +1,12 @@
 //! I1 to I3: nothing lost, nothing twice, and what is called sent was sent.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use ringfleet_simulator::SmsLine;
 use ringfleet_store::{MessageId, State, Stats};
 
-use super::walk::Record;
+use super::{Records, walk::Record};
 use crate::rig::{Ends, Except, Rig, handed::Key, lock};
-
-type Records = BTreeMap<MessageId, Record>;
 
 pub(in crate::rig) fn balance(
     rig: &Rig,
@@ -22,7 +20,7 @@ pub(in crate::rig) fn balance(
     broken
 }
 
-/// I1: every acknowledged message is in one final state or visibly waiting, and the sums are equal.
+/// I1: every acknowledged message is sent or visibly waiting, and the sums are equal.
 fn acknowledged_is_there(rig: &Rig, ends: &Ends, stats: &Stats, records: &Records) -> Vec<String> {
     let mut broken = Vec::new();
     let handed = lock(&rig.handed);
@@ -37,10 +35,15 @@ fn acknowledged_is_there(rig: &Rig, ends: &Ends, stats: &Stats, records: &Record
         broken
             .push(format!("I1, the sums differ: {acknowledged} were acknowledged, the store counts {}", stats.total()));
     }
-    let over = |record: &&Record| record.state.is_final() || record.state == State::Held;
-    let waiting = records.values().filter(|record| !over(record)).count() as u64;
+    let waiting = records.values().filter(|record| !record.is_over()).count() as u64;
     if !ends.waiting.allows(waiting) {
         broken.push(format!("I1, {waiting} messages wait at the end, the test says {:?}: {stats:?}", ends.waiting));
+    }
+    let not_sent = records.values().filter(|record| record.is_over() && !record.state.was_sent()).count() as u64;
+    let permitted = ends.at_most(|except| if let Except::NotSent { at_most } = except { Some(*at_most) } else { None });
+    // What a test has spoilt is put aside as given up.
+    if not_sent > permitted + junk {
+        broken.push(format!("I1, {not_sent} messages were not sent, {permitted} are excepted: {stats:?}"));
     }
     broken
 }
@@ -95,6 +98,13 @@ fn sent_was_accepted(rig: &Rig, ends: &Ends, records: &Records, ledger: &[SmsLin
             }
             Some(_) => {}
         }
+    }
+    let by_word =
+        records.values().filter(|record| record.state.was_sent() && record.provider_id.is_empty()).count() as u64;
+    let permitted =
+        ends.at_most(|except| if let Except::ClosedByHand { at_most } = except { Some(*at_most) } else { None });
+    if by_word > permitted {
+        broken.push(format!("I3, {by_word} called sent without the provider's id, {permitted} are excepted"));
     }
     // Those of which nobody knows, or of which a person said that they were sent.
     let mut open: HashMap<(String, String), u64> = HashMap::new();

@@ -8,9 +8,14 @@ pub(super) mod plans;
 mod secrets;
 pub(super) mod walk;
 
+use std::collections::BTreeMap;
+
 use ringfleet_simulator::{LedgerLine, SmsLine};
+use ringfleet_store::MessageId;
 
 use super::{Rig, http};
+
+type Records = BTreeMap<MessageId, walk::Record>;
 
 /// All sends that arrived at the provider.
 pub(super) async fn ledger(rig: &Rig) -> Vec<SmsLine> {

@@ -32,6 +32,13 @@ pub(in crate::rig) struct Record {
     send_by: i64,
 }
 
+impl Record {
+    /// It needs nothing more from the fleet.
+    pub(in crate::rig) fn is_over(&self) -> bool {
+        self.state.is_final() || self.state == State::Held
+    }
+}
+
 #[derive(Default)]
 pub(in crate::rig) struct Walk {
     pub(in crate::rig) records: BTreeMap<MessageId, Record>,
