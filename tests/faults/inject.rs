@@ -28,7 +28,7 @@ impl<'a> Injector<'a> {
     /// The provider's faults lie in wait from the start.
     pub(crate) fn before(&mut self, rig: &Rig) {
         for fault in self.faults {
-            let often = self.chance.random_range(1..=8_u32);
+            let often = self.chance.random_range(1..=8_u64);
             let rule = match *fault {
                 "error_after_accept" => json!({"kind": "error_after_accept", "status": self.one_of(&[500, 502, 504])}),
                 "error_before" => json!({"kind": "error_before", "status": self.one_of(&[500, 502, 503])}),
@@ -36,11 +36,22 @@ impl<'a> Injector<'a> {
                 "storm_429" => json!({"kind": "throttle", "retry_after": 1, "headers": true}),
                 "accept_then_hang" | "accept_then_reset" | "hang_before_read" | "reset_before" | "garbage"
                 | "truncated" | "drip" => json!({ "kind": fault }),
+                "token_error" | "lookup_error" => json!({"kind": "error_before", "status": 503}),
+                "token_lost" => json!({"kind": "accept_then_reset"}),
+                "lookup_garbage" => json!({"kind": "garbage"}),
                 _ => continue,
             };
-            let every_nth = self.chance.random_range(1..=6_u32);
-            let rule = json!({"match": {"every_nth": every_nth}, "fault": rule, "times": often});
-            rig.add_fault(rule);
+            let endpoint = kinds::endpoint(fault);
+            // Logins and looks are few.
+            let every_nth = self.chance.random_range(1..=if endpoint == "sms" { 6_u64 } else { 2 });
+            let most = if endpoint == "token" { kinds::TOKENS_LOST } else { u64::MAX };
+            let matching = json!({"endpoint": endpoint, "every_nth": every_nth});
+            rig.add_fault(json!({"id": fault, "match": matching, "fault": rule, "times": often.min(most)}));
+            if endpoint == "message-store" {
+                // Nobody looks without a reason.
+                let unknown = json!({"fault": {"kind": "accept_then_reset"}, "times": self.chance.random_range(2..=6)});
+                rig.add_fault(unknown);
+            }
         }
     }
 
@@ -84,7 +95,7 @@ impl<'a> Injector<'a> {
                 let storm = json!({"id": "storm", "fault": {"kind": "error_before", "status": 503}});
                 rig.add_fault(storm);
                 self.pause(500, 2_500).await;
-                let met = met_by_a_request(rig).await;
+                let met = rules_met(rig).await.iter().any(|rule| rule == "storm");
                 rig.clear_faults();
                 return met;
             }
@@ -176,13 +187,13 @@ impl<'a> Injector<'a> {
 
     /// Asks whether those have struck that need nobody to make them.
     pub(crate) async fn ended(&mut self, rig: &Rig) {
-        let by_rule = met_by_a_request(rig).await;
+        let met = rules_met(rig).await;
         for fault in self.faults {
             let by_itself = match *fault {
                 failpoint if kinds::is_failpoint(failpoint) => rig.has_met(0),
                 // When somebody has used what was revoked: an extension without a message never does.
                 "revoked_session" | "revoked_jwt" => self.refused_before.is_some_and(|before| refused(rig) > before),
-                rule => by_rule && kinds::is_rule(rule),
+                rule => met.iter().any(|met| met == rule),
             };
             if by_itself && !self.struck.contains(fault) {
                 self.struck.push(fault);
@@ -232,9 +243,10 @@ fn refused(rig: &Rig) -> u64 {
     report.unauthorized + report.auth_refused
 }
 
-/// Whether a request has met one of the rules that the simulator has now.
-async fn met_by_a_request(rig: &Rig) -> bool {
+/// The rules of those that the simulator has now which a request has met.
+async fn rules_met(rig: &Rig) -> Vec<String> {
     let url = format!("{}/simulator/faults", rig.simulator.base_url());
     let rules: Value = http().get(url).send().await.unwrap().json().await.unwrap();
-    rules.as_array().unwrap().iter().any(|rule| rule["struck"].as_u64() > Some(0))
+    let met = rules.as_array().unwrap().iter().filter(|rule| rule["struck"].as_u64() > Some(0));
+    met.filter_map(|rule| rule["rule"]["id"].as_str().map(str::to_owned)).collect()
 }

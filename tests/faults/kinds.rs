@@ -50,7 +50,7 @@ pub(crate) const WORKER: [&str; 18] = [
 ];
 
 /// What the provider does.
-pub(crate) const PROVIDER: [&str; 14] = [
+pub(crate) const PROVIDER: [&str; 18] = [
     "accept_then_hang",
     "accept_then_reset",
     "hang_before_read",
@@ -65,6 +65,10 @@ pub(crate) const PROVIDER: [&str; 14] = [
     "storm_429",
     "revoked_session",
     "revoked_jwt",
+    "token_error",
+    "token_lost",
+    "lookup_error",
+    "lookup_garbage",
 ];
 
 /// What happens to Redis, or to the way there.
@@ -104,10 +108,28 @@ pub(crate) fn is_failpoint(name: &str) -> bool {
     name.contains('@') && name != "kill@any_time"
 }
 
-/// What the provider does to requests by a rule that lies in wait from the start.
-pub(crate) fn is_rule(name: &str) -> bool {
-    PROVIDER.contains(&name) && !["storm_5xx", "revoked_session", "revoked_jwt"].contains(&name)
+/// Which requests a rule of this name meets that lies in wait from the start.
+pub(crate) fn endpoint(rule: &str) -> &'static str {
+    match rule.split_once('_') {
+        Some(("token", _)) => "token",
+        Some(("lookup", _)) => "message-store",
+        _ => "sms",
+    }
 }
+
+/// How often it may cost an extension one more login, and one more session beside the first: a login that was granted and not
+/// kept, by a worker or by the store, or a session that was ended.
+pub(crate) fn logins_lost(name: &str) -> u64 {
+    match name {
+        "token_lost" => TOKENS_LOST,
+        "latency" | "clock_back" => 0,
+        "revoked_session" | "revoked_jwt" | "freeze_and_thaw" => 1,
+        name => u64::from(name.starts_with("kill@") || REDIS.contains(&name)),
+    }
+}
+
+/// Answers of the token endpoint that get lost in a run, at most.
+pub(crate) const TOKENS_LOST: u64 = 3;
 
 pub(crate) fn is_known(name: &str) -> bool {
     names().contains(&name)
