@@ -13,8 +13,16 @@ use crate::rig::{Ends, Except, Rig, RigOptions};
 const WAITED: u64 = 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Of a worker that has taken over another one's journal.
+const TOLD: &str = "told what dead workers sent last";
+
 /// All went out, and then the backup took the store's place, in which they still wait. The fleet is stopped.
 async fn restored(environment: &[(&str, &str)]) -> (Rig, Vec<MessageId>) {
+    restored_beside(environment, false).await
+}
+
+/// With a `neighbour` that shares the first worker's folder, and ends when it has taken over what that one has left there.
+async fn restored_beside(environment: &[(&str, &str)], neighbour: bool) -> (Rig, Vec<MessageId>) {
     let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     let ids = rig.enqueue_named(0, WAITED as usize, None, "handed in before the backup").await;
     let (live, backup) = (rig.path("fleet.db"), rig.path("backup.db"));
@@ -24,6 +32,12 @@ async fn restored(environment: &[(&str, &str)]) -> (Rig, Vec<MessageId>) {
     rig.start_worker_with(environment);
     rig.until_ended(WAITED, PATIENCE).await;
 
+    if neighbour {
+        rig.start_worker_with(environment);
+        eventually(PATIENCE, async || rig.path("journal/worker-1.journal").exists()).await;
+        rig.signal_worker(0, "TERM");
+        eventually(PATIENCE, async || rig.log("worker-2.log").contains(TOLD)).await;
+    }
     rig.drain_workers(PATIENCE);
     for file in ["fleet.db", "fleet.db-wal", "fleet.db-shm"] {
         let _ = fs::remove_file(rig.path(file));
@@ -35,7 +49,8 @@ async fn restored(environment: &[(&str, &str)]) -> (Rig, Vec<MessageId>) {
     rig.store = Arc::new(SqliteStore::open(&live, options).await.unwrap());
     assert_eq!(rig.stats().await.count(State::Ready), WAITED, "the copy is not of before");
     rig.start_worker_with(environment);
-    eventually(PATIENCE, async || rig.log("worker-2.log").contains("worker starts")).await;
+    let log = format!("worker-{}.log", 2 + usize::from(neighbour));
+    eventually(PATIENCE, async || rig.log(&log).contains("worker starts")).await;
     (rig, ids)
 }
 
@@ -71,6 +86,14 @@ async fn a_restored_backup_sends_nothing_until_the_operator_has_taken_back_what_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restored_backup_is_told_by_the_workers_journals_what_was_sent_while_the_fleet_is_stopped() {
     let (rig, _) = restored(&[("RINGFLEET__WORKER__JOURNAL_DIR", "journal")]).await;
+    eventually(PATIENCE, async || rig.stats().await.count(State::Sent) == WAITED).await;
+    goes_on(&rig).await;
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restored_backup_is_told_what_every_worker_of_a_folder_has_sent_although_they_ended_one_after_the_other() {
+    let (rig, _) = restored_beside(&[("RINGFLEET__WORKER__JOURNAL_DIR", "journal")], true).await;
     eventually(PATIENCE, async || rig.stats().await.count(State::Sent) == WAITED).await;
     goes_on(&rig).await;
     rig.finish(Ends::all()).await;

@@ -11,7 +11,7 @@ mod ring;
 mod tests;
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
@@ -23,7 +23,7 @@ pub(crate) use self::entry::Entry;
 pub use self::ring::JournalError;
 use self::{
     recent::{MOST, Recent},
-    ring::{Locked, Ring},
+    ring::{FileId, Ring, Written},
 };
 
 /// Told to the store in one call.
@@ -53,11 +53,17 @@ pub(crate) enum Whose {
 }
 
 /// What dead workers of this machine have left.
-#[derive(Default)]
 struct Adopted {
+    /// By the one whose file this worker goes on with.
+    before: Vec<Entry>,
+    /// By the others. Kept in memory too: a file's next worker may not be known to the store yet when that is restarted.
+    files: HashMap<FileId, Left>,
+}
+
+struct Left {
+    written: Written,
     entries: Vec<Entry>,
-    /// Locked until they are told; then they are removed.
-    files: Vec<Locked>,
+    told: bool,
 }
 
 impl Journal {
@@ -76,7 +82,7 @@ impl Journal {
     }
 
     fn new(left: Vec<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>, shards: usize) -> Self {
-        let adopted = Mutex::new(Adopted { entries: last_of(left, shards), files: Vec::new() });
+        let adopted = Mutex::new(Adopted { before: last_of(left, shards), files: HashMap::new() });
         Self {
             recent: Mutex::new(Recent::new(shards)),
             shards,
@@ -88,19 +94,21 @@ impl Journal {
         }
     }
 
-    /// Takes over the files of workers on this machine that have died. `true` as long as they are not told.
+    /// Looks what workers on this machine that have died have left. `true` as long as some of it is not told. Every living worker
+    /// does so: the files stay where they are, and each may be the next to die.
     pub(crate) async fn adopt(&self) -> bool {
         let Some((dir, epoch)) = self.place.clone() else { return false };
-        let found = tokio::task::spawn_blocking(move || Ring::adopt(&dir, &epoch)).await;
+        let known = self.adopted().files.iter().map(|(id, left)| (*id, left.written)).collect();
+        let found = tokio::task::spawn_blocking(move || Ring::adopt(&dir, &epoch, &known)).await;
         let mut adopted = self.adopted();
         if let Ok(Ok(found)) = found {
-            // SEND-SAFETY: each keeps what it would tell itself; nobody else knows of these sends.
-            for (file, entries) in found {
-                adopted.entries.extend(last_of(entries, self.shards));
-                adopted.files.push(file);
+            // SEND-SAFETY: each file gives what its worker would tell itself, however many there are.
+            for (id, written, entries) in found {
+                let entries = last_of(entries, self.shards);
+                adopted.files.insert(id, Left { written, told: entries.is_empty(), entries });
             }
         }
-        !adopted.files.is_empty()
+        adopted.files.values().any(|left| !left.told)
     }
 
     /// Remembers sends that are about to begin. Written, not forced to the disk: only a worker and a store that lose their
@@ -155,7 +163,7 @@ impl Journal {
         whose: Whose,
     ) -> Result<usize, StoreError> {
         let oldest = SystemTime::now().checked_sub(retention);
-        let dead = self.adopted().entries.clone();
+        let dead = self.adopted().of_dead(whose);
         let own = if whose == Whose::All { self.lock().iter().cloned().collect() } else { Vec::new() };
         let ended: HashSet<LeaseRef> = dead.iter().chain(&own).filter(|e| !e.is_begin()).map(|e| e.lease).collect();
         let told = |entry: &&Entry| {
@@ -187,14 +195,8 @@ impl Journal {
             return Err(error);
         }
         self.told().clear();
-        let mut adopted = self.adopted();
-        for (path, _locked) in adopted.files.drain(..) {
-            // What it told is in this process' memory from now on; a file that stays is told once more, which does no harm.
-            let _ = std::fs::remove_file(path);
-        }
-        let mut entries = std::mem::take(&mut adopted.entries);
-        entries.sort_by_key(|entry| entry.at);
-        adopted.entries = last_of(entries, self.shards);
+        // None has come meanwhile: one task adopts and tells.
+        self.adopted().files.values_mut().for_each(|left| left.told = true);
         Ok(sends)
     }
 
@@ -256,6 +258,15 @@ impl Journal {
     fn lock(&self) -> MutexGuard<'_, Recent> {
         // Whole at every step, so a panic elsewhere did not break it.
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Adopted {
+    /// All of it for a store that may have lost some; else what is not told.
+    fn of_dead(&self, whose: Whose) -> Vec<Entry> {
+        let all = whose == Whose::All;
+        let files = self.files.values().filter(|left| all || !left.told).flat_map(|left| &left.entries);
+        self.before.iter().filter(|_| all).chain(files).cloned().collect()
     }
 }
 

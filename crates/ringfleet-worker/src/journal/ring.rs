@@ -1,11 +1,16 @@
-//! The ring file: one a worker, locked while it lives. The file of a dead one is read, and used again.
+//! The ring file: one a worker, locked while it lives. The file of a dead one is read, and used again; it is never removed, as
+//! nobody else may know of its sends by the time when a backup is brought back. So a folder holds as many as there were workers
+//! at once.
 
 use std::{
-    fs::{self, File},
+    collections::HashMap,
+    fs::{self, File, Metadata},
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, Once, PoisonError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -40,8 +45,13 @@ pub enum JournalError {
     Broken,
 }
 
-/// A dead worker's file, which nobody else reads as long as it is open here.
-pub(super) type Locked = (PathBuf, File);
+/// How long a free file that others read is waited for before another one is taken.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// Tells a file from all others, whatever its name: device and inode.
+pub(super) type FileId = (u64, u64);
+/// When a file was last written: each worker does so as it begins with it, and none can while it is read.
+pub(super) type Written = (i64, i64);
 
 pub(super) struct Ring {
     file: File,
@@ -57,8 +67,7 @@ impl Ring {
         };
         fs::create_dir_all(dir).map_err(at(dir))?;
         // SEND-SAFETY: a new store does not know what the one before has sent, and takes each of those texts for a new one.
-        // All files are looked at, those in use too: the first free place may have nothing to tell, because its file was
-        // adopted and removed. One of the old store's is left always: who removes another's has one himself.
+        // All files are looked at, those in use too: the first free place may have nothing to tell.
         for n in 0..MOST_FILES {
             let path = place(dir, n);
             let known = epoch_at(&path).map_err(at(&path))?;
@@ -74,8 +83,8 @@ impl Ring {
             let mut options = File::options();
             options.read(true).write(true).create(true).truncate(false).mode(0o600);
             let mut file = options.open(&path).map_err(at(&path))?;
-            // One that was adopted and removed in this moment is nobody's any more.
-            if file.try_lock().is_err() || !is_at(&file, &path) {
+            // One that was removed in this moment is nobody's any more.
+            if !is_free(&file) || !is_at(&file, &path) {
                 continue;
             }
             let (entries, last) = read(&mut file, epoch, &path).map_err(|error| match error {
@@ -98,23 +107,32 @@ impl Ring {
         Ok((Self { file, next: Mutex::new(next) }, left))
     }
 
-    /// Takes over the files of workers that have died, locked so that nobody else does it too, with what each tells.
-    pub(super) fn adopt(dir: &Path, epoch: &str) -> io::Result<Vec<(Locked, Vec<Entry>)>> {
+    /// What the files of workers that have died tell, but for those that are `known` and were not written since.
+    ///
+    /// SEND-SAFETY: read under a lock that lets others read too: each worker tells all of them before it claims anything.
+    pub(super) fn adopt(
+        dir: &Path,
+        epoch: &str,
+        known: &HashMap<FileId, Written>,
+    ) -> io::Result<Vec<(FileId, Written, Vec<Entry>)>> {
         static SAID: Once = Once::new();
+        let is_known = |of: &Metadata| known.get(&id(of)) == Some(&written(of));
         let mut found = Vec::new();
         for n in 0..MOST_FILES {
             let path = place(dir, n);
-            let mut file = match File::options().read(true).write(true).open(&path) {
-                Ok(file) => file,
+            let mut file = match fs::metadata(&path) {
+                Ok(of) if is_known(&of) => continue,
+                Ok(_) => File::open(&path)?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 Err(error) => return Err(error),
             };
-            // One that another has adopted and removed in this moment: its name may be a living worker's by now.
-            if file.try_lock().is_err() || !is_at(&file, &path) {
+            if file.try_lock_shared().is_err() {
                 continue;
             }
+            // Not before it is locked: its worker may have written meanwhile.
+            let of = file.metadata()?;
             match read(&mut file, epoch, &path) {
-                Ok((entries, _)) => found.push(((path, file), entries)),
+                Ok((entries, _)) => found.push((id(&of), written(&of), entries)),
                 // Tried again at the next look.
                 Err(Some(_)) => {}
                 // SEND-SAFETY: this worker goes on: the file was not there when it began, and its own store has answered by
@@ -171,9 +189,30 @@ fn epoch_in(header: &[u8]) -> Option<&[u8]> {
     Some(rest.get(..usize::from(*length)).unwrap_or_default())
 }
 
+/// Whether it is locked for this worker now: no living one has it. One that is only being read is waited for, or each start
+/// beside other workers could leave one file more.
+fn is_free(file: &File) -> bool {
+    let give_up = Instant::now() + READ_WITHIN;
+    while file.try_lock().is_err() {
+        if file.try_lock_shared().is_err() || file.unlock().is_err() || Instant::now() > give_up {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+    true
+}
+
 fn is_at(file: &File, path: &Path) -> bool {
     let (here, there) = (file.metadata(), fs::metadata(path));
-    matches!((here, there), (Ok(here), Ok(there)) if here.ino() == there.ino() && here.dev() == there.dev())
+    matches!((here, there), (Ok(here), Ok(there)) if id(&here) == id(&there))
+}
+
+fn id(of: &Metadata) -> FileId {
+    (of.dev(), of.ino())
+}
+
+fn written(of: &Metadata) -> Written {
+    (of.ctime(), of.ctime_nsec())
 }
 
 /// The entries of a file, the oldest first, and the number of the newest. The error is `None` for another store's file.
@@ -227,9 +266,31 @@ mod tests {
         drop((second, third));
         let (_own, left) = Ring::open(dir.path(), "2:a")?;
         assert_eq!(left.len(), MOST, "the ring turned once");
-        let found = Ring::adopt(dir.path(), "2:a")?;
-        assert_eq!((found.len(), found[0].1.as_slice()), (1, [entry(3)].as_slice()), "the other dead one's");
-        assert!(Ring::adopt(dir.path(), "2:a")?.is_empty(), "adopted once");
+        let adopt = |known: &HashMap<FileId, Written>| Ring::adopt(dir.path(), "2:a", known);
+        let found = adopt(&HashMap::new())?;
+        assert_eq!((found.len(), found[0].2.as_slice()), (1, [entry(3)].as_slice()), "the other dead one's");
+        let known = found.into_iter().map(|(id, written, _)| (id, written)).collect();
+        assert!(adopt(&known)?.is_empty(), "it says nothing new");
+        drop(Ring::open(dir.path(), "2:a")?);
+        assert_eq!(adopt(&known)?.len(), 1, "it was used again");
+        Ok(())
+    }
+
+    #[test]
+    fn a_worker_that_begins_while_others_read_a_dead_ones_file_waits_and_takes_it()
+    -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        Ring::open(dir.path(), "2:a")?.0.write(&[entry(1)])?;
+        let reader = File::open(place(dir.path(), 0))?;
+        reader.lock_shared()?;
+        let reading = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            drop(reader);
+        });
+        let (_own, left) = Ring::open(dir.path(), "2:a")?;
+        assert_eq!(left, [entry(1)]);
+        assert!(!place(dir.path(), 1).exists());
+        assert!(reading.join().is_ok());
         Ok(())
     }
 
@@ -270,7 +331,7 @@ mod tests {
         let writer = std::sync::Arc::new(File::create(&log)?);
         let _log = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(writer).finish());
         for _ in 0..2 {
-            assert!(Ring::adopt(dir.path(), "2:a")?.is_empty());
+            assert!(Ring::adopt(dir.path(), "2:a", &HashMap::new())?.is_empty());
         }
         assert!(place(dir.path(), 1).exists());
         let log = fs::read_to_string(log)?;

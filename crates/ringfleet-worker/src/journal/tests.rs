@@ -69,23 +69,39 @@ async fn all_that_every_dead_worker_would_tell_itself_is_told_by_the_one_that_ta
     dead(dir.path(), 3, 30_000);
     let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     assert!(journal.adopt().await);
-    assert_eq!((journal.lock().iter().count(), journal.adopted().entries.len()), (0, 90_000));
+    assert_eq!((journal.lock().iter().count(), journal.adopted().of_dead(Whose::All).len()), (0, 90_000));
 }
 
 #[tokio::test]
-async fn what_was_taken_over_is_told_until_it_is_told_and_its_files_go_then() {
+async fn what_was_taken_over_is_told_until_it_is_told_and_once_more_when_its_file_has_been_used_again() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     assert!(!journal.adopt().await);
     dead(dir.path(), 2, 3);
-    let files =
-        || std::fs::read_dir(dir.path()).unwrap().filter(|file| !file.as_ref().unwrap().path().is_dir()).count();
     assert!(journal.adopt().await && journal.adopt().await, "nobody was told");
-    assert_eq!(files(), 3);
     let told = store(&dir.path().join("store")).await;
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 6);
     assert!(!journal.adopt().await);
-    assert_eq!(files(), 1, "its own");
+    assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 0);
+    dead(dir.path(), 1, 4);
+    assert!(journal.adopt().await);
+    assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 7, "the file's, not the other's");
+    assert_eq!(journal.reassert(&told, FOR_EVER, Whose::All).await.unwrap(), 10, "a store that may have lost them");
+}
+
+#[tokio::test]
+async fn who_begins_after_all_have_ended_tells_what_each_of_them_has_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let neighbour = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
+    dead(dir.path(), 1, 3);
+    assert!(neighbour.adopt().await);
+    let before = store(&dir.path().join("before")).await;
+    assert_eq!(neighbour.reassert(&before, FOR_EVER, Whose::Dead).await.unwrap(), 3);
+    drop(neighbour);
+    let restored = store(&dir.path().join("restored")).await;
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
+    journal.adopt().await;
+    assert_eq!(journal.reassert(&restored, FOR_EVER, Whose::All).await.unwrap(), 3);
 }
 
 #[tokio::test]
