@@ -81,7 +81,10 @@ pub async fn run(
 
     let breaker = Arc::new(Breaker::default());
     let journal = Arc::new(match &options.journal_dir {
-        Some(dir) => Journal::open(dir, &store.epoch(), store.shards()).await?,
+        Some(dir) => {
+            // A send may leave within half a lease of asking for its intent; the disk gets no more than half of that.
+            Journal::open(dir, &store.epoch(), store.shards()).await?.waiting(options.lease / 4)
+        }
         None => Journal::in_memory(store.shards()),
     });
     // What a worker that died with the store has sent is told before anything is claimed.
@@ -97,10 +100,13 @@ pub async fn run(
     let begin = (0..store.shards()).map(|_| {
         let (beginner, diary) = (store.clone(), journal.clone());
         let (begin, beginning) = Batcher::new(move |sends: Vec<(Intent, LaneId)>| {
-            let store = beginner.clone();
-            diary.begin(&sends);
-            let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
-            async move { store.begin_send(&intents, lease).await }
+            let (store, diary) = (beginner.clone(), diary.clone());
+            async move {
+                // SEND-SAFETY: before the intent: a send that neither store nor journal knows could go out again.
+                diary.begin(&sends).await;
+                let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
+                store.begin_send(&intents, lease).await
+            }
         });
         background.spawn(beginning);
         begin

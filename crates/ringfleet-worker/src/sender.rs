@@ -158,7 +158,7 @@ impl Sender {
             Ok(Begin::Go) => {}
             Ok(Begin::SessionOver) => return ControlFlow::Continue(()),
             Ok(refused) => {
-                self.journal.never_began(lease.reference(), &lease.lane);
+                self.journal.never_began(lease.reference(), &lease.lane).await;
                 metrics::not_begun(match refused {
                     Begin::LeaseLost => "lease_lost",
                     Begin::Expired => "expired",

@@ -131,7 +131,7 @@ async fn shards_that_have_been_told_of_a_workers_sends_are_not_told_again_while_
     let mut fleet = Fleet::with_a_lease_of_each_shard(term).await;
     let journal = Journal::in_memory(SHARDS.into());
     let begun = |lease: &Lease| (Intent { lease: lease.reference(), session: 0 }, lease.lane.clone());
-    journal.begin(&fleet.leases.values().map(begun).collect::<Vec<_>>());
+    journal.begin(&fleet.leases.values().map(begun).collect::<Vec<_>>()).await;
     fleet.cluster.begin_to_move(DUMB);
     assert!(fleet.store.now().await.is_ok(), "another shard knows the time");
     assert!(journal.reassert(&fleet.store, term, Whose::All).await.is_err());
@@ -153,7 +153,7 @@ async fn shards_that_have_been_told_of_a_workers_sends_are_not_told_again_while_
     fleet.store.enqueue(&[more]).await.unwrap();
     let claim = fleet.store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease: term }).await.unwrap();
     let next = claim.leases.into_iter().next().unwrap();
-    journal.begin(&[begun(&next)]);
+    journal.begin(&[begun(&next)]).await;
     fleet.leases.insert(1, next);
     assert_eq!(fleet.begin(1, term).await, Begin::Go);
     assert!(journal.reassert(&fleet.store, term, Whose::All).await.is_err());

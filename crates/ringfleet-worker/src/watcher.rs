@@ -12,6 +12,8 @@ use tokio_util::sync::CancellationToken;
 use crate::journal::{Journal, Whose};
 
 const EVERY: Duration = Duration::from_millis(500);
+/// How long a look at dead workers' files is waited for: the store's restarts must be noticed whatever the disk does.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// Ends on `stop`, or when the store turns out to be another one: nothing may go on then.
 pub(crate) async fn watch(
@@ -24,6 +26,7 @@ pub(crate) async fn watch(
     stop: CancellationToken,
 ) -> Result<(), StoreError> {
     let mut noticed = told.restarts;
+    let mut look = None;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -47,7 +50,14 @@ pub(crate) async fn watch(
             told.clock_steps = seen.clock_steps;
         }
         // A worker of this machine that died after the restart may not have told; its file tells.
-        let inherited = journal.adopt().await;
+        let looking = look.get_or_insert_with(|| {
+            let journal = journal.clone();
+            tokio::spawn(async move { journal.adopt().await })
+        });
+        if tokio::time::timeout(LOOK, looking).await.is_ok() {
+            look = None;
+        }
+        let inherited = journal.has_inherited();
         let restarted = seen.restarts != told.restarts;
         // SEND-SAFETY: any shard's loss changes the sum, which only grows: each is told of all sends once more.
         if seen.restarts != noticed {

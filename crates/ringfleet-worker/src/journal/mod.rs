@@ -12,12 +12,14 @@ mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
 use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, Settled, SharedStore, StoreError};
+use tokio::task::AbortHandle;
 
 pub(crate) use self::entry::Entry;
 pub use self::ring::JournalError;
@@ -28,12 +30,20 @@ use self::{
 
 /// Told to the store in one call.
 const BATCH: usize = 200;
+/// How long the disk is waited for where nothing else is said.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Writes that a disk is given although it has not ended those before.
+const MOST_LATE: usize = 64;
 
 pub(crate) struct Journal {
     recent: Mutex<Recent>,
     /// Of the store.
     shards: usize,
     ring: Option<Arc<Ring>>,
+    /// How long a write is waited for.
+    patience: Duration,
+    /// Writes that took longer, and are not at their end.
+    late: Mutex<Vec<AbortHandle>>,
     /// Where the files lie, and the store that they tell of.
     place: Option<(PathBuf, String)>,
     adopted: Mutex<Adopted>,
@@ -87,6 +97,8 @@ impl Journal {
             recent: Mutex::new(Recent::new(shards)),
             shards,
             ring,
+            patience: PATIENCE,
+            late: Mutex::default(),
             place,
             adopted,
             told: Mutex::default(),
@@ -94,54 +106,75 @@ impl Journal {
         }
     }
 
-    /// Looks what workers on this machine that have died have left. `true` as long as some of it is not told. Every living worker
-    /// does so: the files stay where they are, and each may be the next to die.
-    pub(crate) async fn adopt(&self) -> bool {
-        let Some((dir, epoch)) = self.place.clone() else { return false };
+    /// With another patience for the disk.
+    pub(crate) fn waiting(self, patience: Duration) -> Self {
+        Self { patience, ..self }
+    }
+
+    /// Looks what workers on this machine that have died have left. Every living worker does so: the files stay where they are,
+    /// and each may be the next to die.
+    pub(crate) async fn adopt(&self) {
+        let Some((dir, epoch)) = self.place.clone() else { return };
         let known = self.adopted().files.iter().map(|(id, left)| (*id, left.written)).collect();
         let found = tokio::task::spawn_blocking(move || Ring::adopt(&dir, &epoch, &known)).await;
+        let Ok(Ok(found)) = found else { return };
         let mut adopted = self.adopted();
-        if let Ok(Ok(found)) = found {
-            // SEND-SAFETY: each file gives what its worker would tell itself, however many there are.
-            for (id, written, entries) in found {
-                let entries = last_of(entries, self.shards);
-                adopted.files.insert(id, Left { written, told: entries.is_empty(), entries });
-            }
+        // SEND-SAFETY: each file gives what its worker would tell itself, however many there are.
+        for (id, written, entries) in found {
+            let entries = last_of(entries, self.shards);
+            adopted.files.insert(id, Left { written, told: entries.is_empty(), entries });
         }
-        adopted.files.values().any(|left| !left.told)
+    }
+
+    /// Whether some of that is not told.
+    pub(crate) fn has_inherited(&self) -> bool {
+        self.adopted().files.values().any(|left| !left.told)
     }
 
     /// Remembers sends that are about to begin. Written, not forced to the disk: only a worker and a store that lose their
     /// power in the same moment forget it.
-    pub(crate) fn begin(&self, sends: &[(Intent, LaneId)]) {
-        let entries: Vec<Entry> = sends.iter().map(|(intent, lane)| Entry::begun(intent.lease, lane)).collect();
-        self.remember(&entries);
-        if let Some(ring) = &self.ring
-            && ring.write(&entries).is_err()
-        {
-            failed();
-        }
+    pub(crate) async fn begin(&self, sends: &[(Intent, LaneId)]) {
+        let entries = sends.iter().map(|(intent, lane)| Entry::begun(intent.lease, lane)).collect();
+        self.write(entries, Ring::write).await;
     }
 
     /// The store refused the intent.
-    pub(crate) fn never_began(&self, lease: LeaseRef, lane: &LaneId) {
-        let entry = Entry::ended(lease, lane, &Outcome::Released, Instant::now());
-        self.remember(std::slice::from_ref(&entry));
-        if let Some(ring) = &self.ring
-            && ring.write(&[entry]).is_err()
-        {
-            failed();
+    pub(crate) async fn never_began(&self, lease: LeaseRef, lane: &LaneId) {
+        self.write(vec![Entry::ended(lease, lane, &Outcome::Released, Instant::now())], Ring::write).await;
+    }
+
+    /// Remembers outcomes; unless the disk fails, they are on it when this returns.
+    pub(crate) async fn record(&self, entries: Vec<Entry>) {
+        self.write(entries, |ring, entries| ring.write(entries).and_then(|()| ring.sync())).await;
+    }
+
+    /// SEND-SAFETY: a disk that hangs is waited for no longer than one that is full: leases would be kept and nothing reported,
+    /// for all lanes. What is remembered is in memory first, and the file is the second net. A write that is late goes on by
+    /// itself; those behind it are handed over without waiting, up to a number.
+    async fn write(&self, entries: Vec<Entry>, how: fn(&Ring, &[Entry]) -> io::Result<()>) {
+        self.remember(&entries);
+        let Some(ring) = self.ring.clone() else { return };
+        let late = self.late();
+        if late >= MOST_LATE {
+            return failed();
+        }
+        let patience = if late == 0 { self.patience } else { Duration::ZERO };
+        let mut writing = tokio::task::spawn_blocking(move || how(&ring, &entries));
+        match tokio::time::timeout(patience, &mut writing).await {
+            Ok(Ok(Ok(()))) => {}
+            Ok(_) => failed(),
+            Err(_) => {
+                self.late.lock().unwrap_or_else(PoisonError::into_inner).push(writing.abort_handle());
+                failed();
+            }
         }
     }
 
-    /// Remembers outcomes; they are on the disk when this returns.
-    pub(crate) async fn record(&self, entries: Vec<Entry>) {
-        self.remember(&entries);
-        let Some(ring) = self.ring.clone() else { return };
-        let written = tokio::task::spawn_blocking(move || ring.write(&entries).and_then(|()| ring.sync())).await;
-        if !matches!(written, Ok(Ok(()))) {
-            failed();
-        }
+    /// How many writes are late.
+    fn late(&self) -> usize {
+        let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
+        late.retain(|write| !write.is_finished());
+        late.len()
     }
 
     fn remember(&self, entries: &[Entry]) {
@@ -163,7 +196,7 @@ impl Journal {
         whose: Whose,
     ) -> Result<usize, StoreError> {
         let oldest = SystemTime::now().checked_sub(retention);
-        let dead = self.adopted().of_dead(whose);
+        let (dead, telling) = self.adopted().of_dead(whose);
         let own = if whose == Whose::All { self.lock().iter().cloned().collect() } else { Vec::new() };
         let ended: HashSet<LeaseRef> = dead.iter().chain(&own).filter(|e| !e.is_begin()).map(|e| e.lease).collect();
         let told = |entry: &&Entry| {
@@ -195,8 +228,11 @@ impl Journal {
             return Err(error);
         }
         self.told().clear();
-        // None has come meanwhile: one task adopts and tells.
-        self.adopted().files.values_mut().for_each(|left| left.told = true);
+        // One that has come meanwhile, or anew, was not told.
+        let mut adopted = self.adopted();
+        for (id, left) in &mut adopted.files {
+            left.told |= telling.contains(&(*id, left.written));
+        }
         Ok(sends)
     }
 
@@ -263,10 +299,12 @@ impl Journal {
 
 impl Adopted {
     /// All of it for a store that may have lost some; else what is not told.
-    fn of_dead(&self, whose: Whose) -> Vec<Entry> {
+    fn of_dead(&self, whose: Whose) -> (Vec<Entry>, HashSet<(FileId, Written)>) {
         let all = whose == Whose::All;
-        let files = self.files.values().filter(|left| all || !left.told).flat_map(|left| &left.entries);
-        self.before.iter().filter(|_| all).chain(files).cloned().collect()
+        let files = || self.files.iter().filter(|(_, left)| all || !left.told);
+        let entries = files().flat_map(|(_, left)| &left.entries);
+        let entries = self.before.iter().filter(|_| all).chain(entries).cloned().collect();
+        (entries, files().map(|(id, left)| (*id, left.written)).collect())
     }
 }
 
@@ -280,5 +318,5 @@ fn last_of(entries: Vec<Entry>, shards: usize) -> Vec<Entry> {
 fn failed() {
     // The send goes on all the same: the file is the second net, not the first.
     metrics::counter!("ringfleet_journal_errors_total").increment(1);
-    tracing::warn!("the journal can't be written; is the disk full?");
+    tracing::warn!("the journal can't be written, or not in time; is the disk full, or does it hang?");
 }

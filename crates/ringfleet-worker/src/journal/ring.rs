@@ -55,7 +55,7 @@ pub(super) type Written = (i64, i64);
 
 pub(super) struct Ring {
     file: File,
-    next: Mutex<u64>,
+    pub(super) next: Mutex<u64>,
 }
 
 impl Ring {

@@ -1,12 +1,14 @@
-use std::{fs::File, time::UNIX_EPOCH};
+use std::{fs::File, sync::mpsc, time::UNIX_EPOCH};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use ringfleet_store::{
-    Begin, ClaimRequest, Group, LeaseToken, MessageId, NewMessage, OnUnknown, Priority, Private, State, WorkerId,
+    Begin, ClaimRequest, Group, LeaseToken, MessageId, NewMessage, OnUnknown, PlanSeen, Priority, Private, State,
+    WorkerId,
     sqlite::{SqliteOptions, SqliteStore},
 };
 
 use super::{entry::Story, recent::FEWEST, *};
+use crate::settler::settler;
 
 const EPOCH: &str = "2:a";
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -29,6 +31,36 @@ fn dead(dir: &Path, workers: u32, entries: u32) {
     for (n, ring) in (0..).zip(rings) {
         ring.write(&(0..entries).map(|i| sent(n * entries + i, 1_000_000)).collect::<Vec<_>>()).unwrap();
     }
+}
+
+fn message() -> NewMessage {
+    let number = |n: &str| Private::new(format!("+1650555010{n}"));
+    NewMessage {
+        lane: LaneId::try_new("main", "1", Group::Medium).unwrap(),
+        key: None,
+        from: number("1"),
+        to: number("2"),
+        text: Private::new("x".to_owned()),
+        priority: Priority::default(),
+        on_unknown: OnUnknown::Resend,
+        send_at: None,
+        send_by: None,
+    }
+}
+
+/// The disk of the journal hangs until what this gives is dropped.
+fn hang(journal: &Journal) -> mpsc::Sender<()> {
+    let ring = journal.ring.clone().unwrap();
+    let (go_on, wait) = mpsc::channel();
+    let (hangs, hung) = mpsc::channel();
+    std::thread::spawn(move || {
+        let _next = ring.next.lock().unwrap();
+        hangs.send(()).unwrap();
+        // A test that fails ends too.
+        let _ = wait.recv_timeout(Duration::from_secs(30));
+    });
+    hung.recv().unwrap();
+    go_on
 }
 
 async fn store(dir: &Path) -> SharedStore {
@@ -68,23 +100,27 @@ async fn all_that_every_dead_worker_would_tell_itself_is_told_by_the_one_that_ta
     let dir = tempfile::tempdir().unwrap();
     dead(dir.path(), 3, 30_000);
     let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
-    assert!(journal.adopt().await);
-    assert_eq!((journal.lock().iter().count(), journal.adopted().of_dead(Whose::All).len()), (0, 90_000));
+    journal.adopt().await;
+    assert_eq!((journal.lock().iter().count(), journal.adopted().of_dead(Whose::All).0.len()), (0, 90_000));
 }
 
 #[tokio::test]
 async fn what_was_taken_over_is_told_until_it_is_told_and_once_more_when_its_file_has_been_used_again() {
     let dir = tempfile::tempdir().unwrap();
     let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
-    assert!(!journal.adopt().await);
+    let looks = async || {
+        journal.adopt().await;
+        journal.has_inherited()
+    };
+    assert!(!looks().await);
     dead(dir.path(), 2, 3);
-    assert!(journal.adopt().await && journal.adopt().await, "nobody was told");
+    assert!(looks().await && looks().await, "nobody was told");
     let told = store(&dir.path().join("store")).await;
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 6);
-    assert!(!journal.adopt().await);
+    assert!(!looks().await);
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 0);
     dead(dir.path(), 1, 4);
-    assert!(journal.adopt().await);
+    assert!(looks().await);
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::Dead).await.unwrap(), 7, "the file's, not the other's");
     assert_eq!(journal.reassert(&told, FOR_EVER, Whose::All).await.unwrap(), 10, "a store that may have lost them");
 }
@@ -94,7 +130,7 @@ async fn who_begins_after_all_have_ended_tells_what_each_of_them_has_sent() {
     let dir = tempfile::tempdir().unwrap();
     let neighbour = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     dead(dir.path(), 1, 3);
-    assert!(neighbour.adopt().await);
+    neighbour.adopt().await;
     let before = store(&dir.path().join("before")).await;
     assert_eq!(neighbour.reassert(&before, FOR_EVER, Whose::Dead).await.unwrap(), 3);
     drop(neighbour);
@@ -118,25 +154,14 @@ async fn a_living_workers_sends_under_way_are_told_only_to_a_store_that_may_have
 async fn beside_its_own_send_under_way_a_worker_lets_no_policy_send_again_and_a_dead_ones_is_sent() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir.path().join("store")).await;
-    let number = |n: &str| Private::new(format!("+1650555010{n}"));
-    let message = NewMessage {
-        lane: LaneId::try_new("main", "1", Group::Medium).unwrap(),
-        key: None,
-        from: number("1"),
-        to: number("2"),
-        text: Private::new("x".to_owned()),
-        priority: Priority::default(),
-        on_unknown: OnUnknown::Resend,
-        send_at: None,
-        send_by: None,
-    };
+    let message = message();
     store.enqueue(std::slice::from_ref(&message)).await.unwrap();
     let (worker, term) = (WorkerId::incarnation("w"), Duration::from_secs(10));
     let begin = async |journal: &Journal| {
         let request = ClaimRequest { worker: &worker, free_slots: 1, lease: term };
         let lease = store.claim(request).await.unwrap().leases.remove(0);
         let intent = Intent { lease: lease.reference(), session: 0 };
-        journal.begin(&[(intent, message.lane.clone())]);
+        journal.begin(&[(intent, message.lane.clone())]).await;
         assert_eq!(store.begin_send(&[intent], term).await.unwrap(), [Begin::Go]);
         lease.id
     };
@@ -150,6 +175,44 @@ async fn beside_its_own_send_under_way_a_worker_lets_no_policy_send_again_and_a_
     begin(&journal).await;
     journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap();
     assert_eq!(state(id).await, State::Unknown);
+}
+
+#[tokio::test]
+async fn a_report_is_settled_although_the_disk_of_the_journal_hangs() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("store")).await;
+    store.enqueue(&[message()]).await.unwrap();
+    let (worker, term) = (WorkerId::incarnation("w"), Duration::from_secs(10));
+    let request = ClaimRequest { worker: &worker, free_slots: 1, lease: term };
+    let lease = store.claim(request).await.unwrap().leases.remove(0);
+    let intent = Intent { lease: lease.reference(), session: 0 };
+    assert_eq!(store.begin_send(&[intent], term).await.unwrap(), [Begin::Go]);
+    let journal = Arc::new(Journal::open(dir.path(), EPOCH, 1).await.unwrap());
+    let _hangs = hang(&journal);
+    let (settler, settling) = settler(store.clone(), journal, Arc::default());
+    tokio::spawn(settling);
+    let sent = Outcome::Sent { provider_id: "1".to_owned() };
+    let report = settler.report(&lease, sent, Instant::now(), PlanSeen::default());
+    tokio::time::timeout(Duration::from_secs(10), report).await.unwrap();
+    assert_eq!(store.get(&lease.id).await.unwrap().unwrap().state, State::Sent);
+}
+
+#[tokio::test]
+async fn sends_go_on_although_the_disk_of_the_journal_hangs_and_what_was_handed_over_is_written_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap().waiting(Duration::from_millis(100));
+    let hangs = hang(&journal);
+    let began = Instant::now();
+    for n in 0..100 {
+        let Entry { lease, lane, .. } = sent(n, 0);
+        journal.begin(&[(Intent { lease, session: 0 }, lane)]).await;
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "one after the other was waited for");
+    drop(hangs);
+    ringfleet_testkit::eventually(Duration::from_secs(10), async || journal.late() == 0).await;
+    drop(journal);
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
+    assert_eq!(journal.adopted().before.len(), MOST_LATE);
 }
 
 #[tokio::test]
