@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ringfleet_store::Group;
+use ringfleet_store::{Group, LaneId, State};
 
 use crate::rig::{Ends, Rig, RigOptions, Waiting};
 
@@ -58,6 +58,36 @@ async fn a_slow_extension_does_not_use_up_the_workers_hands() {
     let beside = ten_messages(&rig, 1, "beside").await;
     assert!(beside < Duration::from_secs(1), "{beside:?}");
     rig.finish(Ends::waiting(Waiting::Rest, "the slow extension has more than it can send in this time")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn extensions_whose_login_hangs_do_not_use_up_the_workers_hands() {
+    const HANG: Duration = Duration::from_secs(15);
+    let mut options = RigOptions::new(9, Duration::from_secs(2));
+    options.request_timeout = HANG;
+    options.settle_time = HANG + Duration::from_secs(1);
+    let mut rig = Rig::start(options).await;
+    // Before anybody knows whose the budget of logins is, they are made one after the other.
+    let logins = LaneId::try_new("main", "*", Group::Auth).unwrap();
+    rig.store.set_parked(&logins, Some("each extension has its own budget of logins")).await.unwrap();
+    for account in &rig.accounts[1..] {
+        rig.add_fault(serde_json::json!({
+            "match": {"endpoint": "token", "extension": account.extension_id}, "fault": {"kind": "hang_before_read"},
+            "times": 1
+        }));
+    }
+    rig.start_workers(1);
+    ten_messages(&rig, 0, "warm up").await;
+    for extension in 1..9 {
+        rig.enqueue(extension, 8, None).await;
+    }
+    // All that a worker has by default.
+    let hands = async || rig.stats().await.count(State::Claimed) == 64;
+    ringfleet_testkit::eventually(Duration::from_secs(4), hands).await;
+    let beside = ten_messages(&rig, 0, "beside").await;
+    assert!(beside < HANG * 2 / 3, "{beside:?}");
+    rig.until_ended(20 + 64, 4 * HANG).await;
+    rig.finish(Ends::all()).await;
 }
 
 impl Rig {

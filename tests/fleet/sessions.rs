@@ -98,3 +98,20 @@ async fn a_login_that_is_under_way_in_a_drain_is_finished_and_kept_for_the_next_
     let report = rig.finish(Ends::all()).await.report;
     assert_eq!((report.logins, report.auth_requests, report.sessions_max), (1, 1, 1), "{report:?}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_of_a_poll_that_is_under_way_in_a_drain_is_finished_and_kept_for_the_next_worker() {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2))).await;
+    rig.add_fault(serde_json::json!({
+        "match": {"endpoint": "token"}, "fault": {"kind": "delay", "ms": 1_500}, "times": 1
+    }));
+    rig.start_worker_with(&[("RINGFLEET__INBOUND__POLL", "1s")]);
+    let came = async || rig.simulator.report().auth_requests == 1;
+    ringfleet_testkit::eventually(Duration::from_secs(10), came).await;
+    rig.drain_workers(Duration::from_secs(10));
+    rig.enqueue(0, 3, None).await;
+    rig.start_workers(1);
+    rig.until_ended(3, Duration::from_secs(10)).await;
+    let report = rig.finish(Ends::all()).await.report;
+    assert_eq!((report.logins, report.auth_requests, report.sessions_max), (1, 1, 1), "{report:?}");
+}

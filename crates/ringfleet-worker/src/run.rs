@@ -197,13 +197,12 @@ pub async fn run(
         background.spawn(keeper.run(worker.clone()));
     }
     background.spawn(mailboxes.follow_hints(options.inbound.hints.clone()));
-    let logins = TaskTracker::new();
+    let logins = sessions.clone();
     let places = (0..store.shards()).map(|_| Semaphore::new(concurrency)).collect();
     let sender = Sender {
         store,
         client,
         sessions,
-        logins: logins.clone(),
         directory,
         register,
         begin,
@@ -236,10 +235,8 @@ pub async fn run(
             failpoint::hit_soon("drain.mid");
             let until = tokio::time::Instant::now() + options.drain;
             let drained = tokio::time::timeout_at(until, &mut processing).await;
-            // Nothing in hand waits for them, but the fleet would: one that is cut off keeps its right to log in for a while, and
-            // leaves a session that nobody knows.
-            logins.close();
-            if tokio::time::timeout_at(until, logins.wait()).await.is_err() {
+            // Nothing here waits for them any more, but the fleet would.
+            if tokio::time::timeout_at(until, logins.end_logins()).await.is_err() {
                 tracing::warn!(worker.id = %worker, "logins are still under way after the drain; they are cut off");
             }
             drained

@@ -16,7 +16,7 @@ use ringfleet_identity::{
 };
 use ringfleet_store::{Begin, Gate, Intent, LaneId, Lease, Millis, Outcome, PlanSeen, SharedStore};
 use tokio::sync::Semaphore;
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     batcher::Batcher,
@@ -37,8 +37,6 @@ pub(crate) struct Sender {
     pub(crate) store: SharedStore,
     pub(crate) client: Client,
     pub(crate) sessions: Arc<Sessions>,
-    /// Logins under way, which a drain waits for.
-    pub(crate) logins: TaskTracker,
     pub(crate) directory: Directory,
     pub(crate) register: Register,
     /// One for each shard, so that none waits for another's answer.
@@ -75,7 +73,7 @@ impl Sender {
     async fn carry(&self, lease: &Lease) -> Option<Told> {
         let give_up = Instant::now() + SESSION_PATIENCE;
         loop {
-            let (request, extension, session) = match self.ready(lease).await {
+            let (request, extension, session) = match self.ready(lease, give_up).await {
                 Ok(ready) => ready,
                 Err(outcome) => return Some(Told::of(outcome)),
             };
@@ -91,7 +89,7 @@ impl Sender {
     }
 
     /// All that can go wrong before anything is promised: nothing was sent on any `Err`.
-    async fn ready(&self, lease: &Lease) -> Result<(SmsRequest, ExtensionId, Session), Outcome> {
+    async fn ready(&self, lease: &Lease, give_up: Instant) -> Result<(SmsRequest, ExtensionId, Session), Outcome> {
         if self.stop.is_cancelled() {
             return Err(Outcome::Released);
         }
@@ -117,13 +115,11 @@ impl Sender {
         if let Some(session) = self.sessions.remembered(extension.as_str()) {
             return Ok((request, extension, session));
         }
-        // A task of its own: a drain gives the message back and must not cut the login off half way, with a session at the
-        // provider that nobody knows and the fleet's lock taken.
-        let (sessions, whose) = (self.sessions.clone(), extension.clone());
-        let login = self.logins.spawn(async move { sessions.get(&whose).await });
         let session = tokio::select! {
-            session = login => session.unwrap_or(Err(NoSession::Later { delay: Duration::from_secs(1) })),
+            session = self.sessions.get(&extension) => session,
             () = self.stop.cancelled() => return Err(Outcome::Released),
+            // A login that hangs must not keep the hands from extensions that have a session.
+            () = tokio::time::sleep_until(give_up.into()) => return Err(Told::not_sent().outcome),
         };
         match session {
             Ok(session) => Ok((request, extension, session)),

@@ -1,6 +1,9 @@
 //! Keeps connections alive that no message has needed for days: see [`crate::chain`].
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ringcentral::ExtensionId;
 use ringfleet_store::{RefusedCredential, StoreError, TokenLease};
@@ -61,14 +64,23 @@ impl Sessions {
     /// Refreshes the connection of `extension` if it is due still. Nobody else renews its session meanwhile, and no POST begins
     /// with that; one that was made by another credential goes on afterwards.
     ///
-    /// Cancel-safe: what is half done is finished by the next who asks, when the lock has ended.
+    /// Cancel-safe like [`get`](Self::get).
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be asked.
-    pub async fn keep_alive(&self, extension: &ExtensionId) -> Result<KeptAlive, StoreError> {
+    pub async fn keep_alive(self: &Arc<Self>, extension: &ExtensionId) -> Result<KeptAlive, StoreError> {
+        let (sessions, extension) = (self.clone(), extension.clone());
+        let kept = self.logins.spawn(async move { sessions.keep_alive_now(&extension).await });
+        kept.await.unwrap_or(Ok(KeptAlive::Later))
+    }
+
+    async fn keep_alive_now(&self, extension: &ExtensionId) -> Result<KeptAlive, StoreError> {
         let name = extension.as_str();
         let turn = lock(&self.turns).entry(name.to_owned()).or_default().clone();
         let _turn = turn.lock().await;
+        if self.logins.is_closed() {
+            return Ok(KeptAlive::Later);
+        }
         let credentials = self.roster.of(name);
         let Some((sends, prints)) = self.names(name, &credentials) else { return Ok(KeptAlive::NotDue) };
         let known_bad = self.trial(name, |trial| trial.refused);

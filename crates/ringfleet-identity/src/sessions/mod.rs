@@ -30,6 +30,7 @@ pub use self::{
 };
 use ringcentral::{AccessToken, Client, ExtensionId, UnauthorisedKind};
 use ringfleet_store::{Heard, RefusedCredential, SharedStore, StoreError, WorkerId};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     credential::{AppPrint, Credential},
@@ -42,6 +43,9 @@ use crate::{
 
 /// After a login that did not work, the messages that waited for it don't each try another.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
+
+/// Of a process that is about to stop.
+const NOT_NOW: NoSession = NoSession::Later { delay: AFTER_FAILURE };
 
 /// The reason for an extension that nobody here can log in for.
 pub const NO_CREDENTIAL: &str = "no-credential";
@@ -99,6 +103,8 @@ pub struct Sessions {
     foreign: Mutex<HashSet<KeyId>>,
     told_of_no_login: Mutex<Option<Instant>>,
     auth_turn: Arc<tokio::sync::Mutex<()>>,
+    /// Logins under way.
+    logins: TaskTracker,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -123,6 +129,7 @@ impl Sessions {
             foreign: Mutex::default(),
             told_of_no_login: Mutex::default(),
             auth_turn: Arc::default(),
+            logins: TaskTracker::new(),
             turns: Mutex::default(),
         }
     }
@@ -148,17 +155,33 @@ impl Sessions {
         self.vault.app()
     }
 
-    /// The fleet's session of `extension`. Cancel-safe: a login under way is finished by the next who asks, or by
-    /// another process when the lock ends.
+    /// The fleet's session of `extension`. Cancel-safe: a login under way goes on by itself; see
+    /// [`end_logins`](Self::end_logins).
     ///
     /// # Errors
     /// [`NoSession`] says when, or after what, to ask again.
-    pub async fn get(&self, extension: &ExtensionId) -> Result<Session, NoSession> {
+    pub async fn get(self: &Arc<Self>, extension: &ExtensionId) -> Result<Session, NoSession> {
         self.get_newer(extension, 0).await
     }
 
     /// One that came after the session of this generation.
-    async fn get_newer(&self, extension: &ExtensionId, than: u64) -> Result<Session, NoSession> {
+    async fn get_newer(self: &Arc<Self>, extension: &ExtensionId, than: u64) -> Result<Session, NoSession> {
+        if let Some(session) = self.remembered(extension.as_str()).filter(|session| session.generation > than) {
+            return Ok(session);
+        }
+        let (sessions, extension) = (self.clone(), extension.clone());
+        let login = self.logins.spawn(async move { sessions.find_newer(&extension, than).await });
+        login.await.unwrap_or(Err(NOT_NOW))
+    }
+
+    /// Begins no login any more, and waits for those that are under way. Whoever asked for one may be gone: one that is cut off
+    /// would keep the fleet from another for a while, and leave a session that nobody knows.
+    pub async fn end_logins(&self) {
+        self.logins.close();
+        self.logins.wait().await;
+    }
+
+    async fn find_newer(&self, extension: &ExtensionId, than: u64) -> Result<Session, NoSession> {
         let name = extension.as_str();
         let remembered = || self.remembered(name).filter(|session| session.generation > than);
         if let Some(session) = remembered() {
@@ -177,6 +200,9 @@ impl Sessions {
         let quiet = self.trial(name, |trial| trial.quiet_until);
         if let Some(delay) = quiet.and_then(|until| until.checked_duration_since(Instant::now())) {
             return Err(NoSession::Later { delay });
+        }
+        if self.logins.is_closed() {
+            return Err(NOT_NOW);
         }
         let fetched = self.fetch(extension, &credentials, than).await;
         let quiet = match &fetched {

@@ -1,6 +1,9 @@
 //! A session ahead of the work that needs it, so that the first message of a lane is not late by a login.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ringcentral::ExtensionId;
 use ringfleet_store::StoreError;
@@ -46,7 +49,7 @@ impl Sessions {
     ///
     /// # Errors
     /// As [`get`](Self::get).
-    pub async fn prepare(&self, extension: &ExtensionId, due_in: Duration) -> Result<(), NoSession> {
+    pub async fn prepare(self: &Arc<Self>, extension: &ExtensionId, due_in: Duration) -> Result<(), NoSession> {
         let session = self.get(extension).await?;
         if !session.lasts(due_in) && due_in <= session.life / PART_OF_LIFE {
             self.get_newer(extension, session.generation).await?;

@@ -1,6 +1,6 @@
 //! Trying a login for a person who asks what is wrong, beside a fleet that must not notice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use ringcentral::{
     Answer, AuthBudget, AuthorizeRequest, CallError, Label, LoginPage, LoginState, NoRandomness, Pkce, RateHeaders,
@@ -39,7 +39,7 @@ impl Sessions {
     ///
     /// # Errors
     /// [`NoSession`] if nothing was learnt of the credential.
-    pub async fn try_login(&self, credential: &Credential) -> Result<Tried, NoSession> {
+    pub async fn try_login(self: &Arc<Self>, credential: &Credential) -> Result<Tried, NoSession> {
         let (extension, print) = (&credential.extension, credential.login.print(&self.app_print));
         if matches!(credential.login, Login::Code { .. }) {
             let first = self.roster.of(extension.as_str()).first().map(|c| c.login.print(&self.app_print));

@@ -1,6 +1,6 @@
 //! `credentials check`: really logs in, with each credential alone, under the Auth plan.
 
-use std::{collections::BTreeSet, process::ExitCode, time::Duration};
+use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
 
 use console::Style;
 use futures::{StreamExt, stream};
@@ -32,7 +32,7 @@ struct Outcome {
     resumed: bool,
 }
 
-pub(super) async fn run(sessions: &Sessions, vault: &Vault, options: &CheckOptions) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(sessions: &Arc<Sessions>, vault: &Vault, options: &CheckOptions) -> anyhow::Result<ExitCode> {
     let roster = sessions.roster().clone();
     let extensions: Vec<ExtensionId> = if options.all {
         roster.extensions().iter().filter_map(|name| ExtensionId::try_new(name).ok()).collect()
@@ -72,7 +72,7 @@ pub(super) async fn run(sessions: &Sessions, vault: &Vault, options: &CheckOptio
 }
 
 /// Waits for a turn of the Auth plan.
-async fn try_in_turn(sessions: &Sessions, credential: &Credential) -> Result<Tried, NoSession> {
+async fn try_in_turn(sessions: &Arc<Sessions>, credential: &Credential) -> Result<Tried, NoSession> {
     let deadline = Instant::now() + PATIENCE;
     loop {
         match sessions.try_login(credential).await {
@@ -84,7 +84,7 @@ async fn try_in_turn(sessions: &Sessions, credential: &Credential) -> Result<Tri
 
 /// Takes back what was noted against a credential that the provider takes again, and lets its lane go on: `true` if that had
 /// stood still.
-async fn is_good_again(sessions: &Sessions, vault: &Vault, credential: &Credential) -> bool {
+async fn is_good_again(sessions: &Arc<Sessions>, vault: &Vault, credential: &Credential) -> bool {
     if credential.source != Source::File {
         let forget = |known: &mut Credential| known.facts.refused.take().is_some();
         if let Err(error) = vault.change(&credential.extension, credential.login.method(), forget).await {

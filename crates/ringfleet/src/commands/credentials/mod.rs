@@ -40,7 +40,7 @@ pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Re
             let accounts = Accounts::load(&settings)?;
             let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
             let name = WorkerId::incarnation("check");
-            let sessions = Sessions::new(vault.clone(), roster, client, name, settings.worker.lease);
+            let sessions = Arc::new(Sessions::new(vault.clone(), roster, client, name, settings.worker.lease));
             check::run(&sessions, &vault, &options).await
         }
         CredentialsCommand::Enable(which) => change::enable(&vault, &which, true).await,
