@@ -77,6 +77,32 @@ async fn a_dry_run_that_ends_at_an_open_quotation_mark_says_nowhere_that_rows_we
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_faults_of_a_file_are_written_down_where_they_are_too_many_to_be_listed() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let from = &rig.accounts[0].numbers[0];
+    let rows: String = (0..1_500).map(|n| format!("{from},555200{n:04},the plus is missing\n")).collect();
+    rig.keep_secret(["5552000000", "the plus is missing"].map(str::to_owned));
+    std::fs::write(rig.path("bad.csv"), format!("from,to,text\n{rows}")).unwrap();
+    let listed = told(&rig.run(&["import", "bad.csv"]));
+    assert!(listed.contains("1400 more faults, not listed; --faults FILE"), "{listed}");
+
+    let written = rig.run(&["import", "bad.csv", "--faults", "faults.jsonl"]);
+    assert_eq!(written.status.code(), Some(3), "{}", told(&written));
+    let faults = std::fs::read_to_string(rig.path("faults.jsonl")).unwrap();
+    let lines = faults.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["line"].as_u64());
+    assert_eq!(lines.collect::<Vec<_>>(), (2..1_502).map(Some).collect::<Vec<_>>());
+
+    // What is there already is not written over, be it the file itself.
+    for there in ["faults.jsonl", "bad.csv"] {
+        let before = std::fs::read(rig.path(there)).unwrap();
+        let refused = rig.run(&["import", "bad.csv", "--faults", there]);
+        assert_eq!(refused.status.code(), Some(1), "{}", told(&refused));
+        assert!(std::fs::read(rig.path(there)).unwrap() == before, "{there} was changed");
+    }
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_faults_of_a_configuration_are_told_at_once_and_the_exit_code_says_that_a_restart_cannot_help() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     let wrong = [

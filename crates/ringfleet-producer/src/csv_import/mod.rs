@@ -44,7 +44,7 @@ pub struct ImportOptions {
     pub key_scope: String,
     /// Batches that are with the store at once, 1 or more.
     pub batches_in_flight: usize,
-    /// Faults listed in the summary; the rest is counted.
+    /// Faults listed in the summary; the rest is counted, and told after its batch like these.
     pub max_faults_listed: usize,
 }
 
@@ -63,7 +63,7 @@ struct Answered {
 
 /// Reads `reader` to its end, takes in the good rows and lists the bad ones.
 ///
-/// `progress` is called after every batch. A reader that blocks for ever, such as a pipe, keeps its thread after the
+/// `on_batch` is called after every batch, with how far it is and all faults of the batch's rows. A reader that blocks for ever, such as a pipe, keeps its thread after the
 /// future is dropped, until the read returns. Dropping the future leaves rows of the batches in flight open; importing
 /// the file again settles them.
 ///
@@ -74,7 +74,7 @@ pub async fn import_csv(
     producer: &Producer,
     reader: impl Read + Send + 'static,
     options: ImportOptions,
-    progress: impl Fn(&ImportProgress),
+    mut on_batch: impl FnMut(&ImportProgress, &[RowFault]),
 ) -> Result<ImportSummary, ImportError> {
     let (sender, mut receiver) = mpsc::channel(BATCHES_WAITING);
     // Not `spawn_blocking`: the runtime would wait at its end for a read that may never return.
@@ -100,16 +100,17 @@ pub async fn import_csv(
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(batch) => {
-                let tallied = summary.tally(batch.lines.into_iter().zip(batch.results));
+                let (faults, tallied) = summary.tally(batch.lines.into_iter().zip(batch.results));
                 summary.counts.bytes = batch.bytes;
-                progress(&summary.counts);
+                on_batch(&summary.counts, &faults);
+                summary.list(faults);
                 if let Err((line, source)) = tallied {
                     return Err(ImportError::Store { line, summary: Box::new(summary), source: Box::new(source) });
                 }
             }
             Err(ReadEnd::Finished { bytes }) => {
                 summary.counts.bytes = bytes;
-                progress(&summary.counts);
+                on_batch(&summary.counts, &[]);
                 return Ok(summary);
             }
             Err(ReadEnd::Header(error)) => return Err(ImportError::Header(error)),

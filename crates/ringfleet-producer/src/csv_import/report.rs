@@ -51,11 +51,13 @@ impl ImportSummary {
         Self { counts: ImportProgress::default(), faults: Vec::new(), faults_not_listed: 0, max_faults_listed }
     }
 
-    /// Counts the rows that have an answer; the first one that has none, because the store failed, is given back.
+    /// Counts the rows that have an answer, and gives their faults; the first one that has none, because the store failed, is
+    /// given back.
     pub(super) fn tally(
         &mut self,
         answers: impl Iterator<Item = (u64, ItemResult)>,
-    ) -> Result<(), (u64, EnqueueError)> {
+    ) -> (Vec<RowFault>, Result<(), (u64, EnqueueError)>) {
+        let mut faults = Vec::new();
         let mut failed = None;
         for (line, answer) in answers {
             match answer {
@@ -63,7 +65,7 @@ impl ImportSummary {
                 Ok(_) => self.counts.accepted += 1,
                 Err(EnqueueError::Refused(refusals)) => {
                     self.counts.refused += 1;
-                    self.list(line, refusals);
+                    faults.extend(refusals.into_iter().map(|refusal| RowFault { line, refusal }));
                 }
                 Err(error) => {
                     failed.get_or_insert((line, error));
@@ -72,17 +74,14 @@ impl ImportSummary {
             }
             self.counts.rows += 1;
         }
-        failed.map_or(Ok(()), Err)
+        (faults, failed.map_or(Ok(()), Err))
     }
 
-    fn list(&mut self, line: u64, refusals: Vec<Refusal>) {
-        for refusal in refusals {
-            if self.faults.len() < self.max_faults_listed {
-                self.faults.push(RowFault { line, refusal });
-            } else {
-                self.faults_not_listed += 1;
-            }
-        }
+    /// As many as there is room for; the others are counted.
+    pub(super) fn list(&mut self, faults: Vec<RowFault>) {
+        let room = self.max_faults_listed.saturating_sub(self.faults.len()).min(faults.len());
+        self.faults_not_listed += (faults.len() - room) as u64;
+        self.faults.extend(faults.into_iter().take(room));
     }
 }
 

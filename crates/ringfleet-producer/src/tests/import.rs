@@ -19,12 +19,12 @@ use super::{
     moved, producer, producer_of, sqlite,
 };
 use crate::{
-    Code, ImportError, ImportOptions, ImportProgress, ImportSummary, SenderDirectory, csv_import::HeaderError,
-    import_csv,
+    Code, ImportError, ImportOptions, ImportProgress, ImportSummary, RowFault, SenderDirectory,
+    csv_import::HeaderError, import_csv,
 };
 
 async fn import(store: Arc<FakeStore>, file: impl Into<Vec<u8>>) -> Result<ImportSummary, ImportError> {
-    import_csv(&producer(store), Cursor::new(file.into()), ImportOptions::default(), |_| {}).await
+    import_csv(&producer(store), Cursor::new(file.into()), ImportOptions::default(), |_, _| {}).await
 }
 
 fn lines(summary: &ImportSummary) -> Vec<(u64, &'static str, Code)> {
@@ -37,14 +37,14 @@ async fn row_31_the_sample_file_goes_in_whole_and_only_once() {
     let (_folder, store) = sqlite().await;
     let producer = producer(store);
     let seen = Mutex::new(Vec::<ImportProgress>::new());
-    let remember = |progress: &ImportProgress| seen.lock().unwrap().push(*progress);
+    let remember = |progress: &ImportProgress, _: &[RowFault]| seen.lock().unwrap().push(*progress);
     let first = import_csv(&producer, &sample[..], ImportOptions::default(), remember).await.unwrap();
     assert_eq!((first.counts.accepted, first.counts.duplicates, first.counts.refused), (1_500, 0, 0));
     assert_eq!(first.counts.bytes, sample.len() as u64);
     let seen = seen.into_inner().unwrap();
     assert!(seen.is_sorted_by_key(|progress| (progress.rows, progress.bytes)) && seen.len() >= 3, "{seen:?}");
 
-    let again = import_csv(&producer, &sample[..], ImportOptions::default(), |_| {}).await.unwrap();
+    let again = import_csv(&producer, &sample[..], ImportOptions::default(), |_, _| {}).await.unwrap();
     assert_eq!((again.counts.accepted, again.counts.duplicates), (0, 1_500));
 }
 
@@ -55,7 +55,7 @@ async fn same_row_under_another_scope_is_another_message() {
     let first = import(store.clone(), file.clone()).await.unwrap();
     assert_eq!((first.counts.accepted, first.counts.duplicates), (1, 1), "identical rows are one message");
     let options = ImportOptions { key_scope: "spring".into(), ..ImportOptions::default() };
-    let other = import_csv(&producer(store), Cursor::new(file), options, |_| {}).await.unwrap();
+    let other = import_csv(&producer(store), Cursor::new(file), options, |_, _| {}).await.unwrap();
     assert_eq!(other.counts.accepted, 1);
 }
 
@@ -65,7 +65,7 @@ async fn column_on_unknown_is_each_rows_policy_and_changes_no_key() {
     let producer = producer(store.clone()).with_on_unknown(OnUnknown::Hold);
     let file =
         format!("from,to,text,on_unknown,key\n{FROM},{TO},a,resend,k1\n{FROM},{TO},b,,k2\n{FROM},{TO},c,maybe,k3\n");
-    let summary = import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_| {}).await.unwrap();
+    let summary = import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_, _| {}).await.unwrap();
     assert_eq!(lines(&summary), [(4, "on_unknown", Code::BadOnUnknown)]);
     for (key, policy) in [("k1", OnUnknown::Resend), ("k2", OnUnknown::Hold)] {
         let id = MessageId::from_key(&IdempotencyKey::try_new(key).unwrap());
@@ -73,7 +73,7 @@ async fn column_on_unknown_is_each_rows_policy_and_changes_no_key() {
     }
     let row = |policy: &str| Cursor::new(format!("from,to,text,on_unknown\n{FROM},{TO},hello,{policy}\n"));
     for (policy, taken) in [("hold", 1), ("resend", 0)] {
-        let summary = import_csv(&producer, row(policy), ImportOptions::default(), |_| {}).await.unwrap();
+        let summary = import_csv(&producer, row(policy), ImportOptions::default(), |_, _| {}).await.unwrap();
         assert_eq!(summary.counts.accepted, taken, "the same row with another policy is the same message");
     }
 }
@@ -125,9 +125,15 @@ async fn bad_rows_are_listed_up_to_a_cap_and_good_rows_go_in() {
     file.extend(b"+15550100001,+15550200001,caf\xe9\n");
     let options = ImportOptions { max_faults_listed: 10, ..ImportOptions::default() };
     let store = FakeStore::with_faults([]);
-    let summary = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_| {}).await.unwrap();
+    let mut told = Vec::new();
+    let summary = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_, faults| {
+        told.extend_from_slice(faults);
+    })
+    .await
+    .unwrap();
     assert_eq!((summary.counts.accepted, summary.counts.refused), (25, 26));
     assert_eq!((summary.faults.len(), summary.faults_not_listed), (10, 16));
+    assert_eq!((told.len(), &told[..10]), (26, &summary.faults[..]), "each is told when it is met");
     let json = serde_json::to_value(&summary).unwrap();
     assert_eq!(json["faults"][0]["line"], 3);
     assert_eq!((json["faults"][0]["field"].as_str(), json["accepted"].as_u64()), (Some("to"), Some(25)));
@@ -168,7 +174,7 @@ async fn huge_field_is_refused_after_a_bounded_read() {
     let good = format!("from,to,text\n{FROM},{TO},hello\n{FROM},{TO},\"");
     let reader = Cursor::new(good).chain(Endless(10_000_000, given.clone()));
     let store = FakeStore::with_faults([]);
-    let error = import_csv(&producer(store.clone()), reader, ImportOptions::default(), |_| {}).await.unwrap_err();
+    let error = import_csv(&producer(store.clone()), reader, ImportOptions::default(), |_, _| {}).await.unwrap_err();
     assert!(matches!(error, ImportError::RowTooLong { line: 3, .. }), "{error:?}");
     assert_eq!(error.summary().unwrap().counts.accepted, 1, "the row before went in");
     assert!(given.load(Ordering::SeqCst) < 200_000);
@@ -213,7 +219,7 @@ async fn failing_store_stops_the_import_which_can_be_repeated() {
     let store = FakeStore::with_faults([]);
     store.fail_after(2, Fault::HalfFull);
     let options = ImportOptions { batches_in_flight: 1, ..ImportOptions::default() };
-    let error = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_| {}).await.unwrap_err();
+    let error = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_, _| {}).await.unwrap_err();
     let ImportError::Store { line, summary, .. } = &error else { panic!("{error:?}") };
     assert_eq!((*line, summary.counts.accepted, store.len()), (1_002, 1_000, 1_250));
 
@@ -257,7 +263,7 @@ async fn a_hundred_thousand_rows_never_lie_in_memory_together() {
         most_ahead: most_ahead.clone(),
     };
     let file = Cursor::new("from,to,text\n").chain(rows);
-    let summary = import_csv(&producer(store.clone()), file, ImportOptions::default(), |_| {}).await.unwrap();
+    let summary = import_csv(&producer(store.clone()), file, ImportOptions::default(), |_, _| {}).await.unwrap();
     assert_eq!((summary.counts.accepted, store.len()), (100_000, 100_000));
     assert_eq!(store.most_in_flight.load(Ordering::SeqCst), 4);
     assert!(store.largest_batch.load(Ordering::SeqCst) <= 500);
@@ -288,7 +294,7 @@ async fn a_file_whose_senders_are_gone_since_is_known_by_its_rows() {
     assert_eq!(import(store.clone(), file.clone()).await.unwrap().counts.accepted, 2);
     let file = format!("{file}{FROM},{TO},new,,\n{FROM},{TO},new,,visit 2\n");
     let producer = producer_of(store, Arc::new(SenderDirectory::try_new([]).unwrap()));
-    let again = import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_| {}).await.unwrap();
+    let again = import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_, _| {}).await.unwrap();
     assert_eq!((again.counts.duplicates, again.counts.refused), (1, 3));
     let gone = |line| (line, "from", Code::UnknownSender);
     assert_eq!(lines(&again), [gone(3), (3, "key", Code::KeyTaken), gone(4), gone(5)]);
@@ -300,7 +306,7 @@ async fn an_unchanged_file_whose_number_moved_to_another_extension_is_never_told
     let file = format!("from,to,text,key\n{FROM},{TO},hello,\n{FROM},{TO},hello,visit 1\n{FROM},{TO},hello,visit 2\n");
     let import = async |directory, file: String| {
         let producer = producer_of(store.clone(), directory);
-        import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_| {}).await.unwrap()
+        import_csv(&producer, Cursor::new(file), ImportOptions::default(), |_, _| {}).await.unwrap()
     };
     assert_eq!(import(super::directory(), file.clone()).await.counts.accepted, 3);
     // The last one says something else by now.
@@ -317,7 +323,7 @@ async fn an_unchanged_file_whose_number_moved_to_another_extension_is_never_told
     store.texts_forgotten.store(true, Ordering::SeqCst);
     let moved_in = async |directory| {
         let producer = producer_of(store.clone(), directory);
-        import_csv(&producer, Cursor::new(file.clone()), ImportOptions::default(), |_| {}).await.unwrap()
+        import_csv(&producer, Cursor::new(file.clone()), ImportOptions::default(), |_, _| {}).await.unwrap()
     };
     assert_eq!(moved_in(super::directory()).await.counts.accepted, 3);
     assert_eq!(lines(&moved_in(moved()).await), [taken(3), taken(4)]);

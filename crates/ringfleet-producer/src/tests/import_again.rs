@@ -19,7 +19,7 @@ fn numbered(number: &str) -> Arc<SenderDirectory> {
 async fn import(store: &SharedStore, directory: Arc<SenderDirectory>, file: &str) -> [u64; 3] {
     let producer = producer_of(store.clone(), directory);
     let file = Cursor::new(file.to_owned());
-    let counts = import_csv(&producer, file, ImportOptions::default(), |_| {}).await.unwrap().counts;
+    let counts = import_csv(&producer, file, ImportOptions::default(), |_, _| {}).await.unwrap().counts;
     [counts.accepted, counts.duplicates, counts.refused]
 }
 

@@ -135,6 +135,9 @@ pub(crate) struct ImportOptions {
     /// default is the setting reconcile.on_unknown
     #[arg(long, value_name = "WORD", value_parser = on_unknown)]
     pub on_unknown: Option<OnUnknown>,
+    /// Write all faults to this new file, one JSON object a line, in the order of the CSV file; the summary lists no more than 100
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
     /// Only check the rows; enqueue nothing, and don't look for those that were taken in before
     #[arg(long)]
     pub dry_run: bool,

@@ -1,12 +1,19 @@
 //! `import FILE.csv`.
 
-use std::{fs::File, io::Read, process::ExitCode, sync::Arc};
+use std::{
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context;
 use ringfleet_identity::directory::Directory;
-use ringfleet_producer::{ImportOptions as Options, ImportSummary, Producer, SenderDirectory, import_csv};
+use ringfleet_producer::{ImportOptions as Options, ImportSummary, Producer, RowFault, SenderDirectory, import_csv};
 use tokio_util::sync::CancellationToken;
 
+use super::rc::of_owner;
 use crate::{
     accounts::Accounts, cli::ImportOptions, config::Settings, directory, exit, output::say, progress, store, telemetry,
 };
@@ -43,18 +50,24 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
         let size = file.metadata().map(|meta| meta.len()).unwrap_or(0);
         (Box::new(file), size)
     };
+    let mut faults = options.faults.as_deref().map(FaultFile::create).transpose()?;
     let bar = progress::bytes(size, "importing");
     let import = Options { key_scope: options.scope.clone(), ..Options::default() };
-    let result = import_csv(&producer, reader, import, |now| {
+    let result = import_csv(&producer, reader, import, |now, met| {
         bar.set_length(size.max(now.bytes));
         bar.set_position(now.bytes);
+        if let Some(faults) = &mut faults {
+            faults.add(met);
+        }
     })
     .await;
     bar.finish_and_clear();
+    let written = faults.map_or(Ok(()), FaultFile::end);
     match result {
         Ok(summary) => {
             let refused = summary.counts.refused > 0;
             tell(&summary, &options)?;
+            written?;
             Ok(if refused { ExitCode::from(exit::PARTLY) } else { ExitCode::SUCCESS })
         }
         Err(error) => {
@@ -65,6 +78,42 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
             Err(error).with_context(|| format!("{what} of {} stopped", options.file.display()))
         }
     }
+}
+
+/// All faults, as they are met.
+struct FaultFile {
+    file: File,
+    /// The rows are taken in all the same; it is told at the end.
+    failed: io::Result<()>,
+}
+
+impl FaultFile {
+    fn create(path: &Path) -> anyhow::Result<Self> {
+        let file = of_owner().write(true).create_new(true).open(path);
+        let file = file.with_context(|| {
+            format!("can't make {}; if it is there already, name another --faults, or move it away", path.display())
+        })?;
+        Ok(Self { file, failed: Ok(()) })
+    }
+
+    fn add(&mut self, faults: &[RowFault]) {
+        if self.failed.is_ok() && !faults.is_empty() {
+            self.failed = lines(faults).and_then(|lines| self.file.write_all(&lines));
+        }
+    }
+
+    fn end(self) -> anyhow::Result<()> {
+        self.failed.context("the import went on, but not all of its faults could be written to the file of --faults")
+    }
+}
+
+fn lines(faults: &[RowFault]) -> io::Result<Vec<u8>> {
+    let mut lines = Vec::new();
+    for fault in faults {
+        serde_json::to_writer(&mut lines, fault)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
 }
 
 fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> {
@@ -79,7 +128,11 @@ fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> 
     }
     let counts = &summary.counts;
     if summary.faults_not_listed > 0 {
-        say!("… and {} more faults, not listed", summary.faults_not_listed);
+        let n = summary.faults_not_listed;
+        match &options.faults {
+            Some(file) => say!("… and {n} more faults, in {}", file.display()),
+            None => say!("… and {n} more faults, not listed; --faults FILE writes down all of them"),
+        }
     }
     let (rows, refused) = (counts.rows, counts.refused);
     if options.dry_run {

@@ -75,7 +75,7 @@ impl OutFile {
 }
 
 /// A file that is made is its owner's only: texts and numbers stand in it.
-pub(super) fn of_owner() -> OpenOptions {
+pub(in crate::commands) fn of_owner() -> OpenOptions {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

@@ -23,6 +23,7 @@ use ringfleet_identity::{Reader, Sessions};
 use ringfleet_store::{Gate, SharedStore, WorkerId};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::file::of_owner;
 use self::{
     pages::Paged,
     sink::Sink,
