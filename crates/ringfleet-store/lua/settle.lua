@@ -5,6 +5,8 @@
 -- returns  of each: what (1 done, 2 again, 3 late evidence, 4 stale, 5 missing, 6 sent twice), state
 -- invariant: idempotent by token.
 
+local LONGEST_SEND = 360000 -- no send begins earlier before it is told, nor arrives later after it began
+
 -- The plan that the answer's headers tell. Answers that arrive out of order are not listened to.
 local function learn(L, f, limit, window, remaining)
   if f.cnt <= L.seen then return end
@@ -83,7 +85,7 @@ local function stale(L, m, f, was, token, kind, age, text)
       close(m, SENT, 'accepted', was.provider_id, was.token)
       return 3, SENT
     end
-    return 3, fate_unknown(L, m, text, token, now - age - 360000)
+    return 3, fate_unknown(L, m, text, token, now - age - LONGEST_SEND)
   end
   return nil
 end
@@ -102,11 +104,15 @@ local function heard_late(L, token, kind, age, delay)
   end
 end
 
--- SEND-SAFETY: (of the plan) told of a request that the store may have forgotten: the provider's window has it.
+-- SEND-SAFETY: (of the plan) told of a request that the store may have forgotten: the provider's window has it. A journal knows
+-- when one without an answer was about to begin, and not when it arrived: no later than now, and than its longest time.
 local function heard_again(L, token, kind, age, delay)
   heard_late(L, token, kind, age, delay)
-  local requested = kind == 'sent' or kind == 'unknown' or kind == 'rejected'
-  if requested and age < hold_of(L) then retime_slot(L, token, age) end
+  if kind == 'unknown' then
+    if age < hold_of(L) + LONGEST_SEND then retime_slot(L, token, 0) end
+  elseif (kind == 'sent' or kind == 'rejected') and age < hold_of(L) then
+    retime_slot(L, token, age)
+  end
 end
 
 local REPORT = '>I8I8I8I4I4I4I4sss'

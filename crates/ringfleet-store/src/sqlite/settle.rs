@@ -281,14 +281,18 @@ impl Tx<'_> {
         self.lanes[at].probe = true;
     }
 
-    /// SEND-SAFETY: (of the plan) told of a request that the store may have forgotten: the provider's window has it.
+    /// SEND-SAFETY: (of the plan) told of a request that the store may have forgotten: the provider's window has it. A journal
+    /// knows when one without an answer was about to begin, and not when it arrived: no later than now, and than its longest time.
     pub(super) fn heard_again(&mut self, at: usize, settlement: &Settlement) {
         self.heard_late(at, settlement);
         let age = millis(settlement.age).saturating_add(self.waited);
-        let requested =
-            matches!(settlement.outcome, Outcome::Sent { .. } | Outcome::Unknown { .. } | Outcome::Rejected { .. });
-        if requested && age < self.lanes[at].hold() {
-            self.retime(at, settlement);
+        let hold = self.lanes[at].hold();
+        match settlement.outcome {
+            Outcome::Unknown { .. } if age < hold + LONGEST_SEND => {
+                self.lanes[at].retime_slot(raw_token(settlement.lease.token), self.now, 0);
+            }
+            Outcome::Sent { .. } | Outcome::Rejected { .. } if age < hold => self.retime(at, settlement),
+            _ => {}
         }
     }
 

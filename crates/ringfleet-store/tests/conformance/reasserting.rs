@@ -85,6 +85,25 @@ pub(crate) async fn what_is_told_again_has_its_place_in_the_window_though_the_st
     assert_eq!(s.view(&wide(1)).await.slots_in_use, 4);
 }
 
+pub(crate) async fn a_lost_send_without_an_answer_keeps_its_place_for_a_window_from_the_telling(s: &Subject) {
+    let lease = lost_lease(s, 1, "k").await;
+    for age in [400, TIGHT_HOLD + 1] {
+        let tell = async || {
+            let settlement = Settlement { lease, outcome: unknown(), age: ms(age), seen: PlanSeen::default() };
+            s.store.reassert(&[Reassertion { settlement, lane: tight(1) }]).await.unwrap();
+        };
+        tell().await;
+        s.step(TIGHT_HOLD - 1);
+        assert_eq!(s.view(&tight(1)).await.slots_in_use, 1, "begun {age} ms ago");
+        s.step(1);
+        assert_eq!(s.view(&tight(1)).await.slots_in_use, 0);
+    }
+    // What was told long after it can have arrived takes nothing.
+    let settlement = Settlement { lease, outcome: unknown(), age: ms(86_400_000), seen: PlanSeen::default() };
+    s.store.reassert(&[Reassertion { settlement, lane: tight(1) }]).await.unwrap();
+    assert_eq!(s.view(&tight(1)).await.slots_in_use, 0);
+}
+
 pub(crate) async fn a_send_of_which_a_journal_knows_no_answer_keeps_its_slot_for_a_window_from_then_on(s: &Subject) {
     s.put(message(&tight(1), "x")).await;
     let begun = s.claim_and_begin().await;

@@ -8,12 +8,17 @@ use ringfleet_store::{
 use super::{Lane, Message, Model, Use};
 
 const FIRST_LOOK: Millis = 500;
-const LONGEST_SEND: Millis = 360_000;
+pub(super) const LONGEST_SEND: Millis = 360_000;
 const MOST_SENDS: u32 = 5;
 const MOST_OF_A_LANE: usize = 100;
 
 impl Model {
     pub(crate) fn settle(&mut self, s: &Settlement) -> Settled {
+        self.settle_told(s, false)
+    }
+
+    /// `again`: by a journal, which knows no more of a send without an answer than that it was about to begin.
+    pub(super) fn settle_told(&mut self, s: &Settlement, again: bool) -> Settled {
         let (id, token) = (s.lease.id, s.lease.token);
         let Some(m) = self.messages.get(&id) else { return Settled::Missing };
         let (lane, age) = (m.new.lane.clone(), s.age.as_millis() as Millis);
@@ -22,7 +27,8 @@ impl Model {
             // The store may have lost an intent; but who gives a message back did not use it.
             let unused = matches!(s.outcome, Outcome::NotSent { .. } | Outcome::Released | Outcome::Parked { .. });
             let counts = begun || !unused;
-            let hand = self.let_go(&id, counts.then_some(age));
+            let unanswered = again && matches!(s.outcome, Outcome::Unknown { .. });
+            let hand = self.let_go(&id, counts.then_some(if unanswered { 0 } else { age }));
             let now = self.now;
             let l = self.lane(&lane);
             if counts {

@@ -2,12 +2,12 @@
 
 use ringfleet_store::{LaneId, Millis, NewMessage, OnUnknown, Outcome, Private, Settled, Settlement, State};
 
-use super::{Message, Model};
+use super::{Message, Model, fate::LONGEST_SEND};
 
 impl Model {
     /// As a settlement; a message that is gone gets a record if it was sent, or may have been.
     pub(crate) fn reassert(&mut self, lane: &LaneId, s: &Settlement) -> Settled {
-        let answer = self.settle(s);
+        let answer = self.settle_told(s, true);
         if !matches!(answer, Settled::Done(_)) {
             let whose = self.messages.get(&s.lease.id).map_or(lane, |m| &m.new.lane).clone();
             self.was_requested(&whose, s);
@@ -41,9 +41,12 @@ impl Model {
     fn was_requested(&mut self, lane: &LaneId, s: &Settlement) {
         self.heard_late(lane, s);
         let age = s.age.as_millis() as Millis;
-        let requested = matches!(s.outcome, Outcome::Sent { .. } | Outcome::Unknown { .. } | Outcome::Rejected { .. });
-        if requested && age < self.lane(lane).hold() {
-            self.retime(lane, s.lease.token, age);
+        let hold = self.lane(lane).hold();
+        match s.outcome {
+            // Begun so long ago; when it arrived nobody knows.
+            Outcome::Unknown { .. } if age < hold + LONGEST_SEND => self.retime(lane, s.lease.token, 0),
+            Outcome::Sent { .. } | Outcome::Rejected { .. } if age < hold => self.retime(lane, s.lease.token, age),
+            _ => {}
         }
     }
 }
