@@ -24,7 +24,8 @@ local function lane_facts(L)
   end
   local g = call('HMGET', GATE, 'stop', 'reason', 'until', 'why', 'lost')
   local gate, why = tonumber(g[3]) or 0, g[4] or ''
-  if (tonumber(g[5]) or 0) > gate then gate, why = tonumber(g[5]), 'store-restarted' end
+  local lost = restarted_until(g[5])
+  if lost > gate then gate, why = lost, 'store-restarted' end
   local due = get(DUE, L.name)
   -- More than the largest plan has places for: only the last to become free matter.
   local used = call('ZCOUNT', L.slots, AFTER_NOW, '+inf')

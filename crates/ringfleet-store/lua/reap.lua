@@ -111,6 +111,12 @@ for _, id in ipairs(call('ZRANGEBYSCORE', FIN.key, '-inf', now - retention, 'LIM
   end
 end
 
+-- Keys that nobody asked for lately: see `reserve`.
+if tell_after > 0 then
+  local old = call('ZRANGEBYSCORE', ASKED, '-inf', now - tell_after, 'LIMIT', 0, AT_ONCE - 2)
+  if #old > 0 then call('ZREM', ASKED, unpack(old)) end
+end
+
 -- Their keys' homes are to forget them: see `forget`. Each is one reaper's for a while, who may come to nothing.
 local gone_keys = {}
 if tell_after > 0 then

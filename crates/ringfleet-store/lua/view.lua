@@ -80,7 +80,8 @@ elseif what == 'gate' then
   local g = call('HMGET', GATE, 'stop', 'reason', 'until', 'why', 'lost')
   if g[1] then return { g[1], '', g[2] or '' } end
   if not gate_until() then return {} end
-  if (tonumber(g[5]) or 0) > (tonumber(g[3]) or 0) then return { '', g[5], 'store-restarted' } end
+  local lost = restarted_until(g[5])
+  if lost > (tonumber(g[3]) or 0) then return { '', ms(lost), 'store-restarted' } end
   return { '', g[3], g[4] or '' }
 end
 

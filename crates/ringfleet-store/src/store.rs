@@ -112,8 +112,8 @@ pub trait Store: Send + Sync + 'static {
     /// A stop that did not reach the whole fleet says so in its reason.
     async fn gate(&self) -> Result<Gate, StoreError>;
 
-    /// With several shards one that does not answer hides its own messages only; `Missing`, and `None` of the next two, are said if
-    /// all have answered.
+    /// With several shards one that does not answer hides its own messages only: here, and of [`resolve`](Store::resolve),
+    /// [`get`](Store::get) and [`explain`](Store::explain), that there is none is said if all have answered.
     async fn cancel(&self, id: &MessageId) -> Result<Cancelled, StoreError>;
     async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError>;
 

@@ -23,16 +23,20 @@ end
 
 local function closed_at() return tonumber(call('HGET', T..':inc', 'at')) or 0 end
 
+-- How long it stays closed after a restart, by the gate's field `lost`.
+-- SEND-SAFETY: that stands until all have told. Whoever noticed the restart may have less patience than the caller, who is given
+-- nothing before its own is over.
+local function restarted_until(lost)
+  if not lost then return 0 end
+  return max(tonumber(lost), closed_at() + rule[10])
+end
+
 -- The gate: nil when open, else the time at which to ask again (IN_USE for a stop without an end). The kill switch lets a login
 -- through: it sends nothing, and a connection that nobody renews for days is lost.
 local function gate_until(login)
   local g = call('HMGET', GATE, 'stop', 'until', 'lost')
   if g[1] and not login then return IN_USE end
-  local lost = tonumber(g[3]) or 0
-  -- SEND-SAFETY: `lost` stands until all have told. Whoever noticed the restart may have less patience than the caller, who is
-  -- given nothing before its own is over.
-  if g[3] then lost = max(lost, closed_at() + rule[10]) end
-  local until_ms = max(tonumber(g[2]) or 0, lost)
+  local until_ms = max(tonumber(g[2]) or 0, restarted_until(g[3]))
   if until_ms > now then return until_ms end
   return nil
 end

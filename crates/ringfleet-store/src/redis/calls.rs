@@ -90,8 +90,9 @@ impl RedisStore {
 
     pub(super) async fn claim_from_shards(&self, request: ClaimRequest<'_>) -> Result<Claim, StoreError> {
         let mut claim = Claim::default();
-        let mut round = Round::new(&self.silent);
-        for shard in self.claim_turn.of(self.tags.len()) {
+        let (mut round, mut unasked) = (Round::new(&self.silent), false);
+        let mut turn = self.claim_turn.of(self.tags.len());
+        while let Some(shard) = turn.next() {
             let free = request.free_slots.min(MAX_CLAIM).saturating_sub(claim.leases.len() as u32);
             if free == 0 {
                 claim.next_due = Some(Duration::ZERO);
@@ -105,6 +106,7 @@ impl RedisStore {
                 if round.has_waited() {
                     // Leases that were given run already, and free hands wait.
                     claim.next_due = Some(Duration::ZERO);
+                    unasked = turn.any(|shard| !self.silent.rests(shard));
                     break;
                 }
                 claim.next_due = Some(claim.next_due.map_or(ASK_AGAIN, |known| known.min(ASK_AGAIN)));
@@ -127,8 +129,9 @@ impl RedisStore {
                 }
             }
         }
-        // What other shards gave is kept: the leases exist, and the worker must learn of them.
-        if claim.leases.is_empty() {
+        // What other shards gave is kept: the leases exist, and the worker must learn of them. Where some were not asked, it asks
+        // them at once.
+        if claim.leases.is_empty() && !unasked {
             round.end()?;
         }
         Ok(claim)
@@ -291,6 +294,7 @@ impl RedisStore {
             let asked = Instant::now();
             (shard, asked, self.reap_shard(shard, limit, retention).await)
         };
+        let mut pruned_of = Vec::new();
         for (shard, asked, reaped) in join_all(awake.map(reap)).await {
             let Some(([requeued, unknown, poisoned, expired, pruned, unreported, unreadable], gone)) =
                 round.heard(shard, reaped)
@@ -304,6 +308,10 @@ impl RedisStore {
             sum.pruned += pruned;
             sum.unreported += unreported;
             sum.unreadable += unreadable;
+            pruned_of.push((shard, gone, asked));
+        }
+        // When it is known which homes don't answer.
+        for (shard, gone, asked) in pruned_of {
             self.forget_keys(shard, &gone, asked, &mut round).await;
         }
         round.end().map(|()| sum)

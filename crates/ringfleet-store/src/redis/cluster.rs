@@ -124,6 +124,8 @@ impl Cluster {
         let (mut views, mut failed) = (Vec::new(), None);
         for answer in futures::future::join_all(asked.into_iter().map(view)).await {
             match answer {
+                // One that was reset knows of nobody.
+                Ok(view) if view.nodes.is_empty() => {}
                 Ok(view) => views.push(view),
                 // A refusal tells more than silence.
                 Err(error) if failed.as_ref().is_none_or(RedisError::is_io_error) => failed = Some(error),

@@ -79,7 +79,8 @@ impl RedisStore {
             call.arg("since").arg(kind.as_str()).arg(from.rev).arg(from.incarnation).arg(left).arg(docs::ANSWER_BYTES);
             call.arg(from.begun);
             let Some(reply) = round.heard(shard, self.link.run::<Vec<Value>>("docs_since", &call).await) else {
-                if cursor.whole { continue } else { break }
+                // Those that are left come first the next time: they don't wait for one that does not answer after another.
+                if cursor.whole && !round.has_waited() { continue } else { break }
             };
             let bad = || unreadable("docs_since", "a wrong shape");
             let [what, incarnation, rev, begun, found @ ..] = reply.as_slice() else { return Err(bad()) };

@@ -34,7 +34,6 @@ impl RedisStore {
         let mut call = self.prepare(&self.scripts.view, &self.tags[shard]);
         call.arg("now");
         let now = self.link.run::<redis::Value>("now", &call).await?;
-        self.timekeeper.store(shard, Ordering::Relaxed);
         scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time"))
     }
 }
@@ -221,11 +220,14 @@ impl Store for RedisStore {
         let mut others = (0..shards).map(|step| (first + step) % shards);
         loop {
             let other = others.next();
-            asked.extend(other.map(|shard| self.time_of(shard)));
+            asked.extend(other.map(async |shard| (shard, self.time_of(shard).await)));
             let patience = if other.is_some() { AT_ONCE } else { Duration::MAX };
             match tokio::time::timeout(patience, asked.next()).await {
-                Ok(Some(Err(error))) if error.is_transient() => failed = Some(error),
-                Ok(Some(answer)) => return answer,
+                Ok(Some((_, Err(error)))) if error.is_transient() => failed = Some(error),
+                Ok(Some((shard, answer))) => {
+                    self.timekeeper.store(shard, Ordering::Relaxed);
+                    return answer;
+                }
                 Ok(None) => return Err(failed.unwrap_or_else(|| scripts::unreadable("now", "no shard"))),
                 Err(_) => {}
             }

@@ -106,7 +106,7 @@ async fn a_key_that_is_used_anew_is_not_forgotten_for_its_older_record() {
 }
 
 #[tokio::test]
-async fn a_key_whose_home_did_not_answer_when_its_record_was_pruned_is_forgotten_later() {
+async fn a_key_whose_home_refused_when_its_record_was_pruned_is_forgotten_later() {
     let fleet = Fleet::new().await;
     for text in ["c", "d", "e", "f", "g"] {
         fleet.send(&fleet.lanes[0], text).await;
@@ -123,4 +123,5 @@ async fn a_key_whose_home_did_not_answer_when_its_record_was_pruned_is_forgotten
     fleet.server.step_clock(8 * DAY + 3_600);
     assert_eq!(fleet.prune().await, 1, "that of the other shard");
     assert_eq!(fleet.keys("*:reg:*"), Vec::<Vec<u8>>::new());
+    assert_eq!(fleet.keys("*:asked"), Vec::<Vec<u8>>::new(), "no key was asked for lately");
 }
