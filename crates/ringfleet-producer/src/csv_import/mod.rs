@@ -6,6 +6,7 @@
 //!
 //! The same file twice sends nothing twice: a row without a key gets one from its own content and the scope of the
 //! import, not from the file's name or its line, so that a file which was sorted, cut or extended in between is safe too.
+//! But where such a row names an extension that has another number by then, it is another message.
 
 mod header;
 mod quotes;
@@ -69,7 +70,8 @@ struct Answered {
 ///
 /// # Errors
 /// [`ImportError`]: a header that can't be used (nothing was taken), an unreadable file or a failing store (rows before
-/// were taken; the error carries the summary so far). Importing the same file again is always safe.
+/// were taken; the error carries the summary so far). Importing the same file again is safe, but for rows without a key
+/// whose extension has another number by then.
 pub async fn import_csv(
     producer: &Producer,
     reader: impl Read + Send + 'static,
@@ -170,8 +172,9 @@ impl Rows<'_> {
         }
     }
 
-    /// A row whose time is over is found by its content.
-    // SEND-SAFETY: who believes a row to be refused that was taken in before changes it and hands it in again.
+    /// A row whose time is over is found by its content, unless its extension no longer tells from which number it was to go.
+    // SEND-SAFETY: who believes a row to be refused that was taken in before changes it and hands it in again. It is looked for
+    // under the number that it would go from now, whatever name that has in the file.
     async fn known_by_content(&self, refused: Refused, draft: &Draft) -> Result<Refused, EnqueueError> {
         let date = |raw: &Option<String>| raw.as_deref().map(|raw| when::instant(Field::SendAt, raw)).transpose();
         let dates = (date(&draft.send_at), date(&draft.send_by));
@@ -187,9 +190,11 @@ impl Rows<'_> {
         Ok(Refused { key: Some(key), is_content: true, ..refused })
     }
 
-    /// The key that the same row always gets.
-    // SEND-SAFETY: the sender goes in as it stands in the row. Before its file is imported again an extension may get another number,
-    // and all its rows would go out once more; so they would if an editor had changed the line ends inside of their texts.
+    /// The key that the same row always gets, for as long as an extension that it names has the same number.
+    // SEND-SAFETY: the number goes in, whatever name it has in the row. One file may name an extension and the next one its id or its
+    // number, or one file all of them, and each customer is to get one text. What this can't know is a row whose extension has another
+    // number by now: that is a new message, and only a key of the row's own would keep it from going out. CRLF counts as LF: an editor
+    // may have changed the line ends inside of texts.
     async fn key(
         &self,
         draft: &Draft,
@@ -198,17 +203,16 @@ impl Rows<'_> {
         send_by: Option<Millis>,
     ) -> Result<IdempotencyKey, EnqueueError> {
         let text = draft.text.replace("\r\n", "\n");
-        let key = content_key(self.scope, [&draft.from, &draft.to, &text], send_at, send_by);
-        // SEND-SAFETY: a file may have named the number before it named the extension, and older versions took the row in by the
-        // number and the very bytes of its text: what is there under that key is the same message.
-        let by_number = content_key(self.scope, [number, &draft.to, &draft.text], send_at, send_by);
-        if by_number == key {
+        let key = content_key(self.scope, [number, &draft.to, &text], send_at, send_by);
+        if text == draft.text {
             return Ok(key);
         }
-        let id = MessageId::from_key(&by_number);
+        // SEND-SAFETY: older versions took in the very bytes of the text: what is there under that key is the same message.
+        let by_bytes = content_key(self.scope, [number, &draft.to, &draft.text], send_at, send_by);
+        let id = MessageId::from_key(&by_bytes);
         match self.looks.at(&id).await {
             Ok(None) => Ok(key),
-            Ok(Some(_)) => Ok(by_number),
+            Ok(Some(_)) => Ok(by_bytes),
             Err(source) => Err(EnqueueError::Unsettled { id, generated_key: None, source }),
         }
     }

@@ -48,8 +48,23 @@ fn facts(text: &str, numbers: &[(u32, NumberFeature)]) -> ExtensionFacts {
     }
 }
 
-/// An API whose fleet has learnt this, through the documents that it would be learnt through.
+/// Of extension 102 with the id 400102, which texts from +15550100002.
+pub(super) async fn one_extension(store: &SharedStore) -> Arc<SenderDirectory> {
+    learnt(store, vec![facts("400102", &[(2, SMS)])], &[(2, Some("400102"))]).await
+}
+
+/// An API whose fleet has learnt this.
 async fn serve(store: SharedStore, extensions: Vec<ExtensionFacts>, listed: &[(u32, Option<&str>)]) -> api::Server {
+    let senders = learnt(&store, extensions, listed).await;
+    api::Server::of(producer_of(store.clone(), senders), store).await
+}
+
+/// Through the documents that it would be learnt through.
+async fn learnt(
+    store: &SharedStore,
+    extensions: Vec<ExtensionFacts>,
+    listed: &[(u32, Option<&str>)],
+) -> Arc<SenderDirectory> {
     let vault = Vault::new(store.clone(), Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
     let register = Register::new(&vault);
     for told in extensions {
@@ -76,8 +91,7 @@ async fn serve(store: SharedStore, extensions: Vec<ExtensionFacts>, listed: &[(u
     register.change_account(&account(), read).await.unwrap();
     follower.look().await.unwrap();
     assert_eq!(register.take_list(&account(), &list, &directory.book()).await.unwrap(), 0, "nothing has changed");
-    let senders = Arc::new(SenderDirectory::of(directory, "main").unwrap());
-    api::Server::of(producer_of(store.clone(), senders), store).await
+    Arc::new(SenderDirectory::of(directory, "main").unwrap())
 }
 
 const SMS: NumberFeature = NumberFeature::SmsSender;
