@@ -2,7 +2,7 @@
 //! memory for the case that the store alone dies; in a ring file for the case that both do.
 //!
 //! A send is in it before its intent is asked for, and its outcome as soon as it is known, whether the store can be reached
-//! or not.
+//! or not. While the disk is full or hangs, that is true of the memory only.
 
 mod entry;
 mod recent;
@@ -32,7 +32,7 @@ use self::{
 const BATCH: usize = 200;
 /// How long the disk is waited for where nothing else is said.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// Writes that a disk is given although it has not ended those before.
+/// Writes that a disk which hangs is given all the same.
 const MOST_LATE: usize = 64;
 
 pub(crate) struct Journal {
@@ -42,8 +42,8 @@ pub(crate) struct Journal {
     ring: Option<Arc<Ring>>,
     /// How long a write is waited for.
     patience: Duration,
-    /// Writes that took longer, and are not at their end.
-    late: Mutex<Vec<AbortHandle>>,
+    /// Writes that are waited for no more, and are not at their end, with when each was begun.
+    late: Mutex<Vec<(Instant, AbortHandle)>>,
     /// Where the files lie, and the store that they tell of.
     place: Option<(PathBuf, String)>,
     adopted: Mutex<Adopted>,
@@ -150,31 +150,37 @@ impl Journal {
 
     /// SEND-SAFETY: a disk that hangs is waited for no longer than one that is full: leases would be kept and nothing reported,
     /// for all lanes. What is remembered is in memory first, and the file is the second net. A write that is late goes on by
-    /// itself; those behind it are handed over without waiting, up to a number.
+    /// itself; while it does, those behind it are handed over without waiting, up to a number.
     async fn write(&self, entries: Vec<Entry>, how: fn(&Ring, &[Entry]) -> io::Result<()>) {
         self.remember(&entries);
         let Some(ring) = self.ring.clone() else { return };
-        let late = self.late();
-        if late >= MOST_LATE {
-            return failed();
-        }
-        let patience = if late == 0 { self.patience } else { Duration::ZERO };
+        let began = Instant::now();
+        let patience = {
+            let late = self.late();
+            // SEND-SAFETY: only one that has taken too long says that the disk hangs. Those handed over behind it are young: taken
+            // for late too, a steady stream would always find one, and no send be in the file before its intent ever again.
+            let oldest = late.iter().map(|(began, _)| *began).min().unwrap_or(began);
+            let patience = self.patience.saturating_sub(began.saturating_duration_since(oldest));
+            if patience.is_zero() && late.len() >= MOST_LATE {
+                return failed();
+            }
+            patience
+        };
         let mut writing = tokio::task::spawn_blocking(move || how(&ring, &entries));
         match tokio::time::timeout(patience, &mut writing).await {
             Ok(Ok(Ok(()))) => {}
             Ok(_) => failed(),
             Err(_) => {
-                self.late.lock().unwrap_or_else(PoisonError::into_inner).push(writing.abort_handle());
+                self.late().push((began, writing.abort_handle()));
                 failed();
             }
         }
     }
 
-    /// How many writes are late.
-    fn late(&self) -> usize {
+    fn late(&self) -> MutexGuard<'_, Vec<(Instant, AbortHandle)>> {
         let mut late = self.late.lock().unwrap_or_else(PoisonError::into_inner);
-        late.retain(|write| !write.is_finished());
-        late.len()
+        late.retain(|(_, write)| !write.is_finished());
+        late
     }
 
     fn remember(&self, entries: &[Entry]) {

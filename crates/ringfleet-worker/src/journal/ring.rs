@@ -59,7 +59,7 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// The first free file of `dir`, and what all free ones still tell, in the order in which it was written.
+    /// The first free file of `dir`, and what it still tells, in the order in which it was written.
     pub(super) fn open(dir: &Path, epoch: &str) -> Result<(Self, Vec<Entry>), JournalError> {
         let at = |path: &Path| {
             let path = path.to_owned();

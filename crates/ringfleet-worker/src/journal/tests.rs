@@ -209,10 +209,38 @@ async fn sends_go_on_although_the_disk_of_the_journal_hangs_and_what_was_handed_
     }
     assert!(began.elapsed() < Duration::from_secs(10), "one after the other was waited for");
     drop(hangs);
-    ringfleet_testkit::eventually(Duration::from_secs(10), async || journal.late() == 0).await;
+    ringfleet_testkit::eventually(Duration::from_secs(10), async || journal.late().is_empty()).await;
     drop(journal);
     let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     assert_eq!(journal.adopted().before.len(), MOST_LATE);
+}
+
+#[tokio::test]
+async fn a_disk_that_has_hung_is_waited_for_again_although_some_write_of_a_steady_stream_is_always_under_way() {
+    static UNDER_WAY: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap().waiting(Duration::from_millis(100));
+    let written = |journal: &Journal| *journal.ring.as_ref().unwrap().next.lock().unwrap();
+    let before = written(&journal);
+    let (hangs, under_way) = (hang(&journal), UNDER_WAY.lock().await);
+    journal.write(vec![sent(0, 0)], Ring::write).await;
+    let stays = |ring: &Ring, entries: &[Entry]| ring.write(entries).map(|()| drop(UNDER_WAY.blocking_lock()));
+    journal.write(vec![sent(1, 0)], stays).await;
+    drop(hangs);
+    let journal = journal.waiting(Duration::from_secs(60));
+    ringfleet_testkit::eventually(Duration::from_secs(10), async || {
+        written(&journal) == before + 2 && journal.late().len() == 1
+    })
+    .await;
+    for n in 2..MOST_LATE as u32 * 2 {
+        let slowly = |ring: &Ring, entries: &[Entry]| {
+            std::thread::sleep(Duration::from_millis(3));
+            ring.write(entries)
+        };
+        journal.write(vec![sent(n, 0)], slowly).await;
+        assert_eq!(written(&journal), before + u64::from(n) + 1, "it was not waited for, or dropped");
+    }
+    drop(under_way);
 }
 
 #[tokio::test]
