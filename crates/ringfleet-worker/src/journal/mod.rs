@@ -256,6 +256,10 @@ impl Journal {
             // SEND-SAFETY: a message that the store believes unsent would be sent again.
             let answers = store.reassert(&some).await?;
             for (entry, answer) in some.iter().zip(answers) {
+                // Each worker that begins tells what the dead ones left; what it changes is counted, once.
+                if !alive && matches!(answer, Settled::Again(_) | Settled::Stale) {
+                    continue;
+                }
                 self.answered(entry.settlement.lease, &entry.settlement.outcome, answer);
             }
             sends += some.len();

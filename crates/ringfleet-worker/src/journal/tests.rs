@@ -244,6 +244,35 @@ async fn a_disk_that_has_hung_is_waited_for_again_although_some_write_of_a_stead
 }
 
 #[tokio::test]
+async fn what_a_dead_workers_file_tells_is_counted_when_it_changes_something_and_not_by_each_worker_that_begins() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("store")).await;
+    let of = |n, token, story| {
+        let Entry { lease, lane, .. } = sent(n, 0);
+        Entry { lease: LeaseRef { token: LeaseToken(token), ..lease }, lane, story, at: SystemTime::now() }
+    };
+    let unknown = || Story::Unknown { reason: "timeout".to_owned() };
+    let told = [of(1, 9, unknown()), of(2, 9, unknown())].map(|entry| entry.reassertion(true).unwrap());
+    store.reassert(&told).await.unwrap();
+    // The lease of the one was over, and its message went on; of the other nobody else knows that it was sent.
+    let stale = of(1, 2, Story::Rejected { code: "CMN-101".to_owned() });
+    let late = of(2, 9, Story::Sent { provider_id: "2".to_owned() });
+    let (ring, _) = Ring::open(dir.path(), EPOCH).unwrap();
+    ring.write(&[stale, late]).unwrap();
+    drop(ring);
+
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _metrics = metrics::set_default_local_recorder(&recorder);
+    for _ in 0..2 {
+        let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
+        assert_eq!(journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap(), 2);
+    }
+    let counted = recorder.handle().render();
+    let counted: Vec<&str> = counted.lines().filter(|line| line.starts_with("ringfleet_settled_total")).collect();
+    assert_eq!(counted, [r#"ringfleet_settled_total{outcome="sent",answer="late"} 1"#]);
+}
+
+#[tokio::test]
 async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_store_is_told() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir.path().join("store")).await;
