@@ -116,7 +116,7 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
             Ok(answers) => {
                 tell_again(store, reports, &answers).await;
                 for (report, answer) in reports.iter().zip(answers) {
-                    journal.answered(report.lease, &report.outcome, answer);
+                    journal.answered(report.lease, &report.lane, &report.outcome, answer).await;
                     let tells = !matches!(report.outcome, Outcome::NotSent { .. } | Outcome::Released);
                     if tells && matches!(answer, Settled::Stale | Settled::Missing) {
                         tracing::warn!(message.id = %report.lease.id, ?answer, "a report came too late to count");

@@ -38,6 +38,8 @@ pub(super) enum Story {
     },
     /// For certain: the send that was about to begin did not.
     NotSent,
+    /// It has been said that the text went out under another lease too.
+    SaidTwice,
 }
 
 impl Entry {
@@ -58,8 +60,16 @@ impl Entry {
         Self { lease, lane: lane.clone(), story, at }
     }
 
+    pub(super) fn said_twice(lease: LeaseRef, lane: &LaneId) -> Self {
+        Self { story: Story::SaidTwice, ..Self::begun(lease, lane) }
+    }
+
     pub(super) fn is_begin(&self) -> bool {
         self.story == Story::Begun
+    }
+
+    pub(super) fn is_end(&self) -> bool {
+        !matches!(self.story, Story::Begun | Story::SaidTwice)
     }
 
     /// What the store is told; nothing of a send that certainly was none, but for a penalty that is not over. `alive`: the worker
@@ -74,7 +84,7 @@ impl Entry {
             Story::Rejected { code } => Outcome::Rejected { code: code.clone() },
             // SEND-SAFETY: (of the plan) a request inside the penalty would start it anew.
             Story::Throttled { retry_after } if age < *retry_after => Outcome::Throttled { retry_after: *retry_after },
-            Story::Throttled { .. } | Story::NotSent => return None,
+            Story::Throttled { .. } | Story::NotSent | Story::SaidTwice => return None,
         };
         let settlement = Settlement { lease: self.lease, outcome, age, seen: PlanSeen::default() };
         Some(Reassertion { settlement, lane: self.lane.clone() })
@@ -89,6 +99,7 @@ impl Entry {
             Story::Rejected { code } => (3, code.as_str()),
             Story::Begun => (4, ""),
             Story::NotSent => (5, ""),
+            Story::SaidTwice => (7, ""),
             Story::Throttled { retry_after } => {
                 ms = retry_after.as_millis().to_string();
                 (6, ms.as_str())
@@ -122,6 +133,7 @@ impl Entry {
             4 => Story::Begun,
             5 => Story::NotSent,
             6 => Story::Throttled { retry_after: Duration::from_millis(word.parse().ok()?) },
+            7 => Story::SaidTwice,
             _ => return None,
         };
         let lease =
@@ -184,7 +196,7 @@ mod tests {
     fn an_entry_survives_being_written_and_a_torn_one_is_left_out() {
         let sent = Story::Sent { provider_id: "9000000000001".to_owned() };
         let refused = Story::Throttled { retry_after: Duration::from_millis(3_600_000) };
-        for story in [sent, refused] {
+        for story in [sent, refused, Story::SaidTwice] {
             let entry = Entry { story, ..of(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)) };
             let mut raw = entry.to_bytes(5);
             assert_eq!(Entry::from_bytes(&raw), Some((5, entry)));

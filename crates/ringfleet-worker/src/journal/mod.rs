@@ -24,6 +24,7 @@ use tokio::task::AbortHandle;
 pub(crate) use self::entry::Entry;
 pub use self::ring::JournalError;
 use self::{
+    entry::Story,
     recent::{MOST, Recent},
     ring::{FileId, Ring, Written},
 };
@@ -92,6 +93,7 @@ impl Journal {
     }
 
     fn new(left: Vec<Entry>, ring: Option<Arc<Ring>>, place: Option<(PathBuf, String)>, shards: usize) -> Self {
+        let twice = Mutex::new(said_twice(&left).collect());
         let adopted = Mutex::new(Adopted { before: last_of(left, shards), files: HashMap::new() });
         Self {
             recent: Mutex::new(Recent::new(shards)),
@@ -102,7 +104,7 @@ impl Journal {
             place,
             adopted,
             told: Mutex::default(),
-            twice: Mutex::default(),
+            twice,
         }
     }
 
@@ -121,6 +123,7 @@ impl Journal {
         let mut adopted = self.adopted();
         // SEND-SAFETY: each file gives what its worker would tell itself, however many there are.
         for (id, written, entries) in found {
+            self.twice().extend(said_twice(&entries));
             let entries = last_of(entries, self.shards);
             adopted.files.insert(id, Left { written, told: entries.is_empty(), entries });
         }
@@ -204,7 +207,7 @@ impl Journal {
         let oldest = SystemTime::now().checked_sub(retention);
         let (dead, telling) = self.adopted().of_dead(whose);
         let own = if whose == Whose::All { self.lock().iter().cloned().collect() } else { Vec::new() };
-        let ended: HashSet<LeaseRef> = dead.iter().chain(&own).filter(|e| !e.is_begin()).map(|e| e.lease).collect();
+        let ended: HashSet<LeaseRef> = dead.iter().chain(&own).filter(|e| e.is_end()).map(|e| e.lease).collect();
         let told = |entry: &&Entry| {
             oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
         };
@@ -260,7 +263,7 @@ impl Journal {
                 if !alive && matches!(answer, Settled::Again(_) | Settled::Stale) {
                     continue;
                 }
-                self.answered(entry.settlement.lease, &entry.settlement.outcome, answer);
+                self.answered(entry.settlement.lease, &entry.lane, &entry.settlement.outcome, answer).await;
             }
             sends += some.len();
         }
@@ -273,24 +276,35 @@ impl Journal {
         if begun.is_empty() {
             return begun;
         }
-        self.lock().iter().filter(|e| !e.is_begin() && begun.contains(&e.lease)).map(|e| e.lease).collect()
+        self.lock().iter().filter(|e| e.is_end() && begun.contains(&e.lease)).map(|e| e.lease).collect()
     }
 
     /// Counts what the store made of an end, and says it when a text went out twice. The store answers that as often as it is
-    /// told of the lease, at every restart; people are told once.
-    pub(crate) fn answered(&self, lease: LeaseRef, outcome: &Outcome, answer: Settled) {
+    /// told of the lease, at every restart; people are told once: that they were stands in the file, for those that read it.
+    pub(crate) async fn answered(&self, lease: LeaseRef, lane: &LaneId, outcome: &Outcome, answer: Settled) {
         if answer == Settled::SentTwice {
-            let mut twice = self.twice.lock().unwrap_or_else(PoisonError::into_inner);
-            if twice.len() >= MOST {
-                // Better said again than without a bound.
-                twice.clear();
-            }
-            if !twice.insert(lease) {
+            if !self.is_news(lease) {
                 return;
             }
             tracing::error!(message.id = %lease.id, "a text went out twice: under this lease and another");
         }
         crate::metrics::settled(outcome, answer);
+        if answer == Settled::SentTwice {
+            self.write(vec![Entry::said_twice(lease, lane)], Ring::write).await;
+        }
+    }
+
+    fn is_news(&self, lease: LeaseRef) -> bool {
+        let mut twice = self.twice();
+        if twice.len() >= MOST {
+            // Better said again than without a bound.
+            twice.clear();
+        }
+        twice.insert(lease)
+    }
+
+    fn twice(&self) -> MutexGuard<'_, HashSet<LeaseRef>> {
+        self.twice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told(&self) -> MutexGuard<'_, HashSet<usize>> {
@@ -323,6 +337,11 @@ fn last_of(entries: Vec<Entry>, shards: usize) -> Vec<Entry> {
     let mut recent = Recent::new(shards);
     recent.extend(entries);
     recent.iter().cloned().collect()
+}
+
+/// Whose texts went out twice, as their workers have said.
+fn said_twice(entries: &[Entry]) -> impl Iterator<Item = LeaseRef> {
+    entries.iter().filter(|entry| entry.story == Story::SaidTwice).map(|entry| entry.lease)
 }
 
 fn failed() {

@@ -7,7 +7,7 @@ use ringfleet_store::{
     sqlite::{SqliteOptions, SqliteStore},
 };
 
-use super::{entry::Story, recent::FEWEST, *};
+use super::{recent::FEWEST, *};
 use crate::settler::settler;
 
 const EPOCH: &str = "2:a";
@@ -296,11 +296,37 @@ async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_s
     let told = old.reassertion(true).unwrap().settlement;
     let answer = store.settle(std::slice::from_ref(&told)).await.unwrap()[0];
     assert_eq!(answer, Settled::SentTwice);
-    journal.answered(told.lease, &told.outcome, answer);
+    journal.answered(told.lease, &old.lane, &told.outcome, answer).await;
 
     let log = std::fs::read_to_string(log).unwrap();
     assert_eq!(log.matches("ERROR").count(), 1, "{log}");
     assert!(log.contains("a text went out twice") && log.contains(&old.lease.id.to_string()), "{log}");
+    let counted = recorder.handle().render();
+    assert!(counted.contains(r#"ringfleet_settled_total{outcome="sent",answer="sent_twice"} 1"#), "{counted}");
+}
+
+#[tokio::test]
+async fn a_text_that_went_out_twice_is_counted_once_by_workers_that_begin_with_its_file_or_read_it_later() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("store")).await;
+    let old = Entry { at: SystemTime::now(), ..sent(1, 0) };
+    let lease = LeaseRef { token: LeaseToken(old.lease.token.0 + 1), ..old.lease };
+    let new = Entry { lease, story: Story::Sent { provider_id: "2".to_owned() }, ..old.clone() };
+    store.reassert(&[new.reassertion(true).unwrap()]).await.unwrap();
+    Ring::open(dir.path(), EPOCH).unwrap().0.write(&[old]).unwrap();
+
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _metrics = metrics::set_default_local_recorder(&recorder);
+    let begins = async || {
+        let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
+        journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap();
+        journal
+    };
+    drop(begins().await);
+    let (next, neighbour) = (begins().await, begins().await);
+    drop(next);
+    neighbour.adopt().await;
+    assert_eq!(neighbour.reassert(&store, FOR_EVER, Whose::Dead).await.unwrap(), 1);
     let counted = recorder.handle().render();
     assert!(counted.contains(r#"ringfleet_settled_total{outcome="sent",answer="sent_twice"} 1"#), "{counted}");
 }
