@@ -96,7 +96,7 @@ impl<'a> Injector<'a> {
                 rig.add_fault(storm);
                 self.pause(500, 2_500).await;
                 let met = rules_met(rig).await.iter().any(|rule| rule == "storm");
-                rig.clear_faults();
+                end_storm(rig).await;
                 return met;
             }
             "revoked_session" => {
@@ -228,6 +228,14 @@ pub(crate) async fn within(patience: Duration, condition: impl Fn() -> bool) -> 
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     true
+}
+
+/// What else lies in wait stays there.
+async fn end_storm(rig: &Rig) {
+    let url = format!("{}/simulator/faults/storm", rig.simulator.base_url());
+    let answer = http().delete(url).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+    rig.fault();
 }
 
 /// Kills the first worker, and gives whether it still lived.

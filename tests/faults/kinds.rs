@@ -117,6 +117,11 @@ pub(crate) fn endpoint(rule: &str) -> &'static str {
     }
 }
 
+/// Those by which the provider's message store can't be read.
+pub(crate) fn hides_messages(name: &str) -> bool {
+    endpoint(name) == "message-store"
+}
+
 /// How often it may cost an extension one more login, and one more session beside the first: a login that was granted and not
 /// kept, by a worker or by the store, or a session that was ended.
 pub(crate) fn logins_lost(name: &str) -> u64 {

@@ -162,7 +162,7 @@ impl Rig {
     }
 
     /// A fault begins or ends now: when the last one is over, the fleet must be back soon.
-    fn fault(&self) {
+    pub(crate) fn fault(&self) {
         lock(&self.faults).push(self.simulator_now());
     }
 
