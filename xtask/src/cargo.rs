@@ -21,8 +21,16 @@ const BROWSER: &str = "browser";
 const FAULTS: &str = "faults";
 
 /// Parts of names of the fleet's tests that measure times, or keep both cores busy.
-const ALONE: [&str; 7] =
-    ["neighbours::", "due_at_once::", "plans::", "crash::", "streaming_import::", "one_send_in_ten", "row_36"];
+const ALONE: [&str; 8] = [
+    "neighbours::",
+    "due_at_once::",
+    "plans::",
+    "crash::",
+    "streaming_import::",
+    "one_send_in_ten",
+    "row_36",
+    "in_a_drain",
+];
 
 pub(crate) struct Workspace {
     pub root: PathBuf,
