@@ -10,9 +10,11 @@ local out = { '' }
 local answered = T..':w:'..worker
 incarnation()
 
+local number, ids = match(call('GET', answered) or '', '^(%d+) (.*)$')
+-- One that was held up on its way, and that nobody waits for any more: a later one was answered.
+if number and tonumber(number) > tonumber(ARGV[6]) then return out end
 if ARGV[7] ~= '0' then
   -- The same again: what that claim leased and nobody knows of.
-  local number, ids = match(call('GET', answered) or '', '^(%d+) (.*)$')
   -- None of the claims since then can have been answered.
   if number and tonumber(number) >= tonumber(ARGV[7]) then
     for at = 1, #ids, 16 do

@@ -139,7 +139,7 @@ for _, name in ipairs(call('ZRANGEBYSCORE', DOC_ENDS, '-inf', now, 'LIMIT', 0, l
   forget_doc(kind, key, next_token())
 end
 -- A revision is made of its time, so it tells how old the removal is.
-local remembered, too_many = (now - tonumber(ARGV[6]) + 1) * 2048, call('ZCARD', DOC_GONE) - tonumber(ARGV[7])
+local remembered, too_many = (now - tonumber(ARGV[6]) + 1) * TOKENS_A_MS, call('ZCARD', DOC_GONE) - tonumber(ARGV[7])
 local gone = call('ZRANGE', DOC_GONE, 0, limit - 1, 'WITHSCORES')
 for i = 1, #gone, 2 do
   local rev = tonumber(gone[i + 1])

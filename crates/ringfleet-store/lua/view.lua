@@ -1,8 +1,9 @@
 -- view: reads, changes nothing.
--- ARGV     3 what, then: message id · list state limit · lane name · lanes limit ·
+-- ARGV     3 what, then: message id · list state limit · waiting lane part place places · lane name · lanes limit ·
 --          spread every limit · soon ms skip limit ·
 --          sessions extension ... · stats · gate · now
 -- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
+--          waiting: { places looked at, blob, id, state, ... }; the parts: see waiting.rs
 --          soon: { messages looked at, lane, ms when its first one is due, ... };
 --          sessions: { generation, ms it lives, ms until it is renewed, 1 = somebody renews it, refused credentials } each
 --          stats: { now, lanes ready (none while the gate is closed), lanes waiting, oldest due ('' = none), state, count, ... };  gate: {} = open, or { stop, until, reason }
@@ -33,6 +34,33 @@ elseif what == 'list' then
     if m then
       out[#out + 1] = m.blob
       out[#out + 1] = id
+    end
+  end
+  return out
+elseif what == 'waiting' then
+  local name, part, at, places = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+  local scheduled = part == 3
+  local found
+  if scheduled then
+    found = call('ZRANGE', SCHED.key, at, at + places - 1)
+  else
+    found = redis.pcall('LRANGE', queue_of(name, part), at, at + places - 1)
+    -- A key of another kind: see oldest_due.
+    if found.err then return { 0 } end
+  end
+  local ids = {}
+  for i, entry in ipairs(found) do ids[i] = sub(entry, 1, 16) end
+  fetch(M, ids)
+  fetch(F, ids)
+  fetch(SCHED, ids)
+  local out = { #found }
+  for _, id in ipairs(ids) do
+    local m = read_message(id)
+    local here = m and m.state == READY and m.lane == name and not get(F, id)
+    if here and (get(SCHED, id) and true or false) == scheduled then
+      out[#out + 1] = m.blob
+      out[#out + 1] = id
+      out[#out + 1] = scheduled and SCHEDULED or READY
     end
   end
   return out

@@ -133,7 +133,7 @@ pub struct Reaped {
     pub unreadable: u32,
 }
 
-/// Asks for one slot of a lane for a request that is no message: a login, a read of the message store.
+/// The answer to one who asks for a slot of a lane for a request that is no message: a login, a read of the message store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Acquired {
     /// The slot is taken; release it with this token.
@@ -153,7 +153,7 @@ pub enum Release {
     Throttled { retry_after: Duration },
 }
 
-/// Why a lane is not in the ready index although it has work.
+/// Where a lane stands: what waits in it, what its window holds, and what keeps it from sending.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LaneView {
     pub lane: Option<LaneId>,
@@ -332,6 +332,21 @@ impl Stats {
     /// Every message the store knows.
     pub fn total(&self) -> u64 {
         self.by_state.iter().sum()
+    }
+}
+
+/// How full a store is that lies in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Memory {
+    /// Bytes that count against the limit.
+    pub used: u64,
+    /// 0: there is none.
+    pub limit: u64,
+}
+
+impl Memory {
+    pub(crate) fn share(self) -> f64 {
+        if self.limit == 0 { 0.0 } else { self.used as f64 / self.limit as f64 }
     }
 }
 

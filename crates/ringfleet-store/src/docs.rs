@@ -34,9 +34,9 @@ pub enum DocKind {
     Login,
     /// A webhook that the provider calls.
     Subscription,
-    /// How far a long run has come.
+    /// How far a long run has come, who leads it, and which STOPs it has heard.
     Progress,
-    /// What operators have set for the whole fleet.
+    /// What the fleet has found out of its app: that it was refused, and whose logins were throttled.
     Setting,
     /// Something that came in at an extension: a text, a voicemail, a call that nobody took.
     Inbound,

@@ -29,12 +29,14 @@ pub mod redis;
 mod session;
 pub mod sqlite;
 mod store;
+mod waiting;
+mod words;
 
 pub use crate::{
     calls::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate,
-        Incarnation, Intent, LaneView, Outcome, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats,
-        UNDER_WAY, UnknownSend, UnknownSends,
+        Incarnation, Intent, LaneView, Memory, Outcome, Reaped, Reassertion, Release, Resolution, Settled, Settlement,
+        Stats, UNDER_WAY, UnknownSend, UnknownSends,
     },
     clock::Clock,
     delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},
@@ -48,4 +50,5 @@ pub use crate::{
     session::{Heard, RefusedCredential, SessionView, TokenLease, TokenRecord},
     sqlite::SqliteStore,
     store::{MAX_BATCH, MAX_RECOVERIES, NewSession, SharedStore, Store, StoreError, TokenAsk},
+    waiting::{Waiting, WaitingCursor},
 };

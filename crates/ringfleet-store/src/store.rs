@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use crate::{
     calls::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
-        Intent, LaneView, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
+        Intent, LaneView, Memory, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -18,17 +18,20 @@ use crate::{
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
     session::{Heard, RefusedCredential, SessionView, TokenLease},
+    waiting::{Waiting, WaitingCursor},
 };
 
-/// The most items that one call takes; longer slices are cut by the callers in `chunk` steps.
+/// The most items that one script or transaction takes. A longer slice is cut: by the callers where the call says so, else here.
 pub const MAX_BATCH: usize = 500;
+/// One claim gives out no more than this in a shard, so that no script and no transaction runs long.
+pub(crate) const MAX_CLAIM: u32 = 128;
 /// So many times a message is taken back from a dead worker; the next time it is dead. See [`Store::reap`].
 pub const MAX_RECOVERIES: u32 = 3;
 
 /// All times are judged by the store's clock, never by the caller's.
 ///
-/// Every call is one atomic step (one script, one transaction) of bounded work, and every call that carries a lease
-/// token gives the same answer when it is repeated with it. Dropping a future of these calls never leaves a half-made
+/// A call is made of atomic steps of bounded work (one script, one transaction): one for each shard that it concerns and each
+/// [`MAX_BATCH`] items of it. Every call that carries a lease token gives the same answer when it is repeated with it. Dropping a future of these calls never leaves a half-made
 /// transition, but the transition may have happened: repeat it with the same token.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
@@ -109,7 +112,7 @@ pub trait Store: Send + Sync + 'static {
     /// never opens the kill switch; under it, it is remembered. With several shards it is one step each, all at once, and fails
     /// if one of them does not take it: repeat it then.
     async fn set_gate(&self, gate: &Gate) -> Result<(), StoreError>;
-    /// A stop that did not reach the whole fleet says so in its reason.
+    /// A stop that did not reach the whole fleet says so in its reason. Of several shards those tell that answer.
     async fn gate(&self) -> Result<Gate, StoreError>;
 
     /// With several shards one that does not answer hides its own messages only: here, and of [`resolve`](Store::resolve),
@@ -120,6 +123,9 @@ pub trait Store: Send + Sync + 'static {
     /// Up to `limit` messages in `Held`, `Dead` or `Unknown`, newest first.
     async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError>;
 
+    /// What waits in a lane. A page looks at [`MAX_BATCH`] places of a queue at most, or of its shard's schedule.
+    async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError>;
+
     /// Where a message stands and what is in its way: see [`crate::explain`]. Reads a few things more than
     /// [`get`](Store::get), nothing private; a long queue or schedule is counted up to a bound.
     async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError>;
@@ -129,9 +135,19 @@ pub trait Store: Send + Sync + 'static {
     async fn lane(&self, lane: &LaneId) -> Result<LaneView, StoreError>;
     /// Lanes that have messages waiting, the longest waiting first: [`MAX_BATCH`] of a shard at most.
     async fn lanes(&self, limit: u32) -> Result<Vec<LaneView>, StoreError>;
-    /// Each so-and-so-many-th of them, for figures of all: 500 of a shard at most.
+    /// Each `every`-th of them, as a sample for figures of all: 500 of a shard at most.
     async fn lanes_spread(&self, every: u32) -> Result<Vec<LaneView>, StoreError>;
     async fn stats(&self) -> Result<Stats, StoreError>;
+
+    /// Of the server that is nearest to its limit; `None` where the store is no server's memory.
+    async fn memory(&self) -> Result<Option<Memory>, StoreError> {
+        Ok(None)
+    }
+    /// Redis' `appendfsync`: how soon what was accepted is on the disk; of several servers the first that is not `always`. `None` for
+    /// another store.
+    async fn appendfsync(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
 
     /// Lanes of scheduled messages that become due within `within`. Looks at [`MAX_BATCH`] messages of each shard, in the order
     /// of their times, after the first `skip`.
@@ -216,8 +232,10 @@ pub trait Store: Send + Sync + 'static {
     /// await it beside a timer. Dropping it is free.
     fn work_hint(&self) -> BoxFuture<'static, ()>;
 
-    /// The time that the store judges by.
+    /// The time that the store judges by; of several shards one's, which can differ from another's as their machines' clocks do.
     async fn now(&self) -> Result<Millis, StoreError>;
+    /// The time by which the lane is judged.
+    async fn time_of(&self, lane: &LaneId) -> Result<Millis, StoreError>;
     /// Whether the store answers and is the one that was begun with, for readiness. Of several shards one will do, but an
     /// exchange of any that answers is told.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -35,8 +35,8 @@
 --   look  zset  lane -> when its reports are looked for next    oldest  zset  lane -> the earliest time in its wait (both stand
 --               in its lane too, so that a send which changes neither writes neither)
 --   out   zset  extension NUL from NUL to -> revision: who wants no texts. No extension = of every one, from '*' = any number
---   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has unknown
---               ones, but for those in wait
+--   k:<lane>  zset  provider id -> when it was credited to a message, of the last 15 minutes or since the lane has sends under
+--               way or unknown ones, but for those in wait; gone a day after its last use
 --   seq   the last token given out   clock  hash hw, off, steps (see below)   epoch  format:name   inc  hash id, n, at
 --   tok:<extension>  hash  of its session: gen, tok, exp, ren, of its renewal: who, lock, dead  the refused credentials,
 --               resumed  the newest token when its lane was let go on last
@@ -44,6 +44,7 @@
 --   in:<state>  zset  id -> since when, of messages that are held, dead or of unknown fate
 --   gate  hash stop, until, lost, and their reasons    workers  hash  worker -> when last seen, the incarnation it has told its
 --               sends to
+--   shards  how many there are, in the first one
 --   With several shards, at the key's home:  reg:<id>  the lane that a key is used for    asked  zset  id -> when its key was
 --               asked for, of the last minutes
 --   and at the lane's:  gone  zset  id and lane of a message whose record is gone, of which its key's home does not know yet

@@ -161,7 +161,7 @@ local function leave_unknown(L, m)
   if L.unk <= 0 then
     unlock(L)
     call('ZREM', UNK, L.name)
-    call('PEXPIRE', T..':k:'..L.name, CREDIT_MS)
+    call('PEXPIRE', T..':k:'..L.name, SLOTS_KEPT)
   end
 end
 

@@ -14,19 +14,20 @@ local function plan_report_look(L, at)
 end
 
 -- SEND-SAFETY: a text of the provider's message store proves the sending of one message only, so those that were counted
--- for one are remembered for as long as another's fate may be unknown.
+-- for one are remembered for as long as another's fate may be unknown: for 15 minutes, and on while the lane has a send under
+-- way or of unknown fate. While the whole fleet is away nothing is taken out, and the key outlives a day of that.
 local function credit(L, provider_id)
   local key = T..':k:'..L.name
   call('ZADD', key, NOW, provider_id)
   if L.unk == 0 then
-    if L.cnt % 16 == 0 then call('ZREMRANGEBYSCORE', key, '-inf', now - CREDIT_MS) end
-    call('PEXPIRE', key, CREDIT_MS)
+    if L.inf == 0 and L.cnt % 16 == 0 then call('ZREMRANGEBYSCORE', key, '-inf', now - CREDIT_MS) end
+    call('PEXPIRE', key, SLOTS_KEPT)
   end
 end
 
 -- A token is made of its time: before that of its lease a text was certainly not sent, nor before the first intent.
 local function await_report(L, m, provider_id, token, intent)
-  local since = floor(token / 2048)
+  local since = floor(token / TOKENS_A_MS)
   if intent > 0 then since = min(since, intent) end
   call('ZADD', T..':wait:'..L.name, ms(since), provider_id)
   call('HSET', T..':waitid:'..L.name, provider_id, m.id)

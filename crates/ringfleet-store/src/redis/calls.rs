@@ -23,11 +23,10 @@ use crate::{
     ids::{LaneId, LeaseToken, MessageId},
     message::{LeaseRef, NewMessage, State},
     plan::PlanSeen,
-    store::{MAX_BATCH, MAX_RECOVERIES, StoreError},
+    store::{MAX_BATCH, MAX_CLAIM, MAX_RECOVERIES, StoreError},
+    words::short,
 };
 
-/// A claim gives out no more than this at once, so that no script runs long.
-const MAX_CLAIM: u32 = 128;
 /// After a claim that left a shard out.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -38,11 +37,6 @@ pub(super) fn public_token(raw: i64, shard: usize) -> LeaseToken {
 
 pub(super) fn raw_token(token: LeaseToken) -> u64 {
     token.0 >> LeaseToken::SHARD_BITS
-}
-
-/// Reasons and codes become part of a note: short, and without its separator.
-pub(super) fn short(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control() && *c != '|').take(120).collect()
 }
 
 impl RedisStore {

@@ -5,9 +5,7 @@ use std::time::Duration;
 use redis::Value;
 
 use super::{
-    RedisStore,
-    calls::short,
-    millis,
+    RedisStore, millis,
     scripts::{bytes, number, text, unreadable},
     shards::Round,
 };
@@ -15,6 +13,7 @@ use crate::{
     delivery::{AwaitedReports, Delivery, Recorded},
     ids::{LaneId, MessageId},
     store::{MAX_BATCH, StoreError},
+    words::short,
 };
 
 impl RedisStore {

@@ -33,7 +33,7 @@ impl RedisStore {
         for (tag, places) in by_tag {
             for places in places.chunks(MAX_BATCH) {
                 let mut call = self.prepare(&self.scripts.reserve, tag);
-                call.arg(millis(REMEMBER));
+                call.arg(millis(REMEMBER)).arg(millis(RESERVED));
                 for &at in places {
                     call.arg(ids[at].as_bytes()).arg(batch[at].lane.as_str());
                 }
@@ -53,7 +53,7 @@ impl RedisStore {
         }
         for (id, lane) in ids {
             let mut call = self.prepare(&self.scripts.reserve, self.tag_of_id(id));
-            call.arg(millis(REMEMBER)).arg(id.as_bytes()).arg(lane.as_str());
+            call.arg(millis(REMEMBER)).arg(millis(RESERVED)).arg(id.as_bytes()).arg(lane.as_str());
             self.link.run::<Vec<i64>>("reassert", &call).await?;
         }
         Ok(())

@@ -45,6 +45,7 @@ use crate::{
     clock::Clock,
     ids::{Group, LaneId, MessageId},
     store::StoreError,
+    words::millis,
 };
 
 /// The format of the data; part of the epoch, so that a program which knows another one is refused by every script.
@@ -133,6 +134,7 @@ impl RedisStore {
         for tag in &self.tags[1..] {
             let mut tries = 0;
             loop {
+                // SEND-SAFETY: a flushed shard has forgotten what it sent, so it is not taken for a new one.
                 // Whoever makes the first shard's epoch makes the others' a moment later; a shard that stays without one in
                 // data that have it elsewhere was flushed.
                 match self.epoch_of(tag, if was_here && tries < 20 { "" } else { &epoch }).await? {
@@ -163,7 +165,7 @@ impl RedisStore {
         self.link.run("open", &call).await
     }
 
-    /// The number of shards decides where a lane lives; a second opinion would send every message twice.
+    /// SEND-SAFETY: the number of shards decides where a lane lives; with a second opinion a message would be there twice.
     async fn agree_on_shards(&self, shards: u16) -> Result<(), StoreError> {
         let tag = self.tags[0].as_str();
         let key = format!("{tag}:shards");
@@ -244,6 +246,8 @@ impl Drop for RedisStore {
 }
 
 /// FNV-1a: the same on every machine and in every version, unlike the standard library's hasher.
+///
+/// SEND-SAFETY: with another hash every lane would live elsewhere, and its messages be known there no more.
 fn stable_hash(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
@@ -266,8 +270,4 @@ fn rules_argument(options: &RedisOptions, epoch: &str) -> Vec<u8> {
     let cap = i64::from(rules.in_flight_cap.max(1));
     let waits = [cap, millis(options.restart_patience), millis(rules.delivery_wait)];
     plans.chain(waits).flat_map(i64::to_be_bytes).chain(epoch.bytes()).collect()
-}
-
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
 }

@@ -11,7 +11,7 @@ use redis::Value;
 use super::{
     RedisStore,
     blob::Blob,
-    calls::{public_token, raw_token, short},
+    calls::{public_token, raw_token},
     millis,
     scripts::{bytes, number, text, unreadable},
     shards::Round,
@@ -21,6 +21,7 @@ use crate::{
     ids::{LaneId, MessageId, WorkerId},
     message::LeaseRef,
     store::StoreError,
+    words::short,
 };
 
 /// Evidence in one call; each may name several candidates.
@@ -85,7 +86,7 @@ impl RedisStore {
             let lane = text(name).and_then(|name| name.parse().ok()).ok_or_else(bad)?;
             let count = number(count).ok_or_else(bad)? as usize * 3;
             let (sends, next) = tail.split_at_checked(count).ok_or_else(bad)?;
-            // A junk record must not take the others with it; fsck finds it.
+            // One that can't be read must not take the others with it: it stays `unknown`.
             let sends = sends.chunks_exact(3).filter_map(|send| unknown_send(send, shard)).collect();
             taken.push(UnknownSends { lane, sends });
             rest = next;

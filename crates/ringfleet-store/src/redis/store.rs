@@ -8,11 +8,11 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt, future::BoxFuture, stream::FuturesUnordered};
 
-use super::{RedisStore, calls, scripts};
+use super::{RedisStore, scripts};
 use crate::{
     calls::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
-        Intent, LaneView, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
+        Intent, LaneView, Memory, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
     },
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
@@ -23,6 +23,8 @@ use crate::{
     plan::PlanSeen,
     session::{Heard, RefusedCredential, SessionView, TokenLease},
     store::{MAX_BATCH, NewSession, Store, StoreError, TokenAsk},
+    waiting::{Waiting, WaitingCursor},
+    words::short,
 };
 
 /// So long a shard is waited for where another one will do.
@@ -30,8 +32,8 @@ const AT_ONCE: Duration = Duration::from_millis(300);
 
 impl RedisStore {
     /// The fleet's time, not the server's own: it does not step back with it.
-    async fn time_of(&self, shard: usize) -> Result<Millis, StoreError> {
-        let mut call = self.prepare(&self.scripts.view, &self.tags[shard]);
+    async fn time_at(&self, tag: &str) -> Result<Millis, StoreError> {
+        let mut call = self.prepare(&self.scripts.view, tag);
         call.arg("now");
         let now = self.link.run::<redis::Value>("now", &call).await?;
         scripts::number(&now).ok_or_else(|| scripts::unreadable("now", "no time"))
@@ -98,7 +100,7 @@ impl Store for RedisStore {
         self.control_lane("pause", lane, if paused { "1" } else { "0" }).await
     }
     async fn set_parked(&self, lane: &LaneId, reason: Option<&str>) -> Result<(), StoreError> {
-        self.control_lane("park", lane, &reason.map(calls::short).unwrap_or_default()).await
+        self.control_lane("park", lane, &reason.map(short).unwrap_or_default()).await
     }
     async fn unpark(&self, lane: &LaneId) -> Result<(), StoreError> {
         self.control_lane("unpark", lane, "").await
@@ -118,6 +120,9 @@ impl Store for RedisStore {
     async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
         self.list_messages(state, limit).await
     }
+    async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {
+        self.list_waiting(lane, from).await
+    }
     async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
         self.explain_message(id).await
     }
@@ -136,6 +141,12 @@ impl Store for RedisStore {
     }
     async fn stats(&self) -> Result<Stats, StoreError> {
         self.read_stats().await
+    }
+    async fn memory(&self) -> Result<Option<Memory>, StoreError> {
+        self.read_memory().await
+    }
+    async fn appendfsync(&self) -> Result<Option<String>, StoreError> {
+        self.read_appendfsync().await
     }
     async fn due_soon(&self, within: Duration, skip: u32) -> Result<DueSoon, StoreError> {
         self.read_due_soon(within, skip).await
@@ -210,6 +221,9 @@ impl Store for RedisStore {
         Box::pin(self.heard.clone().notified_owned())
     }
 
+    async fn time_of(&self, lane: &LaneId) -> Result<Millis, StoreError> {
+        self.time_at(self.tag_of_lane(lane)).await
+    }
     async fn now(&self) -> Result<Millis, StoreError> {
         if let Some(now) = self.clock.set_time() {
             return Ok(now);
@@ -220,7 +234,7 @@ impl Store for RedisStore {
         let mut others = (0..shards).map(|step| (first + step) % shards);
         loop {
             let other = others.next();
-            asked.extend(other.map(async |shard| (shard, self.time_of(shard).await)));
+            asked.extend(other.map(async |shard| (shard, self.time_at(&self.tags[shard]).await)));
             let patience = if other.is_some() { AT_ONCE } else { Duration::MAX };
             match tokio::time::timeout(patience, asked.next()).await {
                 Ok(Some((_, Err(error)))) if error.is_transient() => failed = Some(error),
@@ -236,7 +250,8 @@ impl Store for RedisStore {
 
     async fn ping(&self) -> Result<(), StoreError> {
         // A server's PONG would say nothing of the data: the time is told by those that were begun with only.
-        let mut asked: FuturesUnordered<_> = (0..self.tags.len()).map(|shard| self.time_of(shard)).collect();
+        let mut asked: FuturesUnordered<_> =
+            (0..self.tags.len()).map(|shard| self.time_at(&self.tags[shard])).collect();
         let (mut answered, mut failed, begun) = (false, None, Instant::now());
         loop {
             let patience = if answered { AT_ONCE.saturating_sub(begun.elapsed()) } else { Duration::MAX };

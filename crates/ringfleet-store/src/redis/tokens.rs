@@ -5,15 +5,14 @@ use std::{collections::BTreeMap, time::Duration};
 use redis::Value;
 
 use super::{
-    RedisStore,
-    calls::short,
-    millis,
+    RedisStore, millis,
     scripts::{bytes, number, text, unreadable},
 };
 use crate::{
     ids::WorkerId,
     session::{Heard, RefusedCredential, SessionView, TokenLease, TokenRecord},
     store::{MAX_BATCH, NewSession, StoreError, TokenAsk},
+    words::short,
 };
 
 impl RedisStore {

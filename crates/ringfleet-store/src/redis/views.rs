@@ -1,6 +1,6 @@
 //! What operators and producers ask and order: single messages, lanes, totals, the gate.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use futures::{FutureExt, StreamExt, future::join_all, stream::FuturesUnordered};
 use redis::Value;
@@ -8,17 +8,19 @@ use redis::Value;
 use super::{
     RedisStore,
     blob::Blob,
-    calls::short,
+    link::Connection,
     millis,
     scripts::{bytes, number, text, unreadable},
     shards::Round,
 };
 use crate::{
-    calls::{Cancelled, DueSoon, Gate, LaneView, Resolution, Stats},
+    calls::{Cancelled, DueSoon, Gate, LaneView, Memory, Resolution, Stats},
     ids::{LaneId, MessageId},
     message::{MessageView, Millis, State},
     plan::Plan,
     store::{MAX_BATCH, StoreError},
+    waiting::{Waiting, WaitingCursor},
+    words::short,
 };
 
 impl RedisStore {
@@ -53,13 +55,21 @@ impl RedisStore {
         round.whole()
     }
 
-    /// The strictest of all shards. A stop of some of them only, after a call that failed half way, says so.
+    /// The strictest of all shards that answer: one that does not must not keep the others' lanes from being read for. A stop of
+    /// some of them only, after a call that failed half way, says so.
     pub(super) async fn read_gate(&self) -> Result<Gate, StoreError> {
-        let (mut stopped, mut stop, mut penalty) = (0, String::new(), None);
-        for tag in &self.tags {
+        let ask = async |tag: &String| -> Result<Vec<String>, StoreError> {
             let mut call = self.prepare(&self.scripts.view, tag);
             call.arg("gate");
-            let reply: Vec<String> = self.link.run("gate", &call).await?;
+            self.link.run("gate", &call).await
+        };
+        let answers = join_all(self.tags.iter().map(ask)).await;
+        let mut round = Round::new(&self.silent);
+        let heard = answers.into_iter().enumerate().filter_map(|(shard, answer)| round.heard(shard, answer));
+        let heard: Vec<_> = heard.collect();
+        round.end()?;
+        let (mut stopped, mut stop, mut penalty) = (0, String::new(), None);
+        for reply in &heard {
             let [is_stopped, until, reason] = reply.as_slice() else { continue };
             if is_stopped.is_empty() {
                 let until: Millis = until.parse().map_err(|_| unreadable("gate", "a wrong shape"))?;
@@ -69,7 +79,7 @@ impl RedisStore {
                 stop.clone_from(reason);
             }
         }
-        let all = self.tags.len();
+        let all = heard.len();
         Ok(match penalty {
             _ if stopped == all => Gate::Stopped { reason: stop },
             _ if stopped > 0 => {
@@ -156,6 +166,21 @@ impl RedisStore {
         Ok(views)
     }
 
+    pub(super) async fn list_waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {
+        let mut call = self.prepare(&self.scripts.view, self.tag_of_lane(lane));
+        call.arg("waiting").arg(lane.as_str()).arg(from.part).arg(from.at).arg(MAX_BATCH);
+        let reply: Vec<Value> = self.link.run("waiting", &call).await?;
+        let bad = || unreadable("waiting", "a wrong shape");
+        let (looked_at, found) = reply.split_first().ok_or_else(bad)?;
+        let view = |row: &[Value]| {
+            let id = MessageId::from_bytes(bytes(&row[1])?.try_into().ok()?);
+            Some(Blob::parse(bytes(&row[0])?)?.into_view(id, State::from_code(number(&row[2])? as u8)?))
+        };
+        let messages = found.chunks_exact(3).map(view).collect::<Option<_>>().ok_or_else(bad)?;
+        let looked_at = number(looked_at).ok_or_else(bad)? as u32;
+        Ok(Waiting { messages, next: from.next(MAX_BATCH as u32, looked_at) })
+    }
+
     pub(super) async fn read_lane(&self, lane: &LaneId) -> Result<LaneView, StoreError> {
         let mut call = self.prepare(&self.scripts.view, self.tag_of_lane(lane));
         call.arg("lane").arg(lane.as_str());
@@ -229,6 +254,43 @@ impl RedisStore {
             }
         }
         Ok(stats)
+    }
+
+    /// A shard of each server, or more of one that has several.
+    fn servers(&self) -> &[String] {
+        match self.link {
+            Connection::One(_) => &self.tags[..1],
+            Connection::Cluster(_) => &self.tags,
+        }
+    }
+
+    pub(super) async fn read_memory(&self) -> Result<Option<Memory>, StoreError> {
+        let ask = async |tag: &String| {
+            let mut info = redis::cmd("INFO");
+            info.arg("memory");
+            let told: String = self.link.query("memory", tag, &info).await?;
+            let field = |name: &str| told.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+            // What replicas and the append-only file are still to be given makes no server full.
+            let besides = field("mem_not_counted_for_evict:").unwrap_or(0);
+            match (field("used_memory:"), field("maxmemory:")) {
+                (Some(used), Some(limit)) => Ok(Memory { used: used.saturating_sub(besides), limit }),
+                _ => Err(unreadable("memory", "no figures")),
+            }
+        };
+        let told: Vec<Memory> = join_all(self.servers().iter().map(ask)).await.into_iter().collect::<Result<_, _>>()?;
+        let fullest = |a: &Memory, b: &Memory| a.share().total_cmp(&b.share()).then(a.used.cmp(&b.used));
+        Ok(told.into_iter().max_by(fullest))
+    }
+
+    pub(super) async fn read_appendfsync(&self) -> Result<Option<String>, StoreError> {
+        let ask = async |tag: &String| {
+            let mut get = redis::cmd("CONFIG");
+            get.arg("GET").arg("appendfsync");
+            let mut told: HashMap<String, String> = self.link.query("CONFIG GET", tag, &get).await?;
+            told.remove("appendfsync").ok_or_else(|| unreadable("CONFIG GET", "another setting"))
+        };
+        let told: Vec<String> = join_all(self.servers().iter().map(ask)).await.into_iter().collect::<Result<_, _>>()?;
+        Ok(told.iter().find(|how| *how != "always").or(told.first()).cloned())
     }
 }
 

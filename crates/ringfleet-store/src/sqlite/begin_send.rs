@@ -1,6 +1,7 @@
 //! begin_send: writes the intent, the last step before a POST; and extend, which keeps the leases of a living worker.
 //!
-//! Invariant: once this says go, the message never returns to a queue unless its fate is known.
+//! Invariant: once this says go, the message never returns to a queue unless its fate is known, or its policy
+//! is `resend`.
 
 use std::time::Duration;
 

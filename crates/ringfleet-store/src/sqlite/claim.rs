@@ -18,10 +18,9 @@ use crate::{
     calls::Claim,
     ids::{LeaseToken, WorkerId},
     message::{Lease, Millis, Private, State},
+    store::MAX_CLAIM,
 };
 
-/// A claim gives out no more than this at once, so that no transaction runs long.
-const MAX_CLAIM: u32 = 128;
 const MAX_PROMOTED: u32 = 256;
 const MAX_PASSED_OVER: u32 = 32;
 

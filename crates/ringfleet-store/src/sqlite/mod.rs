@@ -59,9 +59,9 @@ use self::{
 use crate::{
     clock::Clock,
     ids::LeaseToken,
-    message::Millis,
     plan::LaneRules,
     store::{MAX_BATCH, StoreError},
+    words::{millis, short},
 };
 
 /// Calls that may wait for the thread before the next caller does.
@@ -182,10 +182,6 @@ impl SqliteStore {
     }
 }
 
-fn millis(duration: Duration) -> Millis {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX / 4)
-}
-
 /// SEND-SAFETY: a number that was never given out must not become one that was: −1 fits no lease.
 fn raw_number(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(-1)
@@ -193,11 +189,6 @@ fn raw_number(number: u64) -> i64 {
 
 fn raw_token(token: LeaseToken) -> i64 {
     raw_number(token.0)
-}
-
-/// Reasons and codes, as short as the Redis store keeps them.
-fn short(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control() && *c != '|').take(120).collect()
 }
 
 /// Asks the thread to look for other processes' work, unless somebody has just done so.

@@ -11,7 +11,8 @@ use crate::{
     store::{MAX_BATCH, MAX_RECOVERIES},
 };
 
-/// How long a text counts as another message's, beyond that one's record; without end while the lane has unknown sends.
+/// How long a text counts as another message's, beyond that one's record; without end while the lane has sends under way or
+/// unknown ones.
 const CREDIT_MS: Millis = 900_000;
 
 impl Tx<'_> {
@@ -90,7 +91,7 @@ impl Tx<'_> {
             }
         }
         let sql = "DELETE FROM spare_credits WHERE at <= ?1 AND NOT EXISTS \
-                   (SELECT 1 FROM messages WHERE messages.lane = spare_credits.lane AND state = 11)";
+                   (SELECT 1 FROM messages WHERE messages.lane = spare_credits.lane AND state IN (4, 11))";
         self.exec(sql, [self.now - CREDIT_MS])?;
         Ok(old.len() as u32)
     }

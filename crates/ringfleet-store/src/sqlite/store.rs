@@ -20,6 +20,7 @@ use crate::{
     plan::PlanSeen,
     session::{Heard, RefusedCredential, SessionView, TokenLease},
     store::{MAX_BATCH, NewSession, Store, StoreError, TokenAsk},
+    waiting::{Waiting, WaitingCursor},
 };
 
 #[async_trait]
@@ -146,6 +147,11 @@ impl Store for SqliteStore {
 
     async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
         self.call("list", move |tx| tx.list(state, limit)).await
+    }
+
+    async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {
+        let lane = lane.clone();
+        self.call("waiting", move |tx| tx.list_waiting(&lane, from)).await
     }
 
     async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
@@ -299,6 +305,9 @@ impl Store for SqliteStore {
         })
     }
 
+    async fn time_of(&self, _lane: &LaneId) -> Result<Millis, StoreError> {
+        self.now().await
+    }
     async fn now(&self) -> Result<Millis, StoreError> {
         self.call("now", |tx| Ok(tx.now)).await
     }

@@ -17,6 +17,7 @@ use crate::{
     ids::{LaneId, MessageId},
     message::{MessageView, Millis, Private, State},
     store::MAX_BATCH,
+    waiting::{SCHEDULE, Waiting, WaitingCursor},
 };
 
 impl Tx<'_> {
@@ -29,6 +30,26 @@ impl Tx<'_> {
             "SELECT n FROM messages WHERE state IN (9, 10, 11) AND state = ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
         let found: Vec<i64> = self.rows(sql, params![state as u8, limit.min(MAX_BATCH as u32)], |row| row.get(0))?;
         found.into_iter().map(|row| self.message_at_row(row).and_then(|m| self.message_view(m))).collect()
+    }
+
+    pub(super) fn list_waiting(&mut self, lane: &LaneId, from: WaitingCursor) -> Step<Waiting> {
+        let places = MAX_BATCH as u32;
+        let sql = match from.part {
+            SCHEDULE => "SELECT message FROM schedule ORDER BY due, id LIMIT ?1 OFFSET ?2",
+            _ => {
+                "SELECT message FROM queue WHERE lane = (SELECT n FROM lanes WHERE name = ?3) AND priority = ?4 \
+                 ORDER BY place LIMIT ?1 OFFSET ?2"
+            }
+        };
+        let found: Vec<i64> = match from.part {
+            SCHEDULE => self.rows(sql, params![places, from.at], |row| row.get(0))?,
+            priority => self.rows(sql, params![places, from.at, lane.as_str(), priority], |row| row.get(0))?,
+        };
+        let next = from.next(places, found.len() as u32);
+        let views = found.into_iter().map(|row| self.message_at_row(row).and_then(|m| self.message_view(m)));
+        let mut messages = views.collect::<Step<Vec<_>>>()?;
+        messages.retain(|view| view.lane == *lane && matches!(view.state, State::Ready | State::Scheduled));
+        Ok(Waiting { messages, next })
     }
 
     fn message_view(&mut self, m: Message) -> Step<MessageView> {

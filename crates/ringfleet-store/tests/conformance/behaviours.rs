@@ -173,6 +173,8 @@ behaviours! {
         a_lane_shows_its_numbers
         lanes_are_listed_by_their_oldest_message
         held_and_dead_messages_are_listed_newest_first
+        what_waits_in_a_lane_is_listed_by_priority_and_then_what_is_scheduled
+        a_long_queue_and_a_long_schedule_are_listed_page_by_page
         stats_tell_what_is_eligible
         nothing_is_eligible_while_the_gate_is_closed
         lanes_that_stand_are_in_a_sample_as_often_as_in_the_fleet
@@ -232,6 +234,7 @@ behaviours! {
         a_text_that_proved_another_sending_proves_nothing
         within_one_decision_a_text_proves_one_sending_only
         a_credit_outlives_the_record_of_its_message
+        a_credit_is_remembered_while_a_send_is_under_way_however_long_nobody_is_there_to_end_it
     }
     pairs {
         one_of_a_pair_goes_at_a_time_and_the_others_do_not_hold_up_their_lane

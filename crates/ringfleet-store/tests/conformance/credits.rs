@@ -1,6 +1,6 @@
 //! A text at the provider proves one sending, and one only.
 
-use ringfleet_store::{Decided, Evidence, Found, Settled, State};
+use ringfleet_store::{Decided, Delivery, Evidence, Found, Settled, State};
 
 use crate::talk::*;
 
@@ -53,4 +53,25 @@ pub(crate) async fn a_credit_outlives_the_record_of_its_message(s: &Subject) {
     s.step(3_600_000);
     s.reap().await;
     assert_eq!(s.found(unknown, &["p-1"], 0).await, Decided::NotYet);
+}
+
+pub(crate) async fn a_credit_is_remembered_while_a_send_is_under_way_however_long_nobody_is_there_to_end_it(
+    s: &Subject,
+) {
+    let reported =
+        |n: u32| Delivery { provider_id: format!("p-{n}"), delivered: true, code: String::new(), opted_out: false };
+    for n in 0..15 {
+        s.put(asked(&wide(1), &n.to_string())).await;
+        let lease = s.claim_and_begin().await;
+        s.settle(lease, sent_as(&format!("p-{n}"))).await;
+    }
+    s.store.record_delivery(&wide(1), &[reported(0)]).await.unwrap();
+    s.put(asked(&wide(1), "dies")).await;
+    let lost = s.claim_and_begin().await;
+
+    // All workers are away for longer than a credit is remembered; the first thing that is heard then is another report.
+    s.step(3_600_000);
+    s.store.record_delivery(&wide(1), &[reported(1)]).await.unwrap();
+    assert_eq!(s.reap().await.unknown, 1);
+    assert_eq!(s.found(lost, &["p-0"], 0).await, Decided::NotYet);
 }

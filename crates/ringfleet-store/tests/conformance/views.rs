@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfleet_store::{Gate, LaneView, NewMessage, Outcome, Reaped, State};
+use ringfleet_store::{Gate, LaneId, LaneView, NewMessage, Outcome, Priority, Reaped, State, WaitingCursor};
 
 use crate::talk::*;
 
@@ -31,6 +31,54 @@ pub(crate) async fn counts_add_up_through_a_whole_life(s: &Subject) {
     assert_eq!(counts(s).await, ends);
     assert_eq!(s.claim(9).await.len(), 4);
     assert_eq!(s.store.stats().await.unwrap().total(), 7);
+}
+
+/// Texts and states of what waits in a lane, and how many pages that took.
+async fn waiting(s: &Subject, lane: &LaneId) -> (Vec<(String, State)>, usize) {
+    let (mut found, mut pages, mut next) = (Vec::new(), 0, Some(WaitingCursor::default()));
+    while let Some(from) = next {
+        let page = s.store.waiting(lane, from).await.unwrap();
+        found.extend(page.messages.into_iter().map(|one| (one.text.expose().to_owned(), one.state)));
+        (next, pages) = (page.next, pages + 1);
+    }
+    (found, pages)
+}
+
+pub(crate) async fn what_waits_in_a_lane_is_listed_by_priority_and_then_what_is_scheduled(s: &Subject) {
+    let lane = wide(1);
+    let first = |priority, text| NewMessage { priority, ..message(&lane, text) };
+    let later =
+        |lane: &LaneId, text: &str, after: i64| NewMessage { send_at: Some(s.now() + after), ..message(lane, text) };
+    s.put(first(Priority::Low, "low")).await;
+    s.put(later(&lane, "later", 2_000)).await;
+    let cancelled = s.put(message(&lane, "cancelled")).await;
+    s.put(message(&lane, "normal")).await;
+    s.put(first(Priority::High, "in hand")).await;
+    s.put(later(&lane, "soon", 1_000)).await;
+    assert_eq!(s.claim_one().await.text.expose(), "in hand");
+    s.store.cancel(&cancelled).await.unwrap();
+    s.put(message(&wide(2), "another's")).await;
+    s.put(later(&wide(2), "another's too", 1_500)).await;
+
+    let told =
+        [("normal", State::Ready), ("low", State::Ready), ("soon", State::Scheduled), ("later", State::Scheduled)];
+    assert_eq!(waiting(s, &lane).await.0, told.map(|(text, state)| (text.to_owned(), state)));
+    assert_eq!(waiting(s, &wide(3)).await.0, [], "a lane that nobody used");
+}
+
+pub(crate) async fn a_long_queue_and_a_long_schedule_are_listed_page_by_page(s: &Subject) {
+    s.fill(&wide(1), 1_200).await;
+    let soon: Vec<_> = (0..600)
+        .map(|n| NewMessage { send_at: Some(s.now() + 1_000 + n), ..message(&wide(1), &format!("soon {n}")) })
+        .collect();
+    for some in soon.chunks(300) {
+        s.store.enqueue(some).await.unwrap();
+    }
+    let due = (1..=1_200).map(|n| (n.to_string(), State::Ready));
+    let told: Vec<_> = due.chain((0..600).map(|n| (format!("soon {n}"), State::Scheduled))).collect();
+    let (found, pages) = waiting(s, &wide(1)).await;
+    assert_eq!(found, told);
+    assert_eq!(pages, 1 + 3 + 1 + 2, "of the queues by priority, and of the schedule");
 }
 
 pub(crate) async fn old_records_are_removed_and_counted(s: &Subject) {
