@@ -34,19 +34,18 @@ impl fmt::Display for UsageGroup {
     }
 }
 
-/// Quota of one group: at most `limit` requests in any `window`; going over closes the group for `penalty`, and each
+/// Quota of one group: at most `limit` requests in any `window`; going over closes the group for a penalty, and each
 /// request sent meanwhile begins the penalty anew (documented).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct UsagePlan {
     pub limit: u32,
     pub window: Duration,
-    pub penalty: Duration,
 }
 
 impl UsagePlan {
-    /// `limit` requests in 60 s with a penalty of 60 s: the documented window and penalty.
+    /// `limit` requests in 60 s: the documented window.
     pub const fn per_minute(limit: u32) -> Self {
-        Self { limit, window: Duration::from_secs(60), penalty: Duration::from_secs(60) }
+        Self { limit, window: Duration::from_secs(60) }
     }
 }
 

@@ -50,7 +50,9 @@ async fn account_and_extensions() {
     assert_eq!(asked(&other), "GET /restapi/v1.0/account/~/extension/102");
 
     let list = stub(r#"{"records":[{"id":101,"type":"User"},{"id":"102"}]}"#).await;
-    let query = ExtensionQuery { page: 2, ..ExtensionQuery::enabled_users() };
+    let kinds = Label::try_new("User").into_iter().collect();
+    let query =
+        ExtensionQuery { statuses: vec![ExtensionStatus::Enabled], kinds, page: 2, ..ExtensionQuery::default() };
     assert_eq!(page(&list, Read::extensions(&query)).await.expect("extensions").value.records.len(), 2);
     let filters = "status=Enabled&type=User&page=2&perPage=1000";
     assert_eq!(asked(&list), format!("GET /restapi/v1.0/account/~/extension?{filters}"));

@@ -2,7 +2,7 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
-use subtle::{ConditionallySelectable, ConstantTimeEq};
+use subtle::{Choice, ConstantTimeEq};
 
 /// The keys of operators, as hashes only. Without any, the operator's page is off.
 pub struct OperatorKeys(Vec<KeyHash>);
@@ -28,11 +28,8 @@ impl OperatorKeys {
 
     /// Whether a key with this hash still opens the page.
     pub(crate) fn knows(&self, candidate: &KeyHash) -> bool {
-        let found = self
-            .0
-            .iter()
-            .fold(0u8, |found, key| u8::conditional_select(&found, &1, key.as_slice().ct_eq(candidate.as_slice())));
-        found == 1
+        let found = self.0.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(candidate));
+        found.into()
     }
 }
 

@@ -1,24 +1,6 @@
 //! Places at which a test ends, stops or drains this process: `RINGFLEET_FAILPOINT=intent.after=kill@3` sends SIGKILL at the
 //! third passing of the place. Compiled in with the feature `failpoints` only; otherwise nothing is left of it.
 
-/// Every place there is; each is passed in the life of a send, of a session or of a drain.
-#[cfg(feature = "failpoints")]
-pub const PLACES: [&str; 13] = [
-    "claim.after_script",
-    "claim.after_reply",
-    "intent.before",
-    "intent.after",
-    "post.connected",
-    "post.body_sent",
-    "post.headers",
-    "post.body",
-    "park.before",
-    "settle.before",
-    "settle.after_script",
-    "refresh.after_response",
-    "drain.mid",
-];
-
 #[cfg(not(feature = "failpoints"))]
 pub const fn hit(_place: &str) {}
 

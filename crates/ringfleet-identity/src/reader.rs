@@ -9,10 +9,11 @@ use ringcentral::{
     AccessToken, Answer, CallError, Caller, Client, Cure, ExtensionId, NextPage, Outcome, Page, Read, ThrottleScope,
     UsageGroup, classify_read,
 };
-use ringfleet_store::{Acquired, Gate, Group, LaneId, LeaseToken, Millis, Release, StoreError};
+use ringfleet_store::{Acquired, Gate, Group, LaneId, LeaseToken, Release, StoreError};
 use serde::de::DeserializeOwned;
 
 use crate::{
+    gate::close_gate,
     metrics,
     rate::plan_seen,
     sessions::{NoSession, Session, Sessions},
@@ -56,6 +57,44 @@ pub enum ReadError {
     Call(#[source] CallError),
     #[error("the store gave no turn")]
     Store(#[from] StoreError),
+}
+
+/// Why there is no answer, for one who asks again later anyway.
+#[derive(Debug)]
+pub enum Unread {
+    /// Nobody gets one until somebody acts; with RingCentral's code.
+    Refused {
+        code: String,
+    },
+    /// It may come later: that nobody can log in is told elsewhere, and a refusal without a code is a gateway's on the way.
+    Later,
+    Store(StoreError),
+}
+
+impl Unread {
+    /// What the answer to a read means; see [`classify_read`].
+    pub fn of(meaning: Outcome) -> Self {
+        match meaning {
+            Outcome::Rejected { code: Some(code), .. } => Unread::Refused { code: code.as_str().to_owned() },
+            _ => Unread::Later,
+        }
+    }
+}
+
+impl From<ReadError> for Unread {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Call(error) => Unread::of(classify_read(&error)),
+            ReadError::NoSession { .. } | ReadError::NoTurn { .. } => Unread::Later,
+            ReadError::Store(error) => Unread::Store(error),
+        }
+    }
+}
+
+impl From<StoreError> for Unread {
+    fn from(error: StoreError) -> Self {
+        Unread::Store(error)
+    }
 }
 
 impl Reader {
@@ -196,7 +235,7 @@ impl Reader {
             match meaning {
                 Some(Outcome::Throttled { after, scope }) => {
                     if scope == ThrottleScope::Wider {
-                        self.close_gate(after).await;
+                        close_gate(sessions.store(), after).await;
                     }
                     if Instant::now() + after > deadline {
                         return Err(ReadError::NoTurn { wait: after });
@@ -253,19 +292,6 @@ impl Reader {
         if let Err(error) = self.sessions.store().release(lane, slot, how, read_at.elapsed(), seen).await {
             // The slot frees itself later than it might.
             metrics::store_error("release", &error);
-        }
-    }
-
-    /// A limit wider than the extension: the whole fleet waits, as after such an answer to a send.
-    async fn close_gate(&self, delay: Duration) {
-        tracing::warn!(?delay, "throttled by a limit wider than the extension; the fleet waits");
-        let store = self.sessions.store();
-        let closed = async {
-            let until = store.now().await? + delay.as_millis() as Millis;
-            store.set_gate(&Gate::Until { until, reason: "wider-429".to_owned() }).await
-        };
-        if let Err(error) = closed.await {
-            metrics::store_error("set_gate", &error);
         }
     }
 }

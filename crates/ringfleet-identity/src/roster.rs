@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     credential::{Credential, Method},
     follow::{Change, Followed},
+    jitter::jittered,
     record::{self, RecordError},
     seal::OpenError,
     vault::Vault,
@@ -98,7 +99,7 @@ impl Follower {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(every.mul_f64(rand::random_range(0.7..=1.3))) => {}
+                () = tokio::time::sleep(jittered(every)) => {}
             }
             if let Err(error) = self.look().await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "credentials can't be read now");

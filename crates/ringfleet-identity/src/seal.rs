@@ -133,7 +133,7 @@ impl KeyRing {
     }
 
     /// Also opens what a process without a key of its own sealed with one made of the app's secret, so that a fleet that is given
-    /// a key goes on with the sessions of before. Only what lies in the store and such a process may have sealed: no credential,
+    /// a key goes on with its earlier sessions. Only what lies in the store and such a process may have sealed: no credential,
     /// and nothing that a browser brings back, which whoever knows the app's secret could make.
     #[must_use]
     pub fn also_of_app(mut self, client_id: &str, client_secret: &str) -> Self {

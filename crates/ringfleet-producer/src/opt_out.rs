@@ -15,11 +15,14 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Whose texts somebody does not want. The default: those of every extension.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Whose {
-    /// The extension whose texts they are, or that has the number. A number's may stay open where an opt-out is lifted.
-    pub extension: Option<ExtensionId>,
-    /// One of our numbers; `None` for all of them. A number of an extension is the same opt-out as a STOP to it.
-    pub number: Option<PhoneNumber>,
+pub enum Whose {
+    #[default]
+    Everyones,
+    /// From all of its numbers.
+    Extension(ExtensionId),
+    /// One of our numbers, whichever extension has it now or later: who wants no texts from it will not want them from the
+    /// employee who gets it next.
+    Number(PhoneNumber),
 }
 
 /// What became of an opt-in.
@@ -50,12 +53,10 @@ impl Whose {
     pub async fn lift(&self, store: &dyn Store, to: &PhoneNumber) -> Result<Lifted, StoreError> {
         let (named, standing): (Vec<_>, Vec<_>) =
             standing(store, Some(to)).await?.into_iter().partition(|one| self.names(one));
-        // A number may have been another extension's when its opt-out was noted.
+        // Of a number a STOP is noted with the extension that heard it.
         let mut extensions: BTreeSet<Option<&str>> = named.iter().map(|one| one.extension.as_deref()).collect();
-        if self.number.is_none() {
-            // Also where it is not listed: see `note`.
-            extensions.insert(self.extension());
-        }
+        // Also where it is not listed: see `note`.
+        extensions.insert(self.extension());
         for extension in extensions {
             // SEND-SAFETY: nobody has asked for more than what is named here, so a wider and a narrower one go on.
             let change = [self.change(to, false)];
@@ -67,7 +68,7 @@ impl Whose {
     /// Whether an entry is the one that is meant, whoever its recipient is.
     pub fn names(&self, one: &OptedOut) -> bool {
         let same_sender = one.from.expose() == self.sender();
-        same_sender && (self.number.is_some() || one.extension.as_deref() == self.extension())
+        same_sender && (matches!(self, Self::Number(_)) || one.extension.as_deref() == self.extension())
     }
 
     fn change(&self, to: &PhoneNumber, out: bool) -> OptOut {
@@ -75,11 +76,18 @@ impl Whose {
     }
 
     fn sender(&self) -> &str {
-        self.number.as_ref().map_or(ANY_NUMBER, PhoneNumber::expose)
+        match self {
+            Self::Number(number) => number.expose(),
+            Self::Everyones | Self::Extension(_) => ANY_NUMBER,
+        }
     }
 
+    /// With which one it is noted.
     fn extension(&self) -> Option<&str> {
-        self.extension.as_ref().map(ExtensionId::as_str)
+        match self {
+            Self::Extension(id) => Some(id.as_str()),
+            Self::Everyones | Self::Number(_) => None,
+        }
     }
 }
 

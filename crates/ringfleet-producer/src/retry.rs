@@ -44,7 +44,7 @@ pub(crate) async fn enqueue(
         };
         // A full store stays full for longer than a caller can wait, and telling him is what slows him down.
         let again = error.is_transient() && !matches!(error, StoreError::Full { .. });
-        let wait = pause.mul_f64(0.5 + rand::random::<f64>() / 2.0);
+        let wait = pause.mul_f64(rand::random_range(0.5..=1.0));
         if !again || began.elapsed() + wait >= patience.total {
             return Err(error);
         }

@@ -11,6 +11,7 @@ use ringcentral::ExtensionId;
 use ringfleet_identity::{
     AppStanding, NO_CREDENTIAL, Sessions, Standing,
     directory::{Directory, Register},
+    jittered,
 };
 use ringfleet_store::{Group, LaneId, Millis, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -22,10 +23,14 @@ mod tests;
 
 /// All extensions are looked after so often, if the directory is not read more often, beside those that have changed.
 const EVERY: Duration = Duration::from_secs(60);
-/// One look of many follows the other after this time, so that thousands of them are no load on the store.
-const PACE: Duration = Duration::from_millis(5);
+/// One look of many follows the other after this time, so that thousands of them, by each worker of a large fleet, are no load on
+/// the store.
+const PACE: Duration = Duration::from_millis(20);
 /// A parked extension's numbers are read again so often, if the setting is not quicker.
 const READ_AGAIN: Duration = Duration::from_secs(120);
+
+/// How long a look waits for the store, a shard of which may not answer.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 type Known = BTreeMap<Arc<str>, Vec<Standing>>;
 /// Extensions to look after, and whether one of its credentials that was refused is said to be good again.
@@ -48,18 +53,21 @@ impl Caretaker {
         let all = || self.sessions.roster().extensions().into_iter();
         let mut due: Due = all().map(|extension| (extension, false)).collect();
         let next = || {
-            let wait = EVERY.min(self.refresh.unwrap_or(EVERY)).mul_f64(rand::random_range(0.7..=1.3));
-            tokio::time::Instant::now() + wait
+            let wait = EVERY.min(self.refresh.unwrap_or(EVERY));
+            tokio::time::Instant::now() + jittered(wait)
         };
         // Not put off by what changes meanwhile: in a large fleet a connection is refreshed every few seconds.
         let mut all_at = next();
         loop {
-            let many = due.len() > 1;
+            let (many, mut missed) = (due.len() > 1, Due::new());
             while let Some((extension, cleared)) = due.pop_first() {
                 if let Err(error) = self.look_after(&extension, cleared).await {
                     crate::metrics::store_error("lane", &error);
-                    due.insert(extension, cleared);
-                    break;
+                    missed.insert(extension, cleared);
+                    // Of several shards the others answer.
+                    if self.sessions.store().shards() == 1 {
+                        break;
+                    }
                 }
                 if many {
                     tokio::time::sleep(PACE).await;
@@ -67,6 +75,9 @@ impl Caretaker {
                 if stop.is_cancelled() || changes.has_changed().unwrap_or(false) {
                     break;
                 }
+            }
+            for (extension, cleared) in missed {
+                *due.entry(extension).or_default() |= cleared;
             }
             self.sessions.show_waiting();
             if shown.is_none_or(|shown: Instant| shown.elapsed() > EVERY / 2) {
@@ -95,7 +106,9 @@ impl Caretaker {
     async fn look_after(&self, extension: &str, cleared: bool) -> Result<(), StoreError> {
         let (sessions, store) = (&self.sessions, self.sessions.store());
         let Ok(lane) = LaneId::try_new(sessions.app(), extension, Group::Medium) else { return Ok(()) };
-        let Some(reason) = store.lane(&lane).await?.parked else {
+        let known = tokio::time::timeout(PATIENCE, store.lane(&lane)).await;
+        let known = known.unwrap_or_else(|late| Err(StoreError::Unavailable { call: "lane", source: late.into() }));
+        let Some(reason) = known?.parked else {
             // It goes on, with another credential; the one that is good again is tried with the next renewal.
             return if cleared { store.set_parked(&lane, None).await } else { Ok(()) };
         };

@@ -90,7 +90,15 @@ impl Connections {
                 return Ok(SPARE_AGAIN);
             }
             let Ok(id) = ExtensionId::try_new(&extension) else { continue };
-            let kept = self.sessions.keep_alive(&id).await?;
+            let kept = match self.sessions.keep_alive(&id).await {
+                Ok(kept) => kept,
+                // Of several shards the others answer.
+                Err(error) if error.is_transient() && store.shards() > 1 => {
+                    crate::metrics::store_error("keep_alive", &error);
+                    KeptAlive::Later
+                }
+                Err(error) => return Err(error),
+            };
             tracing::debug!(extension.id = %extension, ?kept, "connection was due to be kept alive");
             // The roster shows a moment later what was done. What could not be done is tried again, with a pause that fits the
             // life that is left.

@@ -9,7 +9,7 @@ use std::{
 
 use futures::StreamExt;
 use ringcentral::ExtensionId;
-use ringfleet_identity::Sessions;
+use ringfleet_identity::{Sessions, jittered};
 use ringfleet_store::{DueSoon, Gate, LaneId, MAX_BATCH, Millis, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -42,7 +42,7 @@ impl Foresight {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(EVERY.mul_f64(rand::random_range(0.7..=1.3))) => {}
+                () = tokio::time::sleep(jittered(EVERY)) => {}
             }
             if let Err(error) = self.round(&stop).await {
                 crate::metrics::store_error("due_soon", &error);
@@ -143,7 +143,7 @@ impl Outlook {
             }
         };
         if whole {
-            let again = now + WHOLE.mul_f64(rand::random_range(0.7..=1.3));
+            let again = now + jittered(WHOLE);
             self.whole_at = (skip > MAX_BATCH as u32).then_some(again);
         }
         if whole || !more {

@@ -45,7 +45,7 @@ mod run;
 mod sender;
 mod settler;
 #[cfg(test)]
-mod shards;
+mod shards_tests;
 mod turns;
 mod watcher;
 mod webhooks;

@@ -37,11 +37,13 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
     use Consequence::None as Nothing;
     match meaning {
         Meaning::Accepted { id, .. } => (Outcome::Sent { provider_id: id.get().to_string() }, Nothing),
+        // SEND-SAFETY: these three go out again. For each of them `classify` has the proof that the provider has taken nothing.
         Meaning::NotSent { reason: NotSentReason::Connect(_) } => {
             (Outcome::NotSent { delay: AFTER_NO_CONNECTION }, Nothing)
         }
         Meaning::NotSent { reason: NotSentReason::Guard { wait } } => (Outcome::NotSent { delay: wait }, Nothing),
         Meaning::NotSent { reason: NotSentReason::Withheld } => (Outcome::NotSent { delay: Duration::ZERO }, Nothing),
+        // SEND-SAFETY: it goes out again, at once or when the lane goes on: a token is refused before the message is looked at.
         Meaning::Unauthorised { kind, code } => match kind.cure() {
             Cure::Renew => {
                 // Without a code it is most likely a gateway's, and the next session would meet it too.
@@ -53,13 +55,16 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
                 (Outcome::Parked { reason: format!("{CREDENTIAL}{code}") }, Consequence::Condemn { code })
             }
         },
+        // SEND-SAFETY: these two go out again: a limit is checked before the message is taken (documented).
         Meaning::Throttled { scope: ThrottleScope::Lane, after } => {
             (Outcome::Throttled { retry_after: after }, Nothing)
         }
         Meaning::Throttled { scope: ThrottleScope::Wider, after } => {
             (Outcome::Throttled { retry_after: after }, Consequence::CloseGate { delay: after })
         }
-        // A refusal without a code is a gateway's on the way, not RingCentral's: nothing was sent, and it may be over soon.
+        // SEND-SAFETY: these two go out again. A refusal without a code is a gateway's on the way, and is taken to stand in the place
+        // of RingCentral's answer: a gateway that has passed the text on, and gets no answer, says 502 or 504, which is unknown.
+        // It may be over soon.
         Meaning::Rejected { code: None, scope: RejectScope::Extension | RejectScope::App | RejectScope::Account } => {
             (Outcome::NotSent { delay: AFTER_GATEWAY }, Nothing)
         }
@@ -71,6 +76,7 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         Meaning::Rejected { code, scope: RejectScope::Message } => {
             (Outcome::Rejected { code: word(code.as_ref()) }, Nothing)
         }
+        // SEND-SAFETY: these two go out again when the lane goes on: the code shows that RingCentral itself has refused them.
         // So would other messages of this number: they wait until the provider says something else of it.
         Meaning::Rejected { code: Some(code), scope: RejectScope::Extension } if is_of_sender(code.as_str()) => {
             (Outcome::Parked { reason: code.as_str().to_owned() }, Consequence::AskForNumbers)
@@ -79,6 +85,7 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
         Meaning::Rejected { code, scope: RejectScope::Extension | RejectScope::App | RejectScope::Account } => {
             (Outcome::Parked { reason: word(code.as_ref()) }, Nothing)
         }
+        // SEND-SAFETY: it goes out again: that it was not sent are RingCentral's own words (see `classify`).
         Meaning::RetryLater { code, after } => {
             (Outcome::Retry { code: word(Some(&code)), delay: after, max_attempts }, Nothing)
         }
@@ -88,7 +95,7 @@ pub(crate) fn report(meaning: Meaning, max_attempts: u32) -> (Outcome, Consequen
 }
 
 /// The provider's code, for notes and operators.
-pub(crate) fn word(code: Option<&ErrorCode>) -> String {
+fn word(code: Option<&ErrorCode>) -> String {
     code.map_or_else(|| "no-code".to_owned(), |code| code.as_str().to_owned())
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ringfleet_identity::jittered;
 use ringfleet_store::SharedStore;
 use tokio_util::sync::CancellationToken;
 
@@ -12,10 +13,9 @@ pub(crate) async fn reap(store: SharedStore, every: Duration, retention: Duratio
     let mut unreadable = 0;
     loop {
         // Jitter spreads the fleet's reapers.
-        let pause = every.mul_f64(rand::random_range(0.7..=1.3));
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(jittered(every)) => {}
         }
         loop {
             let reaped = match store.reap(BATCH, retention).await {

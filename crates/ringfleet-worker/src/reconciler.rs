@@ -9,15 +9,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
-use ringcentral::{
-    Answer, Availability, ExtensionId, MessageQuery, MessageRecord, Outcome as Meaning, Page, Read, classify_read,
-};
-use ringfleet_identity::{ReadError, Reader};
-use ringfleet_store::{Decided, Evidence, Found, LaneId, Millis, SharedStore, StoreError, UnknownSend, UnknownSends};
+use ringcentral::{Availability, ExtensionId, MessageQuery, MessageRecord, Read};
+use ringfleet_identity::{Reader, Unread, jittered};
+use ringfleet_store::{Decided, Evidence, Found, LaneId, Millis, SharedStore, UnknownSend, UnknownSends};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{failing::Failing, mailbox, matching, metrics, options::ReconcileOptions, outcome::word};
+use crate::{
+    failing::Failing,
+    mailbox::{self, instant},
+    matching, metrics,
+    options::ReconcileOptions,
+};
 
 /// Lanes read at the same time by one worker.
 const LANES: u32 = 8;
@@ -38,14 +40,6 @@ pub(crate) struct Reconciler {
     pub(crate) stop: CancellationToken,
 }
 
-/// Why a reading did not come to its end.
-enum Unread {
-    /// It may do later.
-    Later,
-    /// Nobody may read these messages, until somebody acts.
-    Refused { reason: String },
-}
-
 impl Reconciler {
     pub(crate) async fn run(self) {
         let this = Arc::new(self);
@@ -54,7 +48,7 @@ impl Reconciler {
             tokio::select! {
                 () = this.stop.cancelled() => break,
                 // Jitter spreads the fleet's reconcilers.
-                () = tokio::time::sleep(this.options.every.mul_f64(rand::random_range(0.7..=1.3))) => {}
+                () = tokio::time::sleep(jittered(this.options.every)) => {}
             }
             let free = LANES.saturating_sub(readings.len() as u32);
             if free == 0 {
@@ -79,8 +73,9 @@ impl Reconciler {
                 self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_over(&unknown.lane);
                 self.judge(&unknown.sends, &records, read_at)
             }
-            Err(StoreOr::Store(error)) => return metrics::store_error("reconcile", &error),
-            Err(StoreOr::Unread(unread)) => self.give_up(&unknown, unread).await,
+            Err(Unread::Store(error)) => return metrics::store_error("reconcile", &error),
+            Err(Unread::Refused { code }) => held(unknown.sends.iter(), &format!("unreadable {code}")),
+            Err(Unread::Later) => self.give_up(&unknown).await,
         };
         if evidence.is_empty() {
             return;
@@ -114,31 +109,15 @@ impl Reconciler {
     }
 
     /// Nothing is decided by what could not be read, until a person is asked.
-    async fn give_up(&self, unknown: &UnknownSends, unread: Unread) -> Vec<Evidence> {
-        let sends = &unknown.sends;
-        let held = |send: &UnknownSend, reason: &str| Evidence {
-            lease: send.lease,
-            found: Found::Undecidable { reason: reason.to_owned() },
-        };
-        match unread {
-            Unread::Refused { reason } => {
-                sends.iter().map(|send| held(send, &format!("unreadable {reason}"))).collect()
-            }
-            Unread::Later => {
-                // Their age alone tells nothing: nobody looks while the fleet is stopped, and when it goes on, all lanes want
-                // the few logins there are at once.
-                if self.failing_for(&unknown.lane) < self.options.give_up {
-                    return Vec::new();
-                }
-                let Ok(now) = self.store.now().await else { return Vec::new() };
-                let too_old = now - self.options.give_up.as_millis() as Millis;
-                sends
-                    .iter()
-                    .filter(|send| send.since < too_old)
-                    .map(|send| held(send, "unreadable for too long"))
-                    .collect()
-            }
+    async fn give_up(&self, unknown: &UnknownSends) -> Vec<Evidence> {
+        // Their age alone tells nothing: nobody looks while the fleet is stopped, and when it goes on, all lanes want the few
+        // logins there are at once.
+        if self.failing_for(&unknown.lane) < self.options.give_up {
+            return Vec::new();
         }
+        let Ok(now) = self.store.time_of(&unknown.lane).await else { return Vec::new() };
+        let too_old = now - self.options.give_up.as_millis() as Millis;
+        held(unknown.sends.iter().filter(|send| send.since < too_old), "unreadable for too long")
     }
 
     /// How long this process's looks at the lane have failed, this one with them.
@@ -151,50 +130,33 @@ impl Reconciler {
 
     /// Gathers all outbound texts of the extension since the first of these sends, to the last page, and says when the reading
     /// began.
-    async fn read(&self, unknown: &UnknownSends, records: &mut Vec<MessageRecord>) -> Result<Millis, StoreOr> {
-        let extension = ExtensionId::try_new(unknown.lane.extension()).map_err(|_| refused("no extension"))?;
+    async fn read(&self, unknown: &UnknownSends, records: &mut Vec<MessageRecord>) -> Result<Millis, Unread> {
+        let extension = ExtensionId::try_new(unknown.lane.extension())
+            .map_err(|_| Unread::Refused { code: "no extension".to_owned() })?;
         let first = unknown.sends.iter().map(|send| send.intent_at).min().unwrap_or_default();
         let skew = self.options.clock_skew.as_millis() as Millis;
         // SEND-SAFETY: both ends explicit, and beyond what the two clocks can differ by: without dates the provider shows the
-        // last 24 hours only, and what it does not show would count as never sent. By the store's clock, taken before the
-        // first request: however long this process is held up, an early reading stays an early one.
-        let now = self.store.now().await.map_err(StoreOr::Store)?;
+        // last 24 hours only, and what it does not show would count as never sent. By the clock of the lane's shard, which has
+        // noted when the sends became unknown, taken before the first request: however long this process is held up, an early
+        // reading stays an early one.
+        let now = self.store.time_of(&unknown.lane).await?;
         let texts = MessageQuery::outbound_sms(instant(first - skew), instant(now + skew));
         // SEND-SAFETY: a text that somebody has deleted since was sent all the same, and is shown to those alone who ask for it.
         let availabilities = vec![Availability::Alive, Availability::Deleted, Availability::Purged];
         let texts = Read::messages(&MessageQuery { availabilities, ..texts });
         let patience = self.lock / 2;
-        let mut page = page(self.reader.read_page(&extension, &texts, patience).await)?;
+        let mut page = self.reader.read_page(&extension, &texts, patience).await?.value;
         for _ in 0..MOST_PAGES {
             records.append(&mut page.records);
             let Some(next) = page.next else { return Ok(now) };
-            page = self::page(self.reader.next_page(&extension, &next, patience).await)?;
+            page = self.reader.next_page(&extension, &next, patience).await?.value;
         }
-        Err(StoreOr::Unread(Unread::Later))
+        Err(Unread::Later)
     }
 }
 
-fn page<T>(answer: Result<Answer<Page<T>>, ReadError>) -> Result<Page<T>, StoreOr> {
-    match answer {
-        Ok(answer) => Ok(answer.value),
-        Err(ReadError::Store(error)) => Err(StoreOr::Store(error)),
-        Err(ReadError::NoSession { .. } | ReadError::NoTurn { .. }) => Err(StoreOr::Unread(Unread::Later)),
-        Err(ReadError::Call(error)) => match classify_read(&error) {
-            Meaning::Rejected { code: Some(code), .. } => Err(refused(&word(Some(&code)))),
-            _ => Err(StoreOr::Unread(Unread::Later)),
-        },
-    }
-}
-
-enum StoreOr {
-    Store(StoreError),
-    Unread(Unread),
-}
-
-fn refused(reason: &str) -> StoreOr {
-    StoreOr::Unread(Unread::Refused { reason: reason.to_owned() })
-}
-
-fn instant(at: Millis) -> Timestamp {
-    Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
+/// For a person to decide of.
+fn held<'a>(sends: impl Iterator<Item = &'a UnknownSend>, reason: &str) -> Vec<Evidence> {
+    let found = || Found::Undecidable { reason: reason.to_owned() };
+    sends.map(|send| Evidence { lease: send.lease, found: found() }).collect()
 }

@@ -10,8 +10,11 @@ use ringfleet_identity::{
     Reader, Roster, Sessions, Vault,
     directory::{Directory, Refresher, Register},
 };
-use ringfleet_store::{Incarnation, Intent, LaneId, StoreError, WorkerId};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use ringfleet_store::{Begin, Incarnation, Intent, LaneId, SharedStore, StoreError, WorkerId};
+use tokio::{
+    sync::{Notify, Semaphore, mpsc},
+    time::{Instant, error::Elapsed, timeout_at},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -32,7 +35,7 @@ use crate::{
     sender::Sender,
     settler::settler,
     watcher,
-    webhooks::Keeper,
+    webhooks::Subscriptions,
 };
 
 /// How often each subscription is looked at, where nothing else says how often to look.
@@ -78,45 +81,25 @@ pub async fn run(
     let _end_guard = end.clone().drop_guard();
     let in_hand = keeper::InHand::default();
     let settled = Arc::new(Notify::new());
-
     let breaker = Arc::new(Breaker::default());
-    let journal = Arc::new(match &options.journal_dir {
-        Some(dir) => {
-            // A send may leave within half a lease of asking for its intent; the disk gets no more than half of that.
-            Journal::open(dir, &store.epoch(), store.shards()).await?.waiting(options.lease / 4)
-        }
-        None => Journal::in_memory(store.shards()),
-    });
-    // What a worker that died with the store has sent is told before anything is claimed.
+    let lease = options.lease;
+    let concurrency = options.concurrency.max(1) as usize;
+
+    let journal = Arc::new(open_journal(&store, &options).await?);
+    // SEND-SAFETY: told before anything is claimed: what a worker that died with the store has sent would be given out again.
     let known = store.watch(&worker, Incarnation::default()).await?;
     journal.adopt().await;
     let left = journal.reassert(&store, options.retention, Whose::All).await?;
     if left > 0 {
         tracing::info!(sends = left, "the store has been told what dead workers sent last");
     }
+
     let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
     background.spawn(settling);
-    let lease = options.lease;
-    let begin = (0..store.shards()).map(|_| {
-        let (beginner, diary) = (store.clone(), journal.clone());
-        let (begin, beginning) = Batcher::new(move |sends: Vec<(Intent, LaneId)>| {
-            let (store, diary) = (beginner.clone(), diary.clone());
-            async move {
-                // SEND-SAFETY: before the intent: a send that neither store nor journal knows could go out again.
-                diary.begin(&sends).await;
-                let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
-                store.begin_send(&intents, lease).await
-            }
-        });
-        background.spawn(beginning);
-        begin
-    });
-    let begin = begin.collect();
+    let begin = begin_batches(&store, &journal, lease, &background);
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
-    let register = Register::new(&vault);
-    let (inbox, subscribed) = (Inbox::new(&vault), vault.clone());
-    let sessions = Arc::new(Sessions::new(vault, roster, client.clone(), worker.clone(), lease));
+    let sessions = Arc::new(Sessions::new(vault.clone(), roster, client.clone(), worker.clone(), lease));
     let mut watching = tokio::spawn(watcher::watch(
         store.clone(),
         journal.clone(),
@@ -126,6 +109,7 @@ pub async fn run(
         known,
         end.clone(),
     ));
+    let register = Register::new(&vault);
     let caretaker = Caretaker {
         sessions: sessions.clone(),
         directory: directory.clone(),
@@ -140,7 +124,6 @@ pub async fn run(
         background.spawn(refresher.run(worker.clone(), stop.clone()));
     }
 
-    let concurrency = options.concurrency.max(1) as usize;
     let (out, work) = mpsc::channel(concurrency);
     let claimer = Claimer {
         store: store.clone(),
@@ -156,61 +139,19 @@ pub async fn run(
         stop: stop.clone(),
     };
     background.spawn(claimer.run());
+    start_reading(&vault, &sessions, &worker, &options, &background, &stop);
 
-    let leaver = store.clone();
-    let max_attempts = options.max_attempts;
-    let reconciler = Reconciler {
-        store: store.clone(),
-        reader: Reader::new(sessions.clone()),
-        options: options.reconcile.clone(),
-        max_attempts,
-        lock: lease,
-        tells: options.delivery_every.is_some(),
-        failing: Mutex::default(),
-        stop: stop.clone(),
-    };
-    background.spawn(reconciler.run());
-    let mailboxes = Mailboxes::new(
-        Reader::new(sessions.clone()),
-        inbox,
-        options.inbound.clone(),
-        options.reconcile.clock_skew,
-        stop.clone(),
-    );
-    if let Some(every) = options.delivery_every {
-        background.spawn(mailboxes.clone().follow_deliveries(every));
-    }
-    if let Some(every) = options.inbound.poll {
-        background.spawn(mailboxes.clone().poll(worker.clone(), every));
-    }
-    if let Some(public_url) = options.inbound.public_url.clone() {
-        let keeper = Keeper {
-            vault: subscribed,
-            reader: Reader::new(sessions.clone()),
-            public_url,
-            calls: options.inbound.calls,
-            // Two looks at least between the middle of its life and its end.
-            every: options.inbound.poll.unwrap_or(LOOK_AT_SUBSCRIPTIONS).min(options.inbound.subscription_life / 5),
-            life: options.inbound.subscription_life,
-            stop: stop.clone(),
-        };
-        background.spawn(keeper.run(worker.clone()));
-    }
-    background.spawn(mailboxes.follow_hints(options.inbound.hints.clone()));
-    let logins = sessions.clone();
-    let places = (0..store.shards()).map(|_| Semaphore::new(concurrency)).collect();
     let sender = Sender {
-        store,
         client,
-        sessions,
+        sessions: sessions.clone(),
         directory,
         register,
         begin,
         settler,
-        places,
+        places: (0..store.shards()).map(|_| Semaphore::new(concurrency)).collect(),
         journal,
         lease,
-        max_attempts,
+        max_attempts: options.max_attempts,
         breaker,
         stop: stop.clone(),
     };
@@ -230,24 +171,14 @@ pub async fn run(
     };
     let drained = match ended {
         Some(ended) => Ok(ended),
-        None => {
-            tracing::info!(worker.id = %worker, budget = ?options.drain, "worker drains");
-            failpoint::hit_soon("drain.mid");
-            let until = tokio::time::Instant::now() + options.drain;
-            let drained = tokio::time::timeout_at(until, &mut processing).await;
-            // Nothing here waits for them any more, but the fleet would.
-            if tokio::time::timeout_at(until, logins.end_logins()).await.is_err() {
-                tracing::warn!(worker.id = %worker, "logins are still under way after the drain; they are cut off");
-            }
-            drained
-        }
+        None => drain(&worker, options.drain, &mut processing, &sessions).await,
     };
     end.cancel();
     background.close();
     match drained {
         Ok(Ok(())) if stop.is_cancelled() => {
             // Nothing is left to tell, so nobody need wait for this one should the store be restarted.
-            if let Err(error) = leaver.leave(&worker).await {
+            if let Err(error) = store.leave(&worker).await {
                 crate::metrics::store_error("leave", &error);
             }
             tracing::info!(worker.id = %worker, "worker drained");
@@ -260,4 +191,99 @@ pub async fn run(
             Ok(Drained::OutOfTime)
         }
     }
+}
+
+async fn open_journal(store: &SharedStore, options: &WorkerOptions) -> Result<Journal, JournalError> {
+    let Some(dir) = &options.journal_dir else { return Ok(Journal::in_memory(store.shards())) };
+    let journal = Journal::open(dir, &store.epoch(), store.shards()).await?;
+    // A send may leave within half a lease of asking for its intent; the disk gets no more than half of that.
+    Ok(journal.waiting(options.lease / 4))
+}
+
+/// The loops that write intents, one for each shard.
+fn begin_batches(
+    store: &SharedStore,
+    journal: &Arc<Journal>,
+    lease: Duration,
+    background: &TaskTracker,
+) -> Vec<Batcher<(Intent, LaneId), Begin>> {
+    let of_a_shard = |_| {
+        let (store, journal) = (store.clone(), journal.clone());
+        let (begin, beginning) = Batcher::new(move |sends: Vec<(Intent, LaneId)>| {
+            let (store, journal) = (store.clone(), journal.clone());
+            async move {
+                // SEND-SAFETY: before the intent: a send that neither store nor journal knows could go out again.
+                journal.begin(&sends).await;
+                let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
+                store.begin_send(&intents, lease).await
+            }
+        });
+        background.spawn(beginning);
+        begin
+    };
+    (0..store.shards()).map(of_a_shard).collect()
+}
+
+/// The loops that read from the provider: what became of texts, and what came in.
+fn start_reading(
+    vault: &Vault,
+    sessions: &Arc<Sessions>,
+    worker: &WorkerId,
+    options: &WorkerOptions,
+    background: &TaskTracker,
+    stop: &CancellationToken,
+) {
+    let reader = Reader::new(sessions.clone());
+    let reconciler = Reconciler {
+        store: vault.store().clone(),
+        reader: reader.clone(),
+        options: options.reconcile.clone(),
+        max_attempts: options.max_attempts,
+        lock: options.lease,
+        tells: options.delivery_every.is_some(),
+        failing: Mutex::default(),
+        stop: stop.clone(),
+    };
+    background.spawn(reconciler.run());
+    let inbound = &options.inbound;
+    let mailboxes =
+        Mailboxes::new(reader.clone(), Inbox::new(vault), inbound.clone(), options.reconcile.clock_skew, stop.clone());
+    if let Some(every) = options.delivery_every {
+        background.spawn(mailboxes.clone().follow_deliveries(every));
+    }
+    if let Some(every) = inbound.poll {
+        background.spawn(mailboxes.clone().poll(worker.clone(), every));
+    }
+    if let Some(public_url) = inbound.public_url.clone() {
+        let subscriptions = Subscriptions {
+            vault: vault.clone(),
+            reader,
+            public_url,
+            calls: inbound.calls,
+            // Two looks at least between the middle of its life and its end.
+            every: inbound.poll.unwrap_or(LOOK_AT_SUBSCRIPTIONS).min(inbound.subscription_life / 5),
+            life: inbound.subscription_life,
+            stop: stop.clone(),
+        };
+        background.spawn(subscriptions.run(worker.clone()));
+    }
+    background.spawn(mailboxes.follow_hints(inbound.hints.clone()));
+}
+
+/// Lets what is in hand, and what logs in, come to its end as long as `budget` lasts. `Err`: something is still in hand.
+async fn drain(
+    worker: &WorkerId,
+    budget: Duration,
+    processing: impl Future<Output = Result<(), String>>,
+    sessions: &Sessions,
+) -> Result<Result<(), String>, Elapsed> {
+    tracing::info!(worker.id = %worker, ?budget, "worker drains");
+    failpoint::hit_soon("drain.mid");
+    let until = Instant::now() + budget;
+    let drained = timeout_at(until, processing).await;
+    // Nothing here waits for them any more, but the fleet would.
+    if timeout_at(until, sessions.end_logins()).await.is_err() {
+        tracing::warn!(worker.id = %worker, "logins are still under way after the drain; they are cut off");
+    }
+    drained
 }

@@ -10,11 +10,11 @@ use ringcentral::{
     Caller, Client, ExtensionId, MessageText, Outcome as Meaning, Permit, PhoneNumber, SmsRequest, classify,
 };
 use ringfleet_identity::{
-    NO_CREDENTIAL, NoSession, Session, Sessions,
+    NO_CREDENTIAL, NoSession, Session, Sessions, close_gate,
     directory::{Directory, Register},
     plan_seen,
 };
-use ringfleet_store::{Begin, Gate, Intent, LaneId, Lease, Millis, Outcome, PlanSeen, SharedStore};
+use ringfleet_store::{Begin, Intent, LaneId, Lease, Millis, Outcome, PlanSeen};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -34,7 +34,6 @@ use crate::{
 const SESSION_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Sender {
-    pub(crate) store: SharedStore,
     pub(crate) client: Client,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) directory: Directory,
@@ -245,19 +244,7 @@ impl Sender {
                 }
                 return Some(reason);
             }
-            Consequence::CloseGate { delay } => {
-                tracing::warn!(?delay, "throttled by a limit wider than the extension; the fleet waits");
-                let closed = match self.store.now().await {
-                    Ok(now) => {
-                        let until = now + delay.as_millis() as i64;
-                        self.store.set_gate(&Gate::Until { until, reason: "wider-429".to_owned() }).await
-                    }
-                    Err(error) => Err(error),
-                };
-                if let Err(error) = closed {
-                    metrics::store_error("set_gate", &error);
-                }
-            }
+            Consequence::CloseGate { delay } => close_gate(self.sessions.store(), delay).await,
         }
         None
     }

@@ -40,7 +40,7 @@ pub(crate) struct Report {
 pub(crate) struct Settler(mpsc::Sender<Report>);
 
 impl Settler {
-    /// Resolves when the store has the report. Not cancel-safe in the sense that the report is made all the same.
+    /// Resolves when the store has the report. Dropping the future does not withdraw the report.
     pub(crate) async fn report(&self, lease: &Lease, outcome: Outcome, at: Instant, seen: PlanSeen) {
         let (done, settled) = oneshot::channel();
         let report = Report { lease: lease.reference(), lane: lease.lane.clone(), outcome, at, seen, done };

@@ -26,8 +26,7 @@ pub(crate) fn client(settings: &ProviderSettings, rules: &LaneRules) -> anyhow::
     config.guard_mode = GuardMode::Backstop;
     let plan = |group| {
         let plan = rules.plan(group);
-        let window = Duration::from_millis(plan.window_ms.into());
-        UsagePlan { limit: plan.limit, window, penalty: window }
+        UsagePlan { limit: plan.limit, window: Duration::from_millis(plan.window_ms.into()) }
     };
     config.plans = UsagePlans {
         heavy: plan(Group::Heavy),

@@ -66,14 +66,6 @@ impl Default for ExtensionQuery {
     }
 }
 
-impl ExtensionQuery {
-    /// Users who may sign in: those whom a fleet can send for.
-    pub fn enabled_users() -> Self {
-        let kinds = Label::try_new("User").into_iter().collect();
-        Self { statuses: vec![ExtensionStatus::Enabled], kinds, ..Self::default() }
-    }
-}
-
 impl Read<AccountInfo> {
     /// The token's account. Group Light; the app needs `ReadAccounts`, the user `ReadCompanyInfo` (documented).
     pub fn account() -> Self {

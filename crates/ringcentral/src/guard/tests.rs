@@ -155,7 +155,7 @@ fn idle_keys_are_dropped() {
 
 #[tokio::test]
 async fn waiting_ends_when_the_turn_comes_or_at_once_when_too_late() {
-    let plan = UsagePlan { limit: 2, window: Duration::from_millis(100), penalty: MINUTE };
+    let plan = UsagePlan { limit: 2, window: Duration::from_millis(100) };
     let plans = UsagePlans { medium: plan, ..UsagePlans::default() };
     let guard = Guard::new(GuardMode::Limiter, plans);
     let key = key("101");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use ringcentral::{ExtensionId, explain};
 use ringfleet_identity::{
-    AppPrint, Credential, Kept, Method, RecordError,
+    AppPrint, Credential, Kept, Method, NO_LOGIN, RecordError,
     directory::{Book, Who},
 };
 use ringfleet_store::{Group, LaneId, LaneView, Millis};
@@ -242,13 +242,8 @@ fn unreadable(error: &RecordError) -> Problem {
 fn of_lane(reason: &str) -> Problem {
     let known =
         |what: &str, next: &str| Problem { what: what.to_owned(), next: next.to_owned(), code: None, mild: false };
-    if reason.contains("no-credential") {
-        return known("Nobody can log in for it", "invite the employee, or add a JWT with `ringfleet credentials add`");
-    }
-    if reason.contains("refused-when-fresh") {
-        let next =
-            "look at the app's permissions and the extension's state at RingCentral, then `ringfleet lane resume`";
-        return known("RingCentral refuses its sessions although they are new", next);
+    if let Some((_, what, next)) = NO_LOGIN.iter().find(|(word, ..)| reason.contains(word)) {
+        return known(&capital(what), next);
     }
     let code = reason.split_ascii_whitespace().find(|word| explain(word).is_known());
     explained(code.unwrap_or(reason), "It stands still")

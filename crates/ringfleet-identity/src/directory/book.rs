@@ -156,10 +156,6 @@ impl Book {
         self.accounts.values()
     }
 
-    pub fn listed_number(&self, number: &PhoneNumber) -> Option<&ListedNumber> {
-        self.listed.get(number)
-    }
-
     pub fn listed(&self) -> impl Iterator<Item = &ListedNumber> {
         self.listed.values()
     }
@@ -368,6 +364,11 @@ impl Index {
             if let Some(short) = &facts.short {
                 index.shorts.entry(short.clone()).or_default().insert(facts.extension.clone());
             }
+        }
+        for sharers in index.shorts.values_mut().filter(|sharers| sharers.len() > 1) {
+            let all: Vec<_> = sharers.iter().filter_map(|id| extensions.get(id)).collect();
+            let had = |one: &ExtensionFacts| all.iter().any(|other| one.has_passed_its_number_on_to(other));
+            sharers.retain(|id| !extensions.get(id).is_some_and(had));
         }
         for (number, mut by) in found {
             by.sort_unstable_by(|a, b| b.cmp(a));

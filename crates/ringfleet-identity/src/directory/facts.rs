@@ -47,6 +47,13 @@ impl ExtensionFacts {
         Who { id: self.extension.clone(), short: self.short.clone() }
     }
 
+    /// Nobody is logged in for it any more, and of its account, in which one extension has a number at a time, another one was
+    /// read since, of those that have its extension number.
+    pub fn has_passed_its_number_on_to(&self, other: &Self) -> bool {
+        let same_account = self.account.is_some() && self.account == other.account;
+        self.connected_by.is_empty() && same_account && other.read_at > self.read_at
+    }
+
     pub fn number(&self, number: &PhoneNumber) -> Option<&OwnNumber> {
         self.numbers.iter().find(|own| own.number == *number)
     }

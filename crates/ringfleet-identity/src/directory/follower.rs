@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     follow::{Change, Followed},
+    jitter::jittered,
     seal::OpenError,
     vault::Vault,
 };
@@ -115,7 +116,7 @@ impl Follower {
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = tokio::time::sleep(every.mul_f64(rand::random_range(0.7..=1.3))) => {}
+                () = tokio::time::sleep(jittered(every)) => {}
             }
             if let Err(error) = self.look().await {
                 tracing::debug!(error = &error as &dyn std::error::Error, "the directory can't be read now");

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{book::Book, facts::ExtensionFacts, follower::Directory, plan::Rhythm, reading::Ended, register::Register};
 use crate::{
     credential::{Credential, Source},
+    jitter::jittered,
     lead::Lead,
     reader::Reader,
     sessions::{LoginBudget, Sessions},
@@ -91,7 +92,7 @@ impl Refresher {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(tick.mul_f64(rand::random_range(0.7..=1.3))) => {}
+                () = tokio::time::sleep(jittered(tick)) => {}
                 Some(ended) = readings.join_next_with_id() => lately.note(ended),
             }
             let looked = match lead.have().await {

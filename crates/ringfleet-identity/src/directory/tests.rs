@@ -190,6 +190,22 @@ fn a_short_number_of_two_extensions_is_ambiguous_even_if_one_is_not_connected() 
     assert!(matches!(book.by_extension("101"), Some(Err(NotASender::Ambiguous { .. }))));
 }
 
+#[test]
+fn who_has_left_leaves_the_extension_number_to_the_next_one_of_the_account() {
+    let left = ExtensionFacts { connected_by: Vec::new(), ..read("400101", &[(1, SMS)]) };
+    let new = ExtensionFacts { read_at: 200, ..read("500101", &[(2, SMS)]) };
+    let named = |left: &ExtensionFacts, new: &ExtensionFacts| {
+        let book = Told { extensions: vec![left.clone(), new.clone()], ..Told::default() }.book();
+        book.by_extension("101").map(|found| found.map(|(number, _)| number.clone()))
+    };
+    assert_eq!(named(&left, &new), Some(Ok(phone(2))));
+    let ambiguous = Some(Err(NotASender::Ambiguous { extensions: vec![id("400101"), id("500101")] }));
+    let elsewhere = ExtensionFacts { account: None, ..new.clone() };
+    assert_eq!(named(&left, &elsewhere), ambiguous, "of another account");
+    let still_there = ExtensionFacts { connected_by: vec!["jwt".into()], ..left };
+    assert_eq!(named(&still_there, &new), ambiguous);
+}
+
 /// RingCentral shows a number with its feature to several extensions for a while after it was given on.
 #[test]
 fn a_number_that_several_lists_show_is_sent_from_by_one_that_is_connected_and_can_text() {

@@ -222,9 +222,16 @@ impl Sessions {
             metrics::store_error("set_parked", &error);
         }
         if places.alone.is_some() {
-            self.store().token_release(ALL_EXTENSIONS, &self.worker, Duration::ZERO).await?;
+            self.let_others_log_in().await;
         }
         Ok(answer)
+    }
+
+    /// Gives the lock of all logins back. It ends by itself, so a failure costs time, and never what the provider has answered.
+    async fn let_others_log_in(&self) {
+        if let Err(error) = self.store().token_release(ALL_EXTENSIONS, &self.worker, Duration::ZERO).await {
+            metrics::store_error("token_release", &error);
+        }
     }
 
     async fn places(&self, whose: &str) -> Result<Places, NotIn> {
@@ -245,7 +252,7 @@ impl Sessions {
         }
         let places = self.places_alone(own, &shared).await;
         if places.is_err() {
-            self.store().token_release(ALL_EXTENSIONS, &self.worker, Duration::ZERO).await?;
+            self.let_others_log_in().await;
         }
         places.map(|(held, tries)| Places { held, alone: Some(turn), tries })
     }
@@ -301,7 +308,9 @@ impl Sessions {
         let view = self.store().lane(&shared).await?;
         if shown == OF_THE_APP && view.parked.as_deref() == Some(OF_EACH) {
             let window = view.plan.map_or(WINDOW, |plan| Duration::from_millis(plan.window_ms.into()));
-            if !self.another_was_refused(extension, window).await? {
+            // The app's own penalty may last longer, and keeps refusing one after the other.
+            let lasts = if let Release::Throttled { retry_after } = how { retry_after.max(window) } else { window };
+            if !self.another_was_refused(extension, lasts).await? {
                 return Ok(());
             }
         }

@@ -42,7 +42,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{sync::Arc, time::Instant};
 
     use ringcentral::{
@@ -53,6 +53,7 @@ mod tests {
         Group, LaneId, LaneRules, WorkerId,
         sqlite::{SqliteOptions, SqliteStore},
     };
+    use rusqlite::Connection;
 
     use super::*;
     use crate::{
@@ -66,7 +67,7 @@ mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     /// A fleet that has found each extension to have its own budget.
-    async fn fleet(folder: &tempfile::TempDir, window: Duration) -> Sessions {
+    pub(in crate::sessions) async fn fleet(folder: &tempfile::TempDir, window: Duration) -> Sessions {
         install_crypto();
         let options = SqliteOptions { rules: LaneRules::with_window(window), ..SqliteOptions::default() };
         let store: SharedStore = Arc::new(SqliteStore::open(&folder.path().join("fleet.db"), options).await.unwrap());
@@ -144,5 +145,24 @@ mod tests {
         until_its_penalty_is_over(&sessions, "101").await;
         assert!(refused(&sessions, "102").await);
         assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(false));
+    }
+
+    #[tokio::test]
+    async fn a_login_that_was_granted_is_not_thrown_away_because_the_lock_of_all_logins_cant_be_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = fleet(&folder, Duration::from_secs(60)).await;
+        LoginBudget::forget(sessions.store(), sessions.app()).await.unwrap();
+        let call = async {
+            // From now on the store fails in it.
+            let other = Connection::open(folder.path().join("fleet.db")).unwrap();
+            let no_release = "CREATE TRIGGER no_release BEFORE UPDATE ON sessions WHEN NEW.renewer IS NULL \
+                              BEGIN SELECT RAISE(ABORT, 'no'); END";
+            other.execute_batch(no_release).unwrap();
+            Ok(Answer { value: (), rate: RateHeaders::default(), request_id: None, elapsed: Duration::ZERO })
+        };
+        let answer = sessions.with_slot("101", call).await;
+        assert!(matches!(answer, Ok(Ok(_))));
+        let release = sessions.store().token_release(ALL_EXTENSIONS, &sessions.worker, Duration::ZERO).await;
+        assert!(release.is_err(), "the store did not fail, so this shows nothing");
     }
 }

@@ -81,7 +81,7 @@ impl Sessions {
 }
 
 impl Fresh {
-    /// Whether this is the connection that was refreshed, with the refresh token of before.
+    /// Whether this is the connection that was refreshed, with its earlier refresh token.
     fn is_behind(&self, login: &Login, print: &str) -> bool {
         matches!(login, Login::Code { refresh, .. } if refresh.expose() == self.presented.expose())
             && print == self.print

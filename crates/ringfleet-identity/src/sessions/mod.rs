@@ -44,7 +44,9 @@ use crate::{
 /// After a login that did not work, the messages that waited for it don't each try another.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 
-/// Of a process that is about to stop.
+/// A login that has been under way for so long is waited for no more: each that waits has other lanes to serve.
+const HANGS: Duration = Duration::from_secs(5);
+/// Of a login that hangs, or a process that is about to stop.
 const NOT_NOW: NoSession = NoSession::Later { delay: AFTER_FAILURE };
 
 /// The reason for an extension that nobody here can log in for.
@@ -105,6 +107,8 @@ pub struct Sessions {
     auth_turn: Arc<tokio::sync::Mutex<()>>,
     /// Logins under way.
     logins: TaskTracker,
+    /// Since when they are.
+    under_way: Mutex<HashMap<String, Instant>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -130,6 +134,7 @@ impl Sessions {
             told_of_no_login: Mutex::default(),
             auth_turn: Arc::default(),
             logins: TaskTracker::new(),
+            under_way: Mutex::default(),
             turns: Mutex::default(),
         }
     }
@@ -169,6 +174,9 @@ impl Sessions {
         if let Some(session) = self.remembered(extension.as_str()).filter(|session| session.generation > than) {
             return Ok(session);
         }
+        if lock(&self.under_way).get(extension.as_str()).is_some_and(|since| since.elapsed() > HANGS) {
+            return Err(NOT_NOW);
+        }
         let (sessions, extension) = (self.clone(), extension.clone());
         let login = self.logins.spawn(async move { sessions.find_newer(&extension, than).await });
         login.await.unwrap_or(Err(NOT_NOW))
@@ -204,7 +212,9 @@ impl Sessions {
         if self.logins.is_closed() {
             return Err(NOT_NOW);
         }
+        lock(&self.under_way).insert(name.to_owned(), Instant::now());
         let fetched = self.fetch(extension, &credentials, than).await;
+        lock(&self.under_way).remove(name);
         let quiet = match &fetched {
             Ok(_) => None,
             // Mostly the budget of logins, whose next place must not be missed.
@@ -320,4 +330,21 @@ impl Sessions {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // The maps are whole at every step, so a panic elsewhere did not break them.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{doubt::tests::fleet, *};
+
+    #[tokio::test]
+    async fn a_login_that_hangs_is_waited_for_by_nobody_who_comes_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = Arc::new(fleet(&folder, Duration::from_secs(60)).await);
+        let extension = ExtensionId::try_new("101").unwrap();
+        let begun = |since| lock(&sessions.under_way).insert("101".to_owned(), since);
+        begun(Instant::now());
+        assert!(matches!(sessions.get(&extension).await, Err(NoSession::Dead { .. })), "looked for");
+        begun(Instant::now() - HANGS);
+        assert!(matches!(sessions.get(&extension).await, Err(NoSession::Later { .. })));
+    }
 }

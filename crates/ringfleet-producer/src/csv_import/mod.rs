@@ -204,11 +204,13 @@ impl Rows<'_> {
     ) -> Result<IdempotencyKey, EnqueueError> {
         let text = draft.text.replace("\r\n", "\n");
         let key = content_key(self.scope, [number, &draft.to, &text], send_at, send_by);
-        if text == draft.text {
+        if !text.contains('\n') {
             return Ok(key);
         }
-        // SEND-SAFETY: older versions took in the very bytes of the text: what is there under that key is the same message.
-        let by_bytes = content_key(self.scope, [number, &draft.to, &draft.text], send_at, send_by);
+        // SEND-SAFETY: older versions took in the very bytes of the text, which may have had the other line ends: what is there under
+        // that key is the same message.
+        let bytes = if text == draft.text { text.replace('\n', "\r\n") } else { draft.text.clone() };
+        let by_bytes = content_key(self.scope, [number, &draft.to, &bytes], send_at, send_by);
         let id = MessageId::from_key(&by_bytes);
         match self.looks.at(&id).await {
             Ok(None) => Ok(key),

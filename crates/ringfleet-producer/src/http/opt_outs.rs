@@ -116,16 +116,13 @@ fn whose(book: &Book, raw: &str, wish: Wish) -> Result<Whose, Refusal> {
         return Ok(Whose::default());
     }
     let error = match PhoneNumber::try_new(raw) {
-        Ok(number) if wish == Wish::Lift => return Ok(Whose { extension: None, number: Some(number) }),
-        Ok(number) => {
-            let Some(owner) = book.owner(&number) else {
-                return unknown("is a number of no extension that is known", raw);
-            };
-            return Ok(Whose { extension: Some(owner.id), number: Some(number) });
+        Ok(number) if wish == Wish::Enter && book.owner(&number).is_none() => {
+            return unknown("is a number of no extension that is known", raw);
         }
+        Ok(number) => return Ok(Whose::Number(number)),
         Err(error) => error,
     };
-    let of = |extension: &ExtensionId| Ok(Whose { extension: Some(extension.clone()), number: None });
+    let of = |extension: &ExtensionId| Ok(Whose::Extension(extension.clone()));
     let found: Vec<&ExtensionId> = book.named(raw).into_iter().collect();
     match (found.as_slice(), ExtensionId::try_new(raw)) {
         ([only], _) => of(only),

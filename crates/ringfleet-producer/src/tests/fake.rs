@@ -17,7 +17,7 @@ use ringfleet_store::{
     LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, NewSession, OptOut,
     OptOutCursor, OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded, RefusedCredential,
     Release, Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk,
-    TokenLease, UnknownSends, WorkerId,
+    TokenLease, UnknownSends, Waiting, WaitingCursor, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -177,6 +177,12 @@ impl Store for FakeStore {
         }))
     }
 
+    async fn waiting(&self, _: &LaneId, _: WaitingCursor) -> Result<Waiting, StoreError> {
+        absent("waiting")
+    }
+    async fn time_of(&self, _: &LaneId) -> Result<Millis, StoreError> {
+        absent("time_of")
+    }
     async fn claim(&self, _: ClaimRequest<'_>) -> Result<Claim, StoreError> {
         absent("claim")
     }

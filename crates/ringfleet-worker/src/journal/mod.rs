@@ -213,7 +213,8 @@ impl Journal {
         };
         let mut sends = 0;
         let mut failed = None;
-        for (entries, alive) in [(&dead, false), (&own, true)] {
+        // Its own first: a store that was restarted waits for the living, and not for long.
+        for (entries, alive) in [(&own, true), (&dead, false)] {
             // One that does not answer keeps the others from nothing.
             for shard in 0..self.shards {
                 // SEND-SAFETY: it has lost nothing since it was told: that would be another incarnation, and `tell_anew`.

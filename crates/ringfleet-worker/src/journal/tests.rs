@@ -272,15 +272,20 @@ async fn what_a_dead_workers_file_tells_is_counted_when_it_changes_something_and
     assert_eq!(counted, [r#"ringfleet_settled_total{outcome="sent",answer="late"} 1"#]);
 }
 
-#[tokio::test]
-async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_store_is_told() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = store(&dir.path().join("store")).await;
-    // Sent as "1", and, as far as the store knows, under a newer lease as "2".
+/// Of a message that was sent as "1", and, as far as the store knows, under a newer lease as "2": the first sending.
+async fn sent_twice(store: &SharedStore) -> Entry {
     let old = Entry { at: SystemTime::now(), ..sent(1, 0) };
     let lease = LeaseRef { token: LeaseToken(old.lease.token.0 + 1), ..old.lease };
     let new = Entry { lease, story: Story::Sent { provider_id: "2".to_owned() }, ..old.clone() };
     store.reassert(&[new.reassertion(true).unwrap()]).await.unwrap();
+    old
+}
+
+#[tokio::test]
+async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_store_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("store")).await;
+    let old = sent_twice(&store).await;
 
     let log = dir.path().join("log");
     let writer = Arc::new(File::create(&log).unwrap());
@@ -309,10 +314,7 @@ async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_s
 async fn a_text_that_went_out_twice_is_counted_once_by_workers_that_begin_with_its_file_or_read_it_later() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir.path().join("store")).await;
-    let old = Entry { at: SystemTime::now(), ..sent(1, 0) };
-    let lease = LeaseRef { token: LeaseToken(old.lease.token.0 + 1), ..old.lease };
-    let new = Entry { lease, story: Story::Sent { provider_id: "2".to_owned() }, ..old.clone() };
-    store.reassert(&[new.reassertion(true).unwrap()]).await.unwrap();
+    let old = sent_twice(&store).await;
     Ring::open(dir.path(), EPOCH).unwrap().0.write(&[old]).unwrap();
 
     let recorder = PrometheusBuilder::new().build_recorder();

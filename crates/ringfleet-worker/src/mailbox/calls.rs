@@ -9,7 +9,7 @@ use ringfleet_store::{DocKind, Expect, Millis};
 use super::{
     Mailboxes,
     cursor::REMEMBERED,
-    reading::{FIRST_MS, PATIENCE, Unread, instant, unread},
+    reading::{FIRST_MS, PATIENCE, Unfinished, instant},
 };
 use crate::inbox::{Inbound, InboundKind};
 
@@ -20,9 +20,9 @@ const MOST_PAGES: usize = 4;
 const LONGEST_CALL_MS: Millis = 3_600_000;
 
 impl Mailboxes {
-    pub(super) async fn read_calls(&self, extension: &ExtensionId) -> Result<(), Unread> {
+    pub(super) async fn read_calls(&self, extension: &ExtensionId) -> Result<(), Unfinished> {
         if !self.reader.has_room(extension, UsageGroup::Heavy).await? {
-            return Err(Unread::GaveWay);
+            return Err(Unfinished::GaveWay);
         }
         let (key, now) = (format!("{}/{extension}/calls", self.app()), self.store.now().await?);
         let last = self.store.doc_get(DocKind::Progress, &key).await?;
@@ -35,12 +35,12 @@ impl Mailboxes {
             per_page: PER_PAGE,
             ..CallLogQuery::new(instant(since - skew), instant(now + skew))
         };
-        let read = self.reader.read_page(extension, &Read::call_log(Whose::Own, &query), PATIENCE).await;
-        let mut page = read.map_err(unread)?.value;
+        let log = Read::call_log(Whose::Own, &query);
+        let mut page = self.reader.read_page(extension, &log, PATIENCE).await?.value;
         for _ in 1..MOST_PAGES {
             self.keep(page.records.iter().filter_map(|call| missed(extension, call)).collect()).await?;
             let Some(next) = page.next.take() else { break };
-            page = self.reader.next_page(extension, &next, PATIENCE).await.map_err(unread)?.value;
+            page = self.reader.next_page(extension, &next, PATIENCE).await?.value;
         }
         self.keep(page.records.iter().filter_map(|call| missed(extension, call)).collect()).await?;
         let body = now.to_string();

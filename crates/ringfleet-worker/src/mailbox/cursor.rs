@@ -9,7 +9,8 @@ use ringfleet_store::{Doc, DocKind, Expect, Millis, SharedStore, StoreError};
 
 /// What one reading may have overlooked is found by the next one that begins anew, so long after the last.
 const ANEW_MS: Millis = 6 * 3_600_000;
-pub(super) const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
+/// Longer than anybody's absence: who said STOP in it is heard at the first reading after it.
+pub(super) const REMEMBERED: Duration = Duration::from_secs(400 * 86_400);
 /// Another one has tokens of other kinds of messages.
 const FORMAT: &str = "2";
 

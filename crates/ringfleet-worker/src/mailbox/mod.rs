@@ -29,13 +29,13 @@ use std::{
 };
 
 use ringcentral::ExtensionId;
-use ringfleet_identity::Reader;
+use ringfleet_identity::{Reader, Unread, jittered};
 use ringfleet_store::{Group, LaneId, Millis, SharedStore, WorkerId};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::reading::Unread;
-pub(crate) use self::reports::tell;
+use self::reading::Unfinished;
+pub(crate) use self::{reading::instant, reports::tell};
 use crate::{
     inbox::Inbox,
     metrics,
@@ -132,7 +132,7 @@ impl Mailboxes {
     async fn pause(&self, time: Duration) -> bool {
         tokio::select! {
             () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(time.mul_f64(rand::random_range(0.7..=1.3))) => true,
+            () = tokio::time::sleep(jittered(time)) => true,
         }
     }
 
@@ -152,29 +152,29 @@ impl Mailboxes {
         }
     }
 
-    async fn unless_stopped(&self, read: impl Future<Output = Result<(), Unread>>) -> Result<(), Unread> {
+    async fn unless_stopped(&self, read: impl Future<Output = Result<(), Unfinished>>) -> Result<(), Unfinished> {
         tokio::select! {
-            () = self.stop.cancelled() => Err(Unread::Later),
+            () = self.stop.cancelled() => Err(Unfinished::Unread(Unread::Later)),
             read = read => read,
         }
     }
 
     /// Counts a reading, and tells of a refusal once.
-    fn ended(&self, extension: &ExtensionId, what: What, read: Result<(), Unread>) {
+    fn ended(&self, extension: &ExtensionId, what: What, read: Result<(), Unfinished>) {
         metrics::mailbox_read(match &read {
             Ok(()) => "read",
-            Err(Unread::GaveWay) => "gave_way",
-            Err(Unread::Refused { .. }) => "refused",
-            Err(Unread::Later | Unread::Store(_)) => "later",
+            Err(Unfinished::GaveWay) => "gave_way",
+            Err(Unfinished::Unread(Unread::Refused { .. })) => "refused",
+            Err(Unfinished::Unread(Unread::Later | Unread::Store(_))) => "later",
         });
         let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let which = (extension.clone(), what);
         match read {
             Ok(()) => drop(told.remove(&which)),
-            Err(Unread::Refused { code }) if told.insert(which) => {
+            Err(Unfinished::Unread(Unread::Refused { code })) if told.insert(which) => {
                 tracing::warn!(extension.id = %extension, rc.error_code = code, "{}", what.refusal());
             }
-            Err(Unread::Store(error)) => metrics::store_error("mailbox", &error),
+            Err(Unfinished::Unread(Unread::Store(error))) => metrics::store_error("mailbox", &error),
             Err(_) => {}
         }
     }

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ringcentral::{
-    ExtensionId, MessageKind, MessageQuery, MessageRecord, MessageSync, Outcome as Meaning, Read, SyncOutcome,
-    SyncQuery, UsageGroup, classify_read, classify_sync,
+    ExtensionId, MessageKind, MessageQuery, MessageRecord, MessageSync, Read, SyncOutcome, SyncQuery, UsageGroup,
+    classify_sync,
 };
-use ringfleet_identity::ReadError;
+use ringfleet_identity::{ReadError, Unread};
 use ringfleet_store::{LaneId, Millis, StoreError};
 
 use super::{
@@ -18,7 +18,6 @@ use super::{
     reports::tell,
     wishes::{Wish, heed, wish},
 };
-use crate::outcome::word;
 
 /// A request whose turn does not come within this time is left for the next look.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,16 +35,10 @@ const BUSY: Duration = Duration::from_secs(2);
 const BUSY_FOR: u32 = 30;
 
 /// Why a reading did not come to its end.
-pub(super) enum Unread {
+pub(super) enum Unfinished {
     /// Others need the extension's plan, or the logins.
     GaveWay,
-    /// Nobody may read these messages, until somebody acts.
-    Refused {
-        code: String,
-    },
-    /// It may do later.
-    Later,
-    Store(StoreError),
+    Unread(Unread),
 }
 
 /// What one reading has found.
@@ -56,9 +49,15 @@ struct Taken {
     failed: Option<StoreError>,
 }
 
-impl From<StoreError> for Unread {
+impl From<StoreError> for Unfinished {
     fn from(error: StoreError) -> Self {
-        Unread::Store(error)
+        Unfinished::Unread(error.into())
+    }
+}
+
+impl From<ReadError> for Unfinished {
+    fn from(error: ReadError) -> Self {
+        Unfinished::Unread(error.into())
     }
 }
 
@@ -69,9 +68,9 @@ impl Mailboxes {
         extension: &ExtensionId,
         lane: &LaneId,
         waits_since: Option<Millis>,
-    ) -> Result<(), Unread> {
+    ) -> Result<(), Unfinished> {
         if !self.reader.has_room(extension, UsageGroup::Light).await? {
-            return Err(Unread::GaveWay);
+            return Err(Unfinished::GaveWay);
         }
         let (key, now) = (cursor::key(self.app(), extension), self.store.now().await?);
         let before = Cursor::load(&self.store, &key).await?;
@@ -93,7 +92,7 @@ impl Mailboxes {
             kinds: KINDS.to_vec(),
             record_count: Some(SYNC_RECORDS),
         };
-        let Some(sync) = self.sync(extension, full).await? else { return Err(Unread::Later) };
+        let Some(sync) = self.sync(extension, full).await? else { return Err(Unfinished::Unread(Unread::Later)) };
         let mut taken = Taken::default();
         self.take_in(extension, lane, &sync.records, &mut taken).await;
         if sync.older_records_exist {
@@ -122,14 +121,14 @@ impl Mailboxes {
     }
 
     /// `None`: the token is no longer good.
-    async fn sync(&self, extension: &ExtensionId, query: SyncQuery) -> Result<Option<MessageSync>, Unread> {
+    async fn sync(&self, extension: &ExtensionId, query: SyncQuery) -> Result<Option<MessageSync>, Unfinished> {
         match self.reader.read(extension, &Read::message_sync(&query), PATIENCE).await {
             Ok(answer) => Ok(Some(answer.value)),
             Err(ReadError::Call(error)) => match classify_sync(&Err(error)) {
                 SyncOutcome::Synced | SyncOutcome::FullSyncNeeded => Ok(None),
-                SyncOutcome::Failed(meaning) => Err(refused(meaning)),
+                SyncOutcome::Failed(meaning) => Err(Unfinished::Unread(Unread::of(meaning))),
             },
-            Err(error) => Err(unread(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -140,47 +139,31 @@ impl Mailboxes {
         from: Timestamp,
         to: Timestamp,
         taken: &mut Taken,
-    ) -> Result<(), Unread> {
+    ) -> Result<(), Unfinished> {
         let query = MessageQuery { kinds: KINDS.to_vec(), per_page: PER_PAGE, ..MessageQuery::new(from, to) };
         self.has_room_soon(extension).await?;
-        let read = self.reader.read_page(extension, &Read::messages(&query), PATIENCE).await;
-        let mut page = read.map_err(unread)?.value;
+        let mut page = self.reader.read_page(extension, &Read::messages(&query), PATIENCE).await?.value;
         for _ in 1..MOST_PAGES {
             self.take_in(extension, lane, &page.records, taken).await;
             let Some(next) = page.next else { return Ok(()) };
             self.has_room_soon(extension).await?;
-            page = self.reader.next_page(extension, &next, PATIENCE).await.map_err(unread)?.value;
+            page = self.reader.next_page(extension, &next, PATIENCE).await?.value;
         }
         self.take_in(extension, lane, &page.records, taken).await;
         Ok(())
     }
 
-    async fn has_room_soon(&self, extension: &ExtensionId) -> Result<(), Unread> {
+    async fn has_room_soon(&self, extension: &ExtensionId) -> Result<(), Unfinished> {
         for _ in 0..BUSY_FOR {
             if self.reader.has_room(extension, UsageGroup::Light).await? {
                 return Ok(());
             }
             tokio::time::sleep(BUSY).await;
         }
-        Err(Unread::GaveWay)
+        Err(Unfinished::GaveWay)
     }
 }
 
-pub(super) fn unread(error: ReadError) -> Unread {
-    match error {
-        ReadError::Store(error) => Unread::Store(error),
-        ReadError::NoSession { .. } | ReadError::NoTurn { .. } => Unread::Later,
-        ReadError::Call(error) => refused(classify_read(&error)),
-    }
-}
-
-fn refused(meaning: Meaning) -> Unread {
-    match meaning {
-        Meaning::Rejected { code: Some(code), .. } => Unread::Refused { code: word(Some(&code)) },
-        _ => Unread::Later,
-    }
-}
-
-pub(super) fn instant(at: Millis) -> Timestamp {
+pub(crate) fn instant(at: Millis) -> Timestamp {
     Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH)
 }

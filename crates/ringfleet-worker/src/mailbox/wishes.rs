@@ -14,7 +14,7 @@ use crate::metrics;
 const OUT: [&str; 5] = ["STOP", "UNSUBSCRIBE", "QUIT", "CANCEL", "END"];
 const IN_AGAIN: [&str; 5] = ["START", "SUBSCRIBE", "RESUME", "CONTINUE", "UNSTOP"];
 /// Longer than any full reading looks back.
-const REMEMBERED: Duration = Duration::from_secs(35 * 86_400);
+const REMEMBERED: Duration = super::cursor::REMEMBERED.saturating_add(Duration::from_secs(5 * 86_400));
 
 /// What the note of a wish says.
 const BEGUN: &[u8] = b"begun";
@@ -105,6 +105,10 @@ async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish:
         note(store, &key, BEGUN).await?;
     }
     store.set_opt_outs(Some(extension.as_str()), &wish.changes).await?;
+    if !wish.out {
+        // The same pair of numbers, as a person or a backend has entered it: those go with the number.
+        store.set_opt_outs(None, &wish.changes).await?;
+    }
     note(store, &key, HEEDED).await?;
     metrics::wish_heard(if wish.out { "opt_out" } else { "opt_in" });
     Ok(())

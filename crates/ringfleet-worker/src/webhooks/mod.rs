@@ -4,14 +4,14 @@
 //! costs one request of Light, and a lost one only time, until the next poll.
 //!
 //! - `receiver`: the webhook
-//! - `keeper`: makes, renews and replaces subscriptions, as the one process of the fleet that does
+//! - `subscriptions`: makes, renews and replaces them, as the one process of the fleet that does
 //! - `record`: the fleet's document of a subscription
 
-mod keeper;
 mod receiver;
 mod record;
+mod subscriptions;
 
-pub(crate) use self::keeper::Keeper;
 pub(crate) use self::receiver::Came;
 pub use self::receiver::{Hints, router};
 pub use self::record::reseal;
+pub(crate) use self::subscriptions::Subscriptions;

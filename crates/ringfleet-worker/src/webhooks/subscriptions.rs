@@ -4,11 +4,11 @@
 use std::{sync::Arc, time::Duration};
 
 use ringcentral::{
-    Answer, CallError, EventFilter, ExtensionId, NewSubscription, Outcome as Meaning, Read, Subscription,
-    SubscriptionId, SubscriptionStatus, UsageGroup, VerificationToken, WebhookAddress, classify_read,
+    Answer, CallError, EventFilter, ExtensionId, NewSubscription, Read, Subscription, SubscriptionId,
+    SubscriptionStatus, UsageGroup, VerificationToken, WebhookAddress,
 };
-use ringfleet_identity::{ReadError, Reader, Turn, Vault};
-use ringfleet_store::{Millis, StoreError, WorkerId};
+use ringfleet_identity::{ReadError, Reader, Turn, Unread, Vault, jittered};
+use ringfleet_store::{Millis, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ const MESSAGES: [&str; 2] = [
 /// Used by the official clients.
 const MISSED_CALLS: &str = "/restapi/v1.0/account/~/extension/~/missed-calls";
 
-pub(crate) struct Keeper {
+pub(crate) struct Subscriptions {
     pub(crate) vault: Vault,
     pub(crate) reader: Reader,
     /// The path of an extension is put behind it.
@@ -53,22 +53,7 @@ enum Kept {
     Renewed,
 }
 
-enum Failed {
-    /// By the provider, with this code.
-    Refused {
-        code: String,
-    },
-    Later,
-    Store(StoreError),
-}
-
-impl From<StoreError> for Failed {
-    fn from(error: StoreError) -> Self {
-        Failed::Store(error)
-    }
-}
-
-impl Keeper {
+impl Subscriptions {
     /// Looks at every connected extension's subscription in turn until `stop`.
     pub(crate) async fn run(self, process: WorkerId) {
         let this = Arc::new(self);
@@ -78,7 +63,7 @@ impl Keeper {
         loop {
             tokio::select! {
                 () = this.stop.cancelled() => break,
-                () = tokio::time::sleep(TICK.mul_f64(rand::random_range(0.7..=1.3))) => {}
+                () = tokio::time::sleep(jittered(TICK)) => {}
                 Some(Ok((extension, wait))) = looks.join_next() => turns.put_off(extension, wait),
             }
             if !turns.are_ours().await {
@@ -106,7 +91,7 @@ impl Keeper {
             Ok(Kept::Active) => ("active", self.every),
             Ok(Kept::Made) => ("made", self.every),
             Ok(Kept::Renewed) => ("renewed", self.every),
-            Err(Failed::Refused { code }) => {
+            Err(Unread::Refused { code }) => {
                 tracing::warn!(
                     extension.id = name,
                     rc.error_code = code,
@@ -114,8 +99,8 @@ impl Keeper {
                 );
                 ("refused", REFUSED_AGAIN)
             }
-            Err(Failed::Later) => ("later", AGAIN),
-            Err(Failed::Store(error)) => {
+            Err(Unread::Later) => ("later", AGAIN),
+            Err(Unread::Store(error)) => {
                 metrics::store_error("subscriptions", &error);
                 ("later", AGAIN)
             }
@@ -124,10 +109,10 @@ impl Keeper {
         wait
     }
 
-    async fn keep(&self, extension: &ExtensionId) -> Result<Kept, Failed> {
+    async fn keep(&self, extension: &ExtensionId) -> Result<Kept, Unread> {
         // Nobody waits for it: neither a login nor a turn that others need.
         if !self.reader.has_room(extension, UsageGroup::Light).await? {
-            return Err(Failed::Later);
+            return Err(Unread::Later);
         }
         let address = self.address_of(extension)?;
         let (print, now) = (self.print(&address), self.vault.store().now().await?);
@@ -141,7 +126,7 @@ impl Keeper {
         let renew = now >= renew_at;
         let found = if renew { self.renew(extension, &id).await } else { self.read(extension, &id).await };
         match found {
-            Err(Failed::Refused { code }) if code == GONE => self.make(extension, &address, record).await,
+            Err(Unread::Refused { code }) if code == GONE => self.make(extension, &address, record).await,
             Err(failed) => Err(failed),
             Ok(subscription) if subscription.status == SubscriptionStatus::Blacklisted => {
                 tracing::warn!(extension.id = %extension, "the provider had given up the webhook; it is subscribed anew");
@@ -165,11 +150,11 @@ impl Keeper {
         extension: &ExtensionId,
         address: &WebhookAddress,
         before: Option<Record>,
-    ) -> Result<Kept, Failed> {
+    ) -> Result<Kept, Unread> {
         // The old secret goes on, because the webhooks of other processes know it.
         let secret = match before {
             Some(record) => record.secret,
-            None => VerificationToken::try_new(&hex(&rand::random::<[u8; 24]>())).map_err(|_| Failed::Later)?,
+            None => VerificationToken::try_new(&hex(&rand::random::<[u8; 24]>())).map_err(|_| Unread::Later)?,
         };
         let mut record = Record { id: None, secret, wants: self.print(address), renew_at: 0 };
         record.save(&self.vault, extension).await?;
@@ -180,7 +165,7 @@ impl Keeper {
             }
         }
         let filters: Vec<EventFilter> =
-            self.filters().map(EventFilter::try_new).collect::<Result<_, _>>().map_err(|_| Failed::Later)?;
+            self.filters().map(EventFilter::try_new).collect::<Result<_, _>>().map_err(|_| Unread::Later)?;
         let token = &record.secret;
         let new = NewSubscription {
             filters: &filters,
@@ -200,24 +185,24 @@ impl Keeper {
         Ok(Kept::Made)
     }
 
-    async fn list(&self, extension: &ExtensionId) -> Result<Vec<Subscription>, Failed> {
+    async fn list(&self, extension: &ExtensionId) -> Result<Vec<Subscription>, Unread> {
         // At most 30 (documented), which is one page.
         Ok(done(self.reader.read_page(extension, &Read::subscriptions(), PATIENCE).await)?.records)
     }
 
-    async fn read(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<Subscription, Failed> {
+    async fn read(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<Subscription, Unread> {
         done(self.reader.read(extension, &Read::subscription(id), PATIENCE).await)
     }
 
-    async fn renew(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<Subscription, Failed> {
+    async fn renew(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<Subscription, Unread> {
         let ask = |turn: Turn| async move { turn.client.renew_subscription(turn.caller(), id).await };
         done(self.reader.call(extension, UsageGroup::Light, PATIENCE, ask).await)
     }
 
-    async fn delete(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<(), Failed> {
+    async fn delete(&self, extension: &ExtensionId, id: &SubscriptionId) -> Result<(), Unread> {
         let ask = |turn: Turn| async move { turn.client.delete_subscription(turn.caller(), id).await };
         match done(self.reader.call(extension, UsageGroup::Medium, PATIENCE, ask).await) {
-            Err(Failed::Refused { code }) if code == GONE => Ok(()),
+            Err(Unread::Refused { code }) if code == GONE => Ok(()),
             other => other,
         }
     }
@@ -240,24 +225,19 @@ impl Keeper {
         now.saturating_add(self.life.as_millis() as Millis / 2)
     }
 
-    fn address_of(&self, extension: &ExtensionId) -> Result<WebhookAddress, Failed> {
+    fn address_of(&self, extension: &ExtensionId) -> Result<WebhookAddress, Unread> {
         let address = format!("{}/inbound/{extension}", self.public_url.trim_end_matches('/'));
-        WebhookAddress::try_new(&address).map_err(|_| Failed::Later)
+        WebhookAddress::try_new(&address).map_err(|_| Unread::Later)
     }
 }
 
-fn done<T>(answer: Result<Answer<T>, ReadError>) -> Result<T, Failed> {
+fn done<T>(answer: Result<Answer<T>, ReadError>) -> Result<T, Unread> {
     match answer {
         Ok(answer) => Ok(answer.value),
-        Err(ReadError::Store(error)) => Err(Failed::Store(error)),
-        Err(ReadError::NoSession { .. } | ReadError::NoTurn { .. }) => Err(Failed::Later),
         Err(ReadError::Call(CallError::Status { status, .. })) if status.as_u16() == 404 => {
-            Err(Failed::Refused { code: GONE.to_owned() })
+            Err(Unread::Refused { code: GONE.to_owned() })
         }
-        Err(ReadError::Call(error)) => match classify_read(&error) {
-            Meaning::Rejected { code: Some(code), .. } => Err(Failed::Refused { code: code.as_str().to_owned() }),
-            _ => Err(Failed::Later),
-        },
+        Err(error) => Err(error.into()),
     }
 }
 
