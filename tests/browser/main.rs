@@ -71,7 +71,7 @@ async fn an_employee_connects_the_operator_sees_it_and_a_worker_sends_from_that_
     operator
         .until("the list tells that the extension must be connected", async || {
             operator.open(&rig.page(LIST)).await;
-            operator.text_of("main").await.contains("Nobody can log in for it")
+            operator.text_of("main").await.contains("Nobody can log in for the extension")
         })
         .await;
     operator.quit().await;

@@ -130,3 +130,22 @@ async fn a_store_that_is_not_there_is_told_with_its_own_exit_code() {
     assert_eq!(status.status.code(), Some(69), "{told}");
     rig.finish(Ends::all()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_needs_no_folder_for_files_of_its_own_and_a_dry_run_says_that_it_does() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2))).await;
+    rig.keep_secret(["one reminder", "+15552000001"]);
+    std::fs::write(
+        rig.path("one.csv"),
+        format!("from,to,text\n{},+15552000001,one reminder\n", rig.accounts[0].numbers[0]),
+    )
+    .unwrap();
+    let nowhere = [("TMPDIR", "/nowhere/to/write")];
+    let import = rig.run_with(&["import", "one.csv"], &nowhere);
+    assert!(import.status.success(), "{}", told(&import));
+    rig.handed_in_elsewhere(1);
+    let dry = rig.run_with(&["import", "one.csv", "--dry-run"], &nowhere);
+    assert_eq!(dry.status.code(), Some(1), "{}", told(&dry));
+    assert!(told(&dry).contains("can't make a folder for the dry run"), "{}", told(&dry));
+    rig.finish(Ends::waiting(Waiting::Exactly(1), "no worker is started")).await;
+}

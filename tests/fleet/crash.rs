@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ringfleet_store::State;
+use ringfleet_testkit::eventually;
 
 use crate::rig::{Ends, Rig, RigOptions};
 
@@ -53,4 +54,39 @@ async fn a_worker_that_is_told_to_end_finishes_what_it_began_and_gives_the_rest_
     rig.start_workers(1);
     rig.until_ended(320, Duration::from_secs(60)).await;
     assert_eq!(rig.finish(Ends::all()).await.report.accepted, 320);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_whose_terminal_is_gone_finishes_what_it_began_however_often_it_is_told() {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    if ignored.is_some_and(|mask| mask.ends_with(['1', '3', '5', '7', '9', 'b', 'd', 'f'])) {
+        eprintln!("hangups are ignored here, as by nohup, and by the worker too: nothing is seen");
+        return;
+    }
+    let mut options = RigOptions::new(8, Duration::from_secs(2));
+    options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(400));
+    let mut rig = Rig::start(options).await;
+    for extension in 0..8 {
+        rig.enqueue(extension, 40, None).await;
+    }
+    rig.start_workers(1);
+    let busy = async || rig.stats().await.count(State::Sending) >= 20;
+    eventually(Duration::from_secs(20), busy).await;
+    let hung_up = async || {
+        let has_ended = rig.worker_has_ended(0);
+        if !has_ended {
+            rig.signal_worker(0, "HUP");
+        }
+        has_ended
+    };
+    eventually(Duration::from_secs(20), hung_up).await;
+    assert!(rig.workers[0].child.wait().unwrap().success(), "{}", rig.logs());
+    let stats = rig.stats().await;
+    let cut_off = [State::Claimed, State::Sending, State::Unknown, State::Held].map(|state| stats.count(state));
+    assert_eq!(cut_off, [0; 4], "{stats:?}");
+    assert!(stats.count(State::Ready) > 0, "the test ended too late to show anything: {stats:?}");
+    rig.start_workers(1);
+    rig.until_ended(320, Duration::from_secs(60)).await;
+    rig.finish(Ends::all()).await;
 }

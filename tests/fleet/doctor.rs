@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use ringcentral::explain;
+use ringfleet_testkit::RedisServer;
 use serde_json::{Value, json};
 
 use crate::{
@@ -348,5 +349,29 @@ async fn a_check_of_all_logins_tells_which_are_refused_and_leaves_no_session_beh
     }
     let report = clinic.fleet.rig.simulator.report();
     assert_eq!((report.sessions_max, report.auth_429), (1, 0), "{report:?}");
+    clinic.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_redis_it_says_what_a_power_cut_would_take_or_that_it_is_not_shown() {
+    let server = RedisServer::builder().append_only().start();
+    let mut clinic = Clinic::start().await.set("RINGFLEET__STORE__URL", &server.url()).with(&["--json"]);
+    for (command, user, level, part) in [
+        ("CONFIG SET appendfsync always", "", "ok", "is on the disk"),
+        ("CONFIG SET appendfsync everysec", "", "warn", "everysec: a power cut takes what was accepted"),
+        ("CONFIG SET appendfsync no", "", "warn", "no: a power cut takes all that"),
+        ("ACL SETUSER lean on nopass ~* &* +@all -config", "lean:any-password@", "skip", "must be always"),
+    ] {
+        let answer = server.ask(&command.split(' ').collect::<Vec<_>>());
+        assert!(answer.as_deref().is_some_and(|answer| answer.starts_with("+OK")), "{command}: {answer:?}");
+        clinic = clinic.set("RINGFLEET__STORE__URL", &format!("redis://{user}{}/0", server.address()));
+        let (text, status) = clinic.screen(&[]);
+        assert_eq!(status, 0, "{text}");
+        let json: Value = serde_json::from_str(&text).unwrap();
+        let findings = json["sections"].as_array().unwrap().iter().find(|section| section["title"] == "Store").unwrap();
+        let found = findings["findings"].as_array().unwrap().iter().find(|one| one["check"] == "appendfsync").unwrap();
+        assert_eq!(found["level"], level, "{found}");
+        assert!(found["seen"].as_str().unwrap().contains(part), "{found}");
+    }
     clinic.end().await;
 }

@@ -37,5 +37,6 @@ mod shards;
 mod store_faults;
 mod streaming_import;
 mod unknown_fate;
+mod waiting;
 mod webhooks;
 mod wishes;

@@ -2,16 +2,25 @@
 
 use std::time::Duration;
 
-use ringfleet_testkit::{eventually, free_port};
+use ringfleet_testkit::{RedisServer, eventually, free_port};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
-use crate::rig::{Ends, Rig, RigOptions, http};
+use crate::{
+    rig::{Ends, Rig, RigOptions, http},
+    rows_store::tell,
+};
 
 const KEY: &str = "canary-key-0123456789abcdef";
+
+/// Status and text of a page of `metrics.listen`; `None` when nobody listens.
+async fn page(listen: &str, name: &str) -> Option<(u16, String)> {
+    let answer = http().get(format!("http://{listen}/{name}")).send().await.ok()?;
+    Some((answer.status().as_u16(), answer.text().await.ok()?))
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
@@ -143,12 +152,18 @@ async fn a_command_whose_reader_has_gone_does_its_work_and_ends_quietly() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_under_way_when_its_process_is_told_to_end_is_answered() {
+async fn a_request_under_way_when_its_process_is_told_to_end_is_answered_while_that_calls_itself_draining() {
     for command in ["api", "up"] {
         let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2)).on_sqlite()).await;
         rig.keep_secret([KEY, "canary text", "+15552000001"]);
         let api = format!("127.0.0.1:{}", free_port());
-        let running = rig.spawn(&[command], &[("RINGFLEET__API__LISTEN", &api), ("RINGFLEET__API__KEYS", KEY)]);
+        let metrics = format!("127.0.0.1:{}", free_port());
+        let environment = [
+            ("RINGFLEET__API__LISTEN", &*api),
+            ("RINGFLEET__API__KEYS", KEY),
+            ("RINGFLEET__METRICS__LISTEN", &*metrics),
+        ];
+        let running = rig.spawn(&[command], &environment);
         let answers = async || TcpStream::connect(&api).await.is_ok();
         eventually(Duration::from_secs(20), answers).await;
         let body = json!({"from": rig.accounts[0].numbers[0], "to": "+15552000001", "text": "canary text"}).to_string();
@@ -165,6 +180,8 @@ async fn a_request_under_way_when_its_process_is_told_to_end_is_answered() {
 
         let end = std::thread::spawn(|| running.end());
         eventually(Duration::from_secs(5), async || !answers().await).await;
+        assert_eq!(page(&metrics, "readyz").await, Some((503, "draining\n".to_owned())));
+        assert_eq!(page(&metrics, "healthz").await, Some((200, "alive\n".to_owned())));
         stream.write_all(body.as_bytes()).await.unwrap();
         told.clear();
         stream.read_to_end(&mut told).await.unwrap();
@@ -176,4 +193,61 @@ async fn a_request_under_way_when_its_process_is_told_to_end_is_answered() {
         rig.until_ended(1, Duration::from_secs(20)).await;
         rig.finish(Ends::all()).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_starts_without_its_redis_is_alive_and_not_ready_and_begins_when_that_is_there() {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).quick()).await;
+    rig.enqueue(0, 1, None).await;
+    rig.redis_mut().kill();
+    let [of_api, of_worker] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
+    let api = format!("127.0.0.1:{}", free_port());
+    let api = rig.spawn(&["api"], &[("RINGFLEET__API__LISTEN", &api), ("RINGFLEET__METRICS__LISTEN", &of_api)]);
+    rig.start_worker_with(&[("RINGFLEET__METRICS__LISTEN", &of_worker)]);
+    let not_yet = Some((503, "the store is not opened yet\n".to_owned()));
+    for listen in [&of_api, &of_worker] {
+        let alive = Some((200, "alive\n".to_owned()));
+        eventually(Duration::from_secs(20), async || page(listen, "healthz").await == alive).await;
+        assert_eq!(page(listen, "readyz").await, not_yet);
+        let (_, metrics) = page(listen, "metrics").await.unwrap();
+        assert!(metrics.contains("ringfleet_store_up 0"), "{metrics}");
+    }
+    // One that is told to end meanwhile has nothing to finish.
+    assert!(api.end().success());
+    eventually(Duration::from_secs(30), async || rig.logs().contains("the store can't be opened")).await;
+    assert_eq!(page(&of_worker, "readyz").await, not_yet);
+    rig.redis_mut().restart();
+    let ready = Some((200, "ready\n".to_owned()));
+    eventually(Duration::from_secs(20), async || page(&of_worker, "readyz").await == ready).await;
+    rig.until_ended(1, Duration::from_secs(20)).await;
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redis_that_refuses_the_login_is_not_waited_for() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    rig.keep_secret(["canary-of-redis", "canary-of-another"]);
+    let server = RedisServer::builder().append_only().password("canary-of-redis").start();
+    for (login, code) in [("", 64), (":canary-of-another@", 69)] {
+        let url = format!("redis://{login}{}/0", server.address());
+        let mut worker = rig.spawn(&["worker"], &[("RINGFLEET__STORE__URL", &url)]);
+        eventually(Duration::from_secs(20), async || worker.child.try_wait().unwrap().is_some()).await;
+        assert_eq!(worker.child.wait().unwrap().code(), Some(code), "{}", rig.log(worker.log()));
+    }
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_full_redis_is_is_told_beside_its_limit() {
+    const LIMIT: u64 = 512 << 20;
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2))).await;
+    rig.start_workers(1);
+    for limit in [LIMIT, 0] {
+        tell(rig.redis(), &format!("CONFIG SET maxmemory {limit}")).await;
+        let told = async || rig.counted("ringfleet_store_memory_limit_bytes ").await == limit;
+        eventually(Duration::from_secs(20), told).await;
+        let used = rig.counted("ringfleet_store_memory_bytes ").await;
+        assert!((100_000..LIMIT).contains(&used), "{used}");
+    }
+    rig.finish(Ends::all()).await;
 }

@@ -17,12 +17,15 @@ pub(crate) struct FleetGauges {
 }
 
 impl FleetGauges {
-    pub(crate) async fn refresh(&mut self, store: &SharedStore, patience: Duration) {
+    /// `None`: the store is not opened yet.
+    pub(crate) async fn refresh(&mut self, store: Option<&SharedStore>, patience: Duration) {
         if self.read_at.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        let read = tokio::time::timeout(patience, read(store)).await;
-        let up = matches!(read, Ok(Ok(())));
+        let up = match store {
+            Some(store) => matches!(tokio::time::timeout(patience, read(store)).await, Ok(Ok(()))),
+            None => false,
+        };
         gauge!("ringfleet_store_up").set(if up { 1.0 } else { 0.0 });
         if up {
             self.read_at = Some(Instant::now());
@@ -35,9 +38,15 @@ async fn read(store: &SharedStore) -> Result<(), StoreError> {
     let every = stats.lanes_waiting.div_ceil(LANES);
     let lanes = store.lanes_spread(u32::try_from(every).unwrap_or(u32::MAX)).await?;
     let closed = store.gate().await? != Gate::Open;
+    // Messages go on whether or not it can be told.
+    let memory = store.memory().await.ok().flatten();
     show_totals(&stats);
     gauge!("ringfleet_gate_closed").set(if closed { 1.0 } else { 0.0 });
     show_quota(&lanes, stats.lanes_waiting, closed);
+    if let Some(memory) = memory {
+        gauge!("ringfleet_store_memory_bytes").set(memory.used as f64);
+        gauge!("ringfleet_store_memory_limit_bytes").set(memory.limit as f64);
+    }
     Ok(())
 }
 

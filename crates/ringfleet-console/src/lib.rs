@@ -6,12 +6,17 @@
 mod fleet;
 mod health;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::{Duration, SystemTime},
+};
 
 use axum::{Router, extract::State, http::header, response::IntoResponse, routing::get};
+use metrics::gauge;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use ringfleet_store::SharedStore;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::fleet::FleetGauges;
 
@@ -41,6 +46,7 @@ impl Recorder {
             .set_buckets_for_metric(Matcher::Full("ringfleet_send_duration_seconds".to_owned()), &SEND_BUCKETS)?
             .set_buckets_for_metric(Matcher::Full("ringfleet_due_to_send_seconds".to_owned()), &WAIT_BUCKETS)?;
         let recorder = Self(builder.install_recorder()?);
+        introduce();
         tokio::spawn(recorder.clone().keep_small());
         Ok(recorder)
     }
@@ -54,15 +60,24 @@ impl Recorder {
     }
 }
 
+/// What this process is, and since when.
+fn introduce() {
+    gauge!("ringfleet_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    gauge!("ringfleet_process_start_time_seconds").set(now.as_secs_f64());
+}
+
 struct Console {
     recorder: Recorder,
-    store: SharedStore,
+    store: Arc<OnceLock<SharedStore>>,
+    stop: CancellationToken,
     fleet: Mutex<FleetGauges>,
 }
 
-/// `/metrics`, `/healthz` and `/readyz`. Holds nothing private, yet it belongs on an internal address.
-pub fn router(recorder: Recorder, store: SharedStore) -> Router {
-    let console = Arc::new(Console { recorder, store, fleet: Mutex::new(FleetGauges::default()) });
+/// `/metrics`, `/healthz` and `/readyz`. Holds nothing private, yet it belongs on an internal address. `store` is empty until it is
+/// opened; `stop` is cancelled when the process is told to end.
+pub fn router(recorder: Recorder, store: Arc<OnceLock<SharedStore>>, stop: CancellationToken) -> Router {
+    let console = Arc::new(Console { recorder, store, stop, fleet: Mutex::new(FleetGauges::default()) });
     Router::new()
         .route("/metrics", get(metrics_page))
         .route("/healthz", get(|| async { "alive\n" }))
@@ -72,7 +87,7 @@ pub fn router(recorder: Recorder, store: SharedStore) -> Router {
 
 async fn metrics_page(State(console): State<Arc<Console>>) -> impl IntoResponse {
     // A scrape must not hang with the store: its gauges then keep their last value and say so.
-    console.fleet.lock().await.refresh(&console.store, Duration::from_secs(2)).await;
+    console.fleet.lock().await.refresh(console.store.get(), Duration::from_secs(2)).await;
     console.recorder.0.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], console.recorder.0.render())
 }
@@ -80,6 +95,19 @@ async fn metrics_page(State(console): State<Arc<Console>>) -> impl IntoResponse 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_tells_its_version_and_since_when_it_is_there() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+        metrics::with_local_recorder(&recorder, introduce);
+        let page = recorder.handle().render();
+        let told = |series: &str| page.lines().find_map(|line| line.strip_prefix(series)?.trim().parse::<f64>().ok());
+        let build = format!("ringfleet_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+        assert_eq!(told(&build), Some(1.0), "{page}");
+        let since = told("ringfleet_process_start_time_seconds").unwrap();
+        assert!((began..began + 60.0).contains(&since), "{since} for {began}");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn histograms_are_kept_small_where_nobody_asks_for_the_metrics() {

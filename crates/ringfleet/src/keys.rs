@@ -10,7 +10,6 @@ use ringfleet_identity::{KeyRing, KeyRingError};
 
 use crate::config::{Faults, KeySource, Settings, unreadable};
 
-#[allow(dead_code, reason = "the commands and the worker begin to use it with the next commits")]
 pub(crate) fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
     let app = settings.provider.client_id.as_ref().zip(settings.provider.client_secret.as_ref());
     let given = match &settings.identity.keys {

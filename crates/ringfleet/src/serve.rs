@@ -10,7 +10,12 @@ use hyper_util::{
     server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, signal::unix::SignalKind, sync::Semaphore, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::Semaphore,
+    task::JoinHandle,
+};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -83,26 +88,46 @@ async fn serve(
     under_way.shutdown().await;
 }
 
-/// Cancelled by SIGTERM or Ctrl-C. A second signal ends the process at once.
+/// Cancelled by SIGTERM, Ctrl-C, or the end of the terminal. A second SIGTERM or Ctrl-C ends the process at once; a hangup is
+/// nobody's wish for that, and may come together with a SIGTERM.
 pub(crate) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let mut terminate = tokio::signal::unix::signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
-    let mut interrupt = tokio::signal::unix::signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("can't listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("can't listen for SIGINT")?;
+    // Listening would end what `nohup` does: it has the process ignore it.
+    let mut hangup =
+        if ignores_hangups() { None } else { Some(signal(SignalKind::hangup()).context("can't listen for SIGHUP")?) };
     let told = stop.clone();
     tokio::spawn(async move {
+        let mut asked = false;
         loop {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-            if told.is_cancelled() {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let is_request = tokio::select! {
+                _ = terminate.recv() => true,
+                _ = interrupt.recv() => true,
+                _ = hung_up => false,
+            };
+            if asked && is_request {
                 tracing::warn!("second signal: ending at once");
                 std::process::exit(i32::from(crate::exit::FAILED));
             }
+            asked |= is_request;
             told.cancel();
         }
     });
     Ok(stop)
+}
+
+/// Only Linux tells. SIGHUP has the number 1, so the last bit.
+fn ignores_hangups() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
 }
 
 #[cfg(test)]

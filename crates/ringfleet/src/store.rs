@@ -1,6 +1,10 @@
 //! Opens the store that the settings name.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ringfleet_store::{
     LaneRules, RedisStore, SharedStore, StoreError,
@@ -10,6 +14,11 @@ use ringfleet_store::{
 
 use crate::config::StoreSettings;
 
+/// Between two tries to reach a store that is away. One takes up to ten seconds by itself.
+const AGAIN_IN: Duration = Duration::from_secs(1);
+/// Between two words about it.
+const SAY_EVERY: Duration = Duration::from_secs(60);
+
 pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<SharedStore, StoreError> {
     if settings.is_redis() {
         return Ok(Arc::new(RedisStore::connect(redis_options(settings, rules)).await?));
@@ -17,6 +26,34 @@ pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<S
     let synchronous = if settings.sqlite_full { Synchronous::Full } else { Synchronous::Normal };
     let options = SqliteOptions { rules, synchronous, ..SqliteOptions::default() };
     Ok(Arc::new(SqliteStore::open(&sqlite_path(settings), options).await?))
+}
+
+/// For a process that goes on until it is told to end: a Redis that can't be reached, or is reading its data still, is waited for.
+pub(crate) async fn open_when_there(settings: &StoreSettings, rules: LaneRules) -> Result<SharedStore, StoreError> {
+    let mut said: Option<Instant> = None;
+    loop {
+        match open(settings, rules).await {
+            Err(error) if settings.is_redis() && is_away(&error) => {
+                if said.is_none_or(|at| at.elapsed() >= SAY_EVERY) {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "the store can't be opened; it is tried until it can");
+                    said = Some(Instant::now());
+                }
+                tokio::time::sleep(AGAIN_IN).await;
+            }
+            opened => {
+                if said.is_some() && opened.is_ok() {
+                    tracing::info!("the store is open");
+                }
+                return opened;
+            }
+        }
+    }
+}
+
+/// What passes without anybody's help. A login that Redis refuses does not, and the client library tells it as a failed connection.
+fn is_away(error: &StoreError) -> bool {
+    matches!(error, StoreError::Unavailable { source, .. } if !source.to_string().contains("authentication failed"))
 }
 
 /// For a stop: a shard that does not answer must not keep it from the others.

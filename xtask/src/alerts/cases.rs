@@ -1,7 +1,11 @@
 //! What each alert is for: a fleet that works, and what goes wrong in it, as series for Prometheus' own test runner.
 
 /// Two workers, a and b, and an API, c: a series and its values, one a minute for three hours. Counters have counted before.
+/// The Redis that b asks has no limit.
 const WORKS: &str = r#"
+ringfleet_process_start_time_seconds{instance="a"} 0+0x180
+ringfleet_process_start_time_seconds{instance="b"} 0+0x180
+ringfleet_process_start_time_seconds{instance="c"} 0+0x180
 ringfleet_store_up{instance="a"} 1+0x180
 ringfleet_store_up{instance="b"} 1+0x180
 ringfleet_store_up{instance="c"} 1+0x180
@@ -13,6 +17,10 @@ ringfleet_leases_in_hand{instance="a"} 40+0x180
 ringfleet_leases_in_hand{instance="b"} 40+0x180
 ringfleet_gate_closed{instance="a"} 0+0x180
 ringfleet_messages{instance="a",state="held"} 0+0x180
+ringfleet_store_memory_bytes{instance="a"} 100000000+0x180
+ringfleet_store_memory_bytes{instance="b"} 900000000+0x180
+ringfleet_store_memory_limit_bytes{instance="a"} 536870912+0x180
+ringfleet_store_memory_limit_bytes{instance="b"} 0+0x180
 ringfleet_oldest_due_age_seconds{instance="a"} 60+0x180
 ringfleet_lanes{instance="a",kind="eligible"} 3+0x180
 ringfleet_lanes{instance="a",kind="parked"} 0+0x180
@@ -59,7 +67,7 @@ impl Case {
 }
 
 /// What changes does so at the 120th minute. `_x120 1+0x60` is a counter that appears with its first event.
-pub(super) const CASES: [Case; 28] = [
+pub(super) const CASES: [Case; 32] = [
     case("a fleet that works", "", &[]),
     case(
         "the only Redis does not answer",
@@ -173,6 +181,32 @@ ringfleet_leases_in_hand{instance="b"
         &["RingfleetSentTwice"],
     ),
     case(
+        "a worker that has just begun tells of a text that went out twice",
+        r#"
+ringfleet_process_start_time_seconds{instance="d"} _x120 7200+0x60
+ringfleet_settled_total{instance="d",outcome="sent",answer="sent_twice"} _x120 1+0x60
+"#,
+        &["RingfleetSentTwice"],
+    ),
+    case(
+        "Prometheus was away, and sees old counts again",
+        r#"
+ringfleet_process_start_time_seconds{instance="a"} 0+0x30 _x90 0+0x60
+ringfleet_process_start_time_seconds{instance="b"} 0+0x30 _x90 0+0x60
+ringfleet_process_start_time_seconds{instance="c"} 0+0x30 _x90 0+0x60
+ringfleet_settled_total{instance="a",outcome="sent",answer="late"} 1+0x30 _x90 1+0x60
+ringfleet_settled_total{instance="b",outcome="sent",answer="sent_twice"} 5+0x30 _x90 5+0x60
+ringfleet_reaped_total{instance="a",what="requeued"} 5+0x30 _x90 5+0x60
+ringfleet_http_429_total{instance="a",group="medium",scope="lane"} 1+0x30 _x90 1+0x60
+ringfleet_store_restarts_total{instance="a"} 1+0x30 _x90 1+0x60
+ringfleet_guard_refused_total{instance="a"} 1+0x30 _x90 1+0x60
+ringfleet_store_errors_total{instance="a",call="settle",kind="full"} 1+0x30 _x90 1+0x60
+ringfleet_enqueued_total{instance="c",result="full"} 1+0x30 _x90 1+0x60
+ringfleet_token_renewals_total{instance="a",result="dead"} 1+0x30 _x90 1+0x60
+"#,
+        &[],
+    ),
+    case(
         "the first restart of the store that a worker sees",
         r#"ringfleet_store_restarts_total{instance="b"} _x120 1+0x60"#,
         &["RingfleetStoreRestarted"],
@@ -235,6 +269,21 @@ ringfleet_lanes{instance="a",kind="eligible"} 0+0x180
 ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
 "#,
         &["RingfleetBacklogThatIsOnlyQuota"],
+    ),
+    case(
+        "lanes that stand hold a backlog back",
+        r#"
+ringfleet_lanes{instance="a",kind="eligible"} 0+0x180
+ringfleet_lanes{instance="a",kind="parked"} 3+0x180
+ringfleet_quota_offered_per_second{instance="a",group="medium"} 0+0x180
+ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
+"#,
+        &["RingfleetLanesStandStill"],
+    ),
+    case(
+        "Redis has been more than four fifths full for a while",
+        r#"ringfleet_store_memory_bytes{instance="a"} 100000000+0x100 450000000+0x80"#,
+        &["RingfleetStoreFillsUp"],
     ),
     case(
         "a connection has ended",

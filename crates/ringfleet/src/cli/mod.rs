@@ -184,6 +184,8 @@ mod tests {
             "import x.csv --on-unknown resend",
             "held list --limit 3 --json",
             "message dead --limit 500",
+            "message waiting 102 --limit 1000 --json",
+            "lane cancel 102 --due-before 2030-12-01T18:00:00-05:00 --yes",
             &two,
             "opt-out add +15550200001 +15550200002 --extension 102",
         ];
@@ -200,6 +202,9 @@ mod tests {
             "held list --limit 0",
             "message dead --limit 501",
             "message held",
+            "message waiting 102 --limit 0",
+            "lane cancel",
+            "lane cancel 102 --due-before tomorrow",
             "opt-out add",
             "opt-out add 15550200001",
             "opt-out remove +15550200001 --from +15550100001 --extension 101",

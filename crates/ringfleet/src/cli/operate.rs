@@ -1,6 +1,7 @@
 //! What an operator types: a look at the fleet, and a hand on lanes and messages.
 
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use ringfleet_store::{MAX_BATCH, MessageId};
 
 #[derive(Args)]
@@ -35,6 +36,20 @@ pub(crate) enum LaneCommand {
         /// Its id, its extension number, or a phone number of it
         extension: String,
     },
+    /// Takes back all that waits for an extension: of somebody who has left, or what is no longer of use after an outage
+    ///
+    /// What a worker has in hand goes out, so pause the extension first where that matters. `ringfleet message waiting` shows what
+    /// is meant.
+    Cancel {
+        /// Its id, its extension number, or a phone number of it
+        extension: String,
+        /// Only what is due before this time, such as 2030-12-01T18:00:00-05:00
+        #[arg(long, value_name = "TIME")]
+        due_before: Option<Timestamp>,
+        /// Don't ask before
+        #[arg(long)]
+        yes: bool,
+    },
 }
 
 #[derive(Subcommand)]
@@ -58,6 +73,17 @@ pub(crate) enum MessageCommand {
     Cancel {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<MessageId>,
+    },
+    /// Lists what waits for an extension and is in nobody's hand, in the order in which it goes
+    Waiting {
+        /// Its id, its extension number, or a phone number of it
+        extension: String,
+        /// How many to list
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Lists messages that were given up; `held resend` sends one again
     Dead {

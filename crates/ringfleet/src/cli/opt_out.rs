@@ -45,7 +45,7 @@ A customer says by phone that they want no more texts, from nobody of yours:
 
   ringfleet opt-out add +15550200001
 
-Or none from one of your numbers, which is the same as a STOP to it; or none of one extension:
+Or none from one of your numbers, whichever extension has it now or later; or none of one extension:
 
   ringfleet opt-out add +15550200001 --from +15550100001
   ringfleet opt-out add +15550200001 --extension 102

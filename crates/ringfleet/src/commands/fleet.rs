@@ -1,6 +1,11 @@
 //! `worker`, `api`, `connect` and `up`: the roles that run until they are told to stop.
 
-use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use anyhow::Context;
 use axum::Router;
@@ -24,13 +29,13 @@ use crate::{
 };
 
 pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
-    let mut role = Role::start(&settings).await?;
+    let Some(mut role) = Role::start(&settings).await? else { return Ok(ExitCode::SUCCESS) };
     role.serve_inbound(&settings).await?;
     role.work_and_answer(&settings).await
 }
 
 pub(crate) async fn api(settings: Settings) -> anyhow::Result<ExitCode> {
-    let mut role = Role::start(&settings).await?;
+    let Some(mut role) = Role::start(&settings).await? else { return Ok(ExitCode::SUCCESS) };
     role.serve_api(&settings).await?;
     role.serve_connect(&settings).await?;
     role.answer(&settings).await
@@ -41,13 +46,13 @@ pub(crate) async fn connect(settings: Settings) -> anyhow::Result<ExitCode> {
         let problem = "is empty: name an address and port such as 127.0.0.1:8482, and read docs/connect.md";
         return Err(Faults::one("connect.listen", problem).into());
     }
-    let mut role = Role::start(&settings).await?;
+    let Some(mut role) = Role::start(&settings).await? else { return Ok(ExitCode::SUCCESS) };
     role.serve_connect(&settings).await?;
     role.answer(&settings).await
 }
 
 pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
-    let mut role = Role::start(&settings).await?;
+    let Some(mut role) = Role::start(&settings).await? else { return Ok(ExitCode::SUCCESS) };
     role.serve_inbound(&settings).await?;
     role.serve_api(&settings).await?;
     role.serve_connect(&settings).await?;
@@ -67,19 +72,27 @@ struct Role {
 }
 
 impl Role {
-    async fn start(settings: &Settings) -> anyhow::Result<Self> {
+    /// `None`: it was told to stop before there was a store.
+    async fn start(settings: &Settings) -> anyhow::Result<Option<Self>> {
         telemetry::start(&settings.log_level, settings.log_format)?;
         let stop = serve::stop_on_signals()?;
         let accounts = Accounts::load(settings)?;
-        let store = store::open(&settings.store, settings.rules).await?;
         let watched = CancellationToken::new();
+        let opened = Arc::new(OnceLock::new());
+        // First of all: an orchestrator would take a process that waits for its store for a dead one.
         if let Some(listen) = settings.metrics_listen {
             let recorder = Recorder::install().context("can't install the metrics recorder")?;
-            let console = ringfleet_console::router(recorder, store.clone());
+            let console = ringfleet_console::router(recorder, opened.clone(), stop.clone());
             serve::http("metrics", listen, console, watched.clone()).await?;
         }
+        let Some(store) = stop.run_until_cancelled(store::open_when_there(&settings.store, settings.rules)).await
+        else {
+            return Ok(None);
+        };
+        let store = store?;
+        let _ = opened.set(store.clone());
         let directory = directory::follow(settings, &accounts, &store, stop.clone()).await?;
-        Ok(Self { accounts, store, directory, stop, watched, answering: JoinSet::new() })
+        Ok(Some(Self { accounts, store, directory, stop, watched, answering: JoinSet::new() }))
     }
 
     async fn serve_api(&mut self, settings: &Settings) -> anyhow::Result<()> {

@@ -23,8 +23,8 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     let accounts = Accounts::load(&settings)?;
     // A dry run changes nothing, so a store of its own, for as long as it lasts, will do. Who may be sent from is read from
     // the fleet's, if there is one.
-    let scratch = tempfile::tempdir().context("can't make a folder for the dry run")?;
-    let (store, fleet) = if options.dry_run {
+    let scratch = options.dry_run.then(tempfile::tempdir).transpose().context("can't make a folder for the dry run")?;
+    let (store, fleet) = if let Some(scratch) = &scratch {
         let mut nowhere = settings.store.clone();
         nowhere.url = format!("sqlite:{}", scratch.path().join("dry-run.db").display());
         nowhere.sqlite_full = false;

@@ -18,3 +18,4 @@ pub(crate) mod rc;
 mod reason;
 pub(crate) mod simulator;
 pub(crate) mod status;
+mod waiting;

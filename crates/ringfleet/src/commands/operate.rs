@@ -11,6 +11,7 @@ use super::{
     evidence::{self, time},
     extensions::Known,
     held::more,
+    waiting,
 };
 use crate::{
     accounts::Accounts,
@@ -23,7 +24,10 @@ use crate::{
 
 pub(crate) async fn lane(settings: Settings, what: LaneCommand) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
-    let (LaneCommand::Pause { extension: typed } | LaneCommand::Resume { extension: typed }) = &what;
+    let (LaneCommand::Pause { extension: typed }
+    | LaneCommand::Resume { extension: typed }
+    | LaneCommand::Cancel { extension: typed, .. }) = &what;
+    let mut code = ExitCode::SUCCESS;
     for lane in lanes(&settings, &store, typed).await? {
         let extension = lane.extension();
         match what {
@@ -36,9 +40,12 @@ pub(crate) async fn lane(settings: Settings, what: LaneCommand) -> anyhow::Resul
                 store.set_parked(&lane, None).await?;
                 say!("extension {extension} goes on");
             }
+            LaneCommand::Cancel { due_before, yes, .. } => {
+                code = waiting::cancel(&store, &lane, due_before, yes).await?;
+            }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 /// The lanes that an operator means. One with something in it is meant by its extension's id even where nobody is known; any
@@ -114,6 +121,11 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
             let view = store.get(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
             for line in evidence::lines(&view, false) {
                 say!("{line}");
+            }
+        }
+        MessageCommand::Waiting { extension, limit, json } => {
+            for lane in lanes(&settings, &store, &extension).await? {
+                waiting::list(&store, &lane, limit as usize, json).await?;
             }
         }
         MessageCommand::Cancel { ids } => return cancel(&*store, &ids).await,

@@ -31,25 +31,23 @@ pub(crate) async fn run(settings: Settings, what: OptOutCommand) -> anyhow::Resu
 }
 
 async fn add(settings: &Settings, store: &dyn Store, who: &WhoOptions) -> anyhow::Result<ExitCode> {
-    let typed = who.from.as_ref().map(PhoneNumber::expose).or(who.extension.as_deref());
-    let extension = match typed {
-        // SEND-SAFETY: a number or an extension that nobody knows is refused: its opt-out would look like one and stop nothing.
-        Some(typed) => Some(extension(settings, typed).await.context(
-            "no opt-out was entered; without --from and --extension it counts for every extension, known or not",
-        )?),
-        None => None,
+    // SEND-SAFETY: a number or an extension that nobody knows is refused: its opt-out would look like one and stop nothing.
+    let refused = "no opt-out was entered; without --from and --extension it counts for every extension, known or not";
+    let whose = match (&who.from, &who.extension) {
+        (Some(number), _) => {
+            extension(settings, number.expose()).await.context(refused)?;
+            Whose::Number(number.clone())
+        }
+        (None, Some(typed)) => Whose::Extension(extension(settings, typed).await.context(refused)?),
+        (None, None) => Whose::Everyones,
     };
-    let whose = Whose { extension, number: who.from.clone() };
-    let id = whose.extension.as_ref().map(ExtensionId::as_str);
     let asked_at = store.now().await?;
     let entered = whose.note(store, &who.to).await;
     entered.context("it may not count, or for some extensions only; enter it again")?;
     let noted = standing(store, None).await.context("it counts; only since when can't be told")?;
     for to in &who.to {
-        let is_it =
-            |one: &&OptedOut| one.to.expose() == to.expose() && one.extension.as_deref() == id && whose.names(one);
-        let entry = noted.iter().find(is_it);
-        let since = entry.map(|entry| entry.since);
+        let is_it = |one: &&OptedOut| one.to.expose() == to.expose() && whose.names(one);
+        let since = noted.iter().filter(is_it).map(|entry| entry.since).min();
         let already = if since.is_some_and(|since| since < asked_at) { " (it stood already)" } else { "" };
         say!("{to} gets no more texts {}, since {}{already}", of_whom(&whose), time(since));
     }
@@ -59,11 +57,11 @@ async fn add(settings: &Settings, store: &dyn Store, who: &WhoOptions) -> anyhow
 
 /// One answer a number; the code says whether all, some or none had such an opt-out.
 async fn remove(settings: &Settings, store: &dyn Store, who: &WhoOptions) -> anyhow::Result<ExitCode> {
-    let extension = match &who.extension {
-        Some(typed) => Some(noted_extension(settings, store, typed).await?),
-        None => None,
+    let whose = match (&who.from, &who.extension) {
+        (Some(number), _) => Whose::Number(number.clone()),
+        (None, Some(typed)) => Whose::Extension(noted_extension(settings, store, typed).await?),
+        (None, None) => Whose::Everyones,
     };
-    let whose = Whose { extension, number: who.from.clone() };
     let mut seen = HashSet::new();
     let (mut done, mut left) = (0, 0);
     for to in who.to.iter().filter(|to| seen.insert(*to)) {
@@ -144,8 +142,12 @@ fn own_number(from: &Private, private: bool) -> Option<String> {
 }
 
 fn of_whom(whose: &Whose) -> String {
-    let from = whose.number.as_ref().map_or(ANY_NUMBER, PhoneNumber::expose);
-    words(whose.extension.as_ref().map(ExtensionId::as_str), &Private::new(from))
+    let any = Private::new(ANY_NUMBER);
+    match whose {
+        Whose::Everyones => words(None, &any),
+        Whose::Extension(id) => words(Some(id.as_str()), &any),
+        Whose::Number(number) => words(None, &Private::new(number.expose())),
+    }
 }
 
 fn words(extension: Option<&str>, from: &Private) -> String {

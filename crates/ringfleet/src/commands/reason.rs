@@ -1,6 +1,7 @@
 //! What a reason means that stands with a message: one of our own words, or a provider's code.
 
 use ringcentral::{Explanation, explain};
+use ringfleet_identity::NO_LOGIN;
 
 /// A sentence on what happened; where there is one, what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,31 +79,6 @@ const OWN: [(&str, &str); 37] = [
     ),
     ("wider-429", "a limit wider than one extension refused a request: the account's, the app's or the address's"),
     ("worker-lost", "its worker died after it had noted that it was about to send it"),
-];
-
-/// Why nobody can log in for an extension, where it is not the provider that says so: word, meaning, remedy.
-const NO_LOGIN: [(&str, &str, &str); 5] = [
-    (
-        "no-credential",
-        "nobody can log in for the extension",
-        "bring a login in with `ringfleet credentials add`, or let the employee connect the extension",
-    ),
-    (
-        "login-of-another-extension",
-        "the credential logs in as another extension than the one that it stands for",
-        "put it in for its own extension, and bring one in that this extension's user has made",
-    ),
-    (
-        "no-refresh-token",
-        "the app issues no refresh tokens, so a connection can't be kept alive",
-        "switch on \"issue refresh tokens\" in the app's settings in the developer console, and connect the extension again",
-    ),
-    ("malformed-credential", "the credential has characters that can't be sent", "bring the credential in again"),
-    (
-        "refused-when-fresh",
-        "new sessions were refused one after another",
-        "look for another program that logs in with the same credential; then `ringfleet lane resume EXTENSION`",
-    ),
 ];
 
 /// What the provider has said since of a number that a message was to leave from: how the reason begins, meaning, remedy.

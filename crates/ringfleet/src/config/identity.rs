@@ -30,7 +30,6 @@ impl std::fmt::Debug for KeySource {
 pub(crate) struct IdentitySettings {
     pub keys: KeySource,
     /// How soon a process notices that credentials have changed.
-    #[allow(dead_code, reason = "the worker begins to use it with the next commits")]
     pub poll: Duration,
 }
 

@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_values_of_the_new_settings_are_told_with_what_to_write() {
+    fn wrong_values_of_reconcile_settings_are_told_with_what_to_write() {
         let bad = layers(
             "[reconcile]\non_unknown = \"guess\"\nsettle_time = \"10ms\"\nclock_skew = \"2h\"\ngive_up = \"8d\"\n\
              every = \"2m\"\n[store]\nallow_volatile = \"maybe\"\n",

@@ -19,7 +19,8 @@ pub(super) fn read_policy(r: &mut Reader<'_>) -> Option<OnUnknown> {
 
 pub(super) fn read_reconcile(r: &mut Reader<'_>) -> Option<ReconcileOptions> {
     let settle_time = r.duration("reconcile.settle_time", 100 * MS, 24 * HOUR);
-    let clock_skew = r.duration("reconcile.clock_skew", Duration::ZERO, HOUR);
+    // SEND-SAFETY: a text is looked for that long before its intent, and what proved another sending is remembered for 15 minutes.
+    let clock_skew = r.duration("reconcile.clock_skew", Duration::ZERO, 600 * SECOND);
     let give_up = r.duration("reconcile.give_up", SECOND, 7 * 24 * HOUR);
     let every = r.duration("reconcile.every", 10 * MS, 60 * SECOND);
     let (settle_time, give_up) = (settle_time?, give_up?);

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use jiff::{SignedDuration, Timestamp};
 use ringcentral::{Client, ServerProbe};
 use ringfleet_identity::{Kept, KeyRing};
-use ringfleet_store::{Gate, SharedStore, State, Store};
+use ringfleet_store::{Gate, SharedStore, State, Store, StoreError};
 
 use super::{
     finding::{Finding, Section},
@@ -20,20 +20,48 @@ pub(super) async fn look(store: &SharedStore, client: &Client, settings: &Settin
     let mut findings = vec![];
     let seen = format!("{} ({})", describe(&settings.store), store.kind());
     // Version, eviction and append-only file were judged when it was opened.
-    let volatile = if settings.store.is_redis() { settings.store.allow_volatile } else { !settings.store.sqlite_full };
+    let is_redis = settings.store.is_redis();
+    let volatile = if is_redis { settings.store.allow_volatile } else { !settings.store.sqlite_full };
     findings.push(if volatile {
         let step =
             "for trials only: take store.allow_volatile, or sqlite_synchronous = \"normal\", out of the settings";
         Finding::warn("store", format!("{seen}, which may forget in a crash what was sent"), step)
+    } else if is_redis {
+        Finding::ok("store", format!("{seen}, fit for a queue"))
     } else {
         Finding::ok("store", format!("{seen}, fit for a queue and durable"))
     });
-    if settings.store.is_redis() {
+    if is_redis && !volatile {
+        findings.push(appendfsync(store.appendfsync().await));
+    }
+    if is_redis {
         findings.push(Finding::ok("data", format!("named {}; another name would stop the fleet", store.epoch())));
     }
     findings.push(clock(store, client, settings.worker.reconcile.clock_skew).await);
     findings.extend(messages(&**store).await);
     Section::new("Store", findings)
+}
+
+/// How soon Redis has on its disk what it has accepted.
+fn appendfsync(told: Result<Option<String>, StoreError>) -> Finding {
+    const CHECK: &str = "appendfsync";
+    let lost = match told.as_ref().map(Option::as_deref) {
+        Ok(Some("always")) => return Finding::ok(CHECK, "always: what was accepted is on the disk"),
+        Ok(Some("everysec")) => "what was accepted in the last second, or two if the disk is slow",
+        Ok(_) => "all that the system had not yet written, which may be half a minute",
+        Err(error) if error.is_transient() => return Finding::skip(CHECK, chain(error)),
+        Err(_) => {
+            let unseen = "Redis does not show it to this user (ACL: +config|get); it must be always, or a power cut takes \
+                          what was accepted last";
+            return Finding::skip(CHECK, unseen);
+        }
+    };
+    let how = told.ok().flatten().unwrap_or_default();
+    Finding::warn(
+        CHECK,
+        format!("{how}: a power cut takes {lost}; of the sends in it some may go out twice"),
+        "set appendfsync always; docs/delivery-semantics.md tells what another value costs",
+    )
 }
 
 /// Compares the store's clock with the provider's, both asked at the same moment.
