@@ -1,9 +1,9 @@
 -- view: reads, changes nothing.
--- ARGV     3 what, then: message id · list state limit · waiting lane part place places · lane name · lanes limit ·
+-- ARGV     3 what, then: message id · list state limit · waiting lane part place skip places · lane name · lanes limit ·
 --          spread every limit · soon ms skip limit ·
 --          sessions extension ... · stats · gate · now
 -- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
---          waiting: { places looked at, blob, id, state, ... }; the parts: see waiting.rs
+--          waiting: { places looked at, time of the last one, how many have it, blob, id, state, ... }: see waiting.rs
 --          soon: { messages looked at, lane, ms when its first one is due, ... };
 --          sessions: { generation, ms it lives, ms until it is renewed, 1 = somebody renews it, refused credentials } each
 --          stats: { now, lanes ready (none while the gate is closed), lanes waiting, oldest due ('' = none), state, count, ... };  gate: {} = open, or { stop, until, reason }
@@ -38,22 +38,26 @@ elseif what == 'list' then
   end
   return out
 elseif what == 'waiting' then
-  local name, part, at, places = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
+  local name, part, at, skip, places = ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
   local scheduled = part == 3
-  local found
+  local ids, last, same = {}, '0', 0
   if scheduled then
-    found = call('ZRANGE', SCHED.key, at, at + places - 1)
+    local found = call('ZRANGEBYSCORE', SCHED.key, ms(at), '+inf', 'WITHSCORES', 'LIMIT', skip, places)
+    for i = 1, #found, 2 do
+      ids[#ids + 1] = found[i]
+      same = found[i + 1] == last and same + 1 or 1
+      last = found[i + 1]
+    end
   else
-    found = redis.pcall('LRANGE', queue_of(name, part), at, at + places - 1)
+    local found = redis.pcall('LRANGE', queue_of(name, part), at, at + places - 1)
     -- A key of another kind: see oldest_due.
-    if found.err then return { 0 } end
+    if found.err then return { 0, last, same } end
+    for i, entry in ipairs(found) do ids[i] = sub(entry, 1, 16) end
   end
-  local ids = {}
-  for i, entry in ipairs(found) do ids[i] = sub(entry, 1, 16) end
   fetch(M, ids)
   fetch(F, ids)
   fetch(SCHED, ids)
-  local out = { #found }
+  local out = { #ids, ms(tonumber(last)), same }
   for _, id in ipairs(ids) do
     local m = read_message(id)
     local here = m and m.state == READY and m.lane == name and not get(F, id)

@@ -7,21 +7,36 @@ use crate::message::MessageView;
 pub struct WaitingCursor {
     /// 0 to 2: the queue of that priority; then the schedule.
     pub(crate) part: u8,
-    /// Places of it that were looked at.
-    pub(crate) at: u32,
+    /// Of a queue the first place that is looked at, of the schedule the first time: it grows shorter at its front meanwhile.
+    pub(crate) at: u64,
+    /// Of the schedule: messages of that time that were looked at.
+    pub(crate) skip: u32,
+}
+
+/// What a page has looked at.
+pub(crate) struct LookedAt {
+    pub(crate) places: u32,
+    /// Of the schedule: the time of the last one, and how many had it.
+    pub(crate) last: u64,
+    pub(crate) same: u32,
 }
 
 /// The part behind the queues.
 pub(crate) const SCHEDULE: u8 = 3;
 
 impl WaitingCursor {
-    /// Where the next page begins, after `looked_at` places were asked for and so many were there.
-    pub(crate) fn next(self, asked: u32, looked_at: u32) -> Option<Self> {
-        match self {
-            Self { part, at } if looked_at >= asked => Some(Self { part, at: at.saturating_add(asked) }),
-            Self { part, .. } if part < SCHEDULE => Some(Self { part: part + 1, at: 0 }),
-            _ => None,
+    /// Where the next page begins, when `asked` places were asked for.
+    pub(crate) fn next(self, asked: u32, looked_at: &LookedAt) -> Option<Self> {
+        let Self { part, at, skip } = self;
+        let LookedAt { places, last, same } = *looked_at;
+        if places < asked {
+            return (part < SCHEDULE).then_some(Self { part: part + 1, at: 0, skip: 0 });
         }
+        Some(match part {
+            SCHEDULE if last == at => Self { skip: skip.saturating_add(same), ..self },
+            SCHEDULE => Self { part, at: last, skip: same },
+            _ => Self { at: at.saturating_add(places.into()), ..self },
+        })
     }
 }
 

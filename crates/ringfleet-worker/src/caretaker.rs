@@ -58,8 +58,10 @@ impl Caretaker {
         };
         // Not put off by what changes meanwhile: in a large fleet a connection is refreshed every few seconds.
         let mut all_at = next();
+        // Their turn comes again with all: they must not stand before the others.
+        let mut missed = Due::new();
         loop {
-            let (many, mut missed) = (due.len() > 1, Due::new());
+            let many = due.len() > 1;
             while let Some((extension, cleared)) = due.pop_first() {
                 if let Err(error) = self.look_after(&extension, cleared).await {
                     crate::metrics::store_error("lane", &error);
@@ -75,9 +77,6 @@ impl Caretaker {
                 if stop.is_cancelled() || changes.has_changed().unwrap_or(false) {
                     break;
                 }
-            }
-            for (extension, cleared) in missed {
-                *due.entry(extension).or_default() |= cleared;
             }
             self.sessions.show_waiting();
             if shown.is_none_or(|shown: Instant| shown.elapsed() > EVERY / 2) {
@@ -95,8 +94,8 @@ impl Caretaker {
                 }
                 () = tokio::time::sleep_until(all_at) => {
                     all_at = next();
-                    for extension in all() {
-                        due.entry(extension).or_default();
+                    for (extension, cleared) in all().map(|extension| (extension, false)).chain(std::mem::take(&mut missed)) {
+                        *due.entry(extension).or_default() |= cleared;
                     }
                 }
             }

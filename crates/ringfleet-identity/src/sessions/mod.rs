@@ -212,9 +212,9 @@ impl Sessions {
         if self.logins.is_closed() {
             return Err(NOT_NOW);
         }
-        lock(&self.under_way).insert(name.to_owned(), Instant::now());
+        let under_way = UnderWay::begins(&self.under_way, name);
         let fetched = self.fetch(extension, &credentials, than).await;
-        lock(&self.under_way).remove(name);
+        drop(under_way);
         let quiet = match &fetched {
             Ok(_) => None,
             // Mostly the budget of logins, whose next place must not be missed.
@@ -324,6 +324,22 @@ impl Sessions {
     pub(crate) fn prints(&self, extension: &str) -> String {
         let prints: Vec<_> = self.roster.of(extension).iter().map(|one| one.login.print(&self.app_print)).collect();
         prints.join(",")
+    }
+}
+
+/// Notes that a login is under way, until it has come to any end.
+struct UnderWay<'a>(&'a Mutex<HashMap<String, Instant>>, &'a str);
+
+impl<'a> UnderWay<'a> {
+    fn begins(all: &'a Mutex<HashMap<String, Instant>>, name: &'a str) -> Self {
+        lock(all).insert(name.to_owned(), Instant::now());
+        Self(all, name)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        lock(self.0).remove(self.1);
     }
 }
 

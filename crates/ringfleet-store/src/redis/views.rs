@@ -19,7 +19,7 @@ use crate::{
     message::{MessageView, Millis, State},
     plan::Plan,
     store::{MAX_BATCH, StoreError},
-    waiting::{Waiting, WaitingCursor},
+    waiting::{LookedAt, Waiting, WaitingCursor},
     words::short,
 };
 
@@ -168,17 +168,18 @@ impl RedisStore {
 
     pub(super) async fn list_waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {
         let mut call = self.prepare(&self.scripts.view, self.tag_of_lane(lane));
-        call.arg("waiting").arg(lane.as_str()).arg(from.part).arg(from.at).arg(MAX_BATCH);
+        call.arg("waiting").arg(lane.as_str()).arg(from.part).arg(from.at).arg(from.skip).arg(MAX_BATCH);
         let reply: Vec<Value> = self.link.run("waiting", &call).await?;
         let bad = || unreadable("waiting", "a wrong shape");
-        let (looked_at, found) = reply.split_first().ok_or_else(bad)?;
+        let [places, last, same, found @ ..] = reply.as_slice() else { return Err(bad()) };
+        let count = |value| number(value).map(i64::unsigned_abs).ok_or_else(bad);
+        let looked_at = LookedAt { places: count(places)? as u32, last: count(last)?, same: count(same)? as u32 };
         let view = |row: &[Value]| {
             let id = MessageId::from_bytes(bytes(&row[1])?.try_into().ok()?);
             Some(Blob::parse(bytes(&row[0])?)?.into_view(id, State::from_code(number(&row[2])? as u8)?))
         };
         let messages = found.chunks_exact(3).map(view).collect::<Option<_>>().ok_or_else(bad)?;
-        let looked_at = number(looked_at).ok_or_else(bad)? as u32;
-        Ok(Waiting { messages, next: from.next(MAX_BATCH as u32, looked_at) })
+        Ok(Waiting { messages, next: from.next(MAX_BATCH as u32, &looked_at) })
     }
 
     pub(super) async fn read_lane(&self, lane: &LaneId) -> Result<LaneView, StoreError> {

@@ -8,7 +8,7 @@ use super::{
     fault::{Fault, Step},
     lanes::Lane,
     messages::Message,
-    millis,
+    millis, raw_number,
     tx::Tx,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     ids::{LaneId, MessageId},
     message::{MessageView, Millis, Private, State},
     store::MAX_BATCH,
-    waiting::{SCHEDULE, Waiting, WaitingCursor},
+    waiting::{LookedAt, SCHEDULE, Waiting, WaitingCursor},
 };
 
 impl Tx<'_> {
@@ -34,19 +34,23 @@ impl Tx<'_> {
 
     pub(super) fn list_waiting(&mut self, lane: &LaneId, from: WaitingCursor) -> Step<Waiting> {
         let places = MAX_BATCH as u32;
-        let sql = match from.part {
-            SCHEDULE => "SELECT message FROM schedule ORDER BY due, id LIMIT ?1 OFFSET ?2",
-            _ => {
-                "SELECT message FROM queue WHERE lane = (SELECT n FROM lanes WHERE name = ?3) AND priority = ?4 \
-                 ORDER BY place LIMIT ?1 OFFSET ?2"
+        let found: Vec<(i64, u64)> = match from.part {
+            SCHEDULE => {
+                let sql = "SELECT message, due FROM schedule WHERE due >= ?1 ORDER BY due, id LIMIT ?2 OFFSET ?3";
+                let from = params![raw_number(from.at), places, from.skip];
+                self.rows(sql, from, |row| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs())))?
+            }
+            priority => {
+                let sql = "SELECT message FROM queue WHERE lane = (SELECT n FROM lanes WHERE name = ?3) AND priority = ?4 \
+                           ORDER BY place LIMIT ?2 OFFSET ?1";
+                let from = params![raw_number(from.at), places, lane.as_str(), priority];
+                self.rows(sql, from, |row| Ok((row.get(0)?, 0)))?
             }
         };
-        let found: Vec<i64> = match from.part {
-            SCHEDULE => self.rows(sql, params![places, from.at], |row| row.get(0))?,
-            priority => self.rows(sql, params![places, from.at, lane.as_str(), priority], |row| row.get(0))?,
-        };
-        let next = from.next(places, found.len() as u32);
-        let views = found.into_iter().map(|row| self.message_at_row(row).and_then(|m| self.message_view(m)));
+        let last = found.last().map_or(0, |(_, due)| *due);
+        let same = found.iter().filter(|(_, due)| *due == last).count() as u32;
+        let next = from.next(places, &LookedAt { places: found.len() as u32, last, same });
+        let views = found.into_iter().map(|(row, _)| self.message_at_row(row).and_then(|m| self.message_view(m)));
         let mut messages = views.collect::<Step<Vec<_>>>()?;
         messages.retain(|view| view.lane == *lane && matches!(view.state, State::Ready | State::Scheduled));
         Ok(Waiting { messages, next })

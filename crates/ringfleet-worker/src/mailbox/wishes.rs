@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ringcentral::{
     Direction, ExtensionId, MessageKind, MessageRecord, Party, PhoneNumber, ProviderMessageId, WrittenNumber,
 };
-use ringfleet_store::{DocKind, Expect, OptOut, Private, SharedStore, StoreError};
+use ringfleet_store::{DocKind, Expect, Millis, OptOut, Private, SharedStore, StoreError};
 
 use crate::metrics;
 
@@ -15,6 +15,9 @@ const OUT: [&str; 5] = ["STOP", "UNSUBSCRIBE", "QUIT", "CANCEL", "END"];
 const IN_AGAIN: [&str; 5] = ["START", "SUBSCRIBE", "RESUME", "CONTINUE", "UNSTOP"];
 /// Longer than any full reading looks back.
 const REMEMBERED: Duration = super::cursor::REMEMBERED.saturating_add(Duration::from_secs(5 * 86_400));
+
+/// An older START is not heeded; a STOP is, however old.
+const OLDEST_START_MS: Millis = 30 * 86_400_000;
 
 /// What the note of a wish says.
 const BEGUN: &[u8] = b"begun";
@@ -95,8 +98,13 @@ async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish:
     if store.doc_get(DocKind::Progress, &key).await?.is_some_and(|doc| doc.body == HEEDED) {
         return Ok(());
     }
+    let heard_since = store.now().await? - OLDEST_START_MS;
     if wish.changes.is_empty() {
         // They said something else later.
+        return note(store, &key, HEEDED).await;
+    }
+    if !wish.out && wish.at.is_some_and(|at| at.as_millisecond() < heard_since) {
+        // SEND-SAFETY: said before an absence of weeks, and perhaps before somebody entered that they want no more.
         return note(store, &key, HEEDED).await;
     }
     if !wish.out {
@@ -106,8 +114,11 @@ async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish:
     }
     store.set_opt_outs(Some(extension.as_str()), &wish.changes).await?;
     if !wish.out {
-        // The same pair of numbers, as a person or a backend has entered it: those go with the number.
-        store.set_opt_outs(None, &wish.changes).await?;
+        // The same pair of numbers, as a person or a backend has entered it: those go with the number. Once: heeded again because one
+        // shard is silent it would lift what is entered meanwhile, and the doubtful case is not to send.
+        if let Err(error) = store.set_opt_outs(None, &wish.changes).await {
+            metrics::store_error("set_opt_outs", &error);
+        }
     }
     note(store, &key, HEEDED).await?;
     metrics::wish_heard(if wish.out { "opt_out" } else { "opt_in" });
@@ -224,8 +235,10 @@ mod tests {
     #[tokio::test]
     async fn an_old_start_that_was_not_noted_lifts_no_later_stop() {
         let (fleet, own) = (Fleet::new().await, "+15550100001");
+        let now = Timestamp::now().as_second();
         let at = |id: u64, text: &str| {
-            record(json!({"id": id, "subject": text, "creationTime": format!("2026-01-02T03:04:0{id}.000Z")}))
+            let created = Timestamp::from_second(now - 60 + id as i64).expect("a time").to_string();
+            record(json!({"id": id, "subject": text, "creationTime": created}))
         };
         fleet.hears(&[at(2, "STOP")]).await;
         fleet.hears(&[at(1, "START"), at(2, "STOP")]).await;
@@ -234,6 +247,18 @@ mod tests {
         assert!(!fleet.is_out(own).await);
         fleet.operator_lets(own, true).await;
         fleet.hears(&[at(1, "START"), at(2, "STOP"), at(3, "START")]).await;
+        assert!(fleet.is_out(own).await);
+    }
+
+    #[tokio::test]
+    async fn after_an_absence_of_weeks_an_old_stop_counts_and_an_old_start_does_not() {
+        let (fleet, own) = (Fleet::new().await, "+15550100001");
+        let old = |id: u64, text: &str| {
+            record(json!({"id": id, "subject": text, "creationTime": "2026-01-02T03:04:05.000Z"}))
+        };
+        fleet.hears(&[old(1, "STOP")]).await;
+        assert!(fleet.is_out(own).await);
+        fleet.hears(&[old(2, "START")]).await;
         assert!(fleet.is_out(own).await);
     }
 }

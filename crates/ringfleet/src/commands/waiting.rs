@@ -1,6 +1,6 @@
 //! What waits in an extension's lane: listed, and taken back as a whole.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::IsTerminal, process::ExitCode, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -17,6 +17,10 @@ use crate::{
 
 /// Messages that are taken back at once.
 const AT_ONCE: usize = 32;
+/// So many looks at all that waits must find nothing.
+const EMPTY_PASSES: u32 = 2;
+/// Between two of them: one whose recipient is busy comes back after a second.
+const MOVES: Duration = Duration::from_millis(600);
 
 /// Which of a lane's waiting messages are meant.
 struct Meant {
@@ -112,21 +116,27 @@ pub(super) async fn cancel(
         return Ok(ExitCode::from(exit::FAILED));
     }
     let bar = progress::bar(found, "taking back");
-    let (mut done, mut next) = (0, Some(WaitingCursor::default()));
-    while let Some(from) = next {
-        let Waiting { messages, next: behind } = store.waiting(lane, from).await?;
+    let (mut done, mut empty) = (0, 0);
+    // SEND-SAFETY: what becomes due moves from the schedule to a queue, also while the fleet is stopped, and what is claimed makes
+    // room: one that moved behind this pass is there in the next, and what was sent before a backup must not be left.
+    while empty < EMPTY_PASSES {
         let before = done;
-        let mut answers = stream::iter(messages.iter().filter(|one| meant.is(one)))
-            .map(|one| store.cancel(&one.id))
-            .buffer_unordered(AT_ONCE);
-        while let Some(answer) = answers.next().await {
-            if answer? == Cancelled::Done {
-                done += 1;
-                bar.inc(1);
+        let mut next = Some(WaitingCursor::default());
+        while let Some(from) = next {
+            let Waiting { messages, next: behind } = store.waiting(lane, from).await?;
+            let mut answers = stream::iter(messages.iter().filter(|one| meant.is(one)))
+                .map(|one| store.cancel(&one.id))
+                .buffer_unordered(AT_ONCE);
+            while let Some(answer) = answers.next().await {
+                if answer? == Cancelled::Done {
+                    done += 1;
+                    bar.inc(1);
+                }
             }
+            next = behind;
         }
-        // Others may stand in the places of those that went, so the page is read once more.
-        next = if done > before { Some(from) } else { behind };
+        empty = if done > before { 0 } else { empty + 1 };
+        tokio::time::sleep(MOVES).await;
     }
     bar.finish_and_clear();
     say!("{done} messages of extension {extension} are cancelled; what a worker has in hand goes out");
