@@ -34,8 +34,8 @@ async fn of_four_workers_on_200_extensions_one_is_killed_half_way_and_its_messag
     eprintln!("taken over in {taken_over:?}, held {held}, quota use {:?}", end.report.quota_use_mean);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_told_to_end_finishes_what_it_began_and_gives_the_rest_back() {
+/// One worker in the middle of 320 texts.
+async fn with_twenty_sends_under_way() -> Rig {
     let mut options = RigOptions::new(8, Duration::from_secs(2));
     options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(400));
     let mut rig = Rig::start(options).await;
@@ -43,9 +43,14 @@ async fn a_worker_that_is_told_to_end_finishes_what_it_began_and_gives_the_rest_
         rig.enqueue(extension, 40, None).await;
     }
     rig.start_workers(1);
-    while rig.stats().await.count(State::Sending) < 20 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let busy = async || rig.stats().await.count(State::Sending) >= 20;
+    eventually(Duration::from_secs(20), busy).await;
+    rig
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_end_finishes_what_it_began_and_gives_the_rest_back() {
+    let mut rig = with_twenty_sends_under_way().await;
     rig.drain_workers(Duration::from_secs(20));
     let stats = rig.stats().await;
     let cut_off = [State::Claimed, State::Sending, State::Unknown, State::Held].map(|state| stats.count(state));
@@ -64,15 +69,7 @@ async fn a_worker_whose_terminal_is_gone_finishes_what_it_began_however_often_it
         eprintln!("hangups are ignored here, as by nohup, and by the worker too: nothing is seen");
         return;
     }
-    let mut options = RigOptions::new(8, Duration::from_secs(2));
-    options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(400));
-    let mut rig = Rig::start(options).await;
-    for extension in 0..8 {
-        rig.enqueue(extension, 40, None).await;
-    }
-    rig.start_workers(1);
-    let busy = async || rig.stats().await.count(State::Sending) >= 20;
-    eventually(Duration::from_secs(20), busy).await;
+    let mut rig = with_twenty_sends_under_way().await;
     let hung_up = async || {
         let has_ended = rig.worker_has_ended(0);
         if !has_ended {

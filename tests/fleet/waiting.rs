@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use ringfleet_store::State;
+use ringfleet_testkit::eventually;
 use serde_json::Value;
 
 use crate::rig::{Ends, Except, Rig, RigOptions};
@@ -65,4 +66,26 @@ async fn an_extensions_waiting_messages_are_listed_and_taken_back_and_no_others_
 async fn an_extensions_waiting_messages_are_listed_and_taken_back_and_no_others_on_sqlite() {
     let options = RigOptions::new(2, Duration::from_secs(2)).on_sqlite();
     an_extensions_waiting_messages_are_listed_and_taken_back_and_no_others(options).await;
+}
+
+/// As with a restored backup: what becomes due moves on while the fleet is stopped and all is taken back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_becomes_due_while_it_is_taken_back_is_taken_back_too() {
+    const ALL: u64 = 4_000;
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2))).await;
+    let id = rig.accounts[0].extension_id.clone();
+    let soon = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2);
+    rig.enqueue(0, ALL as usize, Some(soon.to_string())).await;
+    assert!(rig.run(&["fleet", "stop"]).status.success());
+    rig.start_workers(4);
+    let moves = async || rig.stats().await.count(State::Ready) > 0;
+    eventually(SOON, moves).await;
+    assert!(rig.stats().await.count(State::Scheduled) > 0, "all had moved before, so this shows nothing");
+    let done = rig.run(&["lane", "cancel", &id, "--yes"]);
+    assert!(done.status.success(), "{done:?}");
+    assert_eq!(rig.stats().await.count(State::Cancelled), ALL);
+    assert!(rig.run(&["fleet", "resume"]).status.success());
+    let taken_back = Except::NotSent { at_most: ALL };
+    let report = rig.finish(Ends::all().except(taken_back, "a person took them back")).await.report;
+    assert_eq!(report.accepted, 0);
 }

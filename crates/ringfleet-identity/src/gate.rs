@@ -43,3 +43,33 @@ async fn is_closed(store: &SharedStore, until: Instant) -> bool {
     }
     closed.is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ringfleet_store::sqlite::{SqliteOptions, SqliteStore};
+    use rusqlite::Connection;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_store_that_could_not_be_told_is_told_when_it_can() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleet.db");
+        let store: SharedStore = Arc::new(SqliteStore::open(&file, SqliteOptions::default()).await.unwrap());
+        let other = Connection::open(&file).unwrap();
+        let refuses =
+            "CREATE TRIGGER refuses BEFORE UPDATE OF gate_until ON store BEGIN SELECT RAISE(ABORT, 'no'); END";
+        other.execute_batch(refuses).unwrap();
+        close_gate(&store, Duration::from_secs(60)).await;
+        assert_eq!(store.gate().await.unwrap(), Gate::Open, "the store did not fail, so this shows nothing");
+        other.execute_batch("DROP TRIGGER refuses").unwrap();
+        let told = async {
+            while !matches!(store.gate().await.unwrap(), Gate::Until { .. }) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), told).await.expect("told");
+    }
+}

@@ -31,8 +31,9 @@ pub const MAX_RECOVERIES: u32 = 3;
 /// All times are judged by the store's clock, never by the caller's.
 ///
 /// A call is made of atomic steps of bounded work (one script, one transaction): one for each shard that it concerns and each
-/// [`MAX_BATCH`] items of it. Every call that carries a lease token gives the same answer when it is repeated with it. Dropping a future of these calls never leaves a half-made
-/// transition, but the transition may have happened: repeat it with the same token.
+/// [`MAX_BATCH`] items of it. Every call that carries a lease token gives the same answer when it is repeated with it. Dropping
+/// a future of these calls never leaves a half-made transition, but the transition may have happened: repeat it with the same
+/// token.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
     /// Takes in messages, one answer each, in order. At most [`MAX_BATCH`]. One whose recipient has opted out is accepted too,

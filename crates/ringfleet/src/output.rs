@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     sync::OnceLock,
 };
 
@@ -38,6 +38,27 @@ pub(crate) fn to_stdout(text: fmt::Arguments<'_>) {
 pub(crate) fn to_stderr(text: fmt::Arguments<'_>) {
     // Nobody is left who could be told that this failed.
     let _ = io::stderr().lock().write_fmt(text);
+}
+
+/// Whether somebody may be asked; `undone` is what --yes would do.
+///
+/// # Errors
+/// Nobody is there.
+pub(crate) fn must_be_there(undone: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    anyhow::ensure!(io::stdin().is_terminal(), "nobody is there to be asked, nothing was done; add --yes to {undone}");
+    Ok(())
+}
+
+/// Asks the person at the terminal. Anything but a yes is a no.
+pub(crate) fn confirmed(question: fmt::Arguments<'_>) -> anyhow::Result<bool> {
+    to_stdout(format_args!("{question} [y/N] "));
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    let yes = matches!(answer.trim(), "y" | "Y" | "yes");
+    if !yes {
+        say!("nothing was done");
+    }
+    Ok(yes)
 }
 
 /// Whether nothing more is printed: what would be done for the output alone need not be done.

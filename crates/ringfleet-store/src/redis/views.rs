@@ -63,9 +63,10 @@ impl RedisStore {
             call.arg("gate");
             self.link.run("gate", &call).await
         };
-        let answers = join_all(self.tags.iter().map(ask)).await;
+        let asked = self.tags.iter().enumerate().filter(|(shard, _)| !self.silent.rests(*shard));
+        let answers = join_all(asked.map(async |(shard, tag)| (shard, ask(tag).await))).await;
         let mut round = Round::new(&self.silent);
-        let heard = answers.into_iter().enumerate().filter_map(|(shard, answer)| round.heard(shard, answer));
+        let heard = answers.into_iter().filter_map(|(shard, answer)| round.heard(shard, answer));
         let heard: Vec<_> = heard.collect();
         round.end()?;
         let (mut stopped, mut stop, mut penalty) = (0, String::new(), None);

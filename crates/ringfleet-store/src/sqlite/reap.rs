@@ -91,7 +91,8 @@ impl Tx<'_> {
             }
         }
         let sql = "DELETE FROM spare_credits WHERE at <= ?1 AND NOT EXISTS \
-                   (SELECT 1 FROM messages WHERE messages.lane = spare_credits.lane AND state IN (4, 11))";
+                   (SELECT 1 FROM messages WHERE messages.lane = spare_credits.lane AND state = 11) \
+                   AND NOT EXISTS (SELECT 1 FROM flight WHERE flight.lane = spare_credits.lane)";
         self.exec(sql, [self.now - CREDIT_MS])?;
         Ok(old.len() as u32)
     }

@@ -235,6 +235,7 @@ behaviours! {
         within_one_decision_a_text_proves_one_sending_only
         a_credit_outlives_the_record_of_its_message
         a_credit_is_remembered_while_a_send_is_under_way_however_long_nobody_is_there_to_end_it
+        a_credit_outlives_its_record_while_a_send_is_under_way
     }
     pairs {
         one_of_a_pair_goes_at_a_time_and_the_others_do_not_hold_up_their_lane

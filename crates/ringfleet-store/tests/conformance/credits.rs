@@ -75,3 +75,16 @@ pub(crate) async fn a_credit_is_remembered_while_a_send_is_under_way_however_lon
     assert_eq!(s.reap().await.unknown, 1);
     assert_eq!(s.found(lost, &["p-0"], 0).await, Decided::NotYet);
 }
+
+pub(crate) async fn a_credit_outlives_its_record_while_a_send_is_under_way(s: &Subject) {
+    s.put(message(&wide(1), "1")).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, sent_as("p-1")).await;
+    s.put(asked(&wide(1), "2")).await;
+    let slow = s.claim_and_begin().await;
+    assert_eq!(s.store.extend(&[slow], ms(7_200_000)).await.unwrap(), [true]);
+    s.step(3_600_000);
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 1);
+    s.settle(slow, unknown()).await;
+    assert_eq!(s.found(slow, &["p-1"], 0).await, Decided::NotYet);
+}

@@ -162,3 +162,18 @@ async fn a_login_that_was_refused_for_a_while_is_tried_again() {
     ask::<()>(&as_two, &["CONFIG", "SET", "requirepass", "one"]);
     eventually(PATIENCE / 2, async || store.stats().await.is_ok()).await;
 }
+
+#[tokio::test]
+async fn a_database_that_was_refused_for_a_while_is_asked_for_again() {
+    let server = RedisServer::start();
+    let store = connect(format!("{}1", server.url())).await;
+    ask::<()>(&server.url(), &["ACL", "SETUSER", "default", "-select"]);
+    let refused = async || {
+        ask::<i64>(&server.url(), &["CLIENT", "KILL", "TYPE", "normal"]);
+        let error = store.stats().await.err();
+        error.is_some_and(|error| format!("{error:?}").contains("NOPERM") || format!("{error:?}").contains("database"))
+    };
+    eventually(PATIENCE, refused).await;
+    ask::<()>(&server.url(), &["ACL", "SETUSER", "default", "+select"]);
+    eventually(PATIENCE, async || store.stats().await.is_ok()).await;
+}

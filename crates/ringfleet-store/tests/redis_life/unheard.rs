@@ -161,3 +161,18 @@ async fn a_sleeper_is_woken_again_after_the_connection_that_tells_it_has_lost_it
     proxy.half_open();
     eventually(PATIENCE, &mut wakes).await;
 }
+
+/// As when the network lets go of a claim that nobody waits for any more.
+#[tokio::test]
+async fn a_claim_that_comes_after_a_later_one_is_given_nothing() {
+    let server = RedisServer::start();
+    let (late, later) = (connect(server.url()).await, connect(server.url()).await);
+    let worker = WorkerId::incarnation("w");
+    for text in ["1", "2"] {
+        late.enqueue(&[message(&lane(), text)]).await.unwrap();
+    }
+    assert_eq!(claim(&later, &worker, 0).await.unwrap().leases, []);
+    assert_eq!(claim(&later, &worker, 1).await.unwrap().leases.len(), 1);
+    assert_eq!(claim(&late, &worker, 1).await.unwrap().leases, [], "its number is lower");
+    assert_eq!(claim(&later, &worker, 1).await.unwrap().leases.len(), 1);
+}

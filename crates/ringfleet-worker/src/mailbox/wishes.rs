@@ -98,12 +98,14 @@ async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish:
     if store.doc_get(DocKind::Progress, &key).await?.is_some_and(|doc| doc.body == HEEDED) {
         return Ok(());
     }
-    let heard_since = store.now().await? - OLDEST_START_MS;
     if wish.changes.is_empty() {
         // They said something else later.
         return note(store, &key, HEEDED).await;
     }
-    if !wish.out && wish.at.is_some_and(|at| at.as_millisecond() < heard_since) {
+    if !wish.out
+        && let Some(said) = wish.at
+        && said.as_millisecond() < store.now().await? - OLDEST_START_MS
+    {
         // SEND-SAFETY: said before an absence of weeks, and perhaps before somebody entered that they want no more.
         return note(store, &key, HEEDED).await;
     }

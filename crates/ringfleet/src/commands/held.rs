@@ -1,6 +1,6 @@
 //! `held`: what a person must decide, and the decision.
 
-use std::{collections::HashSet, io::IsTerminal, process::ExitCode};
+use std::{collections::HashSet, process::ExitCode};
 
 use anyhow::Context;
 use ringfleet_store::{Cancelled, MAX_BATCH, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store};
@@ -116,9 +116,7 @@ fn advice(view: &MessageView, skew: Millis) -> Vec<String> {
 
 /// Shows what is about to be sent again, and asks.
 async fn confirmed(store: &dyn Store, ids: &[MessageId]) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        anyhow::bail!("nobody is there to be asked, nothing was done; add --yes to send them again");
-    }
+    output::must_be_there(format_args!("send them again"))?;
     for id in ids {
         match store.get(id).await? {
             Some(view) => {
@@ -127,14 +125,7 @@ async fn confirmed(store: &dyn Store, ids: &[MessageId]) -> anyhow::Result<bool>
             None => say!("{id}  there is no such message"),
         }
     }
-    output::to_stdout(format_args!("Whoever got one of them already gets it twice. Send {} again? [y/N] ", ids.len()));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    let yes = matches!(answer.trim(), "y" | "Y" | "yes");
-    if !yes {
-        say!("nothing was done");
-    }
-    Ok(yes)
+    output::confirmed(format_args!("Whoever got one of them already gets it twice. Send {} again?", ids.len()))
 }
 
 /// One answer a message; the code says whether all, some or none were possible.

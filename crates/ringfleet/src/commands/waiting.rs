@@ -1,6 +1,6 @@
 //! What waits in an extension's lane: listed, and taken back as a whole.
 
-use std::{io::IsTerminal, process::ExitCode, time::Duration};
+use std::{process::ExitCode, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use crate::{
 const AT_ONCE: usize = 32;
 /// So many looks at all that waits must find nothing.
 const EMPTY_PASSES: u32 = 2;
-/// Between two of them: one whose recipient is busy comes back after a second.
+/// Between two of them, so that one that was on its way is at rest.
 const MOVES: Duration = Duration::from_millis(600);
 
 /// Which of a lane's waiting messages are meant.
@@ -112,14 +112,17 @@ pub(super) async fn cancel(
         say!("nothing of what is meant waits for extension {extension}");
         return Ok(ExitCode::SUCCESS);
     }
-    if !yes && !confirmed(found, extension)? {
-        return Ok(ExitCode::from(exit::FAILED));
+    if !yes {
+        output::must_be_there(format_args!("cancel {found} messages"))?;
+        if !output::confirmed(format_args!("Cancel {found} messages that wait for extension {extension}?"))? {
+            return Ok(ExitCode::from(exit::FAILED));
+        }
     }
     let bar = progress::bar(found, "taking back");
     let (mut done, mut empty) = (0, 0);
     // SEND-SAFETY: what becomes due moves from the schedule to a queue, also while the fleet is stopped, and what is claimed makes
     // room: one that moved behind this pass is there in the next, and what was sent before a backup must not be left.
-    while empty < EMPTY_PASSES {
+    loop {
         let before = done;
         let mut next = Some(WaitingCursor::default());
         while let Some(from) = next {
@@ -136,23 +139,12 @@ pub(super) async fn cancel(
             next = behind;
         }
         empty = if done > before { 0 } else { empty + 1 };
+        if empty == EMPTY_PASSES {
+            break;
+        }
         tokio::time::sleep(MOVES).await;
     }
     bar.finish_and_clear();
     say!("{done} messages of extension {extension} are cancelled; what a worker has in hand goes out");
     Ok(ExitCode::SUCCESS)
-}
-
-fn confirmed(found: u64, extension: &str) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        anyhow::bail!("nobody is there to be asked, nothing was done; add --yes to cancel {found} messages");
-    }
-    output::to_stdout(format_args!("Cancel {found} messages that wait for extension {extension}? [y/N] "));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    let yes = matches!(answer.trim(), "y" | "Y" | "yes");
-    if !yes {
-        say!("nothing was done");
-    }
-    Ok(yes)
 }

@@ -1,6 +1,6 @@
 //! One login: put in, switched, moved, taken out.
 
-use std::{io::IsTerminal, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Context;
 use ringcentral::ExtensionId;
@@ -105,14 +105,8 @@ fn missing(extension: &ExtensionId, method: Method) -> String {
 }
 
 fn confirmed(extension: &ExtensionId, method: Method) -> anyhow::Result<bool> {
-    anyhow::ensure!(
-        std::io::stdin().is_terminal(),
-        "nobody is there to be asked, nothing was done; add --yes to forget the credential"
-    );
-    output::to_stdout(format_args!(
-        "Forget the {method} credential of extension {extension}? It can't be brought back from here. [y/N] "
-    ));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    output::must_be_there(format_args!("forget the credential"))?;
+    output::confirmed(format_args!(
+        "Forget the {method} credential of extension {extension}? It can't be brought back from here."
+    ))
 }
