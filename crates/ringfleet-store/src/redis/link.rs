@@ -15,7 +15,7 @@ use redis::{
 
 use super::{
     cluster::Cluster,
-    scripts::{code_of, store_error},
+    scripts::{code_of, has_no_database, store_error},
 };
 use crate::store::StoreError;
 
@@ -79,8 +79,8 @@ impl Single {
 /// a slow server gets another one.
 pub(super) fn of_no_use(error: &RedisError) -> bool {
     // The library connects anew after errors of the network only: another error of that kind it gives to every call from then on.
-    let never_made = matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Parse)
-        || error.to_string().contains("refused to switch database");
+    let never_made =
+        matches!(error.kind(), ErrorKind::AuthenticationFailed | ErrorKind::Parse) || has_no_database(error);
     error.is_timeout() || never_made || matches!(code_of(error), Some("READONLY" | "MASTERDOWN"))
 }
 

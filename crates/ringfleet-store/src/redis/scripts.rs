@@ -110,6 +110,7 @@ pub(super) fn store_error(call: &'static str, error: redis::RedisError) -> Store
             source: Box::new(CodeOnly(format!("{code}, {}", passing(code).unwrap_or("")))),
         },
         Some("ERR") if is_denied(&error) => lacks_a_right("NOPERM inside a script"),
+        Some(code) if has_no_database(&error) => lacks_a_right(&format!("{code} to SELECT")),
         Some(code @ ("NOAUTH" | "WRONGPASS" | "NOPERM")) => lacks_a_right(code),
         Some(code) => StoreError::Refused { call, reason: format!("Redis answers {code}") },
         // A reply of the wrong type is the only fault that another try can't mend.
@@ -122,7 +123,7 @@ pub(super) fn store_error(call: &'static str, error: redis::RedisError) -> Store
 
 fn lacks_a_right(answer: &str) -> StoreError {
     StoreError::Unfit {
-        reason: format!("Redis answers {answer}: check the user and password in the URL, and the user's ACL"),
+        reason: format!("Redis answers {answer}: check the user, password and database in the URL, and the user's ACL"),
     }
 }
 
@@ -132,6 +133,14 @@ fn lacks_a_right(answer: &str) -> StoreError {
 /// sent.
 fn is_denied(error: &redis::RedisError) -> bool {
     error.detail().is_some_and(|detail| detail.contains("The user executing the script can't"))
+}
+
+/// Whether the connection could not be made because the server did not let it choose its database.
+///
+/// SEND-SAFETY: this is said in a call's place, and says nothing about the call: a report is kept for the next connection.
+pub(super) fn has_no_database(error: &redis::RedisError) -> bool {
+    // The library tells it by these words alone.
+    error.to_string().contains("refused to switch database")
 }
 
 /// What a refusal that may pass means, and what to do if it does not.
