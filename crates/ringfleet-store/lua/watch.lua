@@ -1,9 +1,11 @@
 -- watch: a worker is there. Asks whether the store has lost a moment, and says up to which loss it has told its sends.
--- ARGV     3 worker, 4 incarnation it has told its sends to, 5 '1' when it goes for good
+-- ARGV     3 worker, 4 incarnation it has told its sends to, 5 '1' when it goes for good, if it has told all
 -- returns  { incarnation, steps back of the server's clock }
 
 local n = incarnation()
-if ARGV[5] == '1' then
+local has_told = tonumber(ARGV[4]) >= n
+-- SEND-SAFETY: one that goes without having told what a lost moment held is waited for: nobody else may know.
+if ARGV[5] == '1' and has_told then
   call('HDEL', WORKERS, ARGV[3])
 else
   call('HSET', WORKERS, ARGV[3], ms(now) .. ' ' .. ARGV[4])
@@ -13,7 +15,7 @@ end
 -- their own: as long as this one has not told, all wait as long as it says.
 local closed = closed_at()
 local lost = tonumber(call('HGET', GATE, 'lost'))
-if lost and ARGV[5] ~= '1' and tonumber(ARGV[4]) < n and closed + rule[10] > max(lost, now) then
+if lost and not has_told and closed + rule[10] > max(lost, now) then
   lost = closed + rule[10]
   call('HSET', GATE, 'lost', ms(lost))
 end

@@ -76,8 +76,9 @@ pub trait Store: Send + Sync + 'static {
     /// the newest incarnation for which this one has.
     async fn watch(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError>;
 
-    /// `worker` goes for good, with nothing left to tell.
-    async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError>;
+    /// `worker` goes for good, and is waited for no longer, if the store has lost nothing since `told`. Otherwise it has to tell
+    /// first, as after [`watch`](Store::watch), and nobody has gone.
+    async fn leave(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError>;
 
     /// Settles once more what a worker has sent, for a store that may have lost it. What it knows already is not changed;
     /// a message that is gone altogether gets a record, so that its producer's repeat is recognised. What was

@@ -34,7 +34,7 @@ use crate::{
     reconciler::Reconciler,
     sender::Sender,
     settler::settler,
-    watcher,
+    watcher::Watcher,
     webhooks::Subscriptions,
 };
 
@@ -100,15 +100,9 @@ pub async fn run(
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
     let sessions = Arc::new(Sessions::new(vault.clone(), roster, client.clone(), worker.clone(), lease));
-    let mut watching = tokio::spawn(watcher::watch(
-        store.clone(),
-        journal.clone(),
-        sessions.clone(),
-        options.retention,
-        worker.clone(),
-        known,
-        end.clone(),
-    ));
+    let watcher =
+        Watcher::new(store.clone(), journal.clone(), sessions.clone(), options.retention, worker.clone(), known);
+    let mut watching = tokio::spawn(watcher.watch(end.clone()));
     let register = Register::new(&vault);
     let caretaker = Caretaker {
         sessions: sessions.clone(),
@@ -169,6 +163,7 @@ pub async fn run(
         }
         () = stop.cancelled() => None,
     };
+    let by = Instant::now() + options.drain;
     let drained = match ended {
         Some(ended) => Ok(ended),
         None => drain(&worker, options.drain, &mut processing, &sessions).await,
@@ -177,9 +172,16 @@ pub async fn run(
     background.close();
     match drained {
         Ok(Ok(())) if stop.is_cancelled() => {
-            // Nothing is left to tell, so nobody need wait for this one should the store be restarted.
-            if let Err(error) = store.leave(&worker).await {
-                crate::metrics::store_error("leave", &error);
+            let left = async {
+                if let Ok(Ok(watcher)) = watching.await {
+                    watcher.leave().await;
+                }
+            };
+            if timeout_at(by, left).await.is_err() {
+                tracing::warn!(
+                    "the store was not told that this worker goes; should it have lost what was sent last, the next worker that \
+                     is started with this one's journal folder tells it"
+                );
             }
             tracing::info!(worker.id = %worker, "worker drained");
             Ok(Drained::Clean)

@@ -15,85 +15,133 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How long a look at dead workers' files is waited for: the store's restarts must be noticed whatever the disk does.
 const LOOK: Duration = Duration::from_secs(2);
 
-/// Ends on `stop`, or when the store turns out to be another one: nothing may go on then.
-pub(crate) async fn watch(
+pub(crate) struct Watcher {
     store: SharedStore,
     journal: Arc<Journal>,
     sessions: Arc<Sessions>,
     retention: Duration,
     worker: WorkerId,
-    mut told: Incarnation,
-    stop: CancellationToken,
-) -> Result<(), StoreError> {
-    let mut noticed = told.restarts;
-    let mut look = None;
-    loop {
-        tokio::select! {
-            () = stop.cancelled() => return Ok(()),
-            () = tokio::time::sleep(EVERY) => {}
-        }
-        let watched = store.watch(&worker, told).await;
-        crate::metrics::shards(store.shards(), store.silent_shards());
-        let seen = match watched {
-            Ok(seen) => seen,
-            Err(error @ StoreError::Replaced { .. }) => return Err(error),
-            Err(error) => {
-                crate::metrics::store_error("watch", &error);
-                continue;
+    /// What the store has been told of all sends of before it.
+    told: Incarnation,
+    /// The restarts since which the journal has begun to tell, and how many sends that were.
+    noticed: u64,
+    sends: usize,
+}
+
+impl Watcher {
+    /// `told`: what the store was when the worker, which has sent nothing yet, asked it first.
+    pub(crate) fn new(
+        store: SharedStore,
+        journal: Arc<Journal>,
+        sessions: Arc<Sessions>,
+        retention: Duration,
+        worker: WorkerId,
+        told: Incarnation,
+    ) -> Self {
+        Self { store, journal, sessions, retention, worker, told, noticed: told.restarts, sends: 0 }
+    }
+
+    /// Until `stop`, or until the store turns out to be another one: nothing may go on then.
+    pub(crate) async fn watch(mut self, stop: CancellationToken) -> Result<Self, StoreError> {
+        let mut look = None;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return Ok(self),
+                () = tokio::time::sleep(EVERY) => {}
             }
-        };
-        if seen.clock_steps > told.clock_steps {
-            crate::metrics::clock_stepped(seen.clock_steps - told.clock_steps);
-            tracing::error!(
-                "the store's clock stepped back; the fleet's time goes on, and is ahead of the clock for a while"
-            );
-            told.clock_steps = seen.clock_steps;
+            let watched = self.store.watch(&self.worker, self.told).await;
+            crate::metrics::shards(self.store.shards(), self.store.silent_shards());
+            let seen = match watched {
+                Ok(seen) => seen,
+                Err(error @ StoreError::Replaced { .. }) => return Err(error),
+                Err(error) => {
+                    crate::metrics::store_error("watch", &error);
+                    continue;
+                }
+            };
+            if seen.clock_steps > self.told.clock_steps {
+                crate::metrics::clock_stepped(seen.clock_steps - self.told.clock_steps);
+                tracing::error!(
+                    "the store's clock stepped back; the fleet's time goes on, and is ahead of the clock for a while"
+                );
+                self.told.clock_steps = seen.clock_steps;
+            }
+            // A worker of this machine that died after the restart may not have told; its file tells.
+            let looking = look.get_or_insert_with(|| {
+                let journal = self.journal.clone();
+                tokio::spawn(async move { journal.adopt().await })
+            });
+            if tokio::time::timeout(LOOK, looking).await.is_ok() {
+                look = None;
+            }
+            if seen.restarts != self.told.restarts {
+                if self.tell(seen).await {
+                    // Told at once, so that the gate opens as soon as it may.
+                    if let Err(error) = self.store.watch(&self.worker, self.told).await {
+                        crate::metrics::store_error("watch", &error);
+                    }
+                }
+            } else if self.journal.has_inherited() {
+                match self.journal.reassert(&self.store, self.retention, Whose::Dead).await {
+                    Ok(sends) => tracing::info!(sends, "the store has been told what dead workers sent last"),
+                    // Not done, so it is tried again.
+                    Err(error) => crate::metrics::store_error("reassert", &error),
+                }
+            }
         }
-        // A worker of this machine that died after the restart may not have told; its file tells.
-        let looking = look.get_or_insert_with(|| {
-            let journal = journal.clone();
-            tokio::spawn(async move { journal.adopt().await })
-        });
-        if tokio::time::timeout(LOOK, looking).await.is_ok() {
-            look = None;
-        }
-        let inherited = journal.has_inherited();
-        let restarted = seen.restarts != told.restarts;
+    }
+
+    /// Tells a store that has lost a moment. `false`: it, or a connection, can't be told all now, and is to be told again.
+    async fn tell(&mut self, seen: Incarnation) -> bool {
         // SEND-SAFETY: any shard's loss changes the sum, which only grows: each is told of all sends once more.
-        if seen.restarts != noticed {
-            noticed = seen.restarts;
-            journal.tell_anew();
-        }
-        if !restarted && !inherited {
-            continue;
+        if seen.restarts != self.noticed {
+            self.noticed = seen.restarts;
+            self.sends = 0;
+            self.journal.tell_anew();
         }
         // Before the gate may open: a login with a refresh token that was used before could cost the connection.
-        let connections = if restarted { sessions.reassert_connections().await } else { Ok(()) };
+        let connections = self.sessions.reassert_connections().await;
         if let Err(error) = &connections {
             tracing::warn!(error = error as &dyn std::error::Error, "connections can't be told again now");
         }
         // SEND-SAFETY: whatever is the matter with a connection: the gate does not wait for it longer than for a dead worker.
-        let whose = if restarted { Whose::All } else { Whose::Dead };
-        match journal.reassert(&store, retention, whose).await {
-            Ok(sends) if !restarted => {
-                tracing::info!(sends, "the store has been told what dead workers sent last");
-            }
-            Ok(sends) if connections.is_ok() => {
-                crate::metrics::reasserted(sends);
+        match self.journal.reassert(&self.store, self.retention, Whose::All).await {
+            Ok(sends) => {
+                // Its own are told once, however often the rest must be.
+                self.sends = self.sends.max(sends);
+                if connections.is_err() {
+                    return false;
+                }
+                crate::metrics::reasserted(self.sends);
                 tracing::warn!(
-                    sends,
+                    sends = self.sends,
                     "the store was restarted or exchanged; it has been told what this worker sent last"
                 );
-                told.restarts = seen.restarts;
-                // Told at once, so that the gate opens as soon as it may.
-                if let Err(error) = store.watch(&worker, told).await {
-                    crate::metrics::store_error("watch", &error);
-                }
+                self.told.restarts = seen.restarts;
+                true
             }
-            // The connections are not told yet.
-            Ok(_) => {}
-            // Not done, so it is tried again.
-            Err(error) => crate::metrics::store_error("reassert", &error),
+            Err(error) => {
+                crate::metrics::store_error("reassert", &error);
+                false
+            }
+        }
+    }
+
+    /// The worker goes for good, with nothing under way: a store that is restarted later need not wait for it. Ends when the store
+    /// has it; cancel-safe.
+    ///
+    /// SEND-SAFETY: a store that was restarted since this worker told it last may have lost its last sends, and nobody else may be
+    /// there who could tell: it is told first, and one that is away is waited for.
+    pub(crate) async fn leave(mut self) {
+        loop {
+            match self.store.leave(&self.worker, self.told).await {
+                Ok(seen) if seen.restarts == self.told.restarts => return,
+                Ok(seen) => {
+                    self.tell(seen).await;
+                }
+                Err(error) => crate::metrics::store_error("leave", &error),
+            }
+            tokio::time::sleep(EVERY).await;
         }
     }
 }

@@ -77,8 +77,8 @@ impl Store for RedisStore {
     async fn watch(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError> {
         self.watch_shards(worker, told, false).await
     }
-    async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError> {
-        self.watch_shards(worker, Incarnation::default(), true).await.map(drop)
+    async fn leave(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError> {
+        self.watch_shards(worker, told, true).await
     }
     async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
         self.reassert_all(journal).await

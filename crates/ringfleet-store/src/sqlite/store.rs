@@ -85,9 +85,13 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn leave(&self, worker: &WorkerId) -> Result<(), StoreError> {
+    async fn leave(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError> {
         let worker = worker.clone();
-        self.call("leave", move |tx| tx.worker_leaves(&worker)).await
+        // As with `watch`.
+        match self.call("leave", move |tx| tx.worker_leaves(&worker)).await {
+            Err(error) if error.is_transient() => Ok(told),
+            left => left.map(|()| told),
+        }
     }
 
     async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {

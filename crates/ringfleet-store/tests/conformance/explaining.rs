@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use ringfleet_store::{
-    Busy, Decided, Eta, Explained, Gate, LaneFacts, LaneId, MessageId, NewMessage, Outcome, Place, Priority, Private,
-    Stand, State, Until, Why, WorkerId,
+    Busy, Decided, Eta, Explained, Gate, Incarnation, LaneFacts, LaneId, MessageId, NewMessage, Outcome, Place,
+    Priority, Private, Stand, State, Until, Why, WorkerId,
 };
 
 use crate::talk::*;
@@ -270,7 +270,7 @@ pub(crate) async fn workers_are_told_of_while_they_show_themselves(s: &Subject) 
     }
     assert_eq!(s.facts(&wide(1)).await.workers, 2);
     assert_eq!(s.explain(id).await.why(), [Why::Turn]);
-    s.store.leave(&b).await.unwrap();
+    s.store.leave(&b, Incarnation::default()).await.unwrap();
     assert_eq!(s.facts(&wide(1)).await.workers, 1);
     s.step(14_000);
     assert_eq!(s.facts(&wide(1)).await.workers, 1);

@@ -168,9 +168,9 @@ async fn patient_handle(server: &RedisServer) -> RedisStore {
     RedisStore::connect(RedisOptions { restart_patience: LONG_GRACE, ..options(server.url()) }).await.unwrap()
 }
 
-/// A fleet of two that lives on through a restart.
-struct Fleet {
-    _server: RedisServer,
+/// A fleet of two that lives on through restarts.
+pub(crate) struct Fleet {
+    pub(crate) server: RedisServer,
     store: RedisStore,
     /// Each with the handle that is its own.
     workers: [(RedisStore, WorkerId); 2],
@@ -180,8 +180,8 @@ struct Fleet {
 }
 
 impl Fleet {
-    async fn after_a_restart() -> Self {
-        let mut server = RedisServer::builder().append_only().start();
+    pub(crate) async fn new() -> Self {
+        let server = RedisServer::builder().append_only().start();
         let handle = async || patient_handle(&server).await;
         let workers = [(handle().await, WorkerId::incarnation("a")), (handle().await, WorkerId::incarnation("b"))];
         let store = handle().await;
@@ -189,37 +189,55 @@ impl Fleet {
             watch(own, worker).await;
         }
         put(&store, &lane(), &["1"]).await;
-        server.restart();
-        let mut now = Incarnation::default();
-        for (own, worker) in &workers {
-            eventually(PATIENCE, async || own.ping().await.is_ok()).await;
-            now = watch(own, worker).await;
-            assert_ne!(now.restarts, 0);
-        }
-        eventually(PATIENCE, async || store.ping().await.is_ok()).await;
-        let Gate::Until { until, .. } = store.gate().await.unwrap() else { panic!("the gate is open") };
-        let closed_at = until - LONG_GRACE.as_millis() as i64;
-        let fleet = Self { _server: server, store, workers, now, closed_at };
-        fleet.is_closed().await;
+        Self { server, store, workers, now: Incarnation::default(), closed_at: 0 }
+    }
+
+    async fn after_a_restart() -> Self {
+        let mut fleet = Self::new().await;
+        fleet.restart(2).await;
         fleet
     }
 
-    async fn tells(&self, worker: usize) {
+    /// So many of the workers are heard after it.
+    pub(crate) async fn restart(&mut self, heard: usize) {
+        self.server.restart();
+        for worker in 0..heard {
+            self.now = self.looks(worker).await;
+            assert_ne!(self.now.restarts, 0);
+        }
+        eventually(PATIENCE, async || self.store.ping().await.is_ok()).await;
+        let Gate::Until { until, .. } = self.store.gate().await.unwrap() else { panic!("the gate is open") };
+        self.closed_at = until - LONG_GRACE.as_millis() as i64;
+        self.is_closed().await;
+    }
+
+    pub(crate) async fn looks(&self, worker: usize) -> Incarnation {
+        let (own, worker) = &self.workers[worker];
+        eventually(PATIENCE, async || own.ping().await.is_ok()).await;
+        watch(own, worker).await
+    }
+
+    pub(crate) async fn tells(&self, worker: usize) {
         let (own, worker) = &self.workers[worker];
         assert_eq!(own.watch(worker, self.now).await.unwrap(), self.now);
     }
 
+    async fn goes(&self, worker: usize, told: Incarnation) {
+        let (own, worker) = &self.workers[worker];
+        assert_eq!(own.leave(worker, told).await.unwrap(), self.now);
+    }
+
     /// Until everybody must have been heard who lives.
-    async fn all_are_heard(&self) {
+    pub(crate) async fn all_are_heard(&self) {
         eventually(PATIENCE, async || self.store.now().await.unwrap() > self.closed_at + HEARD_MS).await;
     }
 
-    async fn is_closed(&self) {
+    pub(crate) async fn is_closed(&self) {
         assert!(matches!(self.store.gate().await.unwrap(), Gate::Until { reason, .. } if reason == "store-restarted"));
         assert_eq!(claim(&self.store, &self.workers[0].1, 5).await.unwrap().leases, []);
     }
 
-    async fn is_open(&self) {
+    pub(crate) async fn is_open(&self) {
         assert_eq!(self.store.gate().await.unwrap(), Gate::Open);
         assert_eq!(claim(&self.store, &self.workers[0].1, 5).await.unwrap().leases.len(), 1);
     }
@@ -232,7 +250,7 @@ async fn the_gate_opens_when_all_who_were_there_have_told() {
     fleet.tells(0).await;
     fleet.is_closed().await;
     // To look is not to tell.
-    watch(&fleet.workers[1].0, &fleet.workers[1].1).await;
+    fleet.looks(1).await;
     fleet.is_closed().await;
     fleet.tells(1).await;
     fleet.is_open().await;
@@ -255,8 +273,21 @@ async fn the_gate_stays_closed_until_everybody_must_have_been_heard() {
 async fn the_gate_does_not_wait_for_one_that_went() {
     let fleet = Fleet::after_a_restart().await;
     fleet.all_are_heard().await;
-    fleet.workers[1].0.leave(&fleet.workers[1].1).await.unwrap();
+    fleet.goes(1, fleet.now).await;
     fleet.is_closed().await;
+    fleet.tells(0).await;
+    fleet.is_open().await;
+}
+
+#[tokio::test]
+async fn the_gate_waits_for_one_that_would_go_and_has_not_told() {
+    let fleet = Fleet::after_a_restart().await;
+    fleet.all_are_heard().await;
+    fleet.tells(0).await;
+    // It has not noticed the restart, and is told of it.
+    fleet.goes(1, Incarnation::default()).await;
+    fleet.is_closed().await;
+    fleet.goes(1, fleet.now).await;
     fleet.tells(0).await;
     fleet.is_open().await;
 }

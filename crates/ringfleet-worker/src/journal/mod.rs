@@ -196,8 +196,9 @@ impl Journal {
     }
 
     /// Tells the store what was sent, as far as it is not older than `retention`, after which the store itself forgets. Returns
-    /// how many sends that were. After an error nothing is forgotten, and all is to be told again but for this worker's own sends
-    /// to shards that have them by now: told of one that is under way, the store takes it out of this worker's hand.
+    /// how many sends that were. After an error nothing is forgotten, and all is to be told again. But this worker's own sends are
+    /// told to each shard once, until [`Journal::tell_anew`]: told of one that is under way, the store takes it out of this worker's
+    /// hand.
     pub(crate) async fn reassert(
         &self,
         store: &SharedStore,
@@ -237,7 +238,6 @@ impl Journal {
         if let Some(error) = failed {
             return Err(error);
         }
-        self.told().clear();
         // One that has come meanwhile, or anew, was not told.
         let mut adopted = self.adopted();
         for (id, left) in &mut adopted.files {

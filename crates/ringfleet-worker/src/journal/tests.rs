@@ -2,8 +2,8 @@ use std::{fs::File, sync::mpsc, time::UNIX_EPOCH};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use ringfleet_store::{
-    Begin, ClaimRequest, Group, LeaseToken, MessageId, NewMessage, OnUnknown, PlanSeen, Priority, Private, State,
-    WorkerId,
+    Begin, ClaimRequest, Group, LeaseToken, MessageId, NewMessage, OnUnknown, PlanSeen, Priority, Private, Settlement,
+    State, WorkerId,
     sqlite::{SqliteOptions, SqliteStore},
 };
 
@@ -173,8 +173,29 @@ async fn beside_its_own_send_under_way_a_worker_lets_no_policy_send_again_and_a_
     journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap();
     assert_eq!(state(id).await, State::Ready, "its worker has died");
     begin(&journal).await;
+    journal.tell_anew();
     journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap();
     assert_eq!(state(id).await, State::Unknown);
+}
+
+#[tokio::test]
+async fn a_send_that_ends_while_the_store_is_told_is_not_told_as_one_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = store(&dir.path().join("store")).await;
+    store.enqueue(&[message()]).await.unwrap();
+    let (worker, term) = (WorkerId::incarnation("w"), Duration::from_secs(10));
+    let request = ClaimRequest { worker: &worker, free_slots: 1, lease: term };
+    let lease = store.claim(request).await.unwrap().leases.remove(0);
+    let journal = Journal::in_memory(1);
+    journal.begin(&[(lease.reference().into(), lease.lane.clone())]).await;
+    let known_before: Vec<Entry> = journal.lock().iter().cloned().collect();
+    // Its worker gives it back meanwhile, without having asked for the intent.
+    let outcome = Outcome::Released;
+    journal.record(vec![Entry::ended(lease.reference(), &lease.lane, &outcome, Instant::now())]).await;
+    let (age, seen) = (Duration::ZERO, PlanSeen::default());
+    store.settle(&[Settlement { lease: lease.reference(), outcome, age, seen }]).await.unwrap();
+    journal.tell(&store, &known_before.iter().collect::<Vec<_>>(), true).await.unwrap();
+    assert_eq!(store.get(&lease.id).await.unwrap().unwrap().state, State::Ready);
 }
 
 #[tokio::test]
@@ -213,6 +234,17 @@ async fn sends_go_on_although_the_disk_of_the_journal_hangs_and_what_was_handed_
     drop(journal);
     let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap();
     assert_eq!(journal.adopted().before.len(), MOST_LATE);
+}
+
+#[tokio::test]
+async fn what_is_sent_while_the_disk_of_the_journal_hangs_is_told_to_a_store_that_has_lost_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let journal = Journal::open(dir.path(), EPOCH, 1).await.unwrap().waiting(Duration::from_millis(100));
+    let _hangs = hang(&journal);
+    let Entry { lease, lane, .. } = sent(0, 0);
+    journal.begin(&[(Intent { lease, session: 0 }, lane)]).await;
+    let store = store(&dir.path().join("store")).await;
+    assert_eq!(journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -295,6 +327,7 @@ async fn a_text_that_went_out_twice_is_said_and_counted_once_however_often_the_s
     let journal = Journal::in_memory(1);
     journal.remember(std::slice::from_ref(&old));
     for _ in 0..2 {
+        journal.tell_anew();
         assert_eq!(journal.reassert(&store, FOR_EVER, Whose::All).await.unwrap(), 1);
     }
     // The report of the send itself.
