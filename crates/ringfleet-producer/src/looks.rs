@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use ringfleet_store::{MessageId, MessageView, NewMessage, Store, StoreError};
+use ringfleet_store::{MessageId, MessageView, NewMessage, Private, Store, StoreError};
 use tokio::time::Instant;
 
 use crate::{
@@ -65,7 +65,7 @@ impl<'a> Looks<'a> {
     /// What to say of a key under which the store has something else. Lane, sender and times count as content there, so that a
     /// repeat that names them anew, or whose sender has moved since, is a conflict as well.
     // SEND-SAFETY: the remedy of a conflict is a new key, with which the same text would be sent a second time. It is given only
-    // where the record shows another recipient or another text.
+    // where the record shows another recipient or another text; an editor may have changed the line ends inside of that.
     pub(crate) async fn conflict(&self, id: &MessageId, new: &NewMessage, is_content: bool) -> ItemResult {
         let refusal = match self.at(id).await {
             Ok(Some(_)) if is_content => return Ok(Receipt { id: *id, duplicate: true }),
@@ -82,7 +82,8 @@ impl<'a> Looks<'a> {
 }
 
 fn shows_another(old: &MessageView, new: &NewMessage) -> bool {
-    old.to != new.to || (!is_forgotten(old) && old.text != new.text)
+    let words = |text: &Private| text.expose().replace("\r\n", "\n");
+    old.to != new.to || (!is_forgotten(old) && words(&old.text) != words(&new.text))
 }
 
 /// A text that was sent is not kept.

@@ -208,7 +208,8 @@ impl Refusal {
     /// A message to the same recipient, and nothing shows that its text was another one.
     pub(crate) fn key_taken_otherwise(id: &MessageId, state: State, same_text: bool) -> Self {
         let what = if same_text {
-            "this key's message was taken before, with the same recipient and text and another sender or other times"
+            "this key's message was taken before, with the same recipient and text and another sender, other times or \
+             other line ends"
         } else {
             "this key's message was taken before, for the same recipient; its text is no longer kept, so whether it was \
              this one can't be told"

@@ -38,6 +38,8 @@ local function give_up(id, f, state, code)
   touch(L)
 end
 
+local function is_late(f) return f.send_by > 0 and now > f.send_by end
+
 for i, id in ipairs(ids) do
   local token, session = unpack_of('>I8I8', ARGV[i + 3], 17)
   local f = read_flight(id)
@@ -50,7 +52,10 @@ for i, id in ipairs(ids) do
   elseif f.state == SENDING then
     -- The same worker asks again because the reply was lost; it posts only once it has read one.
     answer = 1
-  elseif f.send_by > 0 and now > f.send_by then
+  elseif (anyone_is_out() or gate or stands(f.lane) or is_late(f)) and not read_message(id) then
+    -- Spoilt or gone in the worker's hand: the reaper sees to it. It must not stop the others.
+    answer = 2
+  elseif is_late(f) then
     give_up(id, f, EXPIRED, 'send-by-passed')
     answer = 3
   elseif anyone_is_out() and opted_out(read_message(id)) then

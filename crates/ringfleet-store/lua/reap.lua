@@ -33,7 +33,9 @@ for _, id in ipairs(call('ZRANGEBYSCORE', LEASE.key, '-inf', now, 'LIMIT', 0, li
       touch(L)
       in_flight(L, -1)
       free_pair(m)
-      count(byte(raw) == SENDING and SENDING or CLAIMED, -1)
+      local begun = byte(raw) == SENDING
+      count(begun and SENDING or CLAIMED, -1)
+      if begun then posting(L.name, -1) end
       close(m, HELD, 'unreadable-flight', '', 0, { intent = 1, reads = 0 })
       unknown = unknown + 1
     elseif f then

@@ -8,7 +8,9 @@
 
 local MOST = 100
 
--- SEND-SAFETY: behind a closed gate the store may not have been told yet which texts were sent for whom.
+-- SEND-SAFETY: behind a closed gate the store may not have been told yet which texts were sent for whom. Nobody else may have
+-- noticed a restart yet.
+incarnation()
 local closed = gate_until()
 
 if ARGV[3] == 'take' then

@@ -1,7 +1,7 @@
 //! Which of the provider's records may be the text whose fate is unknown. Pure.
 
 use jiff::Timestamp;
-use ringcentral::{Direction, MessageKind, MessageRecord, PhoneNumber};
+use ringcentral::{Direction, MessageRecord, PhoneNumber};
 use ringfleet_store::{Found, Millis, UnknownSend};
 
 /// The longest that developer accounts put before a text; what is seen is about 50 characters.
@@ -31,7 +31,7 @@ fn candidates(send: &UnknownSend, earliest: Millis, records: &[MessageRecord]) -
     // SEND-SAFETY: a word or a time that is not known leaves no record out.
     let is_open = |record: &&MessageRecord| {
         !matches!(record.direction, Direction::Inbound)
-            && !matches!(record.kind, MessageKind::Fax | MessageKind::VoiceMail | MessageKind::Pager)
+            && record.may_be_sms()
             && record.creation_time.is_none_or(|at| at >= earliest)
             && record.is_from(&from) != Some(false)
             && record.is_to(&to) != Some(false)

@@ -126,6 +126,11 @@ pub struct Party {
 }
 
 impl MessageRecord {
+    /// Whether the message is an SMS, or may be one: of a kind without a name here that can't be told.
+    pub fn may_be_sms(&self) -> bool {
+        !matches!(self.kind, MessageKind::Fax | MessageKind::VoiceMail | MessageKind::Pager)
+    }
+
     /// Whether the message went to this number, however the provider wrote it; `None` if that can't be told.
     pub fn is_to(&self, number: &PhoneNumber) -> Option<bool> {
         let told: Vec<Option<bool>> = self.to.iter().map(|party| party.is(number)).collect();

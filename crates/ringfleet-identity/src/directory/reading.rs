@@ -71,6 +71,10 @@ impl Refresher {
             Err(Failure::Refused { .. }) => None,
             Err(other) => return Err(other),
         };
+        if info.as_ref().is_some_and(|info| info.id != *extension) {
+            // SEND-SAFETY: read with a session of somebody else's, whose token did not say so: these are their numbers.
+            return self.extension_failed(extension, "login-of-another-extension", at).await;
+        }
         let reading = Reading { info, numbers, at };
         let before = self.book().extension(extension).cloned();
         let mut after = None;

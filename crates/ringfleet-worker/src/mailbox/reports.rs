@@ -1,6 +1,6 @@
 //! What a record of the message store says of a text that was sent.
 
-use ringcentral::{Direction, MessageKind, MessageRecord, MessageStatus};
+use ringcentral::{Direction, MessageRecord, MessageStatus};
 use ringfleet_store::{Delivery, LaneId, Recorded, SharedStore, StoreError};
 
 use crate::metrics;
@@ -30,7 +30,7 @@ pub(crate) async fn tell(store: &SharedStore, lane: &LaneId, records: &[MessageR
 /// The provider's last word on an outbound text, if the record holds it.
 fn report(record: &MessageRecord) -> Option<Delivery> {
     let outbound = !matches!(record.direction, Direction::Inbound);
-    if !outbound || !matches!(record.kind, MessageKind::Sms | MessageKind::Other) {
+    if !outbound || !record.may_be_sms() {
         return None;
     }
     let delivered = match record.status {

@@ -4,9 +4,7 @@
 use std::{cmp::Reverse, collections::HashSet, time::Duration};
 
 use jiff::Timestamp;
-use ringcentral::{
-    Direction, ExtensionId, MessageKind, MessageRecord, Party, PhoneNumber, ProviderMessageId, WrittenNumber,
-};
+use ringcentral::{Direction, ExtensionId, MessageRecord, Party, PhoneNumber, ProviderMessageId, WrittenNumber};
 use ringfleet_store::{DocKind, Expect, Millis, OptOut, Private, SharedStore, StoreError};
 
 use crate::metrics;
@@ -26,7 +24,7 @@ const HEEDED: &[u8] = b"";
 /// What a recipient has asked for with one text.
 pub(super) struct Wish {
     text: ProviderMessageId,
-    at: Option<Timestamp>,
+    at: Timestamp,
     out: bool,
     /// For each of our numbers that the text went to, and each number that a writing can mean: together, since a text is heard once.
     changes: Vec<OptOut>,
@@ -35,10 +33,12 @@ pub(super) struct Wish {
 /// The wish of an inbound text, if it is one.
 pub(super) fn wish(record: &MessageRecord) -> Option<Wish> {
     let inbound = matches!(record.direction, Direction::Inbound);
-    if !inbound || !matches!(record.kind, MessageKind::Sms | MessageKind::Other) {
+    if !inbound || !record.may_be_sms() {
         return None;
     }
     let out = asks_for(record.text.as_ref()?.expose())?;
+    // SEND-SAFETY: of a text that does not say when, a STOP is the last word, and a START may be an old one.
+    let at = record.creation_time.or(out.then_some(Timestamp::MAX))?;
     let mut customer = readings(record.from.as_ref()?);
     if !out {
         // SEND-SAFETY: who means the other number has not asked for texts again.
@@ -49,7 +49,7 @@ pub(super) fn wish(record: &MessageRecord) -> Option<Wish> {
         customer.iter().map(move |customer| OptOut { from: own.clone(), to: Private::new(customer.expose()), out })
     });
     let changes: Vec<_> = pairs.collect();
-    (!changes.is_empty()).then_some(Wish { text: record.id, at: record.creation_time, out, changes })
+    (!changes.is_empty()).then_some(Wish { text: record.id, at, out, changes })
 }
 
 /// SEND-SAFETY: a number without its plus can be read in two ways. The wrong one would leave a customer who wants no more in the
@@ -102,10 +102,7 @@ async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish:
         // They said something else later.
         return note(store, &key, HEEDED).await;
     }
-    if !wish.out
-        && let Some(said) = wish.at
-        && said.as_millisecond() < store.now().await? - OLDEST_START_MS
-    {
+    if !wish.out && wish.at.as_millisecond() < store.now().await? - OLDEST_START_MS {
         // SEND-SAFETY: said before an absence of weeks, and perhaps before somebody entered that they want no more.
         return note(store, &key, HEEDED).await;
     }
@@ -133,17 +130,18 @@ async fn note(store: &SharedStore, key: &str, how_far: &[u8]) -> Result<(), Stor
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use ringfleet_store::sqlite::{SqliteOptions, SqliteStore};
+    use ringfleet_store::sqlite::SqliteOptions;
+    use ringfleet_testkit::RedisServer;
     use serde_json::json;
 
     use super::*;
+    use crate::tests::rig::{mend, redis, spoil, sqlite};
 
     const CUSTOMER: &str = "+15550200001";
 
     fn record(change: serde_json::Value) -> MessageRecord {
         let mut raw = json!({"id": 1, "type": "SMS", "direction": "Inbound", "subject": "Stop",
+            "creationTime": Timestamp::now().to_string(),
             "from": {"phoneNumber": "15550200001"}, "to": [{"phoneNumber": "+15550100001"}]});
         for (key, value) in change.as_object().into_iter().flatten() {
             raw[key] = value.clone();
@@ -165,12 +163,16 @@ mod tests {
         for back in ["START", "subscribe", "Resume", "CONTINUE", "unstop"] {
             assert_eq!(heard(json!({"subject": back})), pair(false), "{back}");
         }
+        for kind in ["Text", "a kind that nobody knows yet"] {
+            assert_eq!(heard(json!({"type": kind})), pair(true), "{kind}");
+        }
         for other in ["Please stop", "STOPPED", "", "Yes", "stop it"] {
             assert!(heard(json!({"subject": other})).is_empty(), "{other}");
         }
         for other in [
             json!({"direction": "Outbound"}),
             json!({"type": "VoiceMail"}),
+            json!({"subject": "START", "creationTime": null}),
             json!({"from": null}),
             json!({"from": {"phoneNumber": "83675"}}),
             json!({"subject": null}),
@@ -194,21 +196,27 @@ mod tests {
     struct Fleet {
         store: SharedStore,
         extension: ExtensionId,
-        _folder: tempfile::TempDir,
+        _folder: Option<tempfile::TempDir>,
     }
 
     impl Fleet {
         async fn new() -> Self {
             let folder = tempfile::tempdir().expect("a folder");
-            let store =
-                SqliteStore::open(&folder.path().join("fleet.db"), SqliteOptions::default()).await.expect("a store");
-            let extension = ExtensionId::try_new("400100001").expect("an id");
-            Self { store: Arc::new(store), extension, _folder: folder }
+            let fleet = Self::on(sqlite(folder.path(), SqliteOptions::default()).await);
+            Self { _folder: Some(folder), ..fleet }
+        }
+
+        fn on(store: SharedStore) -> Self {
+            Self { store, extension: ExtensionId::try_new("400100001").expect("an id"), _folder: None }
         }
 
         async fn hears(&self, records: &[MessageRecord]) {
+            self.tries_to_hear(records).await.expect("heeded");
+        }
+
+        async fn tries_to_hear(&self, records: &[MessageRecord]) -> Result<(), StoreError> {
             let heard = records.iter().filter_map(wish).collect();
-            heed(&self.store, "main", &self.extension, heard).await.expect("heeded");
+            heed(&self.store, "main", &self.extension, heard).await
         }
 
         async fn is_out(&self, own: &str) -> bool {
@@ -249,6 +257,29 @@ mod tests {
         assert!(!fleet.is_out(own).await);
         fleet.operator_lets(own, true).await;
         fleet.hears(&[at(1, "START"), at(2, "STOP"), at(3, "START")]).await;
+        assert!(fleet.is_out(own).await);
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_does_not_say_when_is_the_last_word() {
+        let (fleet, own) = (Fleet::new().await, "+15550100001");
+        let start = record(json!({"id": 2, "subject": "START"}));
+        fleet.hears(&[record(json!({"creationTime": null})), start]).await;
+        assert!(fleet.is_out(own).await);
+    }
+
+    #[tokio::test]
+    async fn a_stop_that_can_not_be_heeded_now_is_heeded_with_the_next_reading() {
+        let (server, own) = (RedisServer::start(), "+15550100001");
+        let fleet = Fleet::on(redis(&server).await);
+        let stop = record(json!({}));
+        // As of a sync, and of the list after it.
+        let twice = [stop.clone(), stop];
+        // Opt-outs can't be written for a while; that a wish was heeded could be.
+        spoil(&server, "out");
+        assert!(fleet.tries_to_hear(&twice).await.is_err());
+        mend(&server, "out");
+        fleet.hears(&twice).await;
         assert!(fleet.is_out(own).await);
     }
 

@@ -36,8 +36,8 @@ pub(crate) async fn worker(settings: Settings) -> anyhow::Result<ExitCode> {
 
 pub(crate) async fn api(settings: Settings) -> anyhow::Result<ExitCode> {
     let Some(mut role) = Role::start(&settings).await? else { return Ok(ExitCode::SUCCESS) };
-    role.serve_api(&settings).await?;
     role.serve_connect(&settings).await?;
+    role.serve_api(&settings).await?;
     role.answer(&settings).await
 }
 
@@ -54,8 +54,8 @@ pub(crate) async fn connect(settings: Settings) -> anyhow::Result<ExitCode> {
 pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
     let Some(mut role) = Role::start(&settings).await? else { return Ok(ExitCode::SUCCESS) };
     role.serve_inbound(&settings).await?;
-    role.serve_api(&settings).await?;
     role.serve_connect(&settings).await?;
+    role.serve_api(&settings).await?;
     role.work_and_answer(&settings).await
 }
 
@@ -95,6 +95,8 @@ impl Role {
         Ok(Some(Self { accounts, store, directory, stop, watched, answering: JoinSet::new() }))
     }
 
+    /// SEND-SAFETY: the last one to listen. Another that can't would end the process, and cut off what this one is taking in: see
+    /// [`finish`].
     async fn serve_api(&mut self, settings: &Settings) -> anyhow::Result<()> {
         let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
         let directory = SenderDirectory::of(self.directory.clone(), &settings.provider.app)?;
