@@ -6,10 +6,11 @@ use ringfleet_testkit::{RedisServer, eventually, free_port};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 use crate::{
+    credential_commands::Keyed,
     rig::{Ends, Rig, RigOptions, http},
     rows_store::tell,
 };
@@ -235,6 +236,30 @@ async fn a_redis_that_refuses_the_login_is_not_waited_for() {
         assert_eq!(worker.child.wait().unwrap().code(), Some(code), "{}", rig.log(worker.log()));
     }
     rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_connect_page_can_not_listen_ends_before_its_api_has_listened() {
+    let fleet = Keyed::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connect = taken.local_addr().unwrap().to_string();
+    let keys = fleet.environment();
+    for command in ["api", "up"] {
+        let mut environment = vec![
+            ("RINGFLEET__CONNECT__LISTEN", &*connect),
+            ("RINGFLEET__API__LISTEN", "127.0.0.1:0"),
+            ("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0"),
+        ];
+        environment.extend(keys.iter().map(|(name, value)| (*name, value.as_str())));
+        let mut process = fleet.rig.spawn(&[command], &environment);
+        eventually(Duration::from_secs(20), async || process.child.try_wait().unwrap().is_some()).await;
+        let told = fleet.rig.log(process.log());
+        assert_eq!(process.child.wait().unwrap().code(), Some(1), "{told}");
+        assert!(told.contains(&format!("connect can't listen on {connect}")), "{told}");
+        // Texts that an API took in would lose their answers with it. Each listener is told of, as the one for metrics was.
+        assert!(told.contains("metrics listens") && !told.contains("api listens"), "{told}");
+    }
+    fleet.rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

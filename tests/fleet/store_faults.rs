@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use ringfleet_store::State;
 
-use crate::rig::{Ends, Except, Rig, RigOptions};
+use crate::{
+    credential_commands::told,
+    rig::{Ends, Except, Rig, RigOptions},
+};
 
 pub(crate) async fn loaded(options: RigOptions, each: usize) -> Rig {
     let extensions = options.simulator.extensions as usize;
@@ -114,6 +117,24 @@ async fn row_05_replies_lost_after_the_script_ran_neither_strand_nor_double_a_me
     }
     all_sent_once(&rig, 360).await;
     assert!(rig.proxy().dropped() >= 5, "no reply was lost");
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_test_text_of_which_the_store_does_not_say_whether_it_has_it_is_handed_in_as_one_message() {
+    let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2)).behind_proxy()).await;
+    // Redis knows the script by then: else what is lost would be the word that it does not.
+    rig.enqueue(1, 1, None).await;
+    // More often than it is tried.
+    (0..99).for_each(|_| rig.proxy().drop_next_reply_of(b"Ringfleet test, "));
+    let from = rig.accounts[0].extension_id.clone();
+    let doctor = told(&rig.run(&["doctor", "--json", "--extension", &from, "--send-test-to", "+15552000001"]));
+    assert!(doctor.contains("did not say whether it took"), "{doctor}");
+    rig.proxy().heal();
+    assert_eq!(rig.stats().await.total(), 2, "{doctor}");
+    rig.handed_in_elsewhere(1);
+    rig.start_workers(1);
+    all_sent_once(&rig, 2).await;
     rig.finish(Ends::all()).await;
 }
 

@@ -182,6 +182,7 @@ pub(crate) fn trace(key: &GuardKey, reply: &Result<Reply, CallError>) {
 
 #[cfg(test)]
 mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
     use super::*;
@@ -195,10 +196,37 @@ mod tests {
         }
     }
 
-    async fn post_meets(reason: h2::Reason) -> CallError {
+    /// Takes a whole request in over HTTP/2, and then says that it took none. By hand, because a server of h2's own would say
+    /// that it took this one.
+    async fn go_away(listener: TcpListener) {
+        const SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
+        // With 0 as the last stream that was taken, and no error as its reason.
+        const GOAWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let (mut socket, _) = listener.accept().await.expect("a connection");
+        socket.write_all(&SETTINGS).await.expect("a handshake");
+        socket.read_exact(&mut [0; 24]).await.expect("the client's preface");
+        loop {
+            let mut head = [0; 9];
+            socket.read_exact(&mut head).await.expect("a frame");
+            let [high, middle, low, kind, flags, ..] = head;
+            let mut rest = vec![0; u32::from_be_bytes([0, high, middle, low]) as usize];
+            socket.read_exact(&mut rest).await.expect("a whole frame");
+            // The DATA that ends its stream.
+            if (kind, flags & 1) == (0, 1) {
+                break;
+            }
+        }
+        socket.write_all(&GOAWAY).await.expect("the connection stands");
+        while socket.read(&mut [0; 64]).await.is_ok_and(|read| read > 0) {}
+    }
+
+    async fn post_meets<S>(serve: impl FnOnce(TcpListener) -> S) -> CallError
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}/", listener.local_addr().expect("bound"));
-        let server = tokio::spawn(reset_first_stream(listener, reason));
+        let server = tokio::spawn(serve(listener));
         let http = reqwest::Client::builder()
             .no_proxy()
             .retry(reqwest::retry::never())
@@ -206,17 +234,27 @@ mod tests {
             .tls_backend_preconfigured(crate::tls::trusting_nobody().expect("tls"))
             .build()
             .expect("a client");
-        let error = exchange(http.post(url).body("x"), 1024, |_| {}).await.expect_err("a reset");
+        let error = exchange(http.post(url).body("x"), 1024, |_| {}).await.expect_err("no answer");
         server.abort();
         error
     }
 
     #[tokio::test]
     async fn refused_stream_is_not_sent_but_another_reset_is_lost() {
-        let refused = post_meets(h2::Reason::REFUSED_STREAM).await;
+        let resets = |reason| post_meets(move |listener| reset_first_stream(listener, reason));
+        let refused = resets(h2::Reason::REFUSED_STREAM).await;
         assert!(matches!(refused, CallError::Connect { fault: ConnectFault::RefusedStream, .. }), "{refused:?}");
-        let reset = post_meets(h2::Reason::INTERNAL_ERROR).await;
+        let reset = resets(h2::Reason::INTERNAL_ERROR).await;
         assert!(matches!(reset, CallError::Lost { fault: LostFault::Cut, .. }), "{reset:?}");
+    }
+
+    #[tokio::test]
+    async fn text_that_meets_a_goaway_is_lost_although_the_server_says_that_it_took_nothing() {
+        let gone = post_meets(go_away).await;
+        assert!(matches!(gone, CallError::Lost { fault: LostFault::Cut, .. }), "{gone:?}");
+        // By its word, and not by the end of the connection behind it.
+        let is_word = |cause: &(dyn Error + 'static)| cause.downcast_ref().is_some_and(h2::Error::is_go_away);
+        assert!(std::iter::successors(gone.source(), |&cause| cause.source()).any(is_word), "{gone:?}");
     }
 
     #[test]

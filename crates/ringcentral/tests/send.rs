@@ -3,11 +3,13 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use ringcentral::*;
 use support::{Act, Stub, answer, send};
 use tokio::io::AsyncReadExt;
+use tokio::net::TcpSocket;
 
 const ACCEPTED: &str = r#"{"id":1001,"messageStatus":"Queued","to":[{"phoneNumber":"15550100002"}]}"#;
 
@@ -77,6 +79,36 @@ async fn text_whose_permit_is_refused_is_withheld_and_no_byte_of_it_arrives() {
     assert!(!arrived.contains("canary text") && !arrived.contains("5550100002"), "{arrived}");
     assert!(matches!(result, Err(CallError::Withheld)), "{result:?}");
     assert_eq!(classify(&result), Outcome::NotSent { reason: NotSentReason::Withheld });
+}
+
+/// Grants, and counts how often it was asked.
+#[derive(Default)]
+struct Counted(AtomicU32);
+
+impl Permit for Counted {
+    fn granted(&self) -> bool {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        true
+    }
+}
+
+#[tokio::test]
+async fn permit_is_asked_once_and_only_when_a_connection_stands_that_takes_the_text() {
+    let stub = Stub::start(vec![answer(200, &[], ACCEPTED)]).await;
+    // Bound, so that nobody else gets it, and not listened on.
+    let nobody = TcpSocket::new_v4().expect("a socket");
+    nobody.bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let mut config = stub.config();
+    config.server = format!("http://{}", nobody.local_addr().expect("bound")).parse().expect("valid");
+    let permit = Arc::new(Counted::default());
+    let (extension, token, sms) = (support::extension(), support::token(), support::sms());
+    let caller = Caller { extension: &extension, token: &token };
+    // Connecting may take longer than the permit holds, so that one of before says nothing.
+    let result = Client::new(config).expect("a client").send_sms_if(caller, &sms, permit.clone()).await;
+    assert!(matches!(result, Err(CallError::Connect { .. })), "{result:?}");
+    assert_eq!(permit.0.load(Ordering::SeqCst), 0);
+    stub.client().send_sms_if(caller, &sms, permit.clone()).await.expect("accepted");
+    assert_eq!(permit.0.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -1,28 +1,35 @@
-//! Logins that nobody waits for any more.
+//! Logins that nobody waits for any more, or that are somebody else's.
 
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
 use std::{
     io::{Read, Write},
     net::TcpListener,
+    path::Path,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
 use ringcentral::{Client, ClientConfig, ClientId, ClientSecret, ExtensionId, Jwt, ServerUrl, install_crypto};
-use ringfleet_identity::{Credential, Facts, KeyRing, Login, Roster, Sessions, Source, Vault, new_key};
+use ringfleet_identity::{
+    Credential, Facts, KeyRing, Login, NoSession, Reader, Roster, Sessions, Source, Vault,
+    directory::{self, Claims, Refresher},
+    new_key,
+};
 use ringfleet_store::{
     WorkerId,
     sqlite::{SqliteOptions, SqliteStore},
 };
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 
 const EXTENSION: &str = "101";
+const ANOTHER: &str = "102";
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A token endpoint that tells of its first request, and grants it when it is told to.
-fn endpoint() -> (ServerUrl, oneshot::Receiver<()>, mpsc::Sender<()>) {
+/// A token endpoint that tells of its first request, and grants it a session of `owner` when it is told to.
+fn endpoint(owner: &'static str) -> (ServerUrl, oneshot::Receiver<()>, mpsc::Sender<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = ServerUrl::try_new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let ((asked, is_asked), (grant, granted)) = (oneshot::channel(), mpsc::channel());
@@ -32,7 +39,7 @@ fn endpoint() -> (ServerUrl, oneshot::Receiver<()>, mpsc::Sender<()>) {
         asked.send(()).unwrap();
         granted.recv_timeout(PATIENCE).unwrap();
         let body = format!(
-            r#"{{"access_token":"granted","token_type":"bearer","expires_in":3600,"scope":"SMS","owner_id":"{EXTENSION}"}}"#
+            r#"{{"access_token":"granted","token_type":"bearer","expires_in":3600,"scope":"SMS","owner_id":"{owner}"}}"#
         );
         let head =
             format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -41,15 +48,16 @@ fn endpoint() -> (ServerUrl, oneshot::Receiver<()>, mpsc::Sender<()>) {
     (server, is_asked, grant)
 }
 
-#[tokio::test]
-async fn a_login_whose_asker_has_gone_is_finished_before_the_logins_end_and_none_begins_after_it() {
+async fn vault(folder: &Path) -> Vault {
+    let store = SqliteStore::open(&folder.join("fleet.db"), SqliteOptions::default()).await.unwrap();
+    Vault::new(Arc::new(store), Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main")
+}
+
+/// Two extensions with a JWT each, which log in there.
+fn sessions(vault: Vault, server: ServerUrl) -> Arc<Sessions> {
     install_crypto();
-    let folder = tempfile::tempdir().unwrap();
-    let store = SqliteStore::open(&folder.path().join("fleet.db"), SqliteOptions::default()).await.unwrap();
-    let (server, asked, grant) = endpoint();
     let (app, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
     let client = Client::new(ClientConfig::new(server, app, secret)).unwrap();
-    let vault = Vault::new(Arc::new(store), Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
     let credential = |extension| Credential {
         extension: ExtensionId::try_new(extension).unwrap(),
         login: Login::Jwt(Jwt::try_new("a-jwt").unwrap()),
@@ -58,8 +66,15 @@ async fn a_login_whose_asker_has_gone_is_finished_before_the_logins_end_and_none
         source: Source::File,
         facts: Facts::default(),
     };
-    let roster = Roster::fixed([EXTENSION, "102"].map(credential));
-    let sessions = Arc::new(Sessions::new(vault, roster, client, WorkerId::incarnation("this one"), PATIENCE));
+    let roster = Roster::fixed([EXTENSION, ANOTHER].map(credential));
+    Arc::new(Sessions::new(vault, roster, client, WorkerId::incarnation("this one"), PATIENCE))
+}
+
+#[tokio::test]
+async fn a_login_whose_asker_has_gone_is_finished_before_the_logins_end_and_none_begins_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, asked, grant) = endpoint(EXTENSION);
+    let sessions = sessions(vault(folder.path()).await, server);
 
     let extension = ExtensionId::try_new(EXTENSION).unwrap();
     tokio::select! {
@@ -72,5 +87,76 @@ async fn a_login_whose_asker_has_gone_is_finished_before_the_logins_end_and_none
     grant.send(()).unwrap();
     tokio::time::timeout(PATIENCE, end).await.unwrap();
     assert!(sessions.remembered(EXTENSION).is_some());
-    assert!(sessions.get(&ExtensionId::try_new("102").unwrap()).await.is_err());
+    assert!(sessions.get(&ExtensionId::try_new(ANOTHER).unwrap()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_that_belongs_to_another_extension_is_none_of_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (server, _asked, grant) = endpoint(ANOTHER);
+    grant.send(()).unwrap();
+    let sessions = sessions(vault(folder.path()).await, server);
+    let refused = sessions.get(&ExtensionId::try_new(EXTENSION).unwrap()).await.err();
+    let says = |reason: &str| reason.starts_with("login-of-another-extension #");
+    assert!(matches!(&refused, Some(NoSession::Dead { reason }) if says(reason)), "{refused:?}");
+    assert!(sessions.remembered(EXTENSION).is_none());
+    // The other processes are given it neither.
+    let known = sessions.store().sessions(&[EXTENSION.to_owned()]).await.unwrap();
+    assert!(known.iter().all(|known| known.lives.is_zero()), "{known:?}");
+}
+
+/// A provider whose tokens do not say whose they are. They are `owner`'s, who has one number.
+fn silent_about(owner: &'static str) -> ServerUrl {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = ServerUrl::try_new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let mut asked = [0; 4_096];
+            let length = connection.read(&mut asked).unwrap();
+            let asked = String::from_utf8_lossy(&asked[..length]);
+            let body = match asked.lines().next().unwrap_or_default() {
+                line if line.contains("/oauth/token") => r#"{"access_token":"granted","expires_in":3600}"#.to_owned(),
+                line if line.contains("/phone-number") => {
+                    r#"{"records":[{"phoneNumber":"+15550100002","features":["SmsSender"]}]}"#.to_owned()
+                }
+                _ => format!(r#"{{"id":{owner},"status":"Enabled"}}"#),
+            };
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    server
+}
+
+#[tokio::test]
+async fn numbers_that_were_read_with_somebody_elses_session_are_not_this_extensions() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = vault(folder.path()).await;
+    let sessions = sessions(vault.clone(), silent_about(ANOTHER));
+    let (directory, follower) = directory::Follower::start(&vault, Claims::default()).await.unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(follower.run(Duration::from_millis(10), stop.clone()));
+    let refresher = Refresher::new(Reader::new(sessions), directory.clone(), PATIENCE);
+    tokio::spawn(refresher.run(WorkerId::incarnation("this one"), stop.clone()));
+    let [this, owner] = [EXTENSION, ANOTHER].map(|extension| ExtensionId::try_new(extension).unwrap());
+    let both_are_read = async {
+        loop {
+            let book = directory.book();
+            if let (Some(this), Some(owner)) = (book.extension(&this), book.extension(&owner))
+                && this.tried_at() > 0
+                && owner.tried_at() > 0
+            {
+                return (this.clone(), owner.clone());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (this, owner) = tokio::time::timeout(PATIENCE, both_are_read).await.expect("both are read");
+    stop.cancel();
+    assert_eq!(this.failed.map(|failed| failed.code).as_deref(), Some("login-of-another-extension"));
+    assert_eq!((this.numbers.len(), owner.numbers.len()), (0, 1));
 }

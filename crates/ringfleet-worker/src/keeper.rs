@@ -82,3 +82,28 @@ async fn keep_of(shard: usize, store: &SharedStore, in_hand: &InHand, lease: Dur
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use ringfleet_store::{OnUnknown, sqlite::SqliteOptions};
+    use ringfleet_testkit::eventually;
+
+    use crate::tests::rig::{EXTENSION, PATIENCE, Worker, claimed, provider, sqlite, takes_texts, text};
+
+    #[tokio::test]
+    async fn a_lease_is_kept_until_its_report_is_made_although_its_hand_is_free_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = sqlite(folder.path(), SqliteOptions::default()).await;
+        let (worker, settling) = Worker::new(&store, provider(takes_texts().0).await);
+        let lease = claimed(&store, text(EXTENSION, 1, OnUnknown::Resend)).await;
+        let work = worker.takes(lease.clone());
+        let Worker { sender, in_hand, hands, .. } = worker;
+        let sent = tokio::spawn(async move { sender.process(work).await });
+        eventually(PATIENCE, async || hands.available_permits() == 1).await;
+        assert_eq!(in_hand.leases(0, 1).0, [lease.reference()]);
+
+        tokio::spawn(settling);
+        tokio::time::timeout(PATIENCE, sent).await.unwrap().unwrap();
+        assert!(in_hand.leases(0, 1).0.is_empty());
+    }
+}

@@ -46,6 +46,8 @@ mod sender;
 mod settler;
 #[cfg(test)]
 mod shards_tests;
+#[cfg(test)]
+mod tests;
 mod turns;
 mod watcher;
 mod webhooks;

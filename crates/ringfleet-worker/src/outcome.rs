@@ -107,6 +107,8 @@ mod tests {
     fn only_an_unknown_fate_is_reported_as_unknown_and_only_sure_ones_requeue() {
         let refused = Meaning::NotSent { reason: NotSentReason::Guard { wait: Duration::from_secs(3) } };
         assert_eq!(report(refused, 5).0, Outcome::NotSent { delay: Duration::from_secs(3) });
+        let withheld = Meaning::NotSent { reason: NotSentReason::Withheld };
+        assert_eq!(report(withheld, 5).0, Outcome::NotSent { delay: Duration::ZERO });
         let lost = Meaning::Unknown { reason: ringcentral::UnknownReason::Lost(ringcentral::LostFault::Timeout) };
         assert!(matches!(report(lost, 5), (Outcome::Unknown { .. }, Consequence::None)));
         let expired = Meaning::Unauthorised { code: None, kind: UnauthorisedKind::Expired };
@@ -117,6 +119,15 @@ mod tests {
         let disabled = Meaning::Unauthorised { code, kind: UnauthorisedKind::ExtensionDisabled };
         let parked = Outcome::Parked { reason: "credential OAU-141".to_owned() };
         assert_eq!(report(disabled, 5), (parked, Consequence::Condemn { code: "OAU-141".to_owned() }));
+    }
+
+    #[test]
+    fn a_limit_that_was_met_keeps_the_lane_until_it_is_over_and_a_wider_one_the_fleet() {
+        let after = Duration::from_secs(30);
+        let met = |scope| report(Meaning::Throttled { scope, after }, 5);
+        let throttled = Outcome::Throttled { retry_after: after };
+        assert_eq!(met(ThrottleScope::Lane), (throttled.clone(), Consequence::None));
+        assert_eq!(met(ThrottleScope::Wider), (throttled, Consequence::CloseGate { delay: after }));
     }
 
     #[test]
@@ -143,6 +154,13 @@ mod tests {
         assert_eq!(report(Meaning::Unauthorised { code: None, kind }, 5), waits);
         let again = Outcome::Retry { code: "no-code".to_owned(), delay: AFTER_GATEWAY, max_attempts: 5 };
         assert_eq!(of(RejectScope::Message), (again, Consequence::None));
+    }
+
+    #[test]
+    fn a_text_that_the_provider_could_not_send_now_is_tried_again_later() {
+        let (code, after) = (ErrorCode::try_new("MSG-290").unwrap(), Duration::from_secs(30));
+        let again = Outcome::Retry { code: "MSG-290".to_owned(), delay: after, max_attempts: 5 };
+        assert_eq!(report(Meaning::RetryLater { code, after }, 5), (again, Consequence::None));
     }
 
     #[test]

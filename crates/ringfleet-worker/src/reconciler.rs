@@ -160,3 +160,89 @@ fn held<'a>(sends: impl Iterator<Item = &'a UnknownSend>, reason: &str) -> Vec<E
     let found = || Found::Undecidable { reason: reason.to_owned() };
     sends.map(|send| Evidence { lease: send.lease, found: found() }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::atomic::Ordering};
+
+    use axum::{
+        Json, Router,
+        extract::Query,
+        routing::{MethodRouter, get},
+    };
+    use jiff::Timestamp;
+    use ringfleet_store::{Clock, LeaseRef, LeaseToken, MessageId, Private, sqlite::SqliteOptions};
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+    use crate::tests::rig::{EXTENSION, LEASE, credential, lane, number, provider, sessions, sqlite, vault};
+
+    const NOW: Millis = 1_767_323_045_000; // 2026-01-02T03:04:05Z
+
+    /// Of a store whose clock is moved by hand, and a provider that answers `list`.
+    async fn reconciler(folder: &Path, clock: Clock, list: MethodRouter) -> Reconciler {
+        let store = sqlite(folder, SqliteOptions { clock, ..SqliteOptions::default() }).await;
+        let client = provider(Router::new().route("/restapi/v1.0/account/~/extension/~/message-store", list)).await;
+        Reconciler {
+            reader: Reader::new(sessions(vault(store.clone()), client, credential(EXTENSION))),
+            store,
+            options: ReconcileOptions::default(),
+            max_attempts: 5,
+            lock: LEASE,
+            tells: false,
+            failing: Mutex::default(),
+            stop: CancellationToken::new(),
+        }
+    }
+
+    /// A send that became unknown just now.
+    fn unknown() -> UnknownSends {
+        let send = UnknownSend {
+            lease: LeaseRef { id: MessageId::random(), token: LeaseToken(1) },
+            from: Private::new(number(0)),
+            to: Private::new(number(1)),
+            text: Private::new("x"),
+            intent_at: NOW,
+            since: NOW,
+        };
+        UnknownSends { lane: lane(EXTENSION), sends: vec![send] }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Dates {
+        date_from: Timestamp,
+        date_to: Timestamp,
+    }
+
+    #[tokio::test]
+    async fn a_text_is_in_the_list_by_a_clock_of_the_providers_that_is_behind_or_ahead() {
+        let skew = ReconcileOptions::default().clock_skew.as_millis() as Millis;
+        for created in [NOW - skew, NOW + skew] {
+            let list = get(move |Query(Dates { date_from, date_to }): Query<Dates>| async move {
+                let shown = (date_from..=date_to).contains(&instant(created));
+                let records: Vec<_> = shown.then(|| json!({"id": 1})).into_iter().collect();
+                Json(json!({"records": records}))
+            });
+            let folder = tempfile::tempdir().unwrap();
+            let reconciler = reconciler(folder.path(), Clock::by_hand(NOW).0, list).await;
+            let mut records = Vec::new();
+            reconciler.read(&unknown(), &mut records).await.unwrap();
+            assert_eq!(records.len(), 1, "{created}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reading_is_as_old_as_its_beginning_however_long_it_takes() {
+        let (folder, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::by_hand(NOW));
+        let list = get(move || {
+            hand.fetch_add(3_600_000, Ordering::SeqCst);
+            async { Json(json!({"records": []})) }
+        });
+        let reconciler = reconciler(folder.path(), clock, list).await;
+        let read_at = reconciler.read(&unknown(), &mut Vec::new()).await.unwrap();
+        assert_eq!(read_at, NOW, "it shows what was so then");
+        assert!(reconciler.store.now().await.unwrap() > NOW);
+    }
+}

@@ -32,6 +32,22 @@ struct Fleet {
     store: SharedStore,
     /// One of each shard, begun.
     leases: BTreeMap<usize, Lease>,
+    /// How many other recipients have got one.
+    recipients: u32,
+}
+
+fn message(lane: LaneId, recipient: u32) -> NewMessage {
+    NewMessage {
+        lane,
+        key: None,
+        from: Private::new("+16505550101"),
+        to: Private::new(format!("+165055501{recipient:02}")),
+        text: Private::new("x"),
+        priority: Default::default(),
+        on_unknown: OnUnknown::Reconcile,
+        send_at: None,
+        send_by: None,
+    }
 }
 
 impl Fleet {
@@ -46,29 +62,32 @@ impl Fleet {
             ..RedisOptions::new("")
         };
         let store: SharedStore = Arc::new(RedisStore::connect(options).await.unwrap());
-        let number = |n: u32| Private::new(format!("+1650555010{n}"));
-        let messages = (0..16).map(|extension: u32| NewMessage {
-            lane: LaneId::try_new("main", &extension.to_string(), Group::Medium).unwrap(),
-            key: None,
-            from: number(1),
-            to: number(2),
-            text: Private::new("x".to_owned()),
-            priority: Default::default(),
-            on_unknown: OnUnknown::Reconcile,
-            send_at: None,
-            send_by: None,
-        });
+        let messages = (0..16)
+            .map(|extension: u32| message(LaneId::try_new("main", &extension.to_string(), Group::Medium).unwrap(), 0));
         store.enqueue(&messages.collect::<Vec<_>>()).await.unwrap();
         let worker = WorkerId::incarnation("w");
         let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 16, lease: term }).await.unwrap();
         let of_its_shard = |lease: Lease| (lease.token.shard(SHARDS.into()), lease);
         let leases: BTreeMap<_, _> = claim.leases.into_iter().map(of_its_shard).collect();
         assert_eq!(leases.len(), usize::from(SHARDS));
-        let this = Self { cluster, store, leases };
+        let this = Self { cluster, store, leases, recipients: 0 };
         for shard in 0..SHARDS.into() {
             assert_eq!(this.begin(shard, term).await, Begin::Go);
         }
         this
+    }
+
+    /// Of the lane of a shard of which nothing is in hand.
+    async fn put_and_begin_another(&mut self, shard: usize, journal: &Journal, term: Duration) {
+        let lane = self.leases[&shard].lane.clone();
+        self.recipients += 1;
+        self.store.enqueue(&[message(lane, self.recipients)]).await.unwrap();
+        let worker = WorkerId::incarnation("w");
+        let claim = self.store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease: term }).await.unwrap();
+        let next = claim.leases.into_iter().next().unwrap();
+        journal.begin(&[(Intent { lease: next.reference(), session: 0 }, next.lane.clone())]).await;
+        self.leases.insert(shard, next);
+        assert_eq!(self.begin(shard, term).await, Begin::Go);
     }
 
     async fn begin(&self, shard: usize, term: Duration) -> Begin {
@@ -139,26 +158,17 @@ async fn shards_that_have_been_told_of_a_workers_sends_are_not_told_again_while_
     let worker = WorkerId::incarnation("w");
     let claim = fleet.store.claim(ClaimRequest { worker: &worker, free_slots: 16, lease: term }).await.unwrap();
     assert!(claim.leases.is_empty(), "all were claimed");
-    let more = NewMessage {
-        lane: fleet.leases[&1].lane.clone(),
-        key: None,
-        from: Private::new("+16505550101".to_owned()),
-        to: Private::new("+16505550103".to_owned()),
-        text: Private::new("x".to_owned()),
-        priority: Default::default(),
-        on_unknown: OnUnknown::Reconcile,
-        send_at: None,
-        send_by: None,
-    };
-    fleet.store.enqueue(&[more]).await.unwrap();
-    let claim = fleet.store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease: term }).await.unwrap();
-    let next = claim.leases.into_iter().next().unwrap();
-    journal.begin(&[begun(&next)]).await;
-    fleet.leases.insert(1, next);
-    assert_eq!(fleet.begin(1, term).await, Begin::Go);
+    fleet.put_and_begin_another(1, &journal, term).await;
     assert!(journal.reassert(&fleet.store, term, Whose::All).await.is_err());
     assert_eq!(fleet.in_flight(1).await, 1, "it is left in this worker's hand");
     journal.tell_anew();
     assert!(journal.reassert(&fleet.store, term, Whose::All).await.is_err());
     assert_eq!(fleet.in_flight(1).await, 0, "the store has lost a moment once more");
+
+    // Nor when all of them have been told, and something else has to be told again.
+    fleet.cluster.leave_in_place(DUMB);
+    eventually(PATIENCE, async || journal.reassert(&fleet.store, term, Whose::All).await.is_ok()).await;
+    fleet.put_and_begin_another(1, &journal, term).await;
+    journal.reassert(&fleet.store, term, Whose::All).await.unwrap();
+    assert_eq!(fleet.in_flight(1).await, 1, "it is left in this worker's hand");
 }

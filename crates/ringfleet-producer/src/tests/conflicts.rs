@@ -9,7 +9,7 @@ use super::{
     FROM, TO,
     api::{Server, read},
     fake::FakeStore,
-    moved, producer_of, sqlite,
+    moved, producer_of, senders, sqlite,
 };
 use crate::{Sender, SenderDirectory};
 
@@ -96,7 +96,17 @@ async fn a_conflict_whose_message_can_not_be_read_advises_no_new_text() {
     assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::CONFLICT, &json!("key-conflict")));
     assert!(problem["errors"][0]["problem"].as_str().unwrap().contains(first["id"].as_str().unwrap()), "{problem}");
     let said = problem.to_string();
-    assert!(!said.contains("nothing was taken") && !said.contains("other content"), "{said}");
+    assert!(!said.contains("nothing was taken") && !said.contains("give the new message a new key"), "{said}");
+}
+
+#[tokio::test]
+async fn other_line_ends_are_no_other_text() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store).await;
+    let keyed = |text: &str| json!({"from": FROM, "to": TO, "text": text, "key": "visit 1"});
+    let (_, first) = read(server.post(&keyed("See you\non Monday"))).await;
+    let again = read(server.post(&keyed("See you\r\non Monday"))).await;
+    assert_told_to_look_it_up(again, &first);
 }
 
 #[tokio::test]
@@ -157,4 +167,27 @@ async fn a_repeat_from_an_extension_id_that_nobody_knows_any_more_is_told_of_its
     assert_eq!(late["id"], first["id"]);
     let (_, other) = read(server.post(&keyed("visit 2"))).await;
     assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
+}
+
+#[tokio::test]
+async fn a_repeat_from_an_extension_number_that_nobody_knows_any_more_or_yet_is_told_of_its_message() {
+    let (_folder, store) = sqlite().await;
+    let keyed = |key: &str| json!({"from": "102", "to": TO, "text": "See you on Monday", "key": key});
+    let serve = async |known| Server::of(producer_of(store.clone(), known), store.clone()).await;
+    let before = serve(senders::one_extension(&store).await).await;
+    let (status, first) = read(before.post(&keyed("visit 1"))).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{first}");
+    // It is gone; and, as after a new store or with directory.refresh off, no extension has been read.
+    let (_elsewhere, elsewhere) = sqlite().await;
+    let gone = senders::another_extension(&elsewhere).await;
+    let unread = Arc::new(SenderDirectory::try_new([]).unwrap());
+    for (known, code) in [(gone, "unknown-sender"), (unread, "sender-not-read")] {
+        let server = serve(known).await;
+        let (_, late) = read(server.post(&keyed("visit 1"))).await;
+        let codes = [&late["errors"][0]["code"], &late["errors"][1]["code"]];
+        assert_eq!((codes, &late["id"]), ([&json!(code), &json!("key-taken")], &first["id"]), "{late}");
+        assert!(!late.to_string().contains("nothing was taken"), "{late}");
+        let (_, other) = read(server.post(&keyed("visit 2"))).await;
+        assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
+    }
 }

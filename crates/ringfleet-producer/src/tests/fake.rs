@@ -15,9 +15,9 @@ use ringfleet_store::{
     Acquired, AwaitedReports, Begin, Cancelled, Claim, ClaimRequest, Decided, Delivery, Doc, DocChanges, DocCursor,
     DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Heard, Incarnation, Intent, LaneFacts,
     LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, NewSession, OptOut,
-    OptOutCursor, OptOuts, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded, RefusedCredential,
-    Release, Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError, TokenAsk,
-    TokenLease, UnknownSends, Waiting, WaitingCursor, WorkerId,
+    OptOutCursor, OptOuts, OptedOut, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded,
+    RefusedCredential, Release, Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError,
+    TokenAsk, TokenLease, UnknownSends, Waiting, WaitingCursor, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -56,6 +56,9 @@ pub(super) struct FakeStore {
     pub(super) texts_forgotten: AtomicBool,
     /// How many messages were there at the first look.
     pub(super) at_first_look: OnceLock<usize>,
+    /// On two shards: they are listed from the first, and the texts wait in the second.
+    opt_outs: [Mutex<Vec<OptOut>>; 2],
+    pub(super) second_shard_away: AtomicBool,
 }
 
 impl FakeStore {
@@ -80,6 +83,14 @@ impl FakeStore {
 
     pub(super) fn len(&self) -> usize {
         self.messages.lock().unwrap().len()
+    }
+
+    fn opt_out(&self, shard: usize, changes: &[OptOut]) {
+        let mut noted = self.opt_outs[shard].lock().unwrap();
+        for change in changes {
+            noted.retain(|one| (&one.from, &one.to) != (&change.from, &change.to));
+            noted.extend(change.out.then(|| change.clone()));
+        }
     }
 
     fn take(&self, batch: &[NewMessage]) -> Vec<Enqueued> {
@@ -210,7 +221,7 @@ impl Store for FakeStore {
     async fn watch(&self, _: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
         absent("watch")
     }
-    async fn leave(&self, _: &WorkerId) -> Result<(), StoreError> {
+    async fn leave(&self, _: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
         absent("leave")
     }
     async fn reassert(&self, _: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
@@ -325,14 +336,21 @@ impl Store for FakeStore {
     async fn docs_since(&self, _: DocKind, _: &DocCursor, _: u32) -> Result<DocChanges, StoreError> {
         absent("docs_since")
     }
-    async fn set_opt_outs(&self, _: Option<&str>, _: &[OptOut]) -> Result<(), StoreError> {
-        absent("set_opt_outs")
+    async fn set_opt_outs(&self, _: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError> {
+        self.opt_out(0, changes);
+        if self.second_shard_away.load(Ordering::SeqCst) {
+            return Err(away("set_opt_outs"));
+        }
+        self.opt_out(1, changes);
+        Ok(())
     }
-    async fn opted_out(&self, _: &str, _: &Private, _: &Private) -> Result<bool, StoreError> {
-        absent("opted_out")
+    async fn opted_out(&self, _: &str, _: &Private, to: &Private) -> Result<bool, StoreError> {
+        Ok(self.opt_outs[1].lock().unwrap().iter().any(|one| one.to == *to))
     }
     async fn opt_outs(&self, _: &OptOutCursor, _: u32) -> Result<OptOuts, StoreError> {
-        absent("opt_outs")
+        let listed = self.opt_outs[0].lock().unwrap().clone();
+        let listed = listed.into_iter().map(|one| OptedOut { extension: None, from: one.from, to: one.to, since: 1 });
+        Ok(OptOuts { opted_out: listed.collect(), ..OptOuts::default() })
     }
     async fn delivery_take(&self, _: u32, _: Duration) -> Result<Vec<AwaitedReports>, StoreError> {
         absent("delivery_take")

@@ -1,16 +1,19 @@
 //! Opt-outs over the API: a real socket, a real store.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use reqwest::{Method, RequestBuilder, StatusCode};
-use ringfleet_store::{Begin, ClaimRequest, OptOut, Private, SharedStore, WorkerId};
+use ringcentral::PhoneNumber;
+use ringfleet_store::{Begin, ClaimRequest, OptOut, Private, SharedStore, Store, WorkerId};
 use serde_json::{Value, json};
 
 use super::{
     FROM, TO,
     api::{Server, read},
+    fake::FakeStore,
     moved, producer, producer_of, sqlite,
 };
+use crate::opt_out::{Whose, standing};
 
 const PATH: &str = "/v1/opt-outs";
 
@@ -130,6 +133,29 @@ async fn an_opt_out_from_a_number_goes_with_it_to_another_extension_and_is_lifte
         assert_eq!(read(lift).await.1["status"], "lifted", "{from}");
     }
     assert!(fleet.standing().await.is_empty());
+}
+
+#[tokio::test]
+async fn an_opt_out_that_did_not_reach_all_shards_is_handed_to_them_again_whatever_is_listed() {
+    let store = FakeStore::with_faults([]);
+    let to = [PhoneNumber::try_new(TO).unwrap()];
+    let counts = async || store.opted_out("101", &Private::new(FROM), &Private::new(TO)).await.unwrap();
+    let listed = async || standing(&*store, None).await.unwrap().len();
+    let second_away = |away| store.second_shard_away.store(away, Ordering::SeqCst);
+
+    second_away(true);
+    assert!(Whose::Everyones.note(&*store, &to).await.is_err());
+    assert_eq!((listed().await, counts().await), (1, false));
+    second_away(false);
+    Whose::Everyones.note(&*store, &to).await.unwrap();
+    assert!(counts().await);
+
+    second_away(true);
+    assert!(Whose::Everyones.lift(&*store, &to[0]).await.is_err());
+    assert_eq!((listed().await, counts().await), (0, true));
+    second_away(false);
+    Whose::Everyones.lift(&*store, &to[0]).await.unwrap();
+    assert!(!counts().await);
 }
 
 #[tokio::test]

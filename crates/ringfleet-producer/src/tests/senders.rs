@@ -53,6 +53,11 @@ pub(super) async fn one_extension(store: &SharedStore) -> Arc<SenderDirectory> {
     learnt(store, vec![facts("400102", &[(2, SMS)])], &[(2, Some("400102"))]).await
 }
 
+/// Of extension 101 alone, after everything was read: nobody is 102.
+pub(super) async fn another_extension(store: &SharedStore) -> Arc<SenderDirectory> {
+    learnt(store, vec![facts("400101", &[(1, SMS)])], &[(1, Some("400101"))]).await
+}
+
 /// An API whose fleet has learnt this.
 async fn serve(store: SharedStore, extensions: Vec<ExtensionFacts>, listed: &[(u32, Option<&str>)]) -> api::Server {
     let senders = learnt(&store, extensions, listed).await;

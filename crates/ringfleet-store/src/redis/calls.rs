@@ -41,11 +41,22 @@ pub(super) fn raw_token(token: LeaseToken) -> u64 {
 
 impl RedisStore {
     pub(super) async fn enqueue_all(&self, batch: &[NewMessage]) -> Result<Vec<Enqueued>, StoreError> {
-        let mut answers = vec![None; batch.len()];
         let ids: Vec<MessageId> =
             batch.iter().map(|m| m.key.as_ref().map_or_else(MessageId::random, MessageId::from_key)).collect();
         let reserved = Instant::now();
         let foreign = self.reserve_keys(batch, &ids).await?;
+        self.hand_in(batch, &ids, &foreign, reserved).await
+    }
+
+    /// Brings the messages to their lanes, but for those whose key belongs to a `foreign` one, which was asked at `reserved`.
+    pub(super) async fn hand_in(
+        &self,
+        batch: &[NewMessage],
+        ids: &[MessageId],
+        foreign: &[bool],
+        reserved: Instant,
+    ) -> Result<Vec<Enqueued>, StoreError> {
+        let mut answers = vec![None; batch.len()];
         let mut by_tag: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (at, message) in batch.iter().enumerate() {
             if foreign[at] {

@@ -90,3 +90,6 @@ impl RedisStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -271,3 +271,16 @@ fn rules_argument(options: &RedisOptions, epoch: &str) -> Vec<u8> {
     let waits = [cap, millis(options.restart_patience), millis(rules.delivery_wait)];
     plans.chain(waits).flat_map(i64::to_be_bytes).chain(epoch.bytes()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As FNV-1a's authors published them.
+    #[test]
+    fn lanes_and_keys_live_where_data_of_before_have_them() {
+        for (name, hash) in [("", 0x811c_9dc5), ("a", 0xe40c_292c), ("foobar", 0xbf9c_f968)] {
+            assert_eq!(stable_hash(name.as_bytes()), hash, "{name:?}");
+        }
+    }
+}

@@ -172,6 +172,17 @@ async fn an_answer_means_that_the_commit_is_done() {
 }
 
 #[tokio::test]
+async fn every_commit_is_forced_to_the_disk_unless_less_was_asked_for() {
+    let file = File::new();
+    let normal = SqliteOptions { synchronous: Synchronous::Normal, ..SqliteOptions::default() };
+    for (options, level) in [(SqliteOptions::default(), 2), (normal, 1)] {
+        let store = SqliteStore::open(&file.path(), options).await.expect("it opens");
+        let set = store.call("test", |tx| tx.row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0))).await;
+        assert_eq!(set.expect("an answer"), Some(level));
+    }
+}
+
+#[tokio::test]
 async fn a_locked_file_is_unavailable_and_comes_back() {
     let file = File::new();
     let options = SqliteOptions { busy_timeout: Duration::from_millis(50), ..SqliteOptions::default() };

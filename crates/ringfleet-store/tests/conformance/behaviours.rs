@@ -73,6 +73,7 @@ behaviours! {
     settling {
         a_sent_message_is_final_and_its_text_is_gone
         a_rejected_message_keeps_its_code
+        a_zero_byte_in_a_providers_word_does_not_end_it
         an_unknown_fate_is_held
         a_retry_burns_an_attempt_and_waits_its_delay
         a_retry_dies_at_its_last_attempt
@@ -120,6 +121,8 @@ behaviours! {
         an_unknown_message_is_missing
         a_cancelled_key_is_still_a_duplicate
         a_message_enqueued_anew_does_not_go_at_its_old_place_in_time
+        a_message_enqueued_anew_is_in_one_hand_only
+        a_message_enqueued_anew_in_another_lane_does_not_go_in_that_of_before
         a_message_enqueued_anew_waits_out_its_retry
     }
     stops {
@@ -219,23 +222,28 @@ behaviours! {
         a_hundred_of_a_lane_are_read_at_once_the_longest_unknown_first
         one_match_proves_the_sending
         several_matches_are_for_a_person
-        absence_is_proven_by_two_readings_the_last_after_the_settle_time
-        two_early_readings_prove_nothing
         a_lane_that_was_read_is_looked_at_when_its_settle_time_is_over
-        what_never_arrives_is_dead_after_its_last_attempt
         what_cannot_be_decided_is_for_a_person
         what_was_decided_meanwhile_is_stale
         the_intent_of_the_first_attempt_is_kept_through_all_of_them
         unknown_sends_are_listed
         what_is_sent_again_wakes_a_sleeper
     }
+    absence {
+        absence_is_proven_by_two_readings_the_last_after_the_settle_time
+        two_early_readings_prove_nothing
+        the_settle_time_begins_when_the_fate_becomes_unknown
+        what_never_arrives_is_dead_after_its_last_attempt
+    }
     credits {
         evidence_of_many_is_decided_at_once_and_in_order
         a_text_that_proved_another_sending_proves_nothing
         within_one_decision_a_text_proves_one_sending_only
         a_credit_outlives_the_record_of_its_message
+        a_credit_is_remembered_while_a_fate_is_unknown_whatever_else_is_sent
         a_credit_is_remembered_while_a_send_is_under_way_however_long_nobody_is_there_to_end_it
         a_credit_outlives_its_record_while_a_send_is_under_way
+        a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other
     }
     pairs {
         one_of_a_pair_goes_at_a_time_and_the_others_do_not_hold_up_their_lane
@@ -249,6 +257,7 @@ behaviours! {
         an_urgent_one_waits_for_its_pair_too
         a_second_holder_found_late_keeps_the_pair_busy
         a_text_that_may_be_its_twins_counts_for_neither_until_that_one_has_told
+        a_text_that_may_be_its_twins_proves_no_absence_however_long_that_one_takes
         a_text_that_may_be_of_either_of_two_unknown_sends_is_for_a_person
     }
     evidence {

@@ -57,11 +57,13 @@ pub(crate) async fn a_cancelled_key_is_still_a_duplicate(s: &Subject) {
     assert!(s.claim(5).await.is_empty());
 }
 
-/// Cancels a keyed message and lets its record be forgotten while its old place in the queue was never reached.
+/// Cancels a keyed message and lets its record and its key be forgotten while its old place in the queue was never reached: it is
+/// behind another message that waits.
 async fn forget_a_waiting_message(s: &Subject) -> MessageId {
+    s.put(message(&wide(1), "before it")).await;
     let id = s.put(keyed("old")).await;
     s.store.cancel(&id).await.unwrap();
-    s.step(1_000);
+    s.step(3_600_000);
     assert_eq!(s.store.reap(500, ms(1_000)).await.unwrap().pruned, 1);
     id
 }
@@ -69,25 +71,46 @@ async fn forget_a_waiting_message(s: &Subject) -> MessageId {
 pub(crate) async fn a_message_enqueued_anew_does_not_go_at_its_old_place_in_time(s: &Subject) {
     let id = forget_a_waiting_message(s).await;
     s.put(NewMessage { send_at: Some(s.now() + 5_000), ..keyed("new") }).await;
-    assert!(s.claim(5).await.is_empty());
+    assert_eq!(texts(&s.claim(5).await), ["before it"]);
     assert_eq!(s.state(id).await, State::Scheduled);
     s.step(5_000);
     let leases = s.claim(5).await;
     assert_eq!(texts(&leases), ["new"]);
     let stats = s.store.stats().await.unwrap();
-    assert_eq!((stats.count(State::Claimed), stats.total()), (1, 1));
+    assert_eq!((stats.count(State::Claimed), stats.total()), (2, 2));
     s.send(&leases[0]).await;
     assert!(s.claim(5).await.is_empty());
+}
+
+pub(crate) async fn a_message_enqueued_anew_is_in_one_hand_only(s: &Subject) {
+    forget_a_waiting_message(s).await;
+    s.put(keyed("new")).await;
+    assert_eq!(texts(&[s.claim_one().await, s.claim_one().await]), ["before it", "new"]);
+    // One of its two places is still ahead.
+    assert!(s.claim(5).await.is_empty());
+    assert_eq!(s.view(&wide(1)).await.slots_in_use, 2);
+}
+
+pub(crate) async fn a_message_enqueued_anew_in_another_lane_does_not_go_in_that_of_before(s: &Subject) {
+    let id = forget_a_waiting_message(s).await;
+    s.store.set_paused(&tight(1), true).await.unwrap();
+    s.put(NewMessage { lane: tight(1), ..keyed("new") }).await;
+    assert_eq!(texts(&s.claim(5).await), ["before it"]);
+    assert_eq!(s.state(id).await, State::Ready);
+    s.store.set_paused(&tight(1), false).await.unwrap();
+    assert_eq!(texts(&s.claim(5).await), ["new"]);
+    let in_use = [s.view(&wide(1)).await.slots_in_use, s.view(&tight(1)).await.slots_in_use];
+    assert_eq!(in_use, [1, 1]);
 }
 
 pub(crate) async fn a_message_enqueued_anew_waits_out_its_retry(s: &Subject) {
     forget_a_waiting_message(s).await;
     s.put(keyed("new")).await;
+    s.send(&s.claim_one().await).await;
     let lease = s.claim_and_begin().await;
     s.settle(lease, retry(5_000, 5)).await;
     assert!(s.claim(5).await.is_empty());
     s.step(5_000);
-    let leases = s.claim(5).await;
-    assert_eq!(leases.len(), 1);
-    assert_eq!(s.store.stats().await.unwrap().total(), 1);
+    assert_eq!(texts(&s.claim(5).await), ["new"]);
+    assert_eq!(s.store.stats().await.unwrap().total(), 2);
 }

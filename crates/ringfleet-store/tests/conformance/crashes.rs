@@ -90,8 +90,10 @@ pub(crate) async fn the_lease_of_another_worker_permits_nothing(s: &Subject) {
     assert!(new.token > old.token);
     assert_eq!(s.begin(old).await, Begin::LeaseLost);
     assert_eq!(s.store.extend(&[old], LEASE).await.unwrap(), [false]);
-    let forged = LeaseRef { token: LeaseToken(new.token.0 + 64), ..new };
-    assert_eq!(s.store.begin_send(&[forged.into(), new.into()], LEASE).await.unwrap(), [Begin::LeaseLost, Begin::Go]);
+    // Numbers that nobody was given: one more, and one of more bits than the store counts with.
+    let forged = [new.token.0 + 64, new.token.0 | 1 << 63].map(|token| LeaseRef { token: LeaseToken(token), ..new });
+    assert_eq!(s.store.begin_send(&intents(&forged), LEASE).await.unwrap(), [Begin::LeaseLost; 2]);
+    assert_eq!(s.begin(new).await, Begin::Go);
 }
 
 pub(crate) async fn an_extended_lease_is_kept(s: &Subject) {

@@ -1,8 +1,23 @@
 //! A text at the provider proves one sending, and one only.
 
+use std::time::Duration;
+
 use ringfleet_store::{Decided, Delivery, Evidence, Found, Settled, State};
 
 use crate::talk::*;
+
+/// Sends a message, which the provider calls `provider_id`.
+async fn send(s: &Subject, provider_id: &str) {
+    s.put(asked(&wide(1), provider_id)).await;
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, sent_as(provider_id)).await, Settled::Done(State::Sent));
+}
+
+/// The provider says that it was delivered.
+async fn hear(s: &Subject, provider_id: &str) {
+    let told = Delivery { provider_id: provider_id.into(), delivered: true, code: String::new(), opted_out: false };
+    s.store.record_delivery(&wide(1), &[told]).await.unwrap();
+}
 
 pub(crate) async fn evidence_of_many_is_decided_at_once_and_in_order(s: &Subject) {
     let mut evidence = Vec::new();
@@ -55,23 +70,32 @@ pub(crate) async fn a_credit_outlives_the_record_of_its_message(s: &Subject) {
     assert_eq!(s.found(unknown, &["p-1"], 0).await, Decided::NotYet);
 }
 
+pub(crate) async fn a_credit_is_remembered_while_a_fate_is_unknown_whatever_else_is_sent(s: &Subject) {
+    send(s, "p-1").await;
+    hear(s, "p-1").await;
+    let unknown = s.send_into_the_dark(asked(&wide(1), "x")).await;
+    s.step(3_600_000);
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 1);
+    // With each credit those that nobody needs any more are let go of.
+    send(s, "p-2").await;
+    hear(s, "p-2").await;
+    s.reap().await;
+    assert_eq!(s.found(unknown, &["p-1", "p-2"], 0).await, Decided::NotYet);
+}
+
 pub(crate) async fn a_credit_is_remembered_while_a_send_is_under_way_however_long_nobody_is_there_to_end_it(
     s: &Subject,
 ) {
-    let reported =
-        |n: u32| Delivery { provider_id: format!("p-{n}"), delivered: true, code: String::new(), opted_out: false };
     for n in 0..15 {
-        s.put(asked(&wide(1), &n.to_string())).await;
-        let lease = s.claim_and_begin().await;
-        s.settle(lease, sent_as(&format!("p-{n}"))).await;
+        send(s, &format!("p-{n}")).await;
     }
-    s.store.record_delivery(&wide(1), &[reported(0)]).await.unwrap();
+    hear(s, "p-0").await;
     s.put(asked(&wide(1), "dies")).await;
     let lost = s.claim_and_begin().await;
 
     // All workers are away for longer than a credit is remembered; the first thing that is heard then is another report.
     s.step(3_600_000);
-    s.store.record_delivery(&wide(1), &[reported(1)]).await.unwrap();
+    hear(s, "p-1").await;
     assert_eq!(s.reap().await.unknown, 1);
     assert_eq!(s.found(lost, &["p-0"], 0).await, Decided::NotYet);
 }
@@ -87,4 +111,13 @@ pub(crate) async fn a_credit_outlives_its_record_while_a_send_is_under_way(s: &S
     assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 1);
     s.settle(slow, unknown()).await;
     assert_eq!(s.found(slow, &["p-1"], 0).await, Decided::NotYet);
+}
+
+pub(crate) async fn a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other(s: &Subject) {
+    let mut rules = rules();
+    rules.delivery_wait = Duration::ZERO;
+    let off = s.again(rules).await;
+    send(&off, "p-1").await;
+    let unknown = off.send_into_the_dark(asked(&wide(1), "2")).await;
+    assert_eq!(off.found(unknown, &["p-1"], 0).await, Decided::NotYet);
 }

@@ -9,6 +9,7 @@
 mod harness;
 mod talk;
 
+mod absence;
 mod cancelling;
 mod crashes;
 mod credits;

@@ -258,6 +258,18 @@ pub(crate) async fn a_text_that_may_be_its_twins_counts_for_neither_until_that_o
     assert_eq!(s.claim_one().await.id, late.id);
 }
 
+/// Readings that show a text are no proof that it is not its own.
+pub(crate) async fn a_text_that_may_be_its_twins_proves_no_absence_however_long_that_one_takes(s: &Subject) {
+    let (late, holder) = two_holders(s, "2").await;
+    assert_eq!(s.store.extend(&[holder], ms(10 * SETTLE_MS)).await.unwrap(), [true]);
+    for _ in 0..4 {
+        s.step(SETTLE_MS);
+        assert_eq!(s.found(late, &["its own"], 0).await, Decided::NotYet);
+    }
+    assert_eq!(s.settle(holder, sent_as("the holder's")).await, Settled::Done(State::Sent));
+    assert_eq!(s.found(late, &["its own"], 0).await, Decided::Sent);
+}
+
 pub(crate) async fn a_text_that_may_be_of_either_of_two_unknown_sends_is_for_a_person(s: &Subject) {
     for (second, decided) in [("1", Decided::Held), ("2", Decided::Sent)] {
         let (late, holder) = two_holders(s, second).await;

@@ -232,35 +232,6 @@ pub(crate) async fn several_matches_are_for_a_person(s: &Subject) {
     assert_eq!(s.get(lease.id).await.reason, "several-matches");
 }
 
-pub(crate) async fn absence_is_proven_by_two_readings_the_last_after_the_settle_time(s: &Subject) {
-    let lease = s.send_into_the_dark(asked(&wide(1), "x")).await;
-    s.step(SETTLE_MS);
-    assert_eq!(s.found(lease, &[], 0).await, Decided::NotYet, "one reading is never enough");
-    assert_eq!(s.get(lease.id).await.reads, 1);
-    assert_eq!(s.found(lease, &[], 1).await, Decided::NotYet, "it began a moment too early");
-    let view = s.get(lease.id).await;
-    assert_eq!((view.state, view.reads, view.reason.as_str()), (State::Unknown, 2, "timeout"));
-    let behind = s.put(message(&wide(1), "behind")).await;
-    assert_eq!(s.found(lease, &[], 0).await, Decided::Again);
-    let view = s.get(lease.id).await;
-    assert_eq!((view.state, view.reason.as_str(), view.attempt), (State::Ready, "not-sent", 1));
-    assert_eq!((view.finished_at, view.reads), (None, 0));
-    assert_eq!(texts(&s.claim(5).await), ["x", "behind"]);
-    s.adds_up(&wide(1), &[lease.id, behind]).await;
-}
-
-pub(crate) async fn two_early_readings_prove_nothing(s: &Subject) {
-    let lease = s.send_into_the_dark(asked(&wide(1), "x")).await;
-    for reads in 1..=5 {
-        assert_eq!(s.found(lease, &[], 0).await, Decided::NotYet);
-        assert_eq!(s.get(lease.id).await.reads, reads);
-        s.step(SETTLE_MS / 5 - 1);
-    }
-    s.step(5);
-    assert_eq!(s.found(lease, &["p"], 0).await, Decided::Sent, "it arrived late");
-    assert_eq!(s.get(lease.id).await.reads, 5);
-}
-
 pub(crate) async fn a_lane_that_was_read_is_looked_at_when_its_settle_time_is_over(s: &Subject) {
     let lease = s.send_into_the_dark(asked(&wide(1), "1")).await;
     s.step(FIRST_LOOK);
@@ -281,23 +252,6 @@ pub(crate) async fn a_lane_that_was_read_is_looked_at_when_its_settle_time_is_ov
     s.send_into_the_dark(asked(&wide(1), "2")).await;
     s.step(FIRST_LOOK);
     assert_eq!(s.take_unknown(10, 60_000).await[0].sends.len(), 2);
-}
-
-pub(crate) async fn what_never_arrives_is_dead_after_its_last_attempt(s: &Subject) {
-    let id = s.put(asked(&wide(1), "x")).await;
-    for attempt in 1..=3 {
-        let lease = s.claim_and_begin().await;
-        s.settle(lease, unknown()).await;
-        assert_eq!(s.found_at_most(lease, &[], 0, 3).await, Decided::NotYet);
-        s.step(SETTLE_MS);
-        let decided = s.found_at_most(lease, &[], 0, 3).await;
-        assert_eq!(decided, if attempt < 3 { Decided::Again } else { Decided::Dead });
-        assert_eq!(s.get(id).await.attempt, attempt);
-    }
-    let view = s.get(id).await;
-    assert_eq!((view.state, view.reason.as_str(), view.text.expose()), (State::Dead, "never-arrived", "x"));
-    assert!(s.claim(5).await.is_empty());
-    s.adds_up(&wide(1), &[id]).await;
 }
 
 pub(crate) async fn what_cannot_be_decided_is_for_a_person(s: &Subject) {

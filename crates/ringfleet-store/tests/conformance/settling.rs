@@ -27,6 +27,22 @@ pub(crate) async fn a_rejected_message_keeps_its_code(s: &Subject) {
     assert_eq!((view.reason.as_str(), view.provider_id, view.text.expose()), ("MSG-304", None, "1"));
 }
 
+/// Some stores end a report's words with a zero byte.
+pub(crate) async fn a_zero_byte_in_a_providers_word_does_not_end_it(s: &Subject) {
+    let sent = s.put(message(&wide(1), "1")).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, sent_as("p\0-7")).await;
+    assert_eq!(s.get(sent).await.provider_id.as_deref(), Some("p-7"));
+    let rejected = s.put(message(&wide(1), "2")).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, Outcome::Rejected { code: "MSG\0-304".into() }).await;
+    assert_eq!(s.get(rejected).await.reason, "MSG-304");
+    // With the name of a lane behind it, it would be a send that the store has lost, and be put on record.
+    let nobody = LeaseRef { id: MessageId::random(), ..lease };
+    assert_eq!(s.settle(nobody, sent_as(&format!("p\0{}", wide(1)))).await, Settled::Missing);
+    assert_eq!(s.store.get(&nobody.id).await.unwrap(), None);
+}
+
 pub(crate) async fn an_unknown_fate_is_held(s: &Subject) {
     let id = s.fill(&wide(1), 1).await[0];
     let lease = s.claim_and_begin().await;

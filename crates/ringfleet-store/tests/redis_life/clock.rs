@@ -76,6 +76,27 @@ async fn a_clock_that_is_put_right_leaves_the_fleet_nowhere_in_the_future() {
     assert_eq!(watch(&store, &worker).await.clock_steps, 3);
 }
 
+/// A fleet that stayed ahead of the provider would look for its sends in the future.
+#[tokio::test]
+async fn what_the_fleet_is_ahead_after_a_step_back_is_given_back_little_by_little() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    watch(&store, &worker).await;
+    server.step_clock(-20);
+    watch(&store, &worker).await;
+    let clock = format!("{{{PREFIX}:0}}:clock");
+    let ahead = || ask::<i64>(&server.url(), &["HGET", &clock, "off"]);
+    assert!(ahead() > 15_000, "{}", ahead());
+    // A tenth of the time that passes. Never so much passes at once that it looks like a clock that was put right.
+    let mut passed = 0;
+    while ahead() > 0 {
+        assert!(passed < 300, "{} ms are left", ahead());
+        passed += 3;
+        server.step_clock(passed - 20);
+        watch(&store, &worker).await;
+    }
+}
+
 #[tokio::test]
 async fn a_gate_that_opens_by_itself_opens_though_the_clock_went_back_and_only_claims_come() {
     let server = RedisServer::builder().clock_file().start();

@@ -50,6 +50,11 @@ impl Fleet {
         self.store.reap(100, RETENTION).await.unwrap().pruned
     }
 
+    /// While its slots are remembered.
+    fn shard_of(&self, lane: &LaneId) -> u8 {
+        (0..2).find(|shard| self.keys(&format!("{{{PREFIX}:{shard}}}:s:{lane}")).len() == 1).unwrap()
+    }
+
     fn keys(&self, pattern: &str) -> Vec<Vec<u8>> {
         ask(&self.server.url(), &["KEYS", pattern])
     }
@@ -105,14 +110,32 @@ async fn a_key_that_is_used_anew_is_not_forgotten_for_its_older_record() {
     assert_eq!(fleet.keys("*:gone"), Vec::<Vec<u8>>::new());
 }
 
+/// A reaper may die before it has noted that a key's home has forgotten it. Another one tells the home once more.
+#[tokio::test]
+async fn a_key_that_belongs_to_another_lane_by_now_is_not_forgotten_for_the_lane_of_before() {
+    let fleet = Fleet::new().await;
+    let [before, now] = &fleet.lanes;
+    let gone = format!("{{{PREFIX}:{}}}:gone", fleet.shard_of(before));
+    fleet.server.step_clock(8 * DAY);
+    assert_eq!(fleet.prune().await, 2);
+    let Enqueued::Accepted(id) = fleet.ask_for(now, "a").await else { panic!("its home remembers it") };
+    let entry = [&id.as_bytes()[..], before.as_str().as_bytes()].concat();
+    let mut link = redis::Client::open(fleet.server.url()).unwrap().get_connection().unwrap();
+    redis::cmd("ZADD").arg(&gone).arg(0).arg(entry).exec(&mut link).unwrap();
+
+    fleet.server.step_clock(8 * DAY + 3_600);
+    assert_eq!(fleet.prune().await, 0);
+    assert_eq!(fleet.keys("*:gone"), Vec::<Vec<u8>>::new());
+    assert!(fleet.is_taken(before, "a").await);
+}
+
 #[tokio::test]
 async fn a_key_whose_home_refused_when_its_record_was_pruned_is_forgotten_later() {
     let fleet = Fleet::new().await;
     for text in ["c", "d", "e", "f", "g"] {
         fleet.send(&fleet.lanes[0], text).await;
     }
-    let lives_on = |shard: &u8| fleet.keys(&format!("{{{PREFIX}:{shard}}}:s:{}", fleet.lanes[0])).len() == 1;
-    let other = (0..2).find(|shard| !lives_on(shard)).unwrap();
+    let other = 1 - fleet.shard_of(&fleet.lanes[0]);
     let (epoch, aside) = (format!("{{{PREFIX}:{other}}}:epoch"), format!("{{{PREFIX}:{other}}}:aside"));
     fleet.server.step_clock(8 * DAY);
     ask::<()>(&fleet.server.url(), &["RENAME", &epoch, &aside]);
@@ -124,4 +147,22 @@ async fn a_key_whose_home_refused_when_its_record_was_pruned_is_forgotten_later(
     assert_eq!(fleet.prune().await, 1, "that of the other shard");
     assert_eq!(fleet.keys("*:reg:*"), Vec::<Vec<u8>>::new());
     assert_eq!(fleet.keys("*:asked"), Vec::<Vec<u8>>::new(), "no key was asked for lately");
+}
+
+#[tokio::test]
+async fn only_the_keys_of_the_last_minutes_are_remembered_as_asked_for_however_many_come() {
+    let fleet = Fleet::new().await;
+    let ask_for_many = async |first: u32| {
+        let texts: Vec<_> = (first..first + 100).map(|n| n.to_string()).collect();
+        put(&fleet.store, &fleet.lanes[0], &texts.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    };
+    ask_for_many(0).await;
+    fleet.server.step_clock(DAY / 24);
+    // The reapers have no turn in between.
+    ask_for_many(100).await;
+    let kept = fleet.keys("*:asked").into_iter().map(|key| {
+        let key = String::from_utf8(key).unwrap();
+        ask::<u32>(&fleet.server.url(), &["ZCARD", &key])
+    });
+    assert_eq!(kept.sum::<u32>(), 100);
 }

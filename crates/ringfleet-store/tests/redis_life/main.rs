@@ -9,6 +9,7 @@
 //! - [`shards`]: one of several does not answer, and stops nothing but itself
 //! - [`reach`]: a stop, an opt-out and news of documents while one does not answer: the others hear and tell them
 //! - [`restarted`]: a moment may be lost; nothing is given out before the workers have told what they sent
+//! - [`told`]: for whom it is waited then, and what does not pass for told
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
 //! - [`documents`]: those of a full server, and what copies of them are worth after a restart
 //! - [`spoilt`]: a key that somebody has overwritten stops its lane, and no other
@@ -16,6 +17,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod bounded;
 mod clock;
 mod documents;
 mod flushed;
@@ -27,6 +29,7 @@ mod reach;
 mod restarted;
 mod shards;
 mod spoilt;
+mod told;
 mod unheard;
 
 use std::time::Duration;

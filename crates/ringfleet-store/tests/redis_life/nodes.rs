@@ -2,6 +2,7 @@
 
 use std::{net::TcpListener, time::Instant};
 
+use ringfleet_store::Gate;
 use ringfleet_testkit::{RedisCluster, RedisServer, eventually, wait_until};
 
 use super::*;
@@ -119,6 +120,18 @@ async fn a_store_is_ready_and_knows_the_time_while_one_of_its_nodes_stands_still
         });
         ready.await.expect("within readiness' own deadline").unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_gate_is_read_from_the_nodes_that_answer_while_one_stands_still() {
+    let mut fleet = Parted::new().await;
+    let stop = Gate::Stopped { reason: "an operator".to_owned() };
+    fleet.store.set_gate(&stop).await.unwrap();
+    fleet.dumb().freeze();
+    // One reading waits for it, the next ones know.
+    assert_eq!(fleet.store.gate().await.unwrap(), stop);
+    let again = tokio::time::timeout(AT_ONCE, fleet.store.gate()).await;
+    assert_eq!(again.expect("its shards rest").unwrap(), stop);
 }
 
 #[tokio::test]

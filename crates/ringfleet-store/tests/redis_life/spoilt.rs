@@ -1,6 +1,6 @@
 //! Something else stands where a key of one lane should be.
 
-use ringfleet_store::{Begin, LaneView, State};
+use ringfleet_store::{Begin, Cancelled, LaneView, OptOut, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -17,6 +17,22 @@ async fn overwrite(server: &RedisServer, command: &[&str]) {
         call.arg(*word);
     });
     let _: redis::Value = call.query_async(&mut link).await.unwrap();
+}
+
+/// What one of the shard's hashes holds of a message is junk from now on.
+fn spoil(server: &RedisServer, hash: &str, id: MessageId) {
+    change(server, "HSET", hash, id, &["junk"]);
+}
+
+/// The same is gone.
+fn lose(server: &RedisServer, hash: &str, id: MessageId) {
+    change(server, "HDEL", hash, id, &[]);
+}
+
+fn change(server: &RedisServer, command: &str, hash: &str, id: MessageId, value: &[&str]) {
+    let mut link = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let hash = format!("{{{PREFIX}:0}}:{hash}");
+    redis::cmd(command).arg(hash).arg(id.as_bytes()).arg(value).exec(&mut link).unwrap();
 }
 
 async fn claimed(store: &RedisStore, worker: &WorkerId) -> Vec<MessageId> {
@@ -79,6 +95,47 @@ async fn what_is_no_entry_of_a_queue_costs_no_message_its_place() {
     assert_eq!(store.lane(&other()).await.unwrap().in_flight, 1);
 }
 
+/// Why an intent looks at a message's record.
+enum Look {
+    SomebodyHasOptedOut,
+    ItsLaneStands,
+    ItsTimeHasPassed,
+}
+
+async fn begun_beside_spoilt_and_gone(look: Look) -> Vec<Begin> {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    let mut batch = ["spoilt", "gone"].map(|text| message(&lane(), text));
+    if matches!(look, Look::ItsTimeHasPassed) {
+        let soon = store.now().await.unwrap() + 30_000;
+        batch.iter_mut().for_each(|message| message.send_by = Some(soon));
+    }
+    store.enqueue(&batch).await.unwrap();
+    put(&store, &other(), &["good"]).await;
+    let leases = claim(&store, &worker, 10).await.unwrap().leases;
+    let (here, there): (Vec<_>, Vec<_>) = leases.iter().partition(|lease| lease.lane == lane());
+
+    spoil(&server, "m", here[0].id);
+    lose(&server, "m", here[1].id);
+    match look {
+        Look::SomebodyHasOptedOut => {
+            let (from, to) = (Private::new("+16505550100"), Private::new("somebody else"));
+            store.set_opt_outs(Some("1"), &[OptOut { from, to, out: true }]).await.unwrap();
+        }
+        Look::ItsLaneStands => store.set_paused(&lane(), true).await.unwrap(),
+        Look::ItsTimeHasPassed => server.step_clock(31),
+    }
+    let intents: Vec<_> = [here, there].concat().iter().map(|lease| lease.reference().into()).collect();
+    store.begin_send(&intents, LEASE).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_record_that_is_spoilt_or_gone_before_its_intent_stops_no_other() {
+    for look in [Look::SomebodyHasOptedOut, Look::ItsLaneStands, Look::ItsTimeHasPassed] {
+        assert_eq!(begun_beside_spoilt_and_gone(look).await, [Begin::LeaseLost, Begin::LeaseLost, Begin::Go]);
+    }
+}
+
 #[tokio::test]
 async fn a_record_that_is_spoilt_or_gone_in_a_workers_hand_leaves_its_place_in_the_lane() {
     let server = RedisServer::builder().clock_file().start();
@@ -87,13 +144,9 @@ async fn a_record_that_is_spoilt_or_gone_in_a_workers_hand_leaves_its_place_in_t
     let leases = claim(&store, &worker, 10).await.unwrap().leases;
     let begun = store.begin_send(&[leases[0].reference().into()], LEASE).await.unwrap();
     assert_eq!(begun, [Begin::Go]);
-    let records = format!("{{{PREFIX}:0}}:m");
-    let mut link = redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap();
-    let of = |n: usize| leases[n].id.as_bytes().to_vec();
-    let _: () = redis::cmd("HSET").arg(&records).arg(of(0)).arg("junk").query_async(&mut link).await.unwrap();
-    let _: () = redis::cmd("HDEL").arg(&records).arg(of(1)).query_async(&mut link).await.unwrap();
-    let flights = format!("{{{PREFIX}:0}}:f");
-    let _: () = redis::cmd("HSET").arg(&flights).arg(of(2)).arg("junk").query_async(&mut link).await.unwrap();
+    spoil(&server, "m", leases[0].id);
+    lose(&server, "m", leases[1].id);
+    spoil(&server, "f", leases[2].id);
     server.step_clock(61);
     let reaped = store.reap(10, Duration::from_secs(3_600)).await.unwrap();
     assert_eq!(reaped.requeued, 1, "the good one: {reaped:?}");
@@ -109,4 +162,39 @@ async fn a_record_that_is_spoilt_or_gone_in_a_workers_hand_leaves_its_place_in_t
     assert_eq!(claimed(&store, &worker).await, [leases[3].id]);
     assert_eq!(store.stats().await.unwrap().count(State::Dead), 1, "put aside");
     assert_eq!(store.list(State::Dead, 5).await.unwrap(), []);
+}
+
+/// Whatever has become of their records, their requests may have arrived.
+#[tokio::test]
+async fn begun_sends_whose_records_are_spoilt_or_gone_keep_their_slots_for_a_window() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    // Its window is a minute.
+    let light = LaneId::try_new("app", "1", Group::Light).unwrap();
+    put(&store, &light, &["spoilt", "gone"]).await;
+    let leases = claim_refs(&store, &worker, 2).await;
+    let intents = [leases[0].into(), leases[1].into()];
+    assert_eq!(store.begin_send(&intents, LEASE).await.unwrap(), [Begin::Go; 2]);
+    spoil(&server, "m", leases[0].id);
+    lose(&server, "m", leases[1].id);
+    let slots_in_use = async || store.lane(&light).await.unwrap().slots_in_use;
+
+    server.step_clock(61);
+    store.reap(10, Duration::from_secs(3_600)).await.unwrap();
+    assert_eq!(slots_in_use().await, 2);
+    server.step_clock(2 * 61);
+    assert_eq!(slots_in_use().await, 0);
+}
+
+/// What has ended is taken out of a queue without being looked at any further; what can't be read is for a person.
+#[tokio::test]
+async fn a_record_that_can_not_be_read_is_put_aside_though_the_one_behind_it_was_cancelled() {
+    let server = RedisServer::start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    let ids = put(&store, &lane(), &["spoilt", "cancelled", "good"]).await;
+    spoil(&server, "m", ids[0]);
+    assert_eq!(store.cancel(&ids[1]).await.unwrap(), Cancelled::Done);
+    assert_eq!(claimed(&store, &worker).await, [ids[2]]);
+    assert_eq!(store.stats().await.unwrap().count(State::Dead), 1);
+    assert_eq!(store.reap(10, LEASE).await.unwrap().unreadable, 1);
 }

@@ -2,21 +2,18 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
-use std::path::Path;
-
-use ringcentral::{Client, ClientConfig, ClientId, ClientSecret, Jwt, ServerUrl, install_crypto};
 use ringfleet_identity::{
-    Credential, Facts, Follower, KeyRing, Login, Source, Vault,
+    Follower, Roster, Vault,
     directory::{self, Claims},
-    new_key,
 };
-use ringfleet_store::{
-    SharedStore, WorkerId,
-    sqlite::{SqliteOptions, SqliteStore},
-};
+use ringfleet_store::{RedisStore, SharedStore, WorkerId, redis::RedisOptions, sqlite::SqliteOptions};
+use ringfleet_testkit::{RedisCluster, eventually};
 
 use super::*;
-use crate::parked::for_sender;
+use crate::{
+    parked::for_sender,
+    tests::rig::{NOBODY, client, credential, lane, sqlite, vault},
+};
 
 /// More than enough on a busy machine.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -31,20 +28,18 @@ fn id(extension: &str) -> ExtensionId {
     ExtensionId::try_new(extension).unwrap()
 }
 
-fn lane(extension: &str) -> LaneId {
-    LaneId::try_new("main", extension, Group::Medium).unwrap()
+async fn read(register: &Register, extension: &str, at: Millis) {
+    let change = |facts: &mut directory::ExtensionFacts| {
+        facts.read_at = at;
+        true
+    };
+    register.change_extension(&id(extension), change).await.unwrap();
 }
 
-fn credential(extension: &str) -> Credential {
-    let login = Login::Jwt(Jwt::try_new(&format!("jwt-of-{extension}")).unwrap());
-    let (source, facts) = (Source::File, Facts::default());
-    Credential { extension: id(extension), login, prefer: 10, enabled: true, source, facts }
-}
-
-async fn vault(folder: &Path) -> Vault {
-    let options = SqliteOptions::default();
-    let store: SharedStore = Arc::new(SqliteStore::open(&folder.join("fleet.db"), options).await.unwrap());
-    Vault::new(store, Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main")
+fn caretaker(vault: Vault, roster: Roster, directory: Directory) -> Caretaker {
+    let register = Register::new(&vault);
+    let sessions = Sessions::new(vault, roster, client(NOBODY), WorkerId::incarnation("this one"), DEADLINE);
+    Caretaker { sessions: Arc::new(sessions), directory, register, refresh: Some(REFRESH) }
 }
 
 async fn goes_on(store: &SharedStore, extension: &str) {
@@ -60,23 +55,15 @@ async fn goes_on(store: &SharedStore, extension: &str) {
 
 #[tokio::test]
 async fn a_lane_parked_for_its_sender_goes_on_by_itself_while_credentials_change_all_the_time() {
-    install_crypto();
     let folder = tempfile::tempdir().unwrap();
-    let vault = vault(folder.path()).await;
+    let vault = vault(sqlite(folder.path(), SqliteOptions::default()).await);
     let (store, register, stop) = (vault.store().clone(), Register::new(&vault), CancellationToken::new());
-    let read = async |extension: &str, at| {
-        let change = |facts: &mut directory::ExtensionFacts| {
-            facts.read_at = at;
-            true
-        };
-        register.change_extension(&id(extension), change).await.unwrap();
-    };
     let now = store.now().await.unwrap();
     for extension in PARKED {
         store.set_parked(&lane(extension), Some(&for_sender("MSG-304", now))).await.unwrap();
     }
-    read("101", now).await;
-    read("102", now + 1).await;
+    read(&register, "101", now).await;
+    read(&register, "102", now + 1).await;
 
     let (directory, directory_follower) = directory::Follower::start(&vault, Claims::default()).await.unwrap();
     let credentials = [PARKED[0], PARKED[1], BUSY].map(credential).into();
@@ -93,20 +80,59 @@ async fn a_lane_parked_for_its_sender_goes_on_by_itself_while_credentials_change
         }
     }));
 
-    let server = ServerUrl::try_new("http://127.0.0.1:1").unwrap();
-    let (app, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
-    let client = Client::new(ClientConfig::new(server, app, secret)).unwrap();
-    let sessions = Sessions::new(vault, roster, client, WorkerId::incarnation("this one"), DEADLINE);
-    let caretaker =
-        Caretaker { sessions: Arc::new(sessions), directory, register: register.clone(), refresh: Some(REFRESH) };
-    tokio::spawn(caretaker.care(stop.clone()));
+    tokio::spawn(caretaker(vault, roster, directory).care(stop.clone()));
 
     // The look with which it begins: at the first as well, of which nothing newer is known yet.
     goes_on(&store, "102").await;
     assert!(store.lane(&lane("101")).await.unwrap().parked.is_some());
-    read("101", now + 1).await;
+    read(&register, "101", now + 1).await;
     let before = *changes.borrow_and_update();
     goes_on(&store, "101").await;
     assert!(*changes.borrow() > before, "nothing changed meanwhile, so nothing is shown");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_shard_that_does_not_answer_keeps_no_lane_of_another_parked() {
+    const SHARD: &str = "{care:0}";
+    let cluster = RedisCluster::start();
+    let (urls, prefix) = (cluster.urls(), "care".to_owned());
+    let options =
+        RedisOptions { urls, cluster: true, shards: 3, prefix, allow_volatile: true, ..RedisOptions::new("") };
+    let store: SharedStore = Arc::new(RedisStore::connect(options).await.unwrap());
+    let (vault, stop) = (vault(store.clone()), CancellationToken::new());
+    let register = Register::new(&vault);
+
+    // The first of them lives where nobody answers, the other one comes after it and lives elsewhere.
+    cluster.begin_to_move(SHARD);
+    let (mut silent, mut other) = (None, None);
+    for extension in (101..=199).map(|extension| extension.to_string()) {
+        match store.lane(&lane(&extension)).await {
+            Err(_) => silent = silent.or(Some(extension)),
+            Ok(_) if silent.is_some() => other = Some(extension),
+            Ok(_) => {}
+        }
+        if other.is_some() {
+            break;
+        }
+    }
+    cluster.leave_in_place(SHARD);
+    let (silent, other) = (silent.unwrap(), other.unwrap());
+    let unparked = async |extension: &str| store.lane(&lane(extension)).await.is_ok_and(|lane| lane.parked.is_none());
+    eventually(DEADLINE, async || unparked(&silent).await).await;
+
+    let now = store.now().await.unwrap();
+    for extension in [&silent, &other] {
+        store.set_parked(&lane(extension), Some(&for_sender("MSG-304", now))).await.unwrap();
+        read(&register, extension, now + 1).await;
+    }
+    let (directory, _) = directory::Follower::start(&vault, Claims::default()).await.unwrap();
+    let credentials = [credential(&silent), credential(&other)].into();
+    let (roster, _) = Follower::start(vault.clone(), credentials).await.unwrap();
+    cluster.begin_to_move(SHARD);
+    tokio::spawn(caretaker(vault, roster, directory).care(stop.clone()));
+    goes_on(&store, &other).await;
+    cluster.leave_in_place(SHARD);
+    eventually(DEADLINE, async || unparked(&silent).await).await;
     stop.cancel();
 }

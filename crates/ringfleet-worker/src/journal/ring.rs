@@ -295,6 +295,17 @@ mod tests {
     }
 
     #[test]
+    fn a_dead_workers_file_is_read_by_all_who_look_at_the_same_time() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        Ring::open(dir.path(), "2:a")?.0.write(&[entry(1)])?;
+        let another = File::open(place(dir.path(), 0))?;
+        another.lock_shared()?;
+        let found = Ring::adopt(dir.path(), "2:a", &HashMap::new())?;
+        assert_eq!((found.len(), found[0].2.as_slice()), (1, [entry(1)].as_slice()));
+        Ok(())
+    }
+
+    #[test]
     fn a_journal_of_another_store_is_refused() -> Result<(), Box<dyn std::error::Error>> {
         let dir = tempfile::tempdir()?;
         drop(Ring::open(dir.path(), "2:a")?);

@@ -1,38 +1,26 @@
-//! What a store that may not be used for a while does to a report.
+//! What a store that may not be used for a while, or has lost something, does to a report.
 
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
-use ringfleet_store::{
-    Begin, ClaimRequest, Group, Intent, NewMessage, OnUnknown, Private, RedisStore, State, WorkerId,
-    redis::RedisOptions,
-};
+use ringfleet_store::{OnUnknown, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
+use crate::tests::rig::{EXTENSION, PATIENCE, begun, redis, spoil, state, text};
 
-const LEASE: Duration = Duration::from_secs(60);
-/// More than enough on a busy machine for the pauses between the tries.
-const PATIENCE: Duration = Duration::from_secs(60);
+fn sent() -> Outcome {
+    Outcome::Sent { provider_id: "1".to_owned() }
+}
 
-/// One text whose intent is written.
-async fn begun(store: &SharedStore) -> Lease {
-    let text = NewMessage {
-        lane: LaneId::try_new("main", "101", Group::Medium).unwrap(),
-        key: None,
-        from: Private::new("+16505550101"),
-        to: Private::new("+16505550102"),
-        text: Private::new("x"),
-        priority: Default::default(),
-        on_unknown: OnUnknown::Resend,
-        send_at: None,
-        send_by: None,
-    };
-    store.enqueue(&[text]).await.unwrap();
-    let worker = WorkerId::incarnation("w");
-    let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease: LEASE }).await.unwrap();
-    let lease = claim.leases.into_iter().next().unwrap();
-    assert_eq!(store.begin_send(&[Intent::from(lease.reference())], LEASE).await.unwrap(), [Begin::Go]);
-    lease
+/// The report of this one, on its way to the store.
+fn reported(store: &SharedStore, lease: Lease) -> tokio::task::JoinHandle<()> {
+    let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()));
+    tokio::spawn(serve);
+    tokio::spawn(async move { settler.report(&lease, sent(), Instant::now(), PlanSeen::default()).await })
+}
+
+async fn is_made(report: tokio::task::JoinHandle<()>) {
+    tokio::time::timeout(PATIENCE, report).await.expect("the report is made").unwrap();
 }
 
 /// How often the server has said that somebody lacks a right.
@@ -45,21 +33,49 @@ fn refusals(server: &RedisServer) -> u32 {
 #[tokio::test]
 async fn a_report_waits_for_as_long_as_the_stores_user_lacks_a_right() {
     let server = RedisServer::start();
-    let options = RedisOptions { allow_volatile: true, ..RedisOptions::new(server.url()) };
-    let store: SharedStore = Arc::new(RedisStore::connect(options).await.unwrap());
-    let lease = begun(&store).await;
-    let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()));
-    tokio::spawn(serve);
+    let store = redis(&server).await;
+    let lease = begun(&store, text(EXTENSION, 1, OnUnknown::Resend)).await;
+    let id = lease.id;
     let rights = |change| assert_eq!(server.ask(&["ACL", "SETUSER", "default", change]).as_deref(), Some("+OK\r\n"));
     rights("-evalsha");
-    let (outcome, reference) = (Outcome::Sent { provider_id: "1".to_owned() }, lease.reference());
-    let report =
-        tokio::spawn(async move { settler.report(&lease, outcome, Instant::now(), PlanSeen::default()).await });
+    let report = reported(&store, lease);
     // More often than a report is tried that the store will never take.
     eventually(PATIENCE, async || refusals(&server) > MOST_REFUSALS + 1).await;
     assert!(!report.is_finished());
 
     rights("+evalsha");
-    tokio::time::timeout(PATIENCE, report).await.expect("the report is made").unwrap();
-    assert_eq!(store.get(&reference.id).await.unwrap().unwrap().state, State::Sent);
+    is_made(report).await;
+    assert_eq!(state(&store, &id).await, Some(State::Sent));
+}
+
+#[tokio::test]
+async fn a_report_that_the_store_will_never_take_keeps_no_other_from_it() {
+    let server = RedisServer::start();
+    let store = redis(&server).await;
+    let mut reports = Vec::new();
+    for (to, extension) in (1..).zip([EXTENSION, "102"]) {
+        let lease = begun(&store, text(extension, to, OnUnknown::Resend)).await;
+        let (done, _) = oneshot::channel();
+        let (lane, at, seen) = (lease.lane.clone(), Instant::now(), PlanSeen::default());
+        reports.push(Report { lease: lease.reference(), lane, outcome: sent(), at, seen, done });
+    }
+    let good = reports[0].lease.id;
+    spoil(&server, &format!("s:{}", reports[1].lane));
+    assert!(store.settle(&[reports[1].settlement()]).await.is_err());
+    let to = store.clone();
+    tokio::spawn(async move { settle_until_taken(&to, &Journal::in_memory(1), &reports).await });
+    eventually(PATIENCE, async || state(&store, &good).await == Some(State::Sent)).await;
+}
+
+#[tokio::test]
+async fn a_report_of_a_message_that_the_store_has_lost_gives_it_a_record_as_sent() {
+    let mut server = RedisServer::builder().append_only().start();
+    let store = redis(&server).await;
+    let before = server.append_only_bytes();
+    let lease = begun(&store, text(EXTENSION, 1, OnUnknown::Resend)).await;
+    server.truncate_tail(server.append_only_bytes() - before);
+    server.restart();
+    let id = lease.id;
+    is_made(reported(&store, lease)).await;
+    assert_eq!(state(&store, &id).await, Some(State::Sent));
 }

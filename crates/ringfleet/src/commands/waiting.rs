@@ -4,7 +4,7 @@ use std::{process::ExitCode, time::Duration};
 
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
-use ringfleet_store::{Cancelled, LaneId, MessageView, Millis, SharedStore, Waiting, WaitingCursor};
+use ringfleet_store::{Cancelled, LaneId, MessageView, Millis, SharedStore, StoreError, Waiting, WaitingCursor};
 use serde_json::json;
 
 use super::evidence::{number, time};
@@ -119,12 +119,8 @@ pub(super) async fn cancel(
         }
     }
     let bar = progress::bar(found, "taking back");
-    let (mut done, mut empty) = (0, 0);
-    // SEND-SAFETY: what becomes due moves from the schedule to a queue, also while the fleet is stopped, and what is claimed makes
-    // room: one that moved behind this pass is there in the next, and what was sent before a backup must not be left.
-    loop {
-        let before = done;
-        let mut next = Some(WaitingCursor::default());
+    let pass = async || {
+        let (mut done, mut next) = (0, Some(WaitingCursor::default()));
         while let Some(from) = next {
             let Waiting { messages, next: behind } = store.waiting(lane, from).await?;
             let mut answers = stream::iter(messages.iter().filter(|one| meant.is(one)))
@@ -138,13 +134,40 @@ pub(super) async fn cancel(
             }
             next = behind;
         }
-        empty = if done > before { 0 } else { empty + 1 };
-        if empty == EMPTY_PASSES {
-            break;
-        }
-        tokio::time::sleep(MOVES).await;
-    }
+        Ok::<_, StoreError>(done)
+    };
+    let done = until_nothing_is_left(pass).await?;
     bar.finish_and_clear();
     say!("{done} messages of extension {extension} are cancelled; what a worker has in hand goes out");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Repeats `pass`, which goes over all that waits and tells how many messages it has taken back; gives their sum.
+///
+/// SEND-SAFETY: what becomes due moves from the schedule to a queue, also while the fleet is stopped, and what is claimed makes
+/// room: one that moved behind this pass is there in the next, and what was sent before a backup must not be left.
+async fn until_nothing_is_left(mut pass: impl AsyncFnMut() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
+    let (mut done, mut empty) = (0, 0);
+    loop {
+        let taken_back = pass().await?;
+        done += taken_back;
+        empty = if taken_back > 0 { 0 } else { empty + 1 };
+        if empty == EMPTY_PASSES {
+            return Ok(done);
+        }
+        tokio::time::sleep(MOVES).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_pass_that_finds_nothing_is_not_the_end_of_taking_back() {
+        // One that moved behind the second pass; the last one is not made.
+        let mut found = [3, 0, 1, 0, 0, 7].into_iter();
+        let done = until_nothing_is_left(async || Ok(found.next().unwrap())).await.unwrap();
+        assert_eq!((done, found.next()), (4, Some(7)));
+    }
 }

@@ -1,0 +1,97 @@
+//! What a worker tells a store that was restarted.
+
+use std::sync::Arc;
+
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use ringcentral::RefreshToken;
+use ringfleet_identity::{Credential, KeptAlive, Login, Sessions};
+use ringfleet_store::{Begin, Incarnation, MessageId, OnUnknown, SharedStore, State, WorkerId};
+use ringfleet_testkit::{RedisServer, eventually};
+use tokio_util::sync::CancellationToken;
+
+use super::rig::{
+    EXTENSION, LEASE, NOBODY, PATIENCE, claimed, client, credential, lane, mend, provider, redis, sessions, spoil,
+    state, text, vault,
+};
+use crate::{journal::Journal, watcher::Watcher};
+
+fn server() -> RedisServer {
+    RedisServer::builder().append_only().start()
+}
+
+fn no_connections(store: &SharedStore) -> Arc<Sessions> {
+    sessions(vault(store.clone()), client(NOBODY), credential(EXTENSION))
+}
+
+/// Notices restarts from now on, as long as the test lasts.
+async fn watches(store: &SharedStore, sessions: Arc<Sessions>) -> Arc<Journal> {
+    let (journal, worker) = (Arc::new(Journal::in_memory(1)), WorkerId::incarnation("w"));
+    let known = store.watch(&worker, Incarnation::default()).await.unwrap();
+    let watcher = Watcher::new(store.clone(), journal.clone(), sessions, LEASE, worker, known);
+    tokio::spawn(watcher.watch(CancellationToken::new()));
+    journal
+}
+
+/// A text to this number is under way.
+async fn begins(store: &SharedStore, journal: &Journal, to: u32) -> MessageId {
+    let lease = claimed(store, text(EXTENSION, to, OnUnknown::Reconcile)).await;
+    let intent = lease.reference().into();
+    journal.begin(&[(intent, lease.lane.clone())]).await;
+    assert_eq!(store.begin_send(&[intent], LEASE).await.unwrap(), [Begin::Go]);
+    lease.id
+}
+
+/// The store has learnt that it may have been sent; nobody else takes it for that here.
+async fn is_told(store: &SharedStore, id: MessageId) {
+    eventually(PATIENCE, async || state(store, &id).await == Some(State::Unknown)).await;
+}
+
+#[tokio::test]
+async fn the_store_is_told_of_the_sends_under_way_after_each_of_its_restarts() {
+    let mut server = server();
+    let store = redis(&server).await;
+    let journal = watches(&store, no_connections(&store)).await;
+    for to in 1..=2 {
+        let id = begins(&store, &journal, to).await;
+        server.restart();
+        is_told(&store, id).await;
+    }
+}
+
+#[tokio::test]
+async fn a_worker_that_could_not_tell_its_sends_tells_them_later() {
+    let mut server = server();
+    let store = redis(&server).await;
+    let journal = watches(&store, no_connections(&store)).await;
+    let id = begins(&store, &journal, 1).await;
+    let slots = format!("s:{}", lane(EXTENSION));
+    spoil(&server, &slots);
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let _metrics = metrics::set_default_local_recorder(&recorder);
+    server.restart();
+    let failed = || recorder.handle().render().contains(r#"ringfleet_store_errors_total{call="reassert""#);
+    eventually(PATIENCE, async || failed()).await;
+    mend(&server, &slots);
+    is_told(&store, id).await;
+}
+
+#[tokio::test]
+async fn sends_are_told_although_a_connection_can_not_be() {
+    let mut server = server();
+    let store = redis(&server).await;
+    let (vault, plain) = (vault(store.clone()), credential(EXTENSION));
+    let refresh = RefreshToken::try_new("first").unwrap();
+    let connection = Credential { login: Login::Code { connection: "c".to_owned(), refresh }, ..plain };
+    vault.put(&connection).await.unwrap();
+    let extension = connection.extension.clone();
+    let sessions = sessions(vault, provider(Router::new()).await, connection);
+    assert_eq!(sessions.keep_alive(&extension).await.unwrap(), KeptAlive::Refreshed);
+
+    let journal = watches(&store, sessions.clone()).await;
+    let id = begins(&store, &journal, 1).await;
+    spoil(&server, "doc:credential");
+    assert!(sessions.reassert_connections().await.is_err());
+    server.restart();
+    is_told(&store, id).await;
+}

@@ -1,0 +1,49 @@
+//! How a worker begins.
+
+use std::time::Instant;
+
+use ringfleet_identity::{
+    Roster,
+    directory::{Claims, Directory},
+};
+use ringfleet_store::{OnUnknown, Outcome, PlanSeen, Settlement, State, sqlite::SqliteOptions};
+use ringfleet_testkit::eventually;
+use tokio_util::sync::CancellationToken;
+
+use super::rig::{EXTENSION, PATIENCE, claimed, credential, number, provider, sqlite, takes_texts, text, vault};
+use crate::{
+    journal::{Entry, Journal},
+    options::WorkerOptions,
+    run::run,
+};
+
+#[tokio::test]
+async fn a_worker_tells_what_every_dead_one_has_left_before_it_claims() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, dir) = (sqlite(folder.path(), SqliteOptions::default()).await, folder.path().join("journal"));
+    // Of the two that die the second one has sent something: a worker that begins goes on with the first one's file.
+    let first = Journal::open(&dir, &store.epoch(), 1).await.unwrap();
+    let second = Journal::open(&dir, &store.epoch(), 1).await.unwrap();
+    let lease = claimed(&store, text(EXTENSION, 1, OnUnknown::Reconcile)).await;
+    let sent = Outcome::Sent { provider_id: "1".to_owned() };
+    second.record(vec![Entry::ended(lease.reference(), &lease.lane, &sent, Instant::now())]).await;
+    drop((first, second));
+    // To the store it waits, as in a backup that was brought back.
+    let (outcome, age, seen) = (Outcome::Released, Default::default(), PlanSeen::default());
+    store.settle(&[Settlement { lease: lease.reference(), outcome, age, seen }]).await.unwrap();
+    store.enqueue(&[text(EXTENSION, 2, OnUnknown::Reconcile)]).await.unwrap();
+    assert_eq!(store.stats().await.unwrap().count(State::Ready), 2);
+
+    let (routes, taken) = takes_texts();
+    let (client, stop) = (provider(routes).await, CancellationToken::new());
+    let (roster, directory) = (Roster::fixed([credential(EXTENSION)]), Directory::fixed(Claims::default()));
+    let options = WorkerOptions { journal_dir: Some(dir), ..WorkerOptions::default() };
+    let all_are_sent = async {
+        eventually(PATIENCE, async || store.stats().await.unwrap().count(State::Sent) == 2).await;
+        stop.cancel();
+    };
+    let running = run(vault(store.clone()), roster, directory, client, options, stop.clone());
+    let (ended, ()) = tokio::join!(running, all_are_sent);
+    ended.unwrap();
+    assert_eq!(*taken.lock().unwrap(), [number(2)]);
+}
