@@ -139,6 +139,7 @@ impl Watcher {
                 Ok(seen) => {
                     self.tell(seen).await;
                 }
+                Err(StoreError::Replaced { .. }) => return,
                 Err(error) => crate::metrics::store_error("leave", &error),
             }
             tokio::time::sleep(EVERY).await;

@@ -29,6 +29,14 @@ fn lose(server: &RedisServer, hash: &str, id: MessageId) {
     change(server, "HDEL", hash, id, &[]);
 }
 
+/// Only its first byte is left, which is the state.
+fn cut(server: &RedisServer, hash: &str, id: MessageId) {
+    let mut link = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
+    let hash = format!("{{{PREFIX}:0}}:{hash}");
+    let whole: Vec<u8> = redis::cmd("HGET").arg(&hash).arg(id.as_bytes()).query(&mut link).unwrap();
+    redis::cmd("HSET").arg(&hash).arg(id.as_bytes()).arg(&whole[..1]).exec(&mut link).unwrap();
+}
+
 fn change(server: &RedisServer, command: &str, hash: &str, id: MessageId, value: &[&str]) {
     let mut link = redis::Client::open(server.url()).unwrap().get_connection().unwrap();
     let hash = format!("{{{PREFIX}:0}}:{hash}");
@@ -197,4 +205,21 @@ async fn a_record_that_can_not_be_read_is_put_aside_though_the_one_behind_it_was
     assert_eq!(claimed(&store, &worker).await, [ids[2]]);
     assert_eq!(store.stats().await.unwrap().count(State::Dead), 1);
     assert_eq!(store.reap(10, LEASE).await.unwrap().unreadable, 1);
+}
+
+/// A renewal of the extension's token waits for those.
+#[tokio::test]
+async fn a_begun_send_whose_flight_can_not_be_read_counts_as_a_post_no_longer_than_its_lease() {
+    let server = RedisServer::builder().clock_file().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &lane(), &["1"]).await;
+    let lease = claim_refs(&store, &worker, 1).await[0];
+    assert_eq!(store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::Go]);
+    let posts = format!("{{{PREFIX}:0}}:posts");
+    let under_way = || ask::<Option<u32>>(&server.url(), &["HGET", &posts, lane().as_str()]);
+    assert_eq!(under_way(), Some(1));
+    cut(&server, "f", lease.id);
+    server.step_clock(61);
+    assert_eq!(store.reap(10, Duration::from_secs(3_600)).await.unwrap().unknown, 1);
+    assert_eq!(under_way(), None);
 }

@@ -24,11 +24,15 @@ fn no_connections(store: &SharedStore) -> Arc<Sessions> {
     sessions(vault(store.clone()), client(NOBODY), credential(EXTENSION))
 }
 
-/// Notices restarts from now on, as long as the test lasts.
-async fn watches(store: &SharedStore, sessions: Arc<Sessions>) -> Arc<Journal> {
+async fn watcher(store: &SharedStore, sessions: Arc<Sessions>) -> (Watcher, Arc<Journal>) {
     let (journal, worker) = (Arc::new(Journal::in_memory(1)), WorkerId::incarnation("w"));
     let known = store.watch(&worker, Incarnation::default()).await.unwrap();
-    let watcher = Watcher::new(store.clone(), journal.clone(), sessions, LEASE, worker, known);
+    (Watcher::new(store.clone(), journal.clone(), sessions, LEASE, worker, known), journal)
+}
+
+/// Notices restarts from now on, as long as the test lasts.
+async fn watches(store: &SharedStore, sessions: Arc<Sessions>) -> Arc<Journal> {
+    let (watcher, journal) = watcher(store, sessions).await;
     tokio::spawn(watcher.watch(CancellationToken::new()));
     journal
 }
@@ -94,4 +98,15 @@ async fn sends_are_told_although_a_connection_can_not_be() {
     assert!(sessions.reassert_connections().await.is_err());
     server.restart();
     is_told(&store, id).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_before_it_has_noticed_a_restart_tells_its_sends_first() {
+    let mut server = server();
+    let store = redis(&server).await;
+    let (watcher, journal) = watcher(&store, no_connections(&store)).await;
+    let id = begins(&store, &journal, 1).await;
+    server.restart();
+    tokio::time::timeout(PATIENCE, watcher.leave()).await.unwrap();
+    assert_eq!(state(&store, &id).await, Some(State::Unknown), "it may have been sent");
 }
