@@ -4,7 +4,7 @@
 
 use std::{
     io::{Read, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
     sync::{Arc, mpsc},
     thread,
@@ -105,6 +105,24 @@ async fn a_session_that_belongs_to_another_extension_is_none_of_this_one() {
     assert!(known.iter().all(|known| known.lives.is_zero()), "{known:?}");
 }
 
+/// The whole of one, as text.
+fn request(connection: &mut TcpStream) -> String {
+    let mut text = String::new();
+    let mut part = [0; 4_096];
+    loop {
+        let length = connection.read(&mut part).unwrap();
+        text.push_str(&String::from_utf8_lossy(&part[..length]));
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_ascii_lowercase();
+            let told = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= told.unwrap_or(0) {
+                return text;
+            }
+        }
+        assert!(length > 0, "it ended in the middle");
+    }
+}
+
 /// A provider whose tokens do not say whose they are. They are `owner`'s, who has one number.
 fn silent_about(owner: &'static str) -> ServerUrl {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -112,9 +130,7 @@ fn silent_about(owner: &'static str) -> ServerUrl {
     thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
-            let mut asked = [0; 4_096];
-            let length = connection.read(&mut asked).unwrap();
-            let asked = String::from_utf8_lossy(&asked[..length]);
+            let asked = request(&mut connection);
             let body = match asked.lines().next().unwrap_or_default() {
                 line if line.contains("/oauth/token") => r#"{"access_token":"granted","expires_in":3600}"#.to_owned(),
                 line if line.contains("/phone-number") => {

@@ -162,11 +162,4 @@ mod tests {
         let again = Outcome::Retry { code: "MSG-290".to_owned(), delay: after, max_attempts: 5 };
         assert_eq!(report(Meaning::RetryLater { code, after }, 5), (again, Consequence::None));
     }
-
-    #[test]
-    fn a_limit_wider_than_the_lane_closes_the_gate() {
-        let after = Duration::from_secs(30);
-        let wide = Meaning::Throttled { scope: ThrottleScope::Wider, after };
-        assert_eq!(report(wide, 5).1, Consequence::CloseGate { delay: after });
-    }
 }

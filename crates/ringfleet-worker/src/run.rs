@@ -60,6 +60,9 @@ pub enum WorkerError {
     Store(#[from] StoreError),
 }
 
+/// A drain that has used up its time leaves so much for telling the store that the worker goes.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Runs one worker of the vault's app and store until `stop`, then drains it within the budget. `roster` and `directory`
 /// are followed by the caller.
 ///
@@ -173,15 +176,19 @@ pub async fn run(
     match drained {
         Ok(Ok(())) if stop.is_cancelled() => {
             let left = async {
-                if let Ok(Ok(watcher)) = watching.await {
-                    watcher.leave().await;
+                match watching.await {
+                    Ok(watched) => watched?.leave().await,
+                    Err(error) => tracing::error!(%error, "the watch over the store ended badly"),
                 }
+                Ok::<_, StoreError>(())
             };
-            if timeout_at(by, left).await.is_err() {
-                tracing::warn!(
-                    "the store was not told that this worker goes; should it have lost what was sent last, the next worker that \
-                     is started with this one's journal folder tells it"
-                );
+            // Once in any case.
+            match timeout_at(by.max(Instant::now() + FAREWELL), left).await {
+                Ok(left) => left?,
+                Err(_) => tracing::warn!(
+                    "the store was not told that this worker goes; should it have lost what was sent last, only this worker's \
+                     journal file knows: the next worker that is started in its folder tells it"
+                ),
             }
             tracing::info!(worker.id = %worker, "worker drained");
             Ok(Drained::Clean)
@@ -203,7 +210,7 @@ async fn open_journal(store: &SharedStore, options: &WorkerOptions) -> Result<Jo
 }
 
 /// The loops that write intents, one for each shard.
-fn begin_batches(
+pub(crate) fn begin_batches(
     store: &SharedStore,
     journal: &Arc<Journal>,
     lease: Duration,

@@ -21,9 +21,9 @@ pub(crate) struct Watcher {
     sessions: Arc<Sessions>,
     retention: Duration,
     worker: WorkerId,
-    /// What the store has been told of all sends of before it.
+    /// The store has all of this worker's sends up to here.
     told: Incarnation,
-    /// The restarts since which the journal has begun to tell, and how many sends that were.
+    /// The restarts for which telling has begun, and how many sends it was.
     noticed: u64,
     sends: usize,
 }
@@ -133,6 +133,7 @@ impl Watcher {
     /// SEND-SAFETY: a store that was restarted since this worker told it last may have lost its last sends, and nobody else may be
     /// there who could tell: it is told first, and one that is away is waited for.
     pub(crate) async fn leave(mut self) {
+        let mut waits = false;
         loop {
             match self.store.leave(&self.worker, self.told).await {
                 Ok(seen) if seen.restarts == self.told.restarts => return,
@@ -140,7 +141,15 @@ impl Watcher {
                     self.tell(seen).await;
                 }
                 Err(StoreError::Replaced { .. }) => return,
-                Err(error) => crate::metrics::store_error("leave", &error),
+                Err(error) => {
+                    crate::metrics::store_error("leave", &error);
+                    if !std::mem::replace(&mut waits, true) {
+                        tracing::warn!(
+                            error = &error as &dyn std::error::Error,
+                            "the store can't be told that this worker goes; it is waited for until the drain's time is over"
+                        );
+                    }
+                }
             }
             tokio::time::sleep(EVERY).await;
         }

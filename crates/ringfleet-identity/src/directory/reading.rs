@@ -13,7 +13,7 @@ use super::{
     learn::Reading,
     refresh::Refresher,
 };
-use crate::{metrics, reader::ReadError};
+use crate::{metrics, reader::ReadError, sessions::LOGIN_OF_ANOTHER};
 
 /// How long one request waits for its turn; the window of a busy lane, and some more.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -72,8 +72,9 @@ impl Refresher {
             Err(other) => return Err(other),
         };
         if info.as_ref().is_some_and(|info| info.id != *extension) {
-            // SEND-SAFETY: read with a session of somebody else's, whose token did not say so: these are their numbers.
-            return self.extension_failed(extension, "login-of-another-extension", at).await;
+            // SEND-SAFETY: read with a session of somebody else's, whose token did not say so: these are their numbers. Where the
+            // user may not read who they are, the token's word must do; RingCentral's say it.
+            return self.extension_failed(extension, LOGIN_OF_ANOTHER, at).await;
         }
         let reading = Reading { info, numbers, at };
         let before = self.book().extension(extension).cloned();

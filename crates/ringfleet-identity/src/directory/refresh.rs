@@ -18,7 +18,7 @@ use crate::{
     jitter::jittered,
     lead::Lead,
     reader::Reader,
-    sessions::{LoginBudget, Sessions},
+    sessions::{LOGIN_OF_ANOTHER, LoginBudget, NO_CREDENTIAL, Sessions},
 };
 
 /// Readings at once, in the whole fleet.
@@ -169,7 +169,7 @@ impl Refresher {
     /// An extension that could not be logged in for is tried again when its credentials are others.
     fn login_changed(&self, facts: &ExtensionFacts, lately: &mut Lately) -> bool {
         let Some(failed) = facts.failed.as_ref().filter(|failed| failed.at >= facts.read_at) else { return false };
-        if !failed.code.starts_with("OAU-") && failed.code != crate::NO_CREDENTIAL {
+        if !failed.code.starts_with("OAU-") && ![NO_CREDENTIAL, LOGIN_OF_ANOTHER].contains(&failed.code.as_str()) {
             return false;
         }
         let now = self.sessions().prints(facts.extension.as_str());

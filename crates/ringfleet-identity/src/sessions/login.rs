@@ -10,7 +10,7 @@ use ringfleet_store::{Millis, RefusedCredential, StoreError};
 use secrecy::ExposeSecret;
 
 use super::{
-    Sessions,
+    LOGIN_OF_ANOTHER, Sessions,
     app::{Admission, Ask, Asker, Grant},
     fetch::Right,
     fresh::Fresh,
@@ -234,7 +234,7 @@ impl Sessions {
                 let owner = token.owner_id.as_ref();
                 if owner.is_some_and(|owner| owner.as_str() != extension.as_str()) {
                     // SEND-SAFETY: texts of this lane would leave from somebody else's extension.
-                    return Err(NotIn::Refused { code: "login-of-another-extension".to_owned() });
+                    return Err(NotIn::Refused { code: LOGIN_OF_ANOTHER.to_owned() });
                 }
                 let now = Instant::now();
                 Ok((token, now.checked_sub(elapsed).unwrap_or(now)))

@@ -51,6 +51,8 @@ const NOT_NOW: NoSession = NoSession::Later { delay: AFTER_FAILURE };
 
 /// The reason for an extension that nobody here can log in for.
 pub const NO_CREDENTIAL: &str = "no-credential";
+/// The credential logs in as somebody else.
+pub(crate) const LOGIN_OF_ANOTHER: &str = "login-of-another-extension";
 
 /// A token with its place in the succession of the extension's tokens.
 #[derive(Clone)]

@@ -164,10 +164,11 @@ impl RedisStore {
                 seen.heard[shard] = Some(heard);
             }
         }
-        // SEND-SAFETY: one that was never heard does not know that this worker is there, and would not wait for it.
+        // SEND-SAFETY: one that was never heard does not know that this worker is there, and would not wait for it. One that has
+        // not heard that it goes may be back without its last moment, of which nobody would be left to tell.
         match seen.sum() {
-            Some(sum) => round.end().map(|()| sum),
-            None => round.whole().map(|()| Incarnation::default()),
+            Some(sum) if !leaves => round.end().map(|()| sum),
+            sum => round.whole().map(|()| sum.unwrap_or_default()),
         }
     }
 

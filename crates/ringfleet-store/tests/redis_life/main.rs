@@ -1,6 +1,7 @@
 //! What happens to a Redis server in its life: it is flushed, killed, started again, its answers get lost, its clock is
 //! corrected, and a newer program has written its data. On real servers, and on their own clocks.
 //!
+//! - [`bounded`]: what is remembered of the past is let go although nothing ever comes to rest
 //! - [`flushed`]: data that are gone, or not ours, are never gone on with
 //! - [`gate`]: a stop holds for all shards, or says that it does not
 //! - [`keys`]: with several shards a key is remembered as long as its record, and no longer

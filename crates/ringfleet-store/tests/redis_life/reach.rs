@@ -6,7 +6,7 @@ use ringfleet_store::{
     Cancelled, DocChanges, DocCursor, DocKind, Expect, Gate, OptOut, Put, Resolution, State, opt_out::ANY_NUMBER,
     redis::RedisOptions,
 };
-use ringfleet_testkit::RedisCluster;
+use ringfleet_testkit::{RedisCluster, eventually};
 
 use super::{shards::on, *};
 
@@ -148,4 +148,15 @@ async fn a_message_of_a_shard_that_answers_is_found_and_no_other_passes_for_miss
     }
     assert_eq!(store.get(&nobody).await.unwrap(), None);
     assert_eq!(store.cancel(&nobody).await.unwrap(), Cancelled::Missing);
+}
+
+#[tokio::test]
+async fn a_worker_has_not_gone_before_every_shard_has_heard_it() {
+    let cluster = RedisCluster::start();
+    let (store, worker) = (RedisStore::connect(three_shards(&cluster)).await.unwrap(), WorkerId::incarnation("w"));
+    let known = watch(&store, &worker).await;
+    cluster.begin_to_move(SILENT);
+    assert!(store.leave(&worker, known).await.unwrap_err().is_transient());
+    cluster.leave_in_place(SILENT);
+    eventually(PATIENCE, async || store.leave(&worker, known).await.is_ok()).await;
 }

@@ -81,7 +81,8 @@ pub(super) async fn heed(
     heard.sort_by_key(|wish| Reverse((wish.at, wish.text.get())));
     // SEND-SAFETY: a sync and the list after it may both have a text; the second must not pass for said over by the first, and be
     // noted where that one failed.
-    heard.dedup_by_key(|wish| wish.text.get());
+    let mut texts = HashSet::new();
+    heard.retain(|wish| texts.insert(wish.text.get()));
     let mut said = HashSet::new();
     let mut failed = None;
     for mut wish in heard {

@@ -59,9 +59,9 @@ async fn a_report_that_the_store_will_never_take_keeps_no_other_from_it() {
         let (lane, at, seen) = (lease.lane.clone(), Instant::now(), PlanSeen::default());
         reports.push(Report { lease: lease.reference(), lane, outcome: sent(), at, seen, done });
     }
-    let good = reports[0].lease.id;
-    spoil(&server, &format!("s:{}", reports[1].lane));
-    assert!(store.settle(&[reports[1].settlement()]).await.is_err());
+    let good = reports[1].lease.id;
+    spoil(&server, &format!("s:{}", reports[0].lane));
+    assert!(store.settle(&[reports[0].settlement()]).await.is_err());
     let to = store.clone();
     tokio::spawn(async move { settle_until_taken(&to, &Journal::in_memory(1), &reports).await });
     eventually(PATIENCE, async || state(&store, &good).await == Some(State::Sent)).await;

@@ -16,17 +16,17 @@ use ringfleet_identity::{
     new_key,
 };
 use ringfleet_store::{
-    Begin, ClaimRequest, Group, Intent, LaneId, Lease, MessageId, NewMessage, OnUnknown, Private, RedisStore,
-    SharedStore, State, WorkerId,
+    Begin, ClaimRequest, Group, LaneId, Lease, MessageId, NewMessage, OnUnknown, Private, RedisStore, SharedStore,
+    State, WorkerId,
     redis::RedisOptions,
     sqlite::{SqliteOptions, SqliteStore},
 };
 use ringfleet_testkit::{RedisServer, eventually};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{batcher::Batcher, claimer::Work, journal::Journal, keeper::InHand, sender::Sender, settler::settler};
+use crate::{claimer::Work, journal::Journal, keeper::InHand, run::begin_batches, sender::Sender, settler::settler};
 
 pub(crate) const EXTENSION: &str = "101";
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
@@ -166,23 +166,12 @@ impl Worker {
     pub(crate) fn new(store: &SharedStore, client: Client) -> (Self, BoxFuture<'static, ()>) {
         let (journal, vault) = (Arc::new(Journal::in_memory(1)), vault(store.clone()));
         let (settler, settling) = settler(store.clone(), journal.clone(), Arc::default());
-        let of_the_batch = (store.clone(), journal.clone());
-        // As in `run`.
-        let (begin, beginning) = Batcher::new(move |sends: Vec<(Intent, LaneId)>| {
-            let (store, journal) = of_the_batch.clone();
-            async move {
-                journal.begin(&sends).await;
-                let intents: Vec<Intent> = sends.into_iter().map(|(intent, _)| intent).collect();
-                store.begin_send(&intents, LEASE).await
-            }
-        });
-        tokio::spawn(beginning);
         let sender = Sender {
             register: Register::new(&vault),
             sessions: sessions(vault, client.clone(), credential(EXTENSION)),
             client,
             directory: Directory::fixed(Claims::default()),
-            begin: vec![begin],
+            begin: begin_batches(store, &journal, LEASE, &TaskTracker::new()),
             settler,
             places: vec![Semaphore::new(1)],
             journal: journal.clone(),
