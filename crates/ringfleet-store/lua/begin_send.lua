@@ -44,6 +44,7 @@ for i, id in ipairs(ids) do
   local token, session = unpack_of('>I8I8', ARGV[i + 3], 17)
   local f = read_flight(id)
   local ends = f and tonumber(get(LEASE, id))
+  local still = f and (gate or stands(f.lane))
   local answer
   -- SEND-SAFETY: the fence. A lease that ended, even if nobody has reaped it yet, permits nothing: another worker may
   -- hold the message before this one's POST leaves.
@@ -52,7 +53,7 @@ for i, id in ipairs(ids) do
   elseif f.state == SENDING then
     -- The same worker asks again because the reply was lost; it posts only once it has read one.
     answer = 1
-  elseif (anyone_is_out() or gate or stands(f.lane) or is_late(f)) and not read_message(id) then
+  elseif (still or is_late(f) or anyone_is_out()) and not read_message(id) then
     -- Spoilt or gone in the worker's hand: the reaper sees to it. It must not stop the others.
     answer = 2
   elseif is_late(f) then
@@ -62,7 +63,7 @@ for i, id in ipairs(ids) do
     -- SEND-SAFETY: in the same step as the intent, so that an opt-out counts that came after the claim.
     give_up(id, f, SUPPRESSED, 'opted-out')
     answer = 5
-  elseif gate or stands(f.lane) then
+  elseif still then
     local m, L = read_message(id), lane_of(f.lane)
     leave_flight(L, m, f)
     drop_slot(L, f.token)

@@ -45,8 +45,6 @@ mod run;
 mod sender;
 mod settler;
 #[cfg(test)]
-mod shards_tests;
-#[cfg(test)]
 mod tests;
 mod turns;
 mod watcher;

@@ -167,10 +167,8 @@ pub async fn run(
         () = stop.cancelled() => None,
     };
     let by = Instant::now() + options.drain;
-    let drained = match ended {
-        Some(ended) => Ok(ended),
-        None => drain(&worker, options.drain, &mut processing, &sessions).await,
-    };
+    tracing::info!(worker.id = %worker, budget = ?options.drain, "worker drains");
+    let drained = drain(&worker, by, ended, &mut processing, &sessions).await;
     end.cancel();
     background.close();
     match drained {
@@ -279,19 +277,22 @@ fn start_reading(
     background.spawn(mailboxes.follow_hints(inbound.hints.clone()));
 }
 
-/// Lets what is in hand, and what logs in, come to its end as long as `budget` lasts. `Err`: something is still in hand.
-async fn drain(
+/// Lets what is in hand, and what logs in, come to its end until `by`. `Err`: something is still in hand. With nothing in hand
+/// the processing may have `ended` by itself when it was told to stop; what logs in for others is waited for all the same.
+pub(crate) async fn drain(
     worker: &WorkerId,
-    budget: Duration,
+    by: Instant,
+    ended: Option<Result<(), String>>,
     processing: impl Future<Output = Result<(), String>>,
     sessions: &Sessions,
 ) -> Result<Result<(), String>, Elapsed> {
-    tracing::info!(worker.id = %worker, ?budget, "worker drains");
     failpoint::hit_soon("drain.mid");
-    let until = Instant::now() + budget;
-    let drained = timeout_at(until, processing).await;
+    let drained = match ended {
+        Some(ended) => Ok(ended),
+        None => timeout_at(by, processing).await,
+    };
     // Nothing here waits for them any more, but the fleet would.
-    if timeout_at(until, sessions.end_logins()).await.is_err() {
+    if timeout_at(by, sessions.end_logins()).await.is_err() {
         tracing::warn!(worker.id = %worker, "logins are still under way after the drain; they are cut off");
     }
     drained

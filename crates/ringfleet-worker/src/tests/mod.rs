@@ -5,5 +5,7 @@
 pub(crate) mod rig;
 
 mod beginning;
+mod draining;
 mod restarts;
+mod shards;
 mod start;

@@ -106,7 +106,11 @@ pub(crate) async fn state(store: &SharedStore, id: &MessageId) -> Option<State> 
 /// A provider that lets everybody log in and answers the rest by `routes`; a client of it.
 pub(crate) async fn provider(routes: Router) -> Client {
     let granted = || async { Json(json!({"access_token": "a", "expires_in": 3_600, "refresh_token": "next"})) };
-    let routes = routes.route("/restapi/oauth/token", post(granted));
+    serve(routes.route("/restapi/oauth/token", post(granted))).await
+}
+
+/// A provider of these routes only; a client of it.
+pub(crate) async fn serve(routes: Router) -> Client {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { axum::serve(listener, routes).await });

@@ -1,6 +1,4 @@
-//! Tests: what a shard that does not answer means for the others.
-
-#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+//! What a shard that does not answer means for the others.
 
 use std::{
     collections::BTreeMap,
@@ -9,13 +7,14 @@ use std::{
 };
 
 use ringfleet_store::{
-    Begin, ClaimRequest, Group, Intent, LaneId, Lease, NewMessage, OnUnknown, Outcome, PlanSeen, Private, RedisStore,
-    SharedStore, State, WorkerId, redis::RedisOptions,
+    Begin, ClaimRequest, Intent, Lease, OnUnknown, Outcome, PlanSeen, RedisStore, SharedStore, State, WorkerId,
+    redis::RedisOptions,
 };
 use ringfleet_testkit::{RedisCluster, eventually};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::rig::{PATIENCE, text};
 use crate::{
     journal::{Journal, Whose},
     keeper::{InHand, keep},
@@ -23,7 +22,6 @@ use crate::{
 };
 
 const SHARDS: u16 = 3;
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Begins to be moved. The first in the order in which shards are visited.
 const DUMB: &str = "{shards:0}";
 
@@ -32,22 +30,8 @@ struct Fleet {
     store: SharedStore,
     /// One of each shard, begun.
     leases: BTreeMap<usize, Lease>,
-    /// How many other recipients have got one.
+    /// How many recipients there are.
     recipients: u32,
-}
-
-fn message(lane: LaneId, recipient: u32) -> NewMessage {
-    NewMessage {
-        lane,
-        key: None,
-        from: Private::new("+16505550101"),
-        to: Private::new(format!("+165055501{recipient:02}")),
-        text: Private::new("x"),
-        priority: Default::default(),
-        on_unknown: OnUnknown::Reconcile,
-        send_at: None,
-        send_by: None,
-    }
 }
 
 impl Fleet {
@@ -62,15 +46,14 @@ impl Fleet {
             ..RedisOptions::new("")
         };
         let store: SharedStore = Arc::new(RedisStore::connect(options).await.unwrap());
-        let messages = (0..16)
-            .map(|extension: u32| message(LaneId::try_new("main", &extension.to_string(), Group::Medium).unwrap(), 0));
+        let messages = (0..16).map(|extension: u32| text(&extension.to_string(), 1, OnUnknown::Reconcile));
         store.enqueue(&messages.collect::<Vec<_>>()).await.unwrap();
         let worker = WorkerId::incarnation("w");
         let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 16, lease: term }).await.unwrap();
         let of_its_shard = |lease: Lease| (lease.token.shard(SHARDS.into()), lease);
         let leases: BTreeMap<_, _> = claim.leases.into_iter().map(of_its_shard).collect();
         assert_eq!(leases.len(), usize::from(SHARDS));
-        let this = Self { cluster, store, leases, recipients: 0 };
+        let this = Self { cluster, store, leases, recipients: 1 };
         for shard in 0..SHARDS.into() {
             assert_eq!(this.begin(shard, term).await, Begin::Go);
         }
@@ -79,9 +62,9 @@ impl Fleet {
 
     /// Of the lane of a shard of which nothing is in hand.
     async fn put_and_begin_another(&mut self, shard: usize, journal: &Journal, term: Duration) {
-        let lane = self.leases[&shard].lane.clone();
+        let extension = self.leases[&shard].lane.extension();
         self.recipients += 1;
-        self.store.enqueue(&[message(lane, self.recipients)]).await.unwrap();
+        self.store.enqueue(&[text(extension, self.recipients, OnUnknown::Reconcile)]).await.unwrap();
         let worker = WorkerId::incarnation("w");
         let claim = self.store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease: term }).await.unwrap();
         let next = claim.leases.into_iter().next().unwrap();
