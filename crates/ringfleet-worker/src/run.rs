@@ -176,9 +176,11 @@ pub async fn run(
             let left = async {
                 match watching.await {
                     Ok(watched) => watched?.leave().await,
-                    Err(error) => tracing::error!(%error, "the watch over the store ended badly"),
+                    Err(error) => {
+                        tracing::error!(%error, "the watch over the store ended badly");
+                        Ok(())
+                    }
                 }
-                Ok::<_, StoreError>(())
             };
             // Once in any case.
             match timeout_at(by.max(Instant::now() + FAREWELL), left).await {

@@ -128,19 +128,19 @@ impl Watcher {
     }
 
     /// The worker goes for good, with nothing under way: a store that is restarted later need not wait for it. Ends when the store
-    /// has it; cancel-safe.
+    /// has it, or turns out to be another one, which is an error as it is in `watch`; cancel-safe.
     ///
     /// SEND-SAFETY: a store that was restarted since this worker told it last may have lost its last sends, and nobody else may be
     /// there who could tell: it is told first, and one that is away is waited for.
-    pub(crate) async fn leave(mut self) {
+    pub(crate) async fn leave(mut self) -> Result<(), StoreError> {
         let mut waits = false;
         loop {
             match self.store.leave(&self.worker, self.told).await {
-                Ok(seen) if seen.restarts == self.told.restarts => return,
+                Ok(seen) if seen.restarts == self.told.restarts => return Ok(()),
                 Ok(seen) => {
                     self.tell(seen).await;
                 }
-                Err(StoreError::Replaced { .. }) => return,
+                Err(error @ StoreError::Replaced { .. }) => return Err(error),
                 Err(error) => {
                     crate::metrics::store_error("leave", &error);
                     if !std::mem::replace(&mut waits, true) {

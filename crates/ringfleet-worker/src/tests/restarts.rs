@@ -6,7 +6,7 @@ use axum::Router;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use ringcentral::RefreshToken;
 use ringfleet_identity::{Credential, KeptAlive, Login, Sessions};
-use ringfleet_store::{Begin, Incarnation, MessageId, OnUnknown, SharedStore, State, WorkerId};
+use ringfleet_store::{Begin, Incarnation, MessageId, OnUnknown, SharedStore, State, StoreError, WorkerId};
 use ringfleet_testkit::{RedisServer, eventually};
 use tokio_util::sync::CancellationToken;
 
@@ -107,6 +107,16 @@ async fn a_worker_that_goes_before_it_has_noticed_a_restart_tells_its_sends_firs
     let (watcher, journal) = watcher(&store, no_connections(&store)).await;
     let id = begins(&store, &journal, 1).await;
     server.restart();
-    tokio::time::timeout(PATIENCE, watcher.leave()).await.unwrap();
+    tokio::time::timeout(PATIENCE, watcher.leave()).await.unwrap().unwrap();
     assert_eq!(state(&store, &id).await, Some(State::Unknown), "it may have been sent");
+}
+
+#[tokio::test]
+async fn a_worker_that_goes_says_that_its_store_is_another_one() {
+    let server = server();
+    let store = redis(&server).await;
+    let (watcher, _) = watcher(&store, no_connections(&store)).await;
+    assert_eq!(server.ask(&["FLUSHALL"]).as_deref(), Some("+OK\r\n"));
+    let left = tokio::time::timeout(PATIENCE, watcher.leave()).await.unwrap();
+    assert!(matches!(left, Err(StoreError::Replaced { .. })), "{left:?}");
 }
