@@ -1,4 +1,5 @@
-//! `bench`: builds the release binary and the peers, and hands over to `ringfleet-bench`, which measures them side by side.
+//! `bench`: provides the tools, builds the release binary and the peers, and hands over to `ringfleet-bench`, which measures
+//! them side by side.
 //!
 //! Peers come from their public packages and lie under the target directory. One that can't be installed is told and left out.
 
@@ -14,7 +15,7 @@ use clap::Args;
 
 use crate::{
     cargo::{self, Workspace},
-    child, contract, python,
+    child, contract, python, tools,
 };
 
 const EXAMPLES: &str = "\
@@ -49,6 +50,7 @@ pub(crate) struct BenchOptions {
 /// Becomes the bench, so that Ctrl-C and the exit code are its own. Returns only what went wrong before.
 pub(crate) fn run(options: &BenchOptions) -> Result<()> {
     let workspace = Workspace::find()?;
+    tools::provide_vital()?;
     println!("building the release binaries");
     child::run(cargo::cargo("build").args(["--release", "--workspace", "--locked", "--quiet"]))?;
     let built = workspace.target.join("bench");

@@ -87,7 +87,7 @@ const TOOLS: [Tool; 7] = [
     },
 ];
 
-/// Makes sure of all tools. One that is there is left as it is.
+/// Makes sure of all tools, and of the toolchain's.
 pub(crate) fn provide() -> Result<()> {
     for component in ["fmt", "clippy"] {
         if !child::works(cargo(component).arg("--version")) {
@@ -96,7 +96,17 @@ pub(crate) fn provide() -> Result<()> {
                 .with_context(|| format!("cargo {component} is missing and could not be added"))?;
         }
     }
-    let missing: Vec<_> = TOOLS.iter().filter(|tool| (tool.find)().is_err()).collect();
+    find_or_install(&TOOLS.each_ref())
+}
+
+/// Makes sure of those without which nothing goes.
+pub(crate) fn provide_vital() -> Result<()> {
+    find_or_install(&TOOLS.iter().filter(|tool| tool.vital).collect::<Vec<_>>())
+}
+
+/// One that is there is left as it is.
+fn find_or_install(tools: &[&Tool]) -> Result<()> {
+    let missing: Vec<_> = tools.iter().filter(|tool| (tool.find)().is_err()).collect();
     if !missing.is_empty() {
         let packages: Vec<_> = missing.iter().flat_map(|tool| tool.packages).copied().collect();
         // What it could not do is told below, tool by tool.
@@ -104,7 +114,7 @@ pub(crate) fn provide() -> Result<()> {
             println!("{error:#}");
         }
     }
-    for tool in &TOOLS {
+    for tool in tools {
         match (tool.find)().with_context(|| format!("{} is needed: {}", tool.name, tool.remedy)) {
             Ok(version) => println!("{} {version}", tool.name),
             Err(error) if tool.vital => return Err(error),
