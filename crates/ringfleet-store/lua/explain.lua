@@ -116,7 +116,8 @@ elseif state == READY or state == SCHEDULED then
 else
   local note = note_of(m)
   local look = call('ZSCORE', UNK, m.lane)
-  stand = { note.code, note.at > 0 and ms(note.at) or '', note.reads, state == UNKNOWN and look and ms(look) or '' }
+  stand = { note.code, note.at > 0 and ms(note.at) or '', note.reads, state == UNKNOWN and look and ms(look) or '',
+    note.intent > 0 and ms(note.intent) or '', m.policy }
 end
 local facts, slots = lane_facts(L)
 return { { state, m.prio, ms(m.send_by), unpack(stand) }, facts, slots }

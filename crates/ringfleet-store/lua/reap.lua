@@ -70,7 +70,8 @@ for _, id in ipairs(call('ZRANGEBYSCORE', LEASE.key, '-inf', now, 'LIMIT', 0, li
       drop_slot(L, f.token)
       m.recov = m.recov + 1
       if m.recov > max_recoveries then
-        close(m, DEAD, 'poison', '', f.token)
+        -- SEND-SAFETY: the story of its lease is not closed: a store that has lost the intent may be told yet that it was sent.
+        close(m, DEAD, 'poison', '', 0)
         poisoned = poisoned + 1
       else
         write_message(m)
@@ -81,7 +82,11 @@ for _, id in ipairs(call('ZRANGEBYSCORE', LEASE.key, '-inf', now, 'LIMIT', 0, li
   end
 end
 
-for _, id in ipairs(call('ZRANGEBYSCORE', EXP.key, '-inf', '(' .. ms(now), 'LIMIT', 0, limit)) do
+-- A store that has lost a moment ends nothing as unsent before it has been told what was sent in it. Nobody else may have
+-- noticed a restart yet.
+incarnation()
+local told = restarted_until(call('HGET', GATE, 'lost')) <= now
+for _, id in ipairs(told and call('ZRANGEBYSCORE', EXP.key, '-inf', '(' .. ms(now), 'LIMIT', 0, limit) or {}) do
   local m = read_message(id)
   if not m or m.state ~= READY then
     unset(EXP, id)

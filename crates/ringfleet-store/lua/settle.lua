@@ -53,6 +53,9 @@ local function take_out(L, m, f)
   end
 end
 
+-- What a store that has lost the moment of a send may have made of its message since, as if nothing had been sent.
+local ENDED_UNSENT = { [EXPIRED] = true, [SUPPRESSED] = true, [CANCELLED] = true, [DEAD] = true }
+
 -- A report of a lease that ended, and whose story is not closed: the store has lost the moment in which it was, or has put
 -- the message back since. Returns what and state, or nil when it changes nothing.
 local function stale(L, m, f, was, token, kind, age, text)
@@ -76,16 +79,26 @@ local function stale(L, m, f, was, token, kind, age, text)
     take_out(L, m, f)
     close(m, SENT, 'accepted', text, token)
     return 3, SENT
-  elseif kind == 'unknown' and not newer and (m.state == READY or m.state == UNKNOWN)
+  elseif kind == 'unknown' and not newer and (m.state == READY or m.state == UNKNOWN or ENDED_UNSENT[m.state])
     and token > (was and was.token or 0) then
     -- SEND-SAFETY: it may have been sent in a moment that the store has lost. That an older send of it arrived stays known.
+    local ended = ENDED_UNSENT[m.state] and m.state
     retime_slot(L, token, age)
     take_out(L, m, f)
     if was and was.code == 'sent-before' then
       close(m, SENT, 'accepted', was.provider_id, was.token)
       return 3, SENT
     end
-    return 3, fate_unknown(L, m, text, token, now - age - LONGEST_SEND)
+    local intent = now - age - LONGEST_SEND
+    -- SEND-SAFETY: whoever found out that it was not sent would send what somebody has taken back.
+    if ended == CANCELLED then
+      local first = note_of(m).intent
+      close(m, HELD, 'cancelled-under-way', '', token, { intent = max(first > 0 and min(first, intent) or intent, 1), reads = 0 })
+      return 3, HELD
+    end
+    -- SEND-SAFETY: what has ended is asked for first, whatever its policy says. The record keeps its policy.
+    if ended and m.policy == RESEND then m.policy = RECONCILE end
+    return 3, fate_unknown(L, m, text, token, intent)
   end
   return nil
 end

@@ -267,3 +267,52 @@ pub struct MessageView {
     /// Of a message that is `delivered` or `delivery_failed`.
     pub delivery: Option<DeliveryReport>,
 }
+
+impl MessageView {
+    /// From when on it may have arrived, of a message that is not known as sent: while its fate is unknown or a person must decide,
+    /// and where it has ended after an earlier attempt of which nobody knows.
+    pub fn may_have_arrived(&self) -> Option<Millis> {
+        may_have_arrived(self.state, self.on_unknown, self.intent_at, self.reads)
+    }
+}
+
+/// SEND-SAFETY: who takes it for not sent sends it again. By the policy `resend` a send of unknown fate is followed by another at
+/// once, and what is told of the last one says nothing of those before; two readings without a match have looked for all of
+/// them. By the other policies each one's fate was found out before the next began.
+pub(crate) fn may_have_arrived(
+    state: State,
+    on_unknown: OnUnknown,
+    intent_at: Option<Millis>,
+    reads: u32,
+) -> Option<Millis> {
+    let open = match state {
+        State::Unknown | State::Held => true,
+        State::Rejected | State::Expired | State::Cancelled | State::Dead | State::Suppressed => {
+            on_unknown == OnUnknown::Resend && reads < 2
+        }
+        // It waits or is under way, or it is known as sent.
+        _ => false,
+    };
+    intent_at.filter(|_| open)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_where_the_fate_of_an_attempt_stayed_unknown_may_an_ended_message_have_arrived() {
+        let told = |state, policy, reads| may_have_arrived(state, policy, Some(7), reads).is_some();
+        for policy in OnUnknown::ALL {
+            assert!(told(State::Held, policy, 0) && told(State::Unknown, policy, 1), "{policy:?}");
+            for state in [State::Sent, State::Delivered, State::DeliveryFailed, State::Ready, State::Sending] {
+                assert!(!told(state, policy, 0), "{state:?} {policy:?}");
+            }
+            for state in [State::Dead, State::Expired, State::Rejected, State::Cancelled, State::Suppressed] {
+                assert_eq!(told(state, policy, 0), policy == OnUnknown::Resend, "{state:?} {policy:?}");
+                assert!(!told(state, policy, 2), "all of them were looked for");
+            }
+        }
+        assert_eq!(may_have_arrived(State::Dead, OnUnknown::Resend, None, 0), None, "each attempt had an answer");
+    }
+}

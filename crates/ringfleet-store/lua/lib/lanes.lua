@@ -34,8 +34,11 @@ local function lane_of(name)
   if L then return L end
   local readable
   readable, L = pcall(parse_lane, name, get(LANES, name) or NEW_LANE)
-  -- It stops its lane, and no other.
-  if not readable then L = parse_lane(name, NEW_LANE .. 'unreadable-lane') end
+  -- It stops its lane, and no other. What stands elsewhere is not lost with it.
+  if not readable then
+    L = parse_lane(name, NEW_LANE .. 'unreadable-lane')
+    L.inf, L.unk = call('ZCOUNT', L.slots, IN_USE_TEXT, IN_USE_TEXT), call('ZCARD', T..':u:'..name)
+  end
   lanes[name] = L
   return L
 end

@@ -103,12 +103,13 @@ local function close(m, state, code, provider_id, token, was)
   end
 end
 
--- It waits again, at the head of its lane, and the story of `token` is closed.
-local function wait_again(m, code, token)
-  local was = note_of(m)
+-- It waits again, at the head of its lane, and the story of `token` is closed. `intent` is that of its first send whose fate is
+-- or was unknown, if the note does not tell it yet.
+local function wait_again(m, code, token, intent)
   m.state = READY
-  -- The intent stays that of its first send: a text of that which shows up late is found as well.
-  write_note(m, code, '', token, was.intent, 0)
+  -- SEND-SAFETY: it stays that of the first send: a text of that which shows up late is found as well, and whoever sends the
+  -- message again by hand is told from when on to look.
+  write_note(m, code, '', token, intent or note_of(m).intent, 0)
   write_message(m)
   if m.send_by > 0 then set(EXP, m.id, ms(m.send_by)) end
   enqueue_front(m)
@@ -124,7 +125,7 @@ local function fate_unknown(L, m, code, token, intent)
   local never_again = again and opted_out(m)
   if again and not never_again then
     m.attempt = m.attempt + 1
-    wait_again(m, 'resent', token)
+    wait_again(m, 'resent', token, intent)
     return READY
   elseif m.policy ~= RECONCILE and not never_again then
     close(m, HELD, code, '', token, { intent = intent, reads = 0 })

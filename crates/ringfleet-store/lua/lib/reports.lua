@@ -13,6 +13,18 @@ local function plan_report_look(L, at)
   keep(L)
 end
 
+-- SEND-SAFETY: a store that is back without its last moments has not been told yet of the sends which it has lost: a lane that
+-- looks idle may have some, and what was counted before an outage must not count for them. For so long after it nothing is
+-- forgotten early.
+local back
+local function just_back()
+  if back == nil then
+    incarnation()
+    back = now < closed_at() + CREDIT_MS
+  end
+  return back
+end
+
 -- SEND-SAFETY: a text of the provider's message store proves the sending of one message only, so those that were counted
 -- for one are remembered for as long as another's fate may be unknown: for 15 minutes, and on while the lane has a send under
 -- way or of unknown fate, up to a day. While the whole fleet is away nothing is taken out, and the key outlives a day of that.
@@ -21,7 +33,7 @@ local function credit(L, provider_id)
   call('ZADD', key, NOW, provider_id)
   if L.unk == 0 then
     if L.inf == 0 or L.cnt % 16 == 0 then
-      call('ZREMRANGEBYSCORE', key, '-inf', now - (L.inf == 0 and CREDIT_MS or SLOTS_KEPT))
+      call('ZREMRANGEBYSCORE', key, '-inf', now - (L.inf == 0 and not just_back() and CREDIT_MS or SLOTS_KEPT))
     end
     call('PEXPIRE', key, SLOTS_KEPT)
   end

@@ -49,7 +49,11 @@ impl Explained {
         match &self.stand {
             Stand::Over { .. } if self.state == State::Held => Eta::Never { until: Until::Decided },
             Stand::Over { .. } => Eta::Over,
-            Stand::Unknown { next_look, .. } => Eta::LookedUp { next: *next_look },
+            Stand::Unknown { next_look, .. } => match self.lane.gate {
+                Gate::Stopped { .. } => Eta::Never { until: Until::FleetResumed },
+                Gate::Until { until, .. } => Eta::LookedUp { next: next_look.map(|look| look.max(until)) },
+                Gate::Open => Eta::LookedUp { next: *next_look },
+            },
             Stand::InHand { .. } if self.state == State::Sending => Eta::UnderWay,
             Stand::InHand { .. } => self.lane.stop().map_or(Eta::At(now), |until| self.stays(until)),
             Stand::Waiting { due_at, place, busy } => {

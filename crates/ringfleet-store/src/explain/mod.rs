@@ -55,8 +55,8 @@ pub enum Stand {
     InHand { worker: String, since: Millis },
     /// `Unknown`; looked up in the provider's message store so often, and next at this time.
     Unknown { since: Millis, reads: u32, next_look: Option<Millis> },
-    /// Held, or at its end.
-    Over { at: Option<Millis>, reason: String },
+    /// Held, or at its end; from when on it may have arrived all the same.
+    Over { at: Option<Millis>, reason: String, may_have_arrived: Option<Millis> },
 }
 
 /// What goes before a waiting message, of its own lane. Messages of a higher priority that come in later go before it too.

@@ -73,11 +73,14 @@ pub enum Why {
     Held {
         since: Option<Millis>,
         reason: String,
+        may_have_arrived: Option<Millis>,
     },
+    /// `may_have_arrived` from that time on: of an earlier attempt nobody knows.
     Ended {
         state: State,
         at: Option<Millis>,
         reason: String,
+        may_have_arrived: Option<Millis>,
     },
     /// Of a lane: no message of it is due.
     Idle,
@@ -100,11 +103,20 @@ impl Explained {
             Stand::Unknown { since, reads, next_look } => {
                 Why::Unknown { since: *since, reads: *reads, next_look: *next_look }
             }
-            Stand::Over { at, reason } if self.state == State::Held => Why::Held { since: *at, reason: reason.clone() },
-            Stand::Over { at, reason } => Why::Ended { state: self.state, at: *at, reason: reason.clone() },
+            Stand::Over { at, reason, may_have_arrived } => {
+                let (at, reason, may_have_arrived) = (*at, reason.clone(), *may_have_arrived);
+                match self.state {
+                    State::Held => Why::Held { since: at, reason, may_have_arrived },
+                    state => Why::Ended { state, at, reason, may_have_arrived },
+                }
+            }
         };
         let moves = !matches!(self.stand, Stand::Over { .. });
-        [Some(one), self.lane.nobody().filter(|_| moves)].into_iter().flatten().collect()
+        let looked_up = matches!(self.stand, Stand::Unknown { .. });
+        // What keeps the fleet from looking it up. A pause does not.
+        let stops = self.lane.stops().filter(|why| looked_up && *why != Why::Paused);
+        let gate = self.lane.gate_opens().filter(|_| looked_up);
+        stops.chain([one]).chain(gate).chain(self.lane.nobody().filter(|_| moves)).collect()
     }
 }
 
@@ -155,6 +167,16 @@ impl LaneFacts {
         };
         let parked = self.parked.clone().map(|reason| Why::Parked { reason });
         [stopped, parked, self.paused.then_some(Why::Paused)].into_iter().flatten()
+    }
+
+    /// What lets nothing through for a while.
+    fn gate_opens(&self) -> Option<Why> {
+        match &self.gate {
+            Gate::Until { until, reason } if *until > self.now => {
+                Some(Why::Gate { until: *until, reason: reason.clone() })
+            }
+            _ => None,
+        }
     }
 
     fn nobody(&self) -> Option<Why> {

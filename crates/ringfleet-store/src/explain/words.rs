@@ -48,6 +48,14 @@ impl Why {
         }
     }
 
+    /// From when on it may have arrived: before that no send whose fate is unknown had begun.
+    pub fn may_have_arrived(&self) -> Option<Millis> {
+        match self {
+            Why::Held { may_have_arrived, .. } | Why::Ended { may_have_arrived, .. } => *may_have_arrived,
+            _ => None,
+        }
+    }
+
     /// The word or code that stands with it in the store.
     pub fn reason(&self) -> Option<&str> {
         match self {
@@ -68,6 +76,13 @@ impl Why {
             Why::Paused => format!("`ringfleet lane resume {extension}` lets it go on"),
             Why::Held { .. } => {
                 format!("`ringfleet held show {id}` tells where to look; then `held close` or `held resend`")
+            }
+            // SEND-SAFETY: whoever is told no more than how to send it again does, though an earlier attempt may have arrived.
+            Why::Ended { state: State::Dead, may_have_arrived: Some(_), .. } => {
+                format!("`ringfleet held show {id}` tells where to look first; only if it is not there, `held resend`")
+            }
+            Why::Ended { may_have_arrived: Some(_), .. } => {
+                format!("`ringfleet held show {id}` tells where to look before it is handed in anew")
             }
             Why::Ended { state: State::Dead, .. } => format!("`ringfleet held resend {id}` sends it again"),
             Why::NoWorkers => "start one: `ringfleet worker`, or `ringfleet up`".to_owned(),
@@ -115,8 +130,11 @@ impl fmt::Display for Why {
             Why::Held { reason, .. } => {
                 write!(f, "nobody knows whether it was sent, and a person must decide: {reason}")
             }
-            Why::Ended { state, reason, .. } if reason.is_empty() => write!(f, "it is {}", state.as_str()),
-            Why::Ended { state, reason, .. } => write!(f, "it is {}: {reason}", state.as_str()),
+            Why::Ended { state, reason, may_have_arrived, .. } => {
+                let maybe = may_have_arrived.map(|_| "an earlier attempt may have arrived; ").unwrap_or_default();
+                let colon = if reason.is_empty() { "" } else { ": " };
+                write!(f, "{maybe}it is {}{colon}{reason}", state.as_str())
+            }
             Why::Idle => f.write_str("no message of it is due"),
             Why::NoWorkers => f.write_str("no worker is there"),
         }
@@ -135,5 +153,25 @@ mod tests {
         {
             assert!(told.contains(part), "{part} is missing in {told}");
         }
+    }
+
+    #[test]
+    fn what_is_given_up_after_an_attempt_of_unknown_fate_is_not_told_as_not_sent() {
+        let dead = |may_have_arrived| Why::Ended {
+            state: State::Dead,
+            at: Some(9),
+            reason: "MSG-290".into(),
+            may_have_arrived,
+        };
+        let (sure, unsure) = (dead(None), dead(Some(7)));
+        assert_eq!(sure.to_string(), "it is dead: MSG-290");
+        assert_eq!(sure.remedy("101", "msg_1").as_deref(), Some("`ringfleet held resend msg_1` sends it again"));
+        assert_eq!(unsure.to_string(), "an earlier attempt may have arrived; it is dead: MSG-290");
+        assert_eq!((unsure.since(), unsure.may_have_arrived()), (Some(9), Some(7)));
+        let remedy = unsure.remedy("101", "msg_1").unwrap();
+        assert!(remedy.starts_with("`ringfleet held show msg_1` tells where to look first"), "{remedy}");
+        let expired = Why::Ended { state: State::Expired, at: None, reason: String::new(), may_have_arrived: Some(7) };
+        assert_eq!(expired.to_string(), "an earlier attempt may have arrived; it is expired");
+        assert!(expired.remedy("101", "msg_1").unwrap().contains("before it is handed in anew"));
     }
 }

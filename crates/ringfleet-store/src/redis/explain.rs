@@ -10,7 +10,7 @@ use crate::{
     calls::Gate,
     explain::{Busy, Explained, LaneFacts, MOST_COUNTED, Place, SCHEDULE_PAGE, SCHEDULE_PAGES, Slot, Stand},
     ids::{LaneId, MessageId},
-    message::{Millis, Priority, State},
+    message::{Millis, OnUnknown, Priority, State, may_have_arrived},
     plan::Plan,
     store::StoreError,
 };
@@ -85,13 +85,15 @@ fn explained(id: MessageId, row: &[Value], lane: LaneFacts) -> Option<Explained>
             };
             Stand::Waiting { due_at: number(due_at)?, place, busy }
         }
-        (_, [reason, at, reads, next_look]) => {
-            let (reason, at) = (text(reason)?, number(at));
+        (_, [reason, at, reads, next_look, intent, policy]) => {
+            let (reason, at, reads) = (text(reason)?, number(at), number(reads)?.max(0) as u32);
+            let policy = OnUnknown::from_code(number(policy)? as u8)?;
             match (state, at) {
-                (State::Unknown, Some(since)) => {
-                    Stand::Unknown { since, reads: number(reads)?.max(0) as u32, next_look: number(next_look) }
+                (State::Unknown, Some(since)) => Stand::Unknown { since, reads, next_look: number(next_look) },
+                _ => {
+                    let may_have_arrived = may_have_arrived(state, policy, number(intent), reads);
+                    Stand::Over { at, reason, may_have_arrived }
                 }
-                _ => Stand::Over { at, reason },
             }
         }
         _ => return None,

@@ -2,6 +2,7 @@
 
 use redis::{ErrorKind, Script, Value};
 
+use super::away::cause;
 use crate::store::StoreError;
 
 /// What all scripts share, in the order in which its parts need each other. The functions, and each script, are made inside
@@ -15,11 +16,11 @@ macro_rules! library {
             include_str!("../../lua/lib/writes.lua"),
             include_str!("../../lua/lib/messages.lua"),
             include_str!("../../lua/lib/lanes.lua"),
+            include_str!("../../lua/lib/gate.lua"),
             include_str!("../../lua/lib/reports.lua"),
             include_str!("../../lua/lib/moves.lua"),
             include_str!("../../lua/lib/save.lua"),
             include_str!("../../lua/lib/docs.lua"),
-            include_str!("../../lua/lib/gate.lua"),
             $($rest,)*
             "\nend)()\n"
         )
@@ -117,7 +118,7 @@ pub(super) fn store_error(call: &'static str, error: redis::RedisError) -> Store
         None if matches!(error.kind(), ErrorKind::UnexpectedReturnType) => {
             StoreError::Unreadable { call, what: error.category().to_owned() }
         }
-        None => StoreError::Unavailable { call, source: Box::new(CodeOnly(error.category().to_owned())) },
+        None => StoreError::Unavailable { call, source: Box::new(CodeOnly(cause(&error))) },
     }
 }
 

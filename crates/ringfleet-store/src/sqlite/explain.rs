@@ -15,7 +15,7 @@ use super::{
 use crate::{
     explain::{Busy, Explained, LaneFacts, MOST_COUNTED, Place, SCHEDULE_PAGE, SCHEDULE_PAGES, Slot, Stand},
     ids::{LaneId, MessageId},
-    message::{Millis, Priority, State},
+    message::{Millis, Priority, State, may_have_arrived},
     store::StoreError,
 };
 
@@ -73,6 +73,7 @@ impl Tx<'_> {
                 reason: self
                     .row("SELECT code FROM messages WHERE n = ?1", [m.row], |row| row.get(0))?
                     .unwrap_or_default(),
+                may_have_arrived: may_have_arrived(state, m.on_unknown, Some(m.intent).filter(|at| *at > 0), m.reads),
             },
         };
         let send_by = Some(m.send_by).filter(|at| *at > 0);

@@ -49,7 +49,8 @@ impl Tx<'_> {
         self.lanes[at].slots.drop(flight.token);
         m.recoveries += 1;
         if m.recoveries > MAX_RECOVERIES {
-            self.close(&m, State::Dead, "poison", "", flight.token)?;
+            // SEND-SAFETY: the story of its lease is not closed: a store that has lost the intent may be told yet that it was sent.
+            self.close(&m, State::Dead, "poison", "", 0)?;
             sum.poisoned += 1;
         } else {
             self.exec("UPDATE messages SET recoveries = ?2 WHERE n = ?1", params![m.row, m.recoveries])?;
@@ -81,10 +82,14 @@ impl Tx<'_> {
         let before = self.now.saturating_sub(millis(retention));
         let old: Vec<(i64, u8)> = self.rows(sql, params![before, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
         for (row, state) in &old {
-            // SEND-SAFETY: what its text proves must not prove another message's sending.
+            // SEND-SAFETY: what its text proves must not prove another message's sending. For one that began long after it nobody
+            // looks at so old a text.
             let sql = "INSERT OR IGNORE INTO spare_credits (provider_id, lane, at) \
-                       SELECT provider_id, lane, ended FROM messages WHERE n = ?1 AND provider_id <> ''";
-            self.exec(sql, [row])?;
+                       SELECT provider_id, lane, ended FROM messages AS old WHERE n = ?1 AND provider_id <> '' \
+                       AND ended > (SELECT min(began) FROM (SELECT ?2 AS began \
+                       UNION ALL SELECT min(intent) FROM messages WHERE lane = old.lane AND state = 11 \
+                       UNION ALL SELECT min(since) FROM flight WHERE lane = old.lane)) - ?3";
+            self.exec(sql, params![row, self.now, CREDIT_MS])?;
             self.exec("DELETE FROM messages WHERE n = ?1", [row])?;
             if let Some(state) = State::from_code(*state) {
                 self.count(state, -1);

@@ -52,6 +52,7 @@ impl Tx<'_> {
         intent: Millis,
     ) -> Step<State> {
         let intent = if m.intent > 0 { m.intent.min(intent) } else { intent };
+        (m.intent, m.reads) = (intent.max(1), 0);
         let again = m.on_unknown == OnUnknown::Resend && m.attempt + 1 < MOST_SENDS;
         // SEND-SAFETY: its policy would send it again, but its recipient has opted out since. Whether the first one arrived is
         // asked.
@@ -61,7 +62,6 @@ impl Tx<'_> {
             self.wait_once_more(at, &m, "resent", token)?;
             return Ok(State::Ready);
         }
-        (m.intent, m.reads) = (intent.max(1), 0);
         if m.on_unknown != OnUnknown::Reconcile && !never_again {
             self.close(&m, State::Held, code, "", token)?;
             return Ok(State::Held);
@@ -92,7 +92,8 @@ impl Tx<'_> {
     pub(super) fn wait_once_more(&mut self, at: usize, m: &Message, code: &str, token: i64) -> Step<()> {
         let sql = "UPDATE messages SET state = ?2, attempt = ?3, recoveries = ?4, code = ?5, provider_id = '', token = ?6, \
                    ended = NULL, intent = ?7, reads = 0, expire_at = nullif(send_by, 0) WHERE n = ?1";
-        // The intent stays that of its first send: a text of that which shows up late is found as well.
+        // SEND-SAFETY: the intent stays that of its first send: a text of that which shows up late is found as well, and whoever
+        // sends the message again by hand is told from when on to look.
         self.exec(sql, params![m.row, State::Ready as u8, m.attempt, m.recoveries, code, token, m.intent])?;
         self.enqueue_front(at, m)
     }

@@ -134,9 +134,7 @@ impl Tx<'_> {
                 self.close(&m, State::Sent, "accepted", &provider_id, token)?;
                 Ok(Some(Settled::LateEvidence(State::Sent)))
             }
-            Outcome::Unknown { reason }
-                if !newer && matches!(m.state, State::Ready | State::Unknown) && token > m.token =>
-            {
+            Outcome::Unknown { reason } if !newer && token > m.token && may_be_lost(m.state) => {
                 // SEND-SAFETY: it may have been sent in a moment that the store has lost. That an older send of it arrived
                 // stays known.
                 self.retime(at, settlement);
@@ -146,6 +144,18 @@ impl Tx<'_> {
                 }
                 let age = millis(settlement.age).saturating_add(self.waited);
                 let intent = self.now - age - LONGEST_SEND;
+                let mut m = m;
+                if m.state == State::Cancelled {
+                    // SEND-SAFETY: whoever found out that it was not sent would send what somebody has taken back.
+                    let first = if m.intent > 0 { m.intent.min(intent) } else { intent };
+                    (m.intent, m.reads) = (first.max(1), 0);
+                    self.close(&m, State::Held, "cancelled-under-way", "", token)?;
+                    return Ok(Some(Settled::LateEvidence(State::Held)));
+                }
+                if !matches!(m.state, State::Ready | State::Unknown) && m.on_unknown == OnUnknown::Resend {
+                    // SEND-SAFETY: what has ended is asked for first, whatever its policy says. The record keeps its policy.
+                    m.on_unknown = OnUnknown::Reconcile;
+                }
                 self.fate_unknown(at, m, &short(reason), token, intent).map(|state| Some(Settled::LateEvidence(state)))
             }
             _ => Ok(None),
@@ -325,4 +335,10 @@ impl Tx<'_> {
         self.enqueue_front(at, m)?;
         Ok(State::Ready)
     }
+}
+
+/// Whether a message in this state may have been sent in a moment that the store has lost: it waits, or has ended unsent.
+fn may_be_lost(state: State) -> bool {
+    use State::{Cancelled, Dead, Expired, Ready, Suppressed, Unknown};
+    matches!(state, Ready | Unknown | Expired | Suppressed | Cancelled | Dead)
 }

@@ -289,6 +289,7 @@ behaviours! {
         an_unheard_of_message_cannot_be_resolved
         a_message_without_a_text_cannot_be_sent_again
         a_message_sent_again_by_a_person_expires_as_before
+        one_that_is_sent_again_at_once_keeps_its_first_intent_to_its_end
     }
     reasserting {
         beside_a_send_that_is_under_way_no_policy_sends_again
@@ -306,6 +307,9 @@ behaviours! {
         a_record_is_forgotten_like_any_other
         one_journal_may_tell_of_one_lost_message_twice
         a_long_journal_is_told_in_one_call
+        a_lost_send_of_a_message_that_has_expired_since_is_asked_for
+        a_lost_send_of_a_message_that_was_cancelled_since_is_a_persons_to_judge
+        a_lost_intent_of_a_message_that_was_taken_for_poison_is_asked_for
     }
     opting_out {
         a_message_to_who_opted_out_is_taken_and_ends_at_once

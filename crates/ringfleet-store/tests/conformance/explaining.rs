@@ -242,17 +242,21 @@ pub(crate) async fn what_is_over_says_since_when_and_why(s: &Subject) {
     for lease in &leases {
         s.begin(lease.reference()).await;
     }
+    let begun = Some(s.now());
     s.step(5);
     s.settle(leases[0].reference(), sent()).await;
     s.settle(leases[1].reference(), rejected()).await;
     s.settle(leases[2].reference(), unknown()).await;
     s.store.cancel(&ids[3]).await.unwrap();
     let at = Some(s.now());
-    let ended = |state, reason: &str| Why::Ended { state, at, reason: reason.into() };
+    let ended = |state, reason: &str| Why::Ended { state, at, reason: reason.into(), may_have_arrived: None };
     let expected = [
         (ended(State::Sent, "accepted"), Eta::Over),
         (ended(State::Rejected, "MSG-304"), Eta::Over),
-        (Why::Held { since: at, reason: "timeout".into() }, Eta::Never { until: Until::Decided }),
+        (
+            Why::Held { since: at, reason: "timeout".into(), may_have_arrived: begun },
+            Eta::Never { until: Until::Decided },
+        ),
         (ended(State::Cancelled, "cancelled"), Eta::Over),
     ];
     for (id, (why, eta)) in ids.iter().zip(expected) {

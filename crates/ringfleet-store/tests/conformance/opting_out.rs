@@ -142,7 +142,20 @@ pub(crate) async fn a_policy_to_send_again_is_not_followed_after_an_opt_out(s: &
     assert_eq!(s.found(lease, &[], 0).await, Decided::NotYet);
     s.step(SETTLE_MS);
     assert_eq!(s.found(lease, &[], 0).await, Decided::Suppressed);
+    assert_eq!(s.get(lease.id).await.may_have_arrived(), None, "it was looked for");
     is_suppressed(s, lease.id, &tight(1)).await;
+    // Any of its sends may have arrived, so they are looked for from the first one on.
+    let new = resent(&tight(3), "x");
+    s.put(new.clone()).await;
+    let first = s.now();
+    let lease = s.claim_and_begin().await;
+    assert_eq!(s.settle(lease, unknown()).await, Settled::Done(State::Ready));
+    s.step(10);
+    let lease = s.claim_and_begin().await;
+    opt_out(s, &new).await;
+    assert_eq!(s.settle(lease, unknown()).await, Settled::Done(State::Unknown));
+    assert_eq!(s.get(lease.id).await.intent_at, Some(first));
+    assert_eq!(s.found(lease, &["p"], 0).await, Decided::Sent);
     // The same of one whose worker died.
     s.put(resent(&tight(2), "x")).await;
     s.claim_and_begin().await;

@@ -1,8 +1,8 @@
 //! What workers tell a store that may have lost a moment.
 
 use ringfleet_store::{
-    Begin, Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MessageId, NewMessage, OnUnknown, Outcome, PlanSeen,
-    Reassertion, Resolution, Settled, Settlement, State, UNDER_WAY,
+    Begin, Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MAX_RECOVERIES, MessageId, NewMessage, OnUnknown,
+    Outcome, PlanSeen, Reassertion, Resolution, Settled, Settlement, State, UNDER_WAY,
 };
 
 use crate::talk::*;
@@ -254,4 +254,57 @@ pub(crate) async fn a_long_journal_is_told_in_one_call(s: &Subject) {
     }
     let stats = s.store.stats().await.unwrap();
     assert_eq!((stats.count(State::Sent), stats.count(State::Held)), (350, 350));
+}
+
+/// Of the moment in which it was given out nothing is left.
+async fn given_out_and_forgotten(s: &Subject, new: NewMessage) -> LeaseRef {
+    s.put(new).await;
+    let lease = s.claim_one().await.reference();
+    s.settle(lease, Outcome::Released).await;
+    lease
+}
+
+pub(crate) async fn a_lost_send_of_a_message_that_has_expired_since_is_asked_for(s: &Subject) {
+    let mut ids = Vec::new();
+    for (extension, new) in [(1, asked(&wide(1), "a")), (2, resent(&wide(2), "b")), (3, message(&wide(3), "c"))] {
+        let lane = new.lane.clone();
+        let lease = given_out_and_forgotten(s, NewMessage { send_by: Some(s.now() + 100), ..new }).await;
+        s.step(101);
+        assert_eq!(s.reap().await.expired, 1);
+        let state = if extension == 3 { State::Held } else { State::Unknown };
+        assert_eq!(s.reassert(&lane, lease, unknown()).await, Settled::LateEvidence(state), "{lane}");
+        assert_eq!(s.reassert(&lane, lease, unknown()).await, Settled::Again(state));
+        if state == State::Unknown {
+            s.prove_absent(lease).await;
+            assert!(s.claim(1).await.is_empty(), "its time has passed");
+        } else {
+            assert_eq!(s.settle(lease, sent_as("p-1")).await, Settled::LateEvidence(State::Sent));
+        }
+        ids.push(lease.id);
+        s.adds_up(&lane, &ids).await;
+    }
+}
+
+pub(crate) async fn a_lost_send_of_a_message_that_was_cancelled_since_is_a_persons_to_judge(s: &Subject) {
+    let lease = given_out_and_forgotten(s, resent(&wide(1), "a")).await;
+    assert_eq!(s.store.cancel(&lease.id).await.unwrap(), Cancelled::Done);
+    assert_eq!(s.reassert(&wide(1), lease, unknown()).await, Settled::LateEvidence(State::Held));
+    let view = s.get(lease.id).await;
+    assert_eq!(view.reason, "cancelled-under-way");
+    assert!(view.intent_at.is_some(), "a person is told from when on to look");
+    assert!(s.claim(1).await.is_empty());
+    s.adds_up(&wide(1), &[lease.id]).await;
+}
+
+pub(crate) async fn a_lost_intent_of_a_message_that_was_taken_for_poison_is_asked_for(s: &Subject) {
+    let id = s.put(asked(&wide(1), "a")).await;
+    let mut last = None;
+    for _ in 0..=MAX_RECOVERIES {
+        last = Some(s.claim_one().await.reference());
+        s.step(LEASE.as_millis() as i64);
+        s.reap().await;
+    }
+    assert_eq!(s.state(id).await, State::Dead);
+    assert_eq!(s.reassert(&wide(1), last.unwrap(), unknown()).await, Settled::LateEvidence(State::Unknown));
+    s.adds_up(&wide(1), &[id]).await;
 }

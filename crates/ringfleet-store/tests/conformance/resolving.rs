@@ -1,10 +1,26 @@
 //! A person's word on what nothing else can decide.
 
-use ringfleet_store::{Cancelled, LeaseRef, MAX_RECOVERIES, MessageId, NewMessage, Resolution, Settled, State};
+use ringfleet_store::{
+    Cancelled, LeaseRef, MAX_RECOVERIES, MessageId, Millis, NewMessage, Outcome, Resolution, Settled, State,
+};
 
 use crate::talk::*;
 
 const ALL: [Resolution; 3] = [Resolution::Resend, Resolution::Sent, Resolution::Cancelled];
+
+impl Subject {
+    /// The next send ends so.
+    async fn settle_next(&self, outcome: Outcome) -> Settled {
+        let lease = self.claim_and_begin().await;
+        self.settle(lease, outcome).await
+    }
+
+    /// What `explain` says.
+    async fn told_to_look_from(&self, id: MessageId) -> Option<Millis> {
+        let whys = self.store.explain(&id).await.unwrap().expect("the message is known").why();
+        whys[0].may_have_arrived()
+    }
+}
 
 async fn held(s: &Subject, lane: u32) -> LeaseRef {
     s.put(message(&wide(lane), "x")).await;
@@ -139,4 +155,51 @@ pub(crate) async fn a_message_sent_again_by_a_person_expires_as_before(s: &Subje
     s.resolve(id, Resolution::Resend).await;
     assert_eq!(s.reap().await.expired, 1);
     assert_eq!(s.state(id).await, State::Expired);
+}
+
+/// Nobody looks for a send by this policy, so a person must be able to: from the first one on.
+pub(crate) async fn one_that_is_sent_again_at_once_keeps_its_first_intent_to_its_end(s: &Subject) {
+    let held = s.put(resent(&wide(1), "x")).await;
+    s.step(10);
+    let first = Some(s.now());
+    for sends in 1..=5 {
+        let lease = s.claim_and_begin().await;
+        s.step(100);
+        s.settle(lease, unknown()).await;
+        let view = s.get(held).await;
+        assert_eq!((view.intent_at, view.reads), (first, 0), "after {sends}");
+        assert_eq!(view.may_have_arrived(), first.filter(|_| view.state == State::Held));
+    }
+    assert_eq!(s.state(held).await, State::Held);
+
+    // The first one's fate stays unknown, and what is told of the later ones changes nothing of that.
+    let (late, late_from) = (NewMessage { send_by: Some(s.now() + 60_000), ..resent(&wide(3), "x") }, Some(s.now()));
+    let late = s.put(late).await;
+    assert_eq!(s.settle_next(unknown()).await, Settled::Done(State::Ready));
+    s.step(10);
+    s.store.set_paused(&wide(3), true).await.unwrap();
+    let (dead, first) = (s.put(resent(&wide(2), "x")).await, Some(s.now()));
+    assert_eq!(s.settle_next(unknown()).await, Settled::Done(State::Ready));
+    s.step(10);
+    s.lease_lost_before_its_intent().await;
+    assert_eq!(s.settle_next(not_sent(0)).await, Settled::Done(State::Ready));
+    for state in [State::Ready, State::Scheduled, State::Ready, State::Dead] {
+        let delay = if state == State::Scheduled { 1_000 } else { 0 };
+        assert_eq!(s.settle_next(retry(delay, 5)).await, Settled::Done(state));
+        assert_eq!(s.get(dead).await.intent_at, first);
+        s.step(1_000);
+    }
+    let view = s.get(dead).await;
+    assert_eq!((view.state, view.reason.as_str(), view.attempt), (State::Dead, "SMS-500", 5));
+    s.step(60_000);
+    s.reap().await;
+    assert_eq!(s.state(late).await, State::Expired);
+    for (id, from) in [(dead, first), (late, late_from)] {
+        assert_eq!((s.get(id).await.may_have_arrived(), s.told_to_look_from(id).await), (from, from));
+    }
+    // Whoever lets it go again has looked.
+    assert_eq!(s.resolve(dead, Resolution::Resend).await, Cancelled::Done);
+    assert_eq!(s.settle_next(retry(0, 5)).await, Settled::Done(State::Dead));
+    assert_eq!((s.get(dead).await.intent_at, s.told_to_look_from(dead).await), (None, None));
+    s.adds_up(&wide(1), &[held, late, dead]).await;
 }

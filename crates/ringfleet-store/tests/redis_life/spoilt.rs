@@ -1,6 +1,6 @@
 //! Something else stands where a key of one lane should be.
 
-use ringfleet_store::{Begin, Cancelled, LaneView, OptOut, State};
+use ringfleet_store::{Begin, Cancelled, Evidence, Found, LaneView, OptOut, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -222,4 +222,35 @@ async fn a_begun_send_whose_flight_can_not_be_read_counts_as_a_post_no_longer_th
     server.step_clock(61);
     assert_eq!(store.reap(10, Duration::from_secs(3_600)).await.unwrap().unknown, 1);
     assert_eq!(under_way(), None);
+}
+
+#[tokio::test]
+async fn the_unknown_sends_of_a_lane_whose_record_could_not_be_read_are_all_looked_up() {
+    let server = RedisServer::start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &lane(), &["1", "2"]).await;
+    for lease in claim_refs(&store, &worker, 2).await {
+        assert_eq!(store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::Go]);
+        let outcome = Outcome::Unknown { reason: "time-out".to_owned() };
+        store.settle(&[Settlement { outcome, ..report(lease) }]).await.unwrap();
+    }
+    overwrite(&server, &["HSET", &format!("{{{PREFIX}:0}}:lane"), lane().as_str(), "junk"]).await;
+    store.set_parked(&lane(), None).await.unwrap();
+    for left in [2, 1] {
+        let mut sends = Vec::new();
+        eventually(PATIENCE, async || {
+            let taken = store.reconcile_take(1, Duration::ZERO).await.unwrap();
+            sends = taken.into_iter().flat_map(|lane| lane.sends).collect();
+            !sends.is_empty()
+        })
+        .await;
+        assert_eq!(sends.len(), left);
+        let read_at = store.now().await.unwrap();
+        let found =
+            |n: usize| Found::Candidates { ids: (n == 0).then(|| format!("p{left}")).into_iter().collect(), read_at };
+        let evidence: Vec<_> =
+            sends.iter().enumerate().map(|(n, send)| Evidence { lease: send.lease, found: found(n) }).collect();
+        store.decide(&evidence, Duration::ZERO, 5).await.unwrap();
+    }
+    assert_eq!(store.stats().await.unwrap().count(State::Sent), 2);
 }

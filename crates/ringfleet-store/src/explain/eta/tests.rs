@@ -136,9 +136,28 @@ fn what_waits_for_a_person_has_no_time() {
         assert_eq!(ends.eta(), Eta::ExpiresUnless { at: NOW + 60_000, until });
         assert_eq!(LaneFacts { waiting: [0, 3, 0], ..lane }.next_goes(), Eta::Never { until });
     }
-    let stand = Stand::Over { at: Some(NOW), reason: "several-matches".into() };
+    let stand = Stand::Over { at: Some(NOW), reason: "several-matches".into(), may_have_arrived: Some(NOW) };
     let held = Explained { state: State::Held, stand, ..waiting(idle(), NOW) };
     assert_eq!(held.eta(), Eta::Never { until: Until::Decided });
+}
+
+#[test]
+fn nobody_looks_up_an_unknown_send_while_the_fleet_is_stopped_and_a_pause_is_nothing_to_it() {
+    let looked_up = |lane: LaneFacts| {
+        let stand = Stand::Unknown { since: NOW, reads: 0, next_look: Some(NOW + 500) };
+        let explained = Explained { state: State::Unknown, stand, ..waiting(lane, NOW) };
+        (explained.why(), explained.eta())
+    };
+    let unknown = Why::Unknown { since: NOW, reads: 0, next_look: Some(NOW + 500) };
+    let soon = Eta::LookedUp { next: Some(NOW + 500) };
+    assert_eq!(looked_up(LaneFacts { paused: true, ..idle() }), (vec![unknown.clone()], soon));
+    let reason = "holiday".to_owned();
+    let stopped = LaneFacts { gate: Gate::Stopped { reason: reason.clone() }, ..idle() };
+    let never = Eta::Never { until: Until::FleetResumed };
+    assert_eq!(looked_up(stopped), (vec![Why::Stopped { reason: reason.clone() }, unknown.clone()], never));
+    let closed = LaneFacts { gate: Gate::Until { until: NOW + 9_000, reason: reason.clone() }, ..idle() };
+    let (gate, later) = (Why::Gate { until: NOW + 9_000, reason }, Eta::LookedUp { next: Some(NOW + 9_000) });
+    assert_eq!(looked_up(closed), (vec![unknown, gate], later));
 }
 
 #[test]

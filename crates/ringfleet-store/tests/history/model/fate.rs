@@ -90,7 +90,9 @@ impl Model {
             }
             Outcome::Unknown { reason } => {
                 let open = m.waits() || m.hand.is_some() || m.state == State::Unknown;
-                if newer_is_under_way || !open || token <= m.closed {
+                let ended = matches!(m.state, State::Expired | State::Suppressed | State::Cancelled | State::Dead);
+                let taken_back = m.state == State::Cancelled;
+                if newer_is_under_way || !(open || ended) || token <= m.closed {
                     return None;
                 }
                 self.retime(&lane, token, age);
@@ -99,7 +101,13 @@ impl Model {
                     return Some(Settled::LateEvidence(State::Sent));
                 }
                 let intent = self.now - age - LONGEST_SEND;
-                Some(Settled::LateEvidence(self.fate_unknown(&id, reason, token, intent)))
+                if taken_back {
+                    let m = self.message(&id);
+                    (m.intent, m.reads) = (Some(m.intent.map_or(intent, |first| first.min(intent))), 0);
+                    self.close(&id, State::Held, "cancelled-under-way", token, None);
+                    return Some(Settled::LateEvidence(State::Held));
+                }
+                Some(Settled::LateEvidence(self.unknown_now(&id, reason, token, intent, ended)))
             }
             _ => None,
         }
@@ -189,16 +197,22 @@ impl Model {
     }
 
     pub(super) fn fate_unknown(&mut self, id: &MessageId, reason: &str, token: LeaseToken, intent: Millis) -> State {
+        self.unknown_now(id, reason, token, intent, false)
+    }
+
+    /// `asks`: nothing is sent again before the provider was asked.
+    fn unknown_now(&mut self, id: &MessageId, reason: &str, token: LeaseToken, intent: Millis, asks: bool) -> State {
         let now = self.now;
         let out = self.is_out(&self.messages[id].new);
+        let asks = asks || reason == UNDER_WAY;
         let m = self.message(id);
-        let again = m.new.on_unknown == OnUnknown::Resend && (m.attempt + 1 < MOST_SENDS || reason == UNDER_WAY);
-        if again && !out && reason != UNDER_WAY {
+        let again = m.new.on_unknown == OnUnknown::Resend && (m.attempt + 1 < MOST_SENDS || asks);
+        (m.intent, m.reads) = (Some(m.intent.map_or(intent, |first| first.min(intent))), 0);
+        if again && !out && !asks {
             m.attempt += 1;
             self.wait_again(id, "resent", token);
             return State::Ready;
         }
-        (m.intent, m.reads) = (Some(m.intent.map_or(intent, |first| first.min(intent))), 0);
         let (lane, asked) = (m.new.lane.clone(), m.new.on_unknown == OnUnknown::Reconcile || again);
         let state = if asked { State::Unknown } else { State::Held };
         self.close(id, state, reason, token, None);

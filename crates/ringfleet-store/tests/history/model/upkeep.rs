@@ -1,6 +1,6 @@
 //! What the reaper does.
 
-use ringfleet_store::{MAX_RECOVERIES, MessageId, Millis, Reaped, State};
+use ringfleet_store::{LeaseToken, MAX_RECOVERIES, MessageId, Millis, Reaped, State};
 
 use super::{Message, Model};
 
@@ -20,11 +20,11 @@ impl Model {
                 reaped.unknown += 1;
                 continue;
             }
-            let token = self.let_go(&id, None).token;
+            self.let_go(&id, None);
             let m = self.message(&id);
             m.recoveries += 1;
             if m.recoveries > MAX_RECOVERIES {
-                self.close(&id, State::Dead, "poison", token, None);
+                self.close(&id, State::Dead, "poison", LeaseToken(0), None);
                 reaped.poisoned += 1;
             } else {
                 self.put_back(&id);
