@@ -4,18 +4,15 @@
 //!
 //! [`Store::decide`]: ringfleet_store::Store::decide
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use ringcentral::{Availability, ExtensionId, MessageQuery, MessageRecord, Read};
 use ringfleet_identity::{Reader, Unread, jittered};
-use ringfleet_store::{Decided, Evidence, Found, LaneId, Millis, SharedStore, UnknownSend, UnknownSends};
+use ringfleet_store::{Decided, Evidence, Found, Millis, SharedStore, UnknownSend, UnknownSends};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    failing::Failing,
+    failing,
     mailbox::{self, instant},
     matching, metrics,
     options::ReconcileOptions,
@@ -36,7 +33,6 @@ pub(crate) struct Reconciler {
     pub(crate) lock: Duration,
     /// Also tells what became of the texts that it reads; see [`mailbox`].
     pub(crate) tells: bool,
-    pub(crate) failing: Mutex<Failing>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -70,7 +66,9 @@ impl Reconciler {
         let mut records = Vec::new();
         let evidence = match self.read(&unknown, &mut records).await {
             Ok(read_at) => {
-                self.failing.lock().unwrap_or_else(PoisonError::into_inner).is_over(&unknown.lane);
+                if let Err(error) = failing::is_over(&self.store, &unknown.lane).await {
+                    metrics::store_error("doc_put", &error);
+                }
                 self.judge(&unknown.sends, &records, read_at)
             }
             Err(Unread::Store(error)) => return metrics::store_error("reconcile", &error),
@@ -110,22 +108,22 @@ impl Reconciler {
 
     /// Nothing is decided by what could not be read, until a person is asked.
     async fn give_up(&self, unknown: &UnknownSends) -> Vec<Evidence> {
-        // Their age alone tells nothing: nobody looks while the fleet is stopped, and when it goes on, all lanes want the few
-        // logins there are at once.
-        if self.failing_for(&unknown.lane) < self.options.give_up {
-            return Vec::new();
-        }
         let Ok(now) = self.store.time_of(&unknown.lane).await else { return Vec::new() };
-        let too_old = now - self.options.give_up.as_millis() as Millis;
-        held(unknown.sends.iter().filter(|send| send.since < too_old), "unreadable for too long")
-    }
-
-    /// How long this process's looks at the lane have failed, this one with them.
-    fn failing_for(&self, lane: &LaneId) -> Duration {
         // A look at a lane comes once in `lock`, to any worker of the fleet.
         let most = (self.lock * 12).min(self.options.give_up / 3);
         let limits = (most, (self.options.give_up / 2).max(self.lock * 12));
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).once_more(lane, limits, Instant::now())
+        // Their age alone tells nothing: nobody looks while the fleet is stopped, and when it goes on, all lanes want the few
+        // logins there are at once.
+        match failing::once_more(&self.store, &unknown.lane, limits, now).await {
+            Ok(failed) if failed >= self.options.give_up => {}
+            Ok(_) => return Vec::new(),
+            Err(error) => {
+                metrics::store_error("doc_put", &error);
+                return Vec::new();
+            }
+        }
+        let too_old = now - self.options.give_up.as_millis() as Millis;
+        held(unknown.sends.iter().filter(|send| send.since < too_old), "unreadable for too long")
     }
 
     /// Gathers all outbound texts of the extension since the first of these sends, to the last page, and says when the reading
@@ -191,7 +189,6 @@ mod tests {
             max_attempts: 5,
             lock: LEASE,
             tells: false,
-            failing: Mutex::default(),
             stop: CancellationToken::new(),
         }
     }

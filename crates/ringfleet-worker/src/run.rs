@@ -1,9 +1,6 @@
 //! Putting a worker together, running it, and draining it.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use ringcentral::Client;
 use ringfleet_identity::{
@@ -250,7 +247,6 @@ fn start_reading(
         max_attempts: options.max_attempts,
         lock: options.lease,
         tells: options.delivery_every.is_some(),
-        failing: Mutex::default(),
         stop: stop.clone(),
     };
     background.spawn(reconciler.run());
