@@ -98,3 +98,33 @@ async fn a_restored_backup_is_told_what_every_worker_of_a_folder_has_sent_althou
     goes_on(&rig).await;
     rig.finish(Ends::all()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_database_of_a_fleet_that_has_ended_is_one_file_and_a_copy_of_it_knows_what_was_handed_in() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    // Not the rig's own, which is open for as long as the rig is there.
+    let store_at = |name| format!("sqlite:{}", rig.path(name).display());
+    let is_one_file = || !rig.path("live.db-wal").exists() && !rig.path("live.db-shm").exists();
+    let (live, copy) = (store_at("live.db"), store_at("copy.db"));
+    let (live, copy) = ([("RINGFLEET__STORE__URL", &*live)], [("RINGFLEET__STORE__URL", &*copy)]);
+    let (from, due) = (&rig.accounts[0].numbers[0], jiff::Timestamp::now() + Duration::from_secs(3_600));
+    let row = format!("from,to,text,send_at,key\n{from},+15552009999,handed in before it,{due},canary-visit\n");
+    fs::write(rig.path("later.csv"), row).unwrap();
+    rig.keep_secret(["+15552009999", "handed in before it", "canary-visit"]);
+    for command in [&["import", "later.csv"][..], &["status"]] {
+        assert!(rig.run_with(command, &live).status.success());
+        assert!(is_one_file(), "{command:?} leaves more");
+    }
+    let listens = [("RINGFLEET__API__LISTEN", "127.0.0.1:0"), ("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0")];
+    for command in ["up", "api"] {
+        let running = rig.spawn(&[command], &[&live[..], &listens].concat());
+        eventually(PATIENCE, async || rig.log(running.log()).contains("api listens")).await;
+        assert!(running.end().success());
+        assert!(is_one_file(), "{command} leaves more");
+    }
+    fs::copy(rig.path("live.db"), rig.path("copy.db")).unwrap();
+    let again = rig.run_with(&["import", "later.csv"], &copy);
+    let told = String::from_utf8(again.stdout).unwrap();
+    assert!(told.contains("0 enqueued, 1 duplicates"), "{told}");
+    rig.finish(Ends::all()).await;
+}

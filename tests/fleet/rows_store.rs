@@ -49,7 +49,7 @@ async fn info(server: &RedisServer, section: &str) -> String {
 }
 
 /// What is told when a program that must not start is started, and its exit code.
-fn refused(rig: &Rig, arguments: &[&str], url: &str) -> (Option<i32>, String) {
+pub(crate) fn refused(rig: &Rig, arguments: &[&str], url: &str) -> (Option<i32>, String) {
     let mut program = rig.spawn(arguments, &[("RINGFLEET__STORE__URL", url)]);
     let ended = wait_until(Duration::from_secs(10), || program.child.try_wait().unwrap().is_some());
     let told = rig.log(program.log());

@@ -7,6 +7,7 @@ use ringfleet_store::State;
 use crate::{
     credential_commands::told,
     rig::{Ends, Except, Rig, RigOptions},
+    rows_store::refused,
 };
 
 pub(crate) async fn loaded(options: RigOptions, each: usize) -> Rig {
@@ -176,6 +177,12 @@ async fn row_22_half_open_connections_to_the_store_are_noticed() {
     rig.finish(Ends::all()).await;
 }
 
+fn flush(rig: &Rig) {
+    let port = rig.redis().port().to_string();
+    let flushed = std::process::Command::new("redis-cli").args(["-p", &port, "flushall"]).status();
+    assert!(flushed.unwrap().success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn row_34_a_flushed_store_stops_the_fleet_which_says_so() {
     let mut rig = loaded(quick(), 60).await;
@@ -189,9 +196,7 @@ async fn row_34_a_flushed_store_stops_the_fleet_which_says_so() {
     rig.signal_worker(0, "TERM");
     ringfleet_testkit::eventually(Duration::from_secs(10), async || rig.worker_has_ended(0)).await;
     std::fs::remove_file(&journals[0]).unwrap();
-    let flushed =
-        std::process::Command::new("redis-cli").args(["-p", &rig.redis().port().to_string(), "flushall"]).status();
-    assert!(flushed.unwrap().success());
+    flush(&rig);
     ringfleet_testkit::eventually(Duration::from_secs(10), async || rig.worker_has_ended(0) && rig.worker_has_ended(1))
         .await;
     let sent = rig.simulator.report().accepted;
@@ -204,5 +209,50 @@ async fn row_34_a_flushed_store_stops_the_fleet_which_says_so() {
     }
     assert!(rig.log("worker-3.log").contains("another store"), "{}", rig.logs());
     assert_eq!(rig.simulator.report().accepted, sent, "something was sent without a store");
+    rig.finish(Ends::all().except(Except::StoreGone, "it was flushed: nobody knows any more what was in it")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_34_a_process_that_starts_beside_the_journals_of_a_flushed_store_takes_nothing_in_and_says_why() {
+    let mut rig = loaded(quick(), 10).await;
+    rig.start_workers(1);
+    all_sent_once(&rig, 60).await;
+    // Nobody is there who would notice.
+    rig.drain_workers(Duration::from_secs(20));
+    flush(&rig);
+    let (from, file) = (&rig.accounts[0].numbers[0], rig.path("again.csv"));
+    std::fs::write(&file, format!("from,to,text,key\n{from},+15552009999,a canary for the second time,canary-visit\n")).unwrap();
+    rig.keep_secret(["+15552009999", "a canary for the second time", "canary-visit"]);
+    let import = ["import", file.to_str().unwrap()];
+    for arguments in [&import[..], &["api"], &["up"], &["worker"]] {
+        let (code, told) = refused(&rig, arguments, &rig.redis().url());
+        assert_eq!(code, Some(65), "{arguments:?}: {told}");
+        for part in ["tells of another store", "nothing is handed in again", "remove the journal folder"] {
+            assert!(told.contains(part), "{part} is missing: {arguments:?}: {told}");
+        }
+        assert!(!told.contains("api listens"), "{told}");
+    }
+    let status = told(&rig.run(&["status"]));
+    assert!(status.contains("WARNING journal") && !status.contains("brings some in"), "{status}");
+    let json = |arguments: &[&str]| -> (Option<i32>, serde_json::Value) {
+        let output = rig.run(arguments);
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+    };
+    let (code, status) = json(&["status", "--json"]);
+    assert!(status["store_replaced"].is_string(), "{status}");
+    assert_eq!((code, status["total"].as_u64()), (Some(0), Some(0)), "something was taken in: {status}");
+    // The new store knows nothing of the window.
+    tokio::time::sleep(rig.options.window).await;
+    let (code, doctor) = json(&["doctor", "--json", "--extension", &rig.accounts[0].extension_id]);
+    let mut findings = doctor["sections"].as_array().unwrap().iter().flat_map(|s| s["findings"].as_array().unwrap());
+    let data = findings.find(|finding| finding["check"] == "data").unwrap();
+    assert!(data["seen"].as_str().unwrap().contains("another store"), "{data}");
+    assert_eq!((code, data["level"].as_str()), (Some(1), Some("fail")), "{data}");
+
+    // Somebody has looked.
+    std::fs::remove_dir_all(rig.path("journal")).unwrap();
+    let import = rig.run(&import);
+    assert!(import.status.success(), "{}", told(&import));
+    assert_eq!(json(&["status", "--json"]).1["total"], 1);
     rig.finish(Ends::all().except(Except::StoreGone, "it was flushed: nobody knows any more what was in it")).await;
 }

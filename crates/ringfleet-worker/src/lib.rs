@@ -54,7 +54,7 @@ use ringfleet_identity::failpoint;
 
 pub use crate::{
     inbox::{Inbound, InboundKind, InboundList, Inbox},
-    journal::JournalError,
+    journal::{JournalError, check_journals},
     options::{InboundOptions, ReconcileOptions, WorkerOptions},
     run::{Drained, WorkerError, run},
     webhooks::{Hints, reseal as reseal_subscriptions, router as webhook_router},

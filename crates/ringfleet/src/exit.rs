@@ -21,6 +21,9 @@ pub(crate) const STORE: u8 = 69;
 /// Prints the error with its causes, and says by the code whether a restart may help.
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     remark!("ringfleet: {error:#}");
+    if matches!(store_error(error), Some(StoreError::Unavailable { .. })) {
+        remark!("`ringfleet doctor` looks at the store, and at all else that must be right");
+    }
     ExitCode::from(code(error))
 }
 
@@ -28,24 +31,31 @@ fn code(error: &anyhow::Error) -> u8 {
     if error.is::<Faults>() {
         return CONFIG;
     }
-    match error.downcast_ref() {
-        Some(WorkerError::Journal(JournalError::OtherStore { .. })) => return REPLACED,
-        Some(WorkerError::Journal(_)) => return CONFIG,
-        _ => {}
+    let journal = match error.downcast_ref() {
+        Some(WorkerError::Journal(journal)) => Some(journal),
+        _ => error.downcast_ref::<JournalError>(),
+    };
+    match journal {
+        Some(JournalError::OtherStore { .. }) => return REPLACED,
+        Some(_) => return CONFIG,
+        None => {}
     }
     if error.is::<KeyRingError>() || matches!(error.downcast_ref(), Some(VaultError::NoKey)) {
         return CONFIG;
     }
-    // A store's error may lie below an import's or a worker's.
-    let store = error.chain().find_map(|cause| {
-        cause.downcast_ref::<StoreError>().or_else(|| cause.downcast_ref::<Arc<StoreError>>().map(|e| &**e))
-    });
-    match store {
+    match store_error(error) {
         Some(StoreError::Unfit { .. }) => CONFIG,
         Some(StoreError::Replaced { .. }) => REPLACED,
         Some(_) => STORE,
         None => FAILED,
     }
+}
+
+/// A store's error may lie below an import's or a worker's.
+fn store_error(error: &anyhow::Error) -> Option<&StoreError> {
+    error.chain().find_map(|cause| {
+        cause.downcast_ref::<StoreError>().or_else(|| cause.downcast_ref::<Arc<StoreError>>().map(|e| &**e))
+    })
 }
 
 #[cfg(test)]
@@ -62,10 +72,12 @@ mod tests {
         let import =
             EnqueueError::Unsettled { id: MessageId::random(), generated_key: None, source: Arc::new(replaced()) };
         let import: Result<(), _> = Err(Box::new(import));
+        let other_store = || JournalError::OtherStore { path: "worker-0.journal".into() };
         let errors = [
             anyhow::Error::new(replaced()),
             anyhow::Error::new(WorkerError::Store(replaced())),
-            anyhow::Error::new(WorkerError::from(JournalError::OtherStore { path: "worker-0.journal".into() })),
+            anyhow::Error::new(WorkerError::from(other_store())),
+            anyhow::Error::new(other_store()),
             import.context("import of x.csv stopped").unwrap_err(),
         ];
         for error in errors {

@@ -28,13 +28,17 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("can't start the runtime")),
     };
-    match runtime.block_on(run(cli)) {
+    let code = match runtime.block_on(run(cli)) {
         Ok(code) => output::failure().map_or(code, |error| {
             remark!("ringfleet: can't write the result: {error}");
             ExitCode::from(exit::FAILED)
         }),
         Err(error) => exit::report(&error),
-    }
+    };
+    // First whatever still works with the store.
+    drop(runtime);
+    store::close();
+    code
 }
 
 async fn run(cli: Cli) -> anyhow::Result<ExitCode> {

@@ -9,15 +9,18 @@ use std::{
 use ringfleet_store::{
     LaneRules, RedisStore, SharedStore, StoreError,
     redis::RedisOptions,
-    sqlite::{SqliteOptions, SqliteStore, Synchronous},
+    sqlite::{self, SqliteOptions, SqliteStore, Synchronous},
 };
+use ringfleet_worker::{JournalError, check_journals};
 
-use crate::config::StoreSettings;
+use crate::config::{Settings, StoreSettings};
 
 /// Between two tries to reach a store that is away. One takes up to ten seconds by itself.
 const AGAIN_IN: Duration = Duration::from_secs(1);
 /// Between two words about it.
 const SAY_EVERY: Duration = Duration::from_secs(60);
+/// For moving some megabytes from the log of an SQLite file into the file, on a slow disk.
+const CLOSING: Duration = Duration::from_secs(5);
 
 pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<SharedStore, StoreError> {
     if settings.is_redis() {
@@ -75,6 +78,36 @@ pub(crate) async fn open_existing(settings: &StoreSettings, rules: LaneRules) ->
             tracing::warn!(error = &error as &dyn std::error::Error, "the store can't be asked what it knows");
             None
         }
+    }
+}
+
+/// Refuses a store that was put in the place of another, as a worker does: for those who hand messages in.
+///
+/// SEND-SAFETY: it does not know what the other one has sent, and would take each repeat for a new text. Only the workers' journals
+/// tell, where this process can see some; one that can't goes on.
+pub(crate) async fn refuse_replaced(settings: &Settings, store: &SharedStore) -> Result<(), JournalError> {
+    match ask_journals(settings, store).await {
+        Err(error) if !matches!(error, JournalError::OtherStore { .. }) => {
+            let error = &error as &dyn std::error::Error;
+            tracing::warn!(error, "the workers' journals can't be asked whether the store was flushed or exchanged");
+            Ok(())
+        }
+        told => told,
+    }
+}
+
+/// Whether the journals of this configuration's workers, as far as there are any on this machine, tell of this store.
+pub(crate) async fn ask_journals(settings: &Settings, store: &SharedStore) -> Result<(), JournalError> {
+    match &settings.worker.journal_dir {
+        Some(dir) => check_journals(dir, &store.epoch()).await,
+        None => Ok(()),
+    }
+}
+
+/// The last thing that a process does. Without it an SQLite file that nobody uses any more would lack what was committed last.
+pub(crate) fn close() {
+    if !sqlite::close_all(CLOSING) {
+        tracing::warn!("the database is not closed in time; what was committed last stands in the -wal beside it");
     }
 }
 

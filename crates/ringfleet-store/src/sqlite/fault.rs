@@ -11,6 +11,8 @@ pub(super) enum Fault {
     Unreadable(&'static str),
     /// Another call's failure has ended the transaction they shared.
     RolledBack,
+    /// The file is not the one that lies at its path any more.
+    Replaced,
     /// What was asked can't be done; nothing was changed.
     Refused(&'static str),
 }
@@ -29,6 +31,7 @@ impl Fault {
             Fault::Sql(error) => error,
             Fault::Unreadable(what) => return StoreError::Unreadable { call, what: (*what).to_owned() },
             Fault::RolledBack => return unavailable(call, "the transaction was rolled back with another call's"),
+            Fault::Replaced => return StoreError::Replaced { call },
             Fault::Refused(reason) => return StoreError::Refused { call, reason: (*reason).to_owned() },
         };
         match error.sqlite_error_code() {

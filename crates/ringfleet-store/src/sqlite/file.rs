@@ -1,21 +1,39 @@
 //! The database file: made with narrow rights, refused when it isn't ours, set up for durable small transactions.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{
+    fs, io,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::{Synchronous, fault::Fault, time, workers};
+use super::{Synchronous, fault::Fault, place::Place, time, workers};
 use crate::store::StoreError;
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// Grows with every change of `schema.sql`.
 const SCHEMA_VERSION: i64 = 7;
+/// Of a file that was begun, and whose schema stands in the log beside it.
+const BEGUN: i64 = 0;
+/// Until the process that has begun a file has made its schema, it is looked at so often.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// `RFLT`: tells this store's files from other programs' databases.
 const APPLICATION_ID: i64 = 0x5246_4c54;
 
-pub(super) fn open(path: &Path, synchronous: Synchronous, patience: Duration) -> Result<Connection, StoreError> {
-    make_file(path).map_err(|error| StoreError::Unavailable { call: "open", source: error.into() })?;
+pub(super) fn open(
+    path: &Path,
+    synchronous: Synchronous,
+    patience: Duration,
+) -> Result<(Connection, Place), StoreError> {
+    let unavailable = |error: io::Error| StoreError::Unavailable { call: "open", source: error.into() };
+    make_file(path).map_err(unavailable)?;
     let unfit = |reason: &str| StoreError::Unfit { reason: format!("{}: {reason}", path.display()) };
+    if was_emptied(path).map_err(unavailable)? {
+        return Err(unfit("it is empty, but not the -wal beside it: it was emptied, and what it held is gone"));
+    }
+    let place = Place::of(path).map_err(unavailable)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> Result<Connection, Fault> {
         let conn = Connection::open_with_flags(path, flags)?;
@@ -28,8 +46,8 @@ pub(super) fn open(path: &Path, synchronous: Synchronous, patience: Duration) ->
         Err(fault) if is_no_database(&fault) => return Err(unfit("this file is not a database")),
         Err(fault) => return Err(fault.during("open")),
     }
-    adopt(&conn, synchronous).map_err(|fault| fault.during("open"))?.map_err(unfit_at(&unfit))?;
-    Ok(conn)
+    adopt(&conn, synchronous, patience).map_err(|fault| fault.during("open"))?.map_err(unfit_at(&unfit))?;
+    Ok((conn, place))
 }
 
 fn unfit_at(unfit: impl Fn(&str) -> StoreError) -> impl FnOnce(String) -> StoreError {
@@ -55,6 +73,16 @@ fn make_file(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// A file has a first page before it has a log.
+///
+/// SEND-SAFETY: asked before SQLite sees the file, which would remove the log of an empty one and make a new store of it.
+fn was_emptied(path: &Path) -> io::Result<bool> {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // The log first: a process that makes the file meanwhile must not look like this.
+    Ok(fs::metadata(log).is_ok_and(|log| log.len() > 0) && fs::metadata(path)?.len() == 0)
+}
+
 /// `None` for an empty file.
 fn schema_version(conn: &Connection) -> Result<Option<Result<i64, &'static str>>, Fault> {
     let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
@@ -68,13 +96,25 @@ fn schema_version(conn: &Connection) -> Result<Option<Result<i64, &'static str>>
 }
 
 /// Makes or checks the schema. The inner error says why the file can't be used; nothing was changed then.
-fn adopt(conn: &Connection, synchronous: Synchronous) -> Result<Result<(), String>, Fault> {
-    if let Some(known) = schema_version(conn)?
-        && let Err(reason) = check(known)
-    {
-        return Ok(Err(reason));
+fn adopt(conn: &Connection, synchronous: Synchronous, patience: Duration) -> Result<Result<(), String>, Fault> {
+    let known = known_after(conn, patience)?;
+    let is_new = known.is_none();
+    match known.map(check) {
+        Some(Err(reason)) => return Ok(Err(reason)),
+        Some(Ok(())) => {}
+        // SEND-SAFETY: there is no log yet, so this stands in the file itself. All else stays in the log until that is long: a
+        // file that has lost it must not look like a new one, which takes each repeat of what was sent for a new text.
+        None => conn.execute_batch(&format!("PRAGMA application_id = {APPLICATION_ID};"))?,
     }
-    let mode: String = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+    let started = Instant::now();
+    let mode = loop {
+        let asked = conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0));
+        match asked.map_err(Fault::from) {
+            // Of two that change it at once SQLite lets one fail, without any patience.
+            Err(fault) if fault.is_busy() && started.elapsed() < patience => thread::sleep(LOOK_AGAIN),
+            answer => break answer?,
+        }
+    };
     if mode != "wal" {
         return Ok(Err("no write-ahead log is possible here; use a local disk".to_owned()));
     }
@@ -93,7 +133,11 @@ fn adopt(conn: &Connection, synchronous: Synchronous) -> Result<Result<(), Strin
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Two processes may open a new file at once: the second finds the schema that the first has made.
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let judged = schema_version(conn)?.map_or(Ok(false), |known| check(known).map(|()| true));
+    let judged = match schema_version(conn)? {
+        None => Ok(false),
+        Some(Ok(BEGUN)) if is_new => Ok(false),
+        Some(known) => check(known).map(|()| true),
+    };
     if judged == Ok(false) {
         conn.execute_batch(SCHEMA)?;
         conn.execute_batch(&format!(
@@ -110,9 +154,30 @@ fn adopt(conn: &Connection, synchronous: Synchronous) -> Result<Result<(), Strin
     Ok(judged.map(drop))
 }
 
+/// Waits for one who makes the file right now.
+fn known_after(conn: &Connection, patience: Duration) -> Result<Option<Result<i64, &'static str>>, Fault> {
+    let started = Instant::now();
+    loop {
+        // In one transaction, or half of it may be of before.
+        conn.execute_batch("BEGIN")?;
+        let known = schema_version(conn);
+        conn.execute_batch("COMMIT")?;
+        let known = known?;
+        if known != Some(Ok(BEGUN)) || started.elapsed() >= patience {
+            return Ok(known);
+        }
+        thread::sleep(LOOK_AGAIN);
+    }
+}
+
 fn check(known: Result<i64, &'static str>) -> Result<(), String> {
     match known? {
         SCHEMA_VERSION => Ok(()),
+        BEGUN => Err(
+            "it holds nothing: the -wal that belongs beside it, with all that was committed, is missing; bring that \
+             back, or a backup. If this store never was in use, remove the file"
+                .to_owned(),
+        ),
         newer if newer > SCHEMA_VERSION => Err(format!(
             "its schema {newer} was made by a newer ringfleet (this one knows {SCHEMA_VERSION}): update this program"
         )),

@@ -5,7 +5,9 @@
 //! its queue at once here, where Redis leaves a shadow entry until its turn comes.
 //!
 //! - [`mod@file`]: makes, checks and opens the database, `schema.sql`
+//! - [`place`]: whether that file is still the one at its path
 //! - [`writer`]: the thread that owns the connection; group commit; who wakes whom
+//! - [`threads`]: all of a process, which waits for them when it ends
 //!
 //! **Invariant:** no answer leaves before its transaction is committed; with [`Synchronous::Full`] that is on the disk.
 
@@ -21,12 +23,14 @@ mod file;
 mod lanes;
 mod messages;
 mod opt_out;
+mod place;
 mod reap;
 mod reconcile;
 mod settle;
 mod slot;
 mod slots;
 mod store;
+mod threads;
 mod time;
 mod tokens;
 mod tx;
@@ -50,6 +54,7 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::threads::close_all;
 use self::{
     fault::{Step, unavailable},
     time::Mark,
@@ -126,9 +131,10 @@ impl SqliteStore {
         let (path, shared) = (path.to_owned(), looking.clone());
         let work = move || match file::open(&path, options.synchronous, options.busy_timeout) {
             Err(error) => drop(opened.send(Err(error))),
-            Ok(conn) => {
+            Ok((conn, place)) => {
                 let mut writer = Writer {
                     conn,
+                    place,
                     rules: options.rules,
                     clock: options.clock,
                     patience: options.busy_timeout,
@@ -146,10 +152,11 @@ impl SqliteStore {
                 }
             }
         };
-        thread::Builder::new()
+        let thread = thread::Builder::new()
             .name("ringfleet-sqlite".to_owned())
             .spawn(work)
             .map_err(|error| StoreError::Unavailable { call: "open", source: error.into() })?;
+        threads::remember(thread, &commands);
         let name = is_open.await.map_err(|_| unavailable("open", "the store's thread has ended"))??;
         Ok(Self { commands, woken, looking, name })
     }

@@ -1,5 +1,8 @@
 //! What only this store promises; the rest stands in the conformance suite.
 
+mod closing;
+mod lost;
+
 use std::{path::PathBuf, sync::atomic::AtomicI64, time::Instant};
 
 use rusqlite::Connection;

@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     fault::{Fault, Step, unavailable},
+    place::Place,
     time::Mark,
     tx::Tx,
 };
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Run(Box<dyn Job>),
     /// Has another process written? Sent by those who wait for work.
     Look,
+    /// The process ends: what waits is run, and nothing more is taken.
+    End,
 }
 
 /// A call on its way through the thread.
@@ -88,6 +91,8 @@ impl<T: Send, F: FnOnce(&mut Tx<'_>) -> Step<T> + Send> Job for Call<T, F> {
 
 pub(super) struct Writer {
     pub(super) conn: Connection,
+    /// Where the file was when it was opened.
+    pub(super) place: Place,
     pub(super) rules: LaneRules,
     pub(super) clock: Clock,
     pub(super) patience: Duration,
@@ -118,7 +123,7 @@ impl Writer {
         self.look().and_then(|()| self.name()).map_err(|fault| fault.during("open"))
     }
 
-    /// Ends when the last handle is dropped.
+    /// Ends when the last handle is dropped, or the process ends.
     pub(super) fn run(mut self, mut commands: mpsc::Receiver<Command>) {
         while let Some(command) = commands.blocking_recv() {
             match command {
@@ -129,6 +134,7 @@ impl Writer {
                         tracing::debug!(error = ?fault, "can't see whether another process has written");
                     }
                 }
+                Command::End => commands.close(),
             }
         }
     }
@@ -188,6 +194,7 @@ impl Writer {
                 Command::Run(job) => return Some(job),
                 // Every transaction begins with a look.
                 Command::Look => self.looking.store(false, Ordering::Release),
+                Command::End => commands.close(),
             }
         }
     }
@@ -219,6 +226,7 @@ impl Writer {
     /// Takes the write lock. Patience counts from when the call was asked for: whoever waited behind one that got no
     /// lock doesn't wait as long once more.
     fn begin(&mut self, asked: Instant) -> Step<()> {
+        self.place.look()?;
         let busy_file = self.seen.foreign_commit.is_some_and(|at| at.elapsed() < LATELY);
         if let Some(own) = self.seen.own_commit.filter(|_| busy_file) {
             thread::sleep(FAIR_PAUSE.saturating_sub(own.elapsed()));

@@ -63,6 +63,13 @@ pub(crate) enum Whose {
     All,
 }
 
+/// Refuses a store with which no worker would begin in this folder, for those who hand messages in, or only want to know. Changes
+/// nothing there. A folder that is not there, or empty, tells nothing.
+pub async fn check_journals(dir: &Path, epoch: &str) -> Result<(), JournalError> {
+    let (dir, epoch) = (dir.to_owned(), epoch.to_owned());
+    tokio::task::spawn_blocking(move || ring::check(&dir, &epoch)).await.map_err(|_| JournalError::Broken)?
+}
+
 /// What dead workers of this machine have left.
 struct Adopted {
     /// By the one whose file this worker goes on with.

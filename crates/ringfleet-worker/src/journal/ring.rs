@@ -8,15 +8,18 @@ use std::{
     io::{self, Read},
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Mutex, Once, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, Once, PoisonError},
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use super::{
     MOST,
     entry::{Entry, SIZE},
 };
+
+#[cfg(test)]
+mod tests;
 
 const MAGIC: &[u8; 8] = b"RFJOURN1";
 /// Magic, then the store's epoch, then zeros.
@@ -47,6 +50,8 @@ pub enum JournalError {
 
 /// How long a free file that others read is waited for before another one is taken.
 const READ_WITHIN: Duration = Duration::from_secs(2);
+/// How often a living worker looks whether its file is still there.
+const LOOK_EVERY: Duration = Duration::from_secs(3);
 
 /// Tells a file from all others, whatever its name: device and inode.
 pub(super) type FileId = (u64, u64);
@@ -54,8 +59,26 @@ pub(super) type FileId = (u64, u64);
 pub(super) type Written = (i64, i64);
 
 pub(super) struct Ring {
-    file: File,
+    dir: PathBuf,
+    held: Mutex<Held>,
     pub(super) next: Mutex<u64>,
+}
+
+/// The file of this worker, and where it lies.
+struct Held {
+    file: Arc<File>,
+    path: PathBuf,
+    looked: Instant,
+    /// Whether people were told that it is gone.
+    said: bool,
+}
+
+/// Why a file tells nothing.
+enum Mute {
+    Disk(io::Error),
+    OtherStore,
+    /// Something is in it, but it does not begin as a journal does.
+    NoJournal,
 }
 
 impl Ring {
@@ -66,36 +89,32 @@ impl Ring {
             move |source| JournalError::Folder { path, source }
         };
         fs::create_dir_all(dir).map_err(at(dir))?;
-        // SEND-SAFETY: a new store does not know what the one before has sent, and takes each of those texts for a new one.
-        // All files are looked at, those in use too: the first free place may have nothing to tell.
-        for n in 0..MOST_FILES {
-            let path = place(dir, n);
-            let known = epoch_at(&path).map_err(at(&path))?;
-            if known.is_some_and(|known| known != epoch.as_bytes()) {
-                return Err(JournalError::OtherStore { path });
-            }
-        }
+        check(dir, epoch)?;
         let mut left = Vec::new();
-        let mut own: Option<(File, u64)> = None;
+        let mut own: Option<(File, PathBuf, u64)> = None;
         // Those of other dead workers are left to `adopt`.
         for n in 0..MOST_FILES {
             let path = place(dir, n);
-            let mut options = File::options();
-            options.read(true).write(true).create(true).truncate(false).mode(0o600);
-            let mut file = options.open(&path).map_err(at(&path))?;
-            // One that was removed in this moment is nobody's any more.
-            if !is_free(&file) || !is_at(&file, &path) {
-                continue;
+            let Some(mut file) = take(&path).map_err(at(&path))? else { continue };
+            let mut told = read(&mut file, epoch);
+            if matches!(told, Err(Mute::NoJournal)) {
+                move_aside(&path).map_err(at(&path))?;
+                file = match take(&path).map_err(at(&path))? {
+                    Some(file) => file,
+                    None => continue,
+                };
+                told = read(&mut file, epoch);
             }
-            let (entries, last) = read(&mut file, epoch, &path).map_err(|error| match error {
-                Some(error) => at(&path)(error),
-                None => JournalError::OtherStore { path: path.clone() },
+            let (entries, last) = told.map_err(|mute| match mute {
+                Mute::Disk(error) => at(&path)(error),
+                Mute::OtherStore => JournalError::OtherStore { path: path.clone() },
+                Mute::NoJournal => JournalError::Broken,
             })?;
             left.extend(entries);
-            own = Some((file, last + 1));
+            own = Some((file, path, last + 1));
             break;
         }
-        let (file, next) = own.ok_or_else(|| JournalError::Full { path: dir.to_owned() })?;
+        let (file, path, next) = own.ok_or_else(|| JournalError::Full { path: dir.to_owned() })?;
         let mut header = [0; HEADER];
         header[..8].copy_from_slice(MAGIC);
         let name = epoch.as_bytes();
@@ -104,7 +123,8 @@ impl Ring {
         header[9..9 + length].copy_from_slice(&name[..length]);
         file.write_all_at(&header, 0).and_then(|()| file.sync_all()).map_err(at(dir))?;
         fs::File::open(dir).and_then(|dir| dir.sync_all()).map_err(at(dir))?;
-        Ok((Self { file, next: Mutex::new(next) }, left))
+        let held = Held { file: Arc::new(file), path, looked: Instant::now(), said: false };
+        Ok((Self { dir: dir.to_owned(), held: Mutex::new(held), next: Mutex::new(next) }, left))
     }
 
     /// What the files of workers that have died tell, but for those that are `known` and were not written since.
@@ -131,14 +151,23 @@ impl Ring {
             }
             // Not before it is locked: its worker may have written meanwhile.
             let of = file.metadata()?;
-            match read(&mut file, epoch, &path) {
+            match read(&mut file, epoch) {
                 Ok((entries, _)) => found.push((id(&of), written(&of), entries)),
                 // Tried again at the next look.
-                Err(Some(_)) => {}
+                Err(Mute::Disk(_)) => {}
+                // Left where it is: a worker that takes its place moves it aside.
+                Err(Mute::NoJournal) => {
+                    tracing::error!(
+                        path = %path.display(),
+                        "this journal of a dead worker can't be read: its beginning is damaged. What that worker sent last may \
+                         not be known; keep the file"
+                    );
+                    found.push((id(&of), written(&of), Vec::new()));
+                }
                 // SEND-SAFETY: this worker goes on: the file was not there when it began, and its own store has answered by
                 // the same name ever since. So it is another fleet's, or that of a process which had opened a store that
                 // is gone, and was too late to send anything.
-                Err(None) => SAID.call_once(|| {
+                Err(Mute::OtherStore) => SAID.call_once(|| {
                     tracing::error!(
                         path = %path.display(),
                         "another store's journal has come into this worker's folder; no worker begins with it there: give \
@@ -153,22 +182,120 @@ impl Ring {
     /// Into the system's cache: they survive this process.
     pub(super) fn write(&self, entries: &[Entry]) -> io::Result<()> {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = self.held();
         for entry in entries {
             let place = HEADER as u64 + (*next % MOST as u64) * SIZE as u64;
-            self.file.write_all_at(&entry.to_bytes(*next), place)?;
+            held.file.write_all_at(&entry.to_bytes(*next), place)?;
             *next += 1;
         }
-        Ok(())
+        if held.looked.elapsed() < LOOK_EVERY {
+            return Ok(());
+        }
+        if !is_gone(&held.file, &held.path) {
+            held.looked = Instant::now();
+            return Ok(());
+        }
+        // Not put back, it is tried again with the next write: what is written meanwhile is in the old one too.
+        self.put_back(&mut held)
+    }
+
+    /// SEND-SAFETY: a file without a name is gone with its worker, and what that has sent last. It still holds all of it, and is
+    /// copied into a new one. Not to a place that has a file: that may be another worker's by now, or tell of a dead one.
+    fn put_back(&self, held: &mut Held) -> io::Result<()> {
+        if !std::mem::replace(&mut held.said, true) {
+            tracing::error!(
+                path = %held.path.display(),
+                "the journal of this worker was removed while it was in use; it is put back as soon as that can be done"
+            );
+        }
+        fs::create_dir_all(&self.dir)?;
+        for n in 0..MOST_FILES {
+            let path = place(&self.dir, n);
+            let file = match options().create_new(true).open(&path) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            };
+            if !is_free(&file) || !is_at(&file, &path) {
+                continue;
+            }
+            let copied = copy(&held.file, &file).and_then(|()| File::open(&self.dir)?.sync_all());
+            if let Err(error) = copied {
+                // Or each write to a full disk would leave one more.
+                let _ = fs::remove_file(&path);
+                return Err(error);
+            }
+            // One that can't be put back is an error of each write that meets it.
+            metrics::counter!("ringfleet_journal_errors_total").increment(1);
+            *held = Held { file: Arc::new(file), path, looked: Instant::now(), said: false };
+            return Ok(());
+        }
+        Err(io::Error::other("all places of the journal folder are taken"))
     }
 
     /// Blocks until all that was written is on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.file.sync_data()
+        let file = self.held().file.clone();
+        file.sync_data()
     }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Refuses another store than the one that the files of `dir` tell of. Only reads: nothing is made, and nothing locked.
+///
+/// SEND-SAFETY: a new store does not know what the one before has sent, and takes each of those texts for a new one. All files
+/// are looked at, those in use too: the first free place may have nothing to tell.
+pub(super) fn check(dir: &Path, epoch: &str) -> Result<(), JournalError> {
+    for n in 0..MOST_FILES {
+        let path = place(dir, n);
+        let known = epoch_at(&path).map_err(|source| JournalError::Folder { path: path.clone(), source })?;
+        if known.is_some_and(|known| known != epoch.as_bytes()) {
+            return Err(JournalError::OtherStore { path });
+        }
+    }
+    Ok(())
 }
 
 fn place(dir: &Path, n: u32) -> PathBuf {
     dir.join(format!("worker-{n}.journal"))
+}
+
+fn options() -> fs::OpenOptions {
+    let mut options = File::options();
+    options.read(true).write(true).mode(0o600);
+    options
+}
+
+/// Opens a file, or makes it, and locks it. `None`: another worker has it.
+fn take(path: &Path) -> io::Result<Option<File>> {
+    let file = options().create(true).truncate(false).open(path)?;
+    // One that was removed in this moment is nobody's any more.
+    Ok((is_free(&file) && is_at(&file, path)).then_some(file))
+}
+
+fn copy(from: &File, to: &File) -> io::Result<()> {
+    let mut whole = vec![0; usize::try_from(from.metadata()?.len()).map_err(io::Error::other)?];
+    from.read_exact_at(&mut whole, 0)?;
+    to.write_all_at(&whole, 0)?;
+    to.sync_all()
+}
+
+/// SEND-SAFETY: only its beginning may be damaged, and the rest be all that is known of what was sent last.
+fn move_aside(path: &Path) -> io::Result<()> {
+    let ms = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+    let aside = path.with_extension(format!("journal.unreadable-{ms}"));
+    fs::rename(path, &aside)?;
+    tracing::error!(
+        path = %path.display(),
+        aside = %aside.display(),
+        "this journal can't be read: its beginning is damaged. It was moved aside and a new one is begun. What its worker sent \
+         last may not be known: after a crash of the store look at what RingCentral has before anything is handed in again; \
+         keep the file"
+    );
+    Ok(())
 }
 
 /// The store that a file tells of, which stands there from its beginning on: no lock is needed. `None` where there is no file,
@@ -207,6 +334,15 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((here, there), (Ok(here), Ok(there)) if id(&here) == id(&there))
 }
 
+/// Whether nobody will find it there again. What can't be looked at now is taken to be there.
+fn is_gone(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::metadata(path)) {
+        (Ok(here), Ok(there)) => id(&here) != id(&there),
+        (_, Err(error)) => matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        (Err(_), Ok(_)) => false,
+    }
+}
+
 fn id(of: &Metadata) -> FileId {
     (of.dev(), of.ino())
 }
@@ -215,139 +351,20 @@ fn written(of: &Metadata) -> Written {
     (of.ctime(), of.ctime_nsec())
 }
 
-/// The entries of a file, the oldest first, and the number of the newest. The error is `None` for another store's file.
-fn read(file: &mut File, epoch: &str, path: &Path) -> Result<(Vec<Entry>, u64), Option<io::Error>> {
+/// The entries of a file, the oldest first, and the number of the newest.
+fn read(file: &mut File, epoch: &str) -> Result<(Vec<Entry>, u64), Mute> {
     let mut raw = Vec::new();
-    file.read_to_end(&mut raw).map_err(Some)?;
+    file.read_to_end(&mut raw).map_err(Mute::Disk)?;
+    // A worker that died as it made it has left less than the header, or zeros: no send was begun then.
     let Some((header, body)) = raw.split_at_checked(HEADER) else { return Ok((Vec::new(), 0)) };
     let Some(known) = epoch_in(header) else {
-        tracing::warn!(path = %path.display(), "this is not a journal; it is written anew");
-        return Ok((Vec::new(), 0));
+        return if raw.iter().all(|byte| *byte == 0) { Ok((Vec::new(), 0)) } else { Err(Mute::NoJournal) };
     };
     if known != epoch.as_bytes() {
-        return Err(None);
+        return Err(Mute::OtherStore);
     }
     let mut entries: Vec<(u64, Entry)> = body.as_chunks::<SIZE>().0.iter().filter_map(Entry::from_bytes).collect();
     entries.sort_by_key(|(number, _)| *number);
     let last = entries.last().map_or(0, |(number, _)| *number);
     Ok((entries.into_iter().map(|(_, entry)| entry).collect(), last))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use ringfleet_store::{Group, LaneId, LeaseRef, LeaseToken, MessageId};
-
-    use super::{super::entry::Story, *};
-
-    fn entry(n: u64) -> Entry {
-        Entry {
-            lease: LeaseRef { id: MessageId::from_bytes([7; 16]), token: LeaseToken(n) },
-            lane: LaneId::try_new("main", "1", Group::Medium).unwrap_or_else(|_| unreachable!()),
-            story: Story::Unknown { reason: "timeout".to_owned() },
-            at: UNIX_EPOCH + Duration::from_millis(n),
-        }
-    }
-
-    #[test]
-    fn a_dead_workers_file_is_read_and_a_living_ones_is_left_alone() -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let (first, left) = Ring::open(dir.path(), "2:a")?;
-        assert!(left.is_empty());
-        first.write(&[entry(1), entry(2)])?;
-        let (second, left) = Ring::open(dir.path(), "2:a")?;
-        assert!(left.is_empty(), "the first worker lives");
-        second.write(&[entry(3)])?;
-        drop(first);
-        let (third, left) = Ring::open(dir.path(), "2:a")?;
-        assert_eq!(left, [entry(1), entry(2)]);
-        third.write(&(10..10 + MOST as u64).map(entry).collect::<Vec<_>>())?;
-        drop((second, third));
-        let (_own, left) = Ring::open(dir.path(), "2:a")?;
-        assert_eq!(left.len(), MOST, "the ring turned once");
-        let adopt = |known: &HashMap<FileId, Written>| Ring::adopt(dir.path(), "2:a", known);
-        let found = adopt(&HashMap::new())?;
-        assert_eq!((found.len(), found[0].2.as_slice()), (1, [entry(3)].as_slice()), "the other dead one's");
-        let known = found.into_iter().map(|(id, written, _)| (id, written)).collect();
-        assert!(adopt(&known)?.is_empty(), "it says nothing new");
-        drop(Ring::open(dir.path(), "2:a")?);
-        assert_eq!(adopt(&known)?.len(), 1, "it was used again");
-        Ok(())
-    }
-
-    #[test]
-    fn a_worker_that_begins_while_others_read_a_dead_ones_file_waits_and_takes_it()
-    -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        Ring::open(dir.path(), "2:a")?.0.write(&[entry(1)])?;
-        let reader = File::open(place(dir.path(), 0))?;
-        reader.lock_shared()?;
-        let reading = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(100));
-            drop(reader);
-        });
-        let (_own, left) = Ring::open(dir.path(), "2:a")?;
-        assert_eq!(left, [entry(1)]);
-        assert!(!place(dir.path(), 1).exists());
-        assert!(reading.join().is_ok());
-        Ok(())
-    }
-
-    #[test]
-    fn a_dead_workers_file_is_read_by_all_who_look_at_the_same_time() -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        Ring::open(dir.path(), "2:a")?.0.write(&[entry(1)])?;
-        let another = File::open(place(dir.path(), 0))?;
-        another.lock_shared()?;
-        let found = Ring::adopt(dir.path(), "2:a", &HashMap::new())?;
-        assert_eq!((found.len(), found[0].2.as_slice()), (1, [entry(1)].as_slice()));
-        Ok(())
-    }
-
-    #[test]
-    fn a_journal_of_another_store_is_refused() -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        drop(Ring::open(dir.path(), "2:a")?);
-        assert!(matches!(Ring::open(dir.path(), "2:b"), Err(JournalError::OtherStore { .. })));
-        Ok(())
-    }
-
-    #[test]
-    fn another_store_is_refused_wherever_its_journal_lies_and_whoever_holds_it()
-    -> Result<(), Box<dyn std::error::Error>> {
-        let dir = tempfile::tempdir()?;
-        let is_refused = || matches!(Ring::open(dir.path(), "2:b"), Err(JournalError::OtherStore { .. }));
-        let (first, _) = Ring::open(dir.path(), "2:a")?;
-        let (second, _) = Ring::open(dir.path(), "2:a")?;
-        assert!(is_refused(), "all are in use");
-        drop(first);
-        fs::remove_file(place(dir.path(), 0))?;
-        assert!(is_refused(), "the first place is free, and the other one in use");
-        drop(second);
-        assert!(is_refused(), "what was told of is gone, but not all");
-        assert!(!place(dir.path(), 0).exists(), "who is refused leaves no file");
-        Ring::open(dir.path(), "2:a")?;
-        Ok(())
-    }
-
-    #[test]
-    fn another_stores_journal_beside_a_living_worker_is_left_there_and_told_of_once()
-    -> Result<(), Box<dyn std::error::Error>> {
-        let (dir, other) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let _own = Ring::open(dir.path(), "2:a")?;
-        drop(Ring::open(other.path(), "2:b")?);
-        fs::copy(place(other.path(), 0), place(dir.path(), 1))?;
-        let log = dir.path().join("log");
-        let writer = std::sync::Arc::new(File::create(&log)?);
-        let _log = tracing::subscriber::set_default(tracing_subscriber::fmt().with_writer(writer).finish());
-        for _ in 0..2 {
-            assert!(Ring::adopt(dir.path(), "2:a", &HashMap::new())?.is_empty());
-        }
-        assert!(place(dir.path(), 1).exists());
-        let log = fs::read_to_string(log)?;
-        assert_eq!(log.matches("ERROR").count(), 1, "{log}");
-        assert!(log.contains("worker-1.journal") && log.contains("worker.journal_dir"), "{log}");
-        Ok(())
-    }
 }
