@@ -6,7 +6,8 @@ use axum::{
     http::{StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use ringcentral::{AuthorizationCode, AuthorizeRequest, ErrorCode};
+use ringcentral::{AuthorizationCode, AuthorizeRequest, ErrorCode, ExtensionId};
+use ringfleet_identity::{Method, Vault};
 use serde::Deserialize;
 
 use crate::{
@@ -55,8 +56,9 @@ pub(crate) struct Start {
 
 /// `POST /connect/start`. Answers with a page that leads on instead of a redirect; see the policy in `shell`.
 pub(crate) async fn start(State(site): State<Shared>, parts: Parts, form: Form<Start>) -> Result<Response, Trouble> {
-    site.limits.check(Act::Start, &parts)?;
     let browser = browser::of_form(&parts.headers, &site.url, &form.form)?;
+    site.limits.of_address(Act::Start, &parts)?;
+    site.limits.of_all(Act::Start)?;
     let invited = match form.invite.as_str() {
         "" => None,
         invite => Some(invitation::open(&site, invite).await?),
@@ -85,8 +87,9 @@ pub(crate) async fn callback(
     query: Query<Return>,
     parts: Parts,
 ) -> Result<Response, Trouble> {
-    site.limits.check(Act::Callback, &parts)?;
+    site.limits.of_address(Act::Callback, &parts)?;
     let browser = Browser::known(&parts.headers, &site.url);
+    let vault = site.vault.clone();
     let finished = tokio::spawn(async move {
         let ended = finish(&site, browser.as_ref(), &query).await;
         match &ended {
@@ -107,9 +110,12 @@ pub(crate) async fn callback(
         ended
     });
     match finished.await.unwrap_or(Err(Trouble::TooSlow)) {
-        Ok(connected) => Ok(page::answer(StatusCode::OK, "Connected", page::employee::connected(&connected))),
+        Ok(connected) => {
+            let off = is_off(&vault, &connected.extension).await;
+            Ok(page::answer(StatusCode::OK, "Connected", page::employee::connected(&connected, off)))
+        }
         Err(Trouble::StateUsed { connected: Some(extension) }) => {
-            let body = page::employee::connected_before(&extension);
+            let body = page::employee::connected_before(&extension, is_off(&vault, &extension).await);
             Ok(page::answer(StatusCode::OK, "Connected", body))
         }
         Err(trouble) => Err(trouble),
@@ -117,7 +123,10 @@ pub(crate) async fn callback(
 }
 
 async fn finish(site: &Shared, browser: Option<&Browser>, query: &Return) -> Result<Connected, Trouble> {
-    let login = login::take(&site.store, site.seals(), browser, &query.state).await?;
+    let found = login::find(&site.store, browser, &query.state).await?;
+    // Only now: what strangers send would use up what is there for everybody.
+    site.limits.of_all(Act::Callback)?;
+    let login = found.take(&site.store, site.seals()).await?;
     if let Some(error) = &query.error {
         return Err(sent_back(error, query.error_description.as_deref().unwrap_or_default()));
     }
@@ -125,6 +134,12 @@ async fn finish(site: &Shared, browser: Option<&Browser>, query: &Return) -> Res
     let connected = site.exchange.finish(&login, &code.ok_or(Trouble::NothingBack)?).await?;
     login.note_connected(&site.store, &connected.extension).await;
     Ok(connected)
+}
+
+/// Whether an operator keeps the connection from being used.
+async fn is_off(vault: &Vault, extension: &ExtensionId) -> bool {
+    let kept = vault.get(extension, Method::Code).await.ok().flatten();
+    kept.is_some_and(|credential| !credential.enabled)
 }
 
 /// The description may hold anything, so only a code that is known is taken from it.

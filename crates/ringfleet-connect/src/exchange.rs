@@ -40,11 +40,12 @@ impl Exchange {
     pub(crate) async fn finish(&self, login: &Taken, code: &AuthorizationCode) -> Result<Connected, Trouble> {
         let token = self.token(login, code).await?;
         let owner = token.owner_id.clone().ok_or(Trouble::NoOwner)?;
-        let (credential, number, before) = match self.credential(login, &owner, &token).await {
+        let (credential, number) = match self.credential(login, &owner, &token).await {
             Ok(made) => made,
             Err(trouble) => return Err(self.end(&owner, &token, trouble).await),
         };
-        if let Err(error) = self.vault.put(&credential).await {
+        let mut before = None;
+        if let Err(error) = self.keep(&credential, &mut before).await {
             match self.is_kept(&credential, &error).await {
                 Some(true) => {}
                 Some(false) => return Err(self.end(&owner, &token, error.into()).await),
@@ -55,6 +56,26 @@ impl Exchange {
         self.end_session_before(&owner, before).await;
         let can_text = token.scope.is_empty() || token.has_scope(TEXTING);
         Ok(Connected { extension: owner, number, can_text })
+    }
+
+    /// Keeps the new connection in the place of the one before, which `before` is told. What operators have set stays: an
+    /// employee who connects anew does not undo a switch-off.
+    async fn keep(&self, new: &Credential, before: &mut Option<Credential>) -> Result<(), VaultError> {
+        let any = AppPrint::of("", "");
+        let replace = |there: &mut Credential| {
+            // A writing whose answer was lost meets itself.
+            if there.login.print(&any) == new.login.print(&any) {
+                return false;
+            }
+            let (prefer, enabled) = (there.prefer, there.enabled);
+            *before = Some(std::mem::replace(there, Credential { prefer, enabled, ..new.clone() }));
+            true
+        };
+        match self.vault.change(&new.extension, Method::Code, replace).await {
+            // There was none, or one that can't be read: that is replaced all the same.
+            Ok(None) | Err(VaultError::Record { .. }) => self.vault.put(new).await.map(drop),
+            replaced => replaced.map(drop),
+        }
     }
 
     /// Ends a session of which nothing is kept. How well that went changes nothing of what the person is told.
@@ -106,13 +127,13 @@ impl Exchange {
         }
     }
 
-    /// What is to be kept, the number that colleagues dial, and the connection that was there before.
+    /// What is to be kept, and the number that colleagues dial.
     async fn credential(
         &self,
         login: &Taken,
         owner: &ExtensionId,
         token: &Token,
-    ) -> Result<(Credential, Option<ShortNumber>, Option<Credential>), Trouble> {
+    ) -> Result<(Credential, Option<ShortNumber>), Trouble> {
         if let Some(invited) = login.invited.as_ref().filter(|invited| *invited != owner) {
             return Err(Trouble::OtherExtension { invited: invited.clone(), signed_in: owner.clone() });
         }
@@ -120,11 +141,10 @@ impl Exchange {
         let number = self.look_at(owner, &token.access_token).await?;
         let now = self.vault.store().now().await?;
         let lives = token.refresh_token_expires_in.map(|lives| lives.as_millis() as Millis);
-        let before = self.before(owner).await;
         let credential = Credential {
             extension: owner.clone(),
             login: Login::Code { connection: new_connection(), refresh },
-            prefer: before.as_ref().map_or(Method::Code.usual_preference(), |before| before.prefer),
+            prefer: Method::Code.usual_preference(),
             enabled: true,
             source: Source::File,
             facts: Facts {
@@ -135,7 +155,7 @@ impl Exchange {
                 refused: None,
             },
         };
-        Ok((credential, number, before))
+        Ok((credential, number))
     }
 
     /// Reads the extension once, with its own new token: for its short number and, where only one account may be connected,
@@ -160,11 +180,6 @@ impl Exchange {
                 Err(Trouble::AccountUnread { code })
             }
         }
-    }
-
-    /// The connection that this one takes the place of. One that can't be read is replaced all the same.
-    async fn before(&self, owner: &ExtensionId) -> Option<Credential> {
-        self.vault.get(owner, Method::Code).await.ok().flatten()
     }
 
     /// About five sessions of a user may live at a time, and a further one ends the oldest, wanted or not.

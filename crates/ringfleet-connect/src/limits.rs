@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderName, request::Parts},
 };
 use governor::{
-    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock, clock::DefaultClock,
+    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter, clock::Clock, clock::DefaultClock,
 };
 use std::num::NonZeroU32;
 
@@ -27,9 +27,12 @@ pub(crate) enum Act {
     SignIn,
 }
 
-/// Per minute and address, and per minute for everybody together: each process counts for itself.
+/// Per minute and address, and per minute for everybody together: each process counts for itself. Whoever has many addresses
+/// could use up what is there for everybody, so that limit is asked last: what is refused anyway does not count against it.
 pub(crate) struct Limits {
     each: [DefaultKeyedRateLimiter<IpAddr>; 3],
+    /// Of the addresses of a /48, of which one customer may have all 65,536 networks.
+    wide: [DefaultKeyedRateLimiter<IpAddr>; 3],
     all: [DefaultDirectRateLimiter; 3],
     clock: DefaultClock,
     /// Where a proxy in front writes the caller's address.
@@ -41,23 +44,35 @@ impl Limits {
         let per_minute = |n: u32| Quota::per_minute(NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN));
         Self {
             each: [20, 30, 10].map(|n| RateLimiter::keyed(per_minute(n))),
+            wide: [60, 90, 30].map(|n| RateLimiter::keyed(per_minute(n))),
             all: [300, 600, 60].map(|n| RateLimiter::direct(per_minute(n))),
             clock: DefaultClock::default(),
             address_header,
         }
     }
 
-    pub(crate) fn check(&self, act: Act, caller: &Parts) -> Result<(), Trouble> {
+    /// What the caller's address may do.
+    pub(crate) fn of_address(&self, act: Act, caller: &Parts) -> Result<(), Trouble> {
         let connection = caller.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip());
-        let address = self.address(connection, &caller.headers);
-        let wait =
-            |not_until: governor::NotUntil<_>| Trouble::TooMany { wait: not_until.wait_time_from(self.clock.now()) };
-        let each = &self.each[act as usize];
-        if each.len() >= MOST_ADDRESSES {
-            each.retain_recent();
+        let address = self.address(connection, &caller.headers).to_canonical();
+        self.count(&self.each[act as usize], network(address, 64))?;
+        if address.is_ipv4() { Ok(()) } else { self.count(&self.wide[act as usize], network(address, 48)) }
+    }
+
+    /// What everybody together may do.
+    pub(crate) fn of_all(&self, act: Act) -> Result<(), Trouble> {
+        self.all[act as usize].check().map_err(|not_until| self.too_many(&not_until))
+    }
+
+    fn count(&self, limit: &DefaultKeyedRateLimiter<IpAddr>, network: IpAddr) -> Result<(), Trouble> {
+        if limit.len() >= MOST_ADDRESSES {
+            limit.retain_recent();
         }
-        each.check_key(&network(address)).map_err(wait)?;
-        self.all[act as usize].check().map_err(wait)
+        limit.check_key(&network).map_err(|not_until| self.too_many(&not_until))
+    }
+
+    fn too_many(&self, not_until: &NotUntil<<DefaultClock as Clock>::Instant>) -> Trouble {
+        Trouble::TooMany { wait: not_until.wait_time_from(self.clock.now()) }
     }
 
     /// Behind a proxy the last entry is the proxy's own word; those before it are the caller's, who may write anything.
@@ -68,13 +83,11 @@ impl Limits {
     }
 }
 
-/// One household or company of IPv6 has a whole /64.
-fn network(address: IpAddr) -> IpAddr {
+/// The first `bits` of an IPv6 address: one household or company has a whole /64 at least.
+fn network(address: IpAddr, bits: u32) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => v6
-            .to_ipv4_mapped()
-            .map_or_else(|| Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX)).into(), IpAddr::V4),
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & !(u128::MAX >> bits)).into(),
     }
 }
 
@@ -92,7 +105,7 @@ mod tests {
 
     fn passes(limits: &Limits, connection: &str, forwarded: &str) -> usize {
         let caller = caller(connection, forwarded);
-        (0..100).filter(|_| limits.check(Act::SignIn, &caller).is_ok()).count()
+        (0..100).filter(|_| limits.of_address(Act::SignIn, &caller).is_ok()).count()
     }
 
     #[test]
@@ -102,7 +115,7 @@ mod tests {
         assert_eq!(passes(&limits, "192.0.2.1", "198.51.100.2"), 0, "a header that nobody asked for was believed");
         assert_eq!(passes(&limits, "192.0.2.2", ""), 10);
         assert_eq!(passes(&limits, "[2001:db8::1]", "") + passes(&limits, "[2001:db8::2]", ""), 10);
-        let told = limits.check(Act::SignIn, &caller("192.0.2.1", "")).unwrap_err();
+        let told = limits.of_address(Act::SignIn, &caller("192.0.2.1", "")).unwrap_err();
         assert!(matches!(told, Trouble::TooMany { wait } if wait.as_secs() <= 6), "{told:?}");
     }
 
@@ -115,9 +128,22 @@ mod tests {
     }
 
     #[test]
-    fn everybody_together_has_a_limit_too() {
+    fn who_has_many_networks_of_ipv6_has_a_limit_for_all_of_them() {
         let limits = Limits::new(None);
-        let all: usize = (0..20).map(|n| passes(&limits, &format!("192.0.2.{n}"), "")).sum();
+        let many: usize = (0..10).map(|n| passes(&limits, &format!("[2001:db8:1:{n}::1]"), "")).sum();
+        assert_eq!(many, 30);
+        assert_eq!(passes(&limits, "[2001:db8:2::1]", ""), 10);
+        let many: usize = (0..10).map(|n| passes(&limits, &format!("[::ffff:192.0.2.{n}]"), "")).sum();
+        assert_eq!(many, 100, "addresses of IPv4 were taken for neighbours");
+    }
+
+    #[test]
+    fn everybody_together_has_a_limit_too_which_no_address_uses_up() {
+        let limits = Limits::new(None);
+        (0..20).for_each(|n| assert_eq!(passes(&limits, &format!("192.0.2.{n}"), ""), 10));
+        let all = (0..100).filter(|_| limits.of_all(Act::SignIn).is_ok()).count();
         assert_eq!(all, 60);
+        let told = limits.of_all(Act::SignIn).unwrap_err();
+        assert!(matches!(told, Trouble::TooMany { wait } if wait.as_secs() <= 1), "{told:?}");
     }
 }

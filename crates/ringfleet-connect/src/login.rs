@@ -39,6 +39,13 @@ pub(crate) struct Begun {
     pub(crate) pkce: Pkce,
 }
 
+/// A login of the browser that asks, with which nobody has come back yet.
+pub(crate) struct Found {
+    key: String,
+    rev: u64,
+    record: Record,
+}
+
 /// A login that this request, and no other, may finish.
 pub(crate) struct Taken {
     key: String,
@@ -78,18 +85,13 @@ pub(crate) async fn begin(
     }
 }
 
-/// Takes the login that `state` names out of everybody else's hands. One that belongs to another browser stays as it is:
-/// whoever has seen an address in passing can't spoil it.
-pub(crate) async fn take(
-    store: &SharedStore,
-    keys: &KeyRing,
-    browser: Option<&Browser>,
-    state: &str,
-) -> Result<Taken, Trouble> {
+/// The login that `state` names. One that belongs to another browser stays as it is: whoever has seen an address in passing
+/// can't spoil it.
+pub(crate) async fn find(store: &SharedStore, browser: Option<&Browser>, state: &str) -> Result<Found, Trouble> {
     let state = LoginState::try_new(state).map_err(|_| Trouble::StateUnknown)?;
     let key = key_of(&state);
     let doc = store.doc_get(DocKind::Login, &key).await?.ok_or(Trouble::StateUnknown)?;
-    let mut record = Record::read(&doc.body).ok_or(Trouble::StateUnknown)?;
+    let record = Record::read(&doc.body).ok_or(Trouble::StateUnknown)?;
     let print = STANDARD.decode(&record.browser).unwrap_or_default();
     if !browser.is_some_and(|browser| browser.is("login", &print)) {
         return Err(Trouble::OtherBrowser);
@@ -98,17 +100,25 @@ pub(crate) async fn take(
         let connected = record.connected.as_deref().and_then(|id| ExtensionId::try_new(id).ok());
         return Err(Trouble::StateUsed { connected });
     }
-    let sealed = STANDARD.decode(&record.verifier).unwrap_or_default();
-    let verifier = keys.open(Purpose::Login { state: &key }, &sealed).map_err(Trouble::Sealed)?;
-    let verifier = std::str::from_utf8(&verifier).ok().and_then(|text| CodeVerifier::try_new(text).ok());
-    let redirect_uri = RedirectUri::try_new(&record.redirect_uri).ok();
-    let (Some(verifier), Some(redirect_uri)) = (verifier, redirect_uri) else { return Err(Trouble::StateUnknown) };
-    let invited = record.invited.as_deref().and_then(|id| ExtensionId::try_new(id).ok());
-    record.used = true;
-    record.verifier.clear();
-    match store.doc_put(DocKind::Login, &key, Expect::Rev(doc.rev), Some(&record.body()), Some(LIFE)).await? {
-        Put::Stored(rev) => Ok(Taken { key, rev, record, verifier, redirect_uri, invited }),
-        Put::Conflict(_) => Err(Trouble::StateUsed { connected: None }),
+    Ok(Found { key, rev: doc.rev, record })
+}
+
+impl Found {
+    /// Takes it out of everybody else's hands.
+    pub(crate) async fn take(self, store: &SharedStore, keys: &KeyRing) -> Result<Taken, Trouble> {
+        let Self { key, rev, mut record } = self;
+        let sealed = STANDARD.decode(&record.verifier).unwrap_or_default();
+        let verifier = keys.open(Purpose::Login { state: &key }, &sealed).map_err(Trouble::Sealed)?;
+        let verifier = std::str::from_utf8(&verifier).ok().and_then(|text| CodeVerifier::try_new(text).ok());
+        let redirect_uri = RedirectUri::try_new(&record.redirect_uri).ok();
+        let (Some(verifier), Some(redirect_uri)) = (verifier, redirect_uri) else { return Err(Trouble::StateUnknown) };
+        let invited = record.invited.as_deref().and_then(|id| ExtensionId::try_new(id).ok());
+        record.used = true;
+        record.verifier.clear();
+        match store.doc_put(DocKind::Login, &key, Expect::Rev(rev), Some(&record.body()), Some(LIFE)).await? {
+            Put::Stored(rev) => Ok(Taken { key, rev, record, verifier, redirect_uri, invited }),
+            Put::Conflict(_) => Err(Trouble::StateUsed { connected: None }),
+        }
     }
 }
 

@@ -15,7 +15,6 @@ use axum::{
 use serde::Deserialize;
 
 pub(crate) use self::overview::{Entry, Health, Overview, Problem, Row, Title};
-use self::session::Operator;
 use crate::{Shared, browser, browser::Browser, limits::Act, page, trouble::Trouble};
 
 /// The list of extensions.
@@ -115,13 +114,15 @@ async fn sign_in(State(site): State<Shared>, parts: Parts, Form(given): Form<Key
     if site.keys.is_empty() {
         return Err(Trouble::OperatorOff.into());
     }
-    site.limits.check(Act::SignIn, &parts)?;
     let browser = browser::of_form(&parts.headers, &site.url, &given.form)?;
+    site.limits.of_address(Act::SignIn, &parts)?;
     let Some(key) = site.keys.admit(&given.key) else {
+        // Wrong keys alone are counted together: however many strangers try, they shut out nobody who knows one.
+        site.limits.of_all(Act::SignIn)?;
         tracing::warn!("somebody tried a wrong key on the operator's page");
         return Ok(ask_again(&site, &parts, StatusCode::FORBIDDEN, true));
     };
-    let cookie = Operator { browser, key }.cookie(&site).await?;
+    let cookie = session::begin(&site, &browser, key).await?;
     Ok(([(header::SET_COOKIE, cookie)], Redirect::to(LIST)).into_response())
 }
 
@@ -133,5 +134,13 @@ struct Leave {
 
 async fn leave(State(site): State<Shared>, parts: Parts, Form(given): Form<Leave>) -> Result<Response, OnList> {
     browser::of_form(&parts.headers, &site.url, &given.form)?;
-    Ok(([(header::SET_COOKIE, session::ended(&site))], Redirect::to(SIGN_IN)).into_response())
+    let ended = match session::of(&site, &parts.headers).await {
+        Ok(operator) => operator.end(&site).await.map_err(NoOperator::from),
+        Err(NoOperator::SignIn) => Ok(()),
+        Err(trouble) => Err(trouble),
+    };
+    // This browser forgets the session in any case. Where the store could not be told, that is shown: a copy of the cookies
+    // opens the list until the hour is over.
+    let page = ended.map(|()| Redirect::to(SIGN_IN));
+    Ok(([(header::SET_COOKIE, session::no_cookie(&site))], page).into_response())
 }

@@ -1,9 +1,12 @@
-//! An operator who has shown a key: a sealed cookie, good for an hour in one browser, at every process of the fleet.
+//! An operator who has shown a key: a sealed cookie, good for an hour in one browser, at every process of the fleet. Nothing is
+//! kept of it but, for that hour, that somebody has signed out: a copy of the cookies opens nothing from then on.
+
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ringfleet_identity::Purpose;
-use ringfleet_store::Millis;
+use ringfleet_store::{Doc, DocKind, Expect, Millis};
 use serde::{Deserialize, Serialize};
 
 use super::NoOperator;
@@ -20,29 +23,50 @@ const LIFE_S: u32 = 3_600;
 
 pub(crate) struct Operator {
     pub(crate) browser: Browser,
-    /// The session ends with the key that opened it.
-    pub(crate) key: KeyHash,
+    until: Millis,
 }
 
 /// What is sealed, as JSON.
 #[derive(Serialize, Deserialize)]
 struct Sealed {
     until: Millis,
+    /// The session ends with the key that opened it.
     key: KeyHash,
     browser: [u8; 32],
 }
 
+/// Opens a session: its cookie.
+pub(crate) async fn begin(site: &Site, browser: &Browser, key: KeyHash) -> Result<HeaderValue, Trouble> {
+    let until = site.store.now().await? + Millis::from(LIFE_S) * 1_000;
+    let sealed = Sealed { until, key, browser: browser.print(COOKIE) };
+    let sealed = site.seals().seal(PURPOSE, &serde_json::to_vec(&sealed).unwrap_or_default());
+    Ok(browser::set_cookie(COOKIE, &URL_SAFE_NO_PAD.encode(sealed), LIFE_S, &site.url))
+}
+
+pub(crate) fn no_cookie(site: &Site) -> HeaderValue {
+    browser::set_cookie(COOKIE, "", 0, &site.url)
+}
+
 impl Operator {
-    pub(crate) async fn cookie(&self, site: &Site) -> Result<HeaderValue, Trouble> {
-        let until = site.store.now().await? + Millis::from(LIFE_S) * 1_000;
-        let sealed = Sealed { until, key: self.key, browser: self.browser.print(COOKIE) };
-        let sealed = site.seals().seal(PURPOSE, &serde_json::to_vec(&sealed).unwrap_or_default());
-        Ok(browser::set_cookie(COOKIE, &URL_SAFE_NO_PAD.encode(sealed), LIFE_S, &site.url))
+    /// Ends the session, and those that this browser had before it. The note of it outlives them all.
+    pub(crate) async fn end(&self, site: &Site) -> Result<(), Trouble> {
+        let (key, until) = (key_of_note(&self.browser), self.until.to_string());
+        let life = Duration::from_secs(LIFE_S.into());
+        site.store.doc_put(DocKind::Login, &key, Expect::Anything, Some(until.as_bytes()), Some(life)).await?;
+        Ok(())
     }
 }
 
-pub(crate) fn ended(site: &Site) -> HeaderValue {
-    browser::set_cookie(COOKIE, "", 0, &site.url)
+/// Beside the logins of employees, whose keys are hashes alone.
+fn key_of_note(browser: &Browser) -> String {
+    let hash = browser.print(COOKIE).map(|byte| format!("{byte:02x}")).concat();
+    format!("left/{hash}")
+}
+
+/// Whether a session with this end is among those that a note has ended. A note that can't be read ends all of its browser.
+fn is_left(until: Millis, note: &Doc) -> bool {
+    let last = std::str::from_utf8(&note.body).ok().and_then(|text| text.parse::<Millis>().ok());
+    last.is_none_or(|last| until <= last)
 }
 
 /// The operator who sends these headers.
@@ -59,5 +83,9 @@ pub(crate) async fn of(site: &Site, headers: &HeaderMap) -> Result<Operator, NoO
     if !good || site.store.now().await.map_err(Trouble::from)? >= opened.until {
         return Err(NoOperator::SignIn);
     }
-    Ok(Operator { browser, key: opened.key })
+    let note = site.store.doc_get(DocKind::Login, &key_of_note(&browser)).await.map_err(Trouble::from)?;
+    if note.is_some_and(|note| is_left(opened.until, &note)) {
+        return Err(NoOperator::SignIn);
+    }
+    Ok(Operator { browser, until: opened.until })
 }

@@ -44,7 +44,8 @@ pub(crate) fn leave(address: &str) -> Markup {
     }
 }
 
-pub(crate) fn connected(connected: &Connected) -> Markup {
+/// `off`: an operator keeps the connection from being used.
+pub(crate) fn connected(connected: &Connected, off: bool) -> Markup {
     let name = match &connected.number {
         Some(number) => html! { "Extension " (number) },
         None => html! { "The extension with the id " (connected.extension) },
@@ -52,24 +53,35 @@ pub(crate) fn connected(connected: &Connected) -> Markup {
     html! {
         (PreEscaped(DONE))
         h1 { (name) " is connected" }
+        @if off { (switched_off()) }
         @if connected.can_text {
-            p.lead { "Ringfleet can now send texts from your number." }
+            @if !off { p.lead { "Ringfleet can now send texts from your number." } }
         } @else {
             div.warn role="alert" {
                 p { strong { "It can't send texts yet." } " The app that Ringfleet uses at RingCentral lacks the permission SMS." }
                 p { "Tell the person who runs Ringfleet to add it in the app's settings; then connect once more." }
             }
         }
-        p { "There is nothing else to do: the connection renews itself. You can close this page." }
+        @if !off { p { "There is nothing else to do: the connection renews itself. You can close this page." } }
         p.small { "Should you leave the company or change your mind, tell the person who runs Ringfleet. A new RingCentral password ends the connection too." }
     }
 }
 
 /// The page of a good end, loaded again.
-pub(crate) fn connected_before(extension: &ExtensionId) -> Markup {
+pub(crate) fn connected_before(extension: &ExtensionId, off: bool) -> Markup {
     html! {
         (PreEscaped(DONE))
         h1 { "Your extension is connected" }
-        p { "It is the one with the id " (extension) ". There is nothing else to do; you can close this page." }
+        @if off { (switched_off()) }
+        p { "It is the one with the id " (extension) "." @if !off { " There is nothing else to do; you can close this page." } }
+    }
+}
+
+fn switched_off() -> Markup {
+    html! {
+        div.warn role="alert" {
+            p { strong { "An operator has switched this connection off." } " It will be used only when they switch it on again." }
+            p { "Operators are the people who run Ringfleet. Tell them that you have connected; then you can close this page." }
+        }
     }
 }

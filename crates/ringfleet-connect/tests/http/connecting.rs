@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use reqwest::StatusCode;
-use ringfleet_identity::Login;
+use ringfleet_identity::{Credential, Login, Method};
 use ringfleet_store::{
     DocKind, Group, LaneId,
     redis::{RedisOptions, RedisStore},
@@ -72,12 +72,12 @@ async fn connecting_again_takes_the_place_of_the_connection_before_and_ends_its_
     let before = rig.credential(0).await.unwrap();
     rig.vault
         .change(&rig.id(0), before.login.method(), |c| {
-            (c.prefer, c.enabled) = (3, false);
+            c.prefer = 3;
             true
         })
         .await
         .unwrap();
-    browser.connect(0).await.shows(200, &["is connected"]);
+    browser.connect(0).await.shows(200, &["is connected", "can now send texts"]);
     let after = rig.credential(0).await.unwrap();
     assert_eq!((after.prefer, after.enabled), (3, true));
     let (Login::Code { refresh: old, .. }, Login::Code { refresh: new, .. }) = (&before.login, &after.login) else {
@@ -85,6 +85,47 @@ async fn connecting_again_takes_the_place_of_the_connection_before_and_ends_its_
     };
     assert_eq!(rig.refresh(old.expose()).await, StatusCode::BAD_REQUEST);
     assert_eq!(rig.refresh(new.expose()).await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn an_employee_who_connects_again_does_not_undo_an_operators_switch_off_and_is_told_of_it() {
+    let rig = Rig::start(Options::default()).await;
+    let browser = rig.browser();
+    browser.connect(0).await.shows(200, &["is connected"]);
+    let before = rig.credential(0).await.unwrap();
+    let switch = async |on: bool| {
+        let set = |credential: &mut Credential| {
+            credential.enabled = on;
+            true
+        };
+        rig.vault.change(&rig.id(0), Method::Code, set).await.unwrap();
+    };
+    switch(false).await;
+    let authorize = browser.begin("/connect").await;
+    let back = browser.decide(&authorize, 0, "allow").await;
+    let (page, again) = (browser.get(&back).await, browser.get(&back).await);
+    for page in [page, again] {
+        page.shows(200, &["An operator has switched this connection off", "only when they switch it on again"]);
+        for part in ["can now send texts", "nothing else to do"] {
+            assert!(!page.text.contains(part), "{}", page.text);
+        }
+    }
+    let after = rig.credential(0).await.unwrap();
+    assert!(!after.enabled, "an employee has switched it on");
+    let (Login::Code { refresh: old, .. }, Login::Code { refresh: new, .. }) = (&before.login, &after.login) else {
+        panic!("{before:?} {after:?}")
+    };
+    assert_eq!(rig.refresh(old.expose()).await, StatusCode::BAD_REQUEST);
+    assert_eq!(rig.refresh(new.expose()).await, StatusCode::OK, "the new connection is not kept");
+
+    switch(true).await;
+    let page = browser.get(&back).await;
+    assert!(!page.text.contains("switched this connection off"), "{}", page.text);
+    // One that an operator has taken away leaves nothing behind that would be heeded.
+    switch(false).await;
+    assert!(rig.vault.remove(&rig.id(0), Method::Code).await.unwrap());
+    browser.connect(0).await.shows(200, &["is connected", "can now send texts"]);
+    assert!(rig.credential(0).await.unwrap().enabled);
 }
 
 #[tokio::test]

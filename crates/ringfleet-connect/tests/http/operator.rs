@@ -80,6 +80,37 @@ async fn a_session_is_good_at_every_process_but_in_no_other_browser_and_ends_wit
 }
 
 #[tokio::test]
+async fn signing_out_ends_the_sessions_of_a_browser_also_for_who_has_copied_its_cookies() {
+    let rig = Rig::start(Options::default()).await;
+    let (browser, colleague) = (signed_in(&rig).await, signed_in(&rig).await);
+    let first = browser.cookies.lock().unwrap().clone();
+    browser.sign_in().await;
+    let second = browser.cookies.lock().unwrap().clone();
+    assert_ne!(first["ringfleet-operator"], second["ringfleet-operator"]);
+    let mut thief = rig.browser();
+    thief.process = 1;
+    for copied in [&first, &second] {
+        *thief.cookies.lock().unwrap() = copied.clone();
+        thief.get(LIST).await.shows(200, &["Sign out"]);
+    }
+    let form = browser.get(LIST).await.form();
+    let left = browser.post("/connect/operator/leave", &[("form", &form)]).await;
+    assert_eq!(left.header("location"), "/connect/operator");
+    assert!(left.header("set-cookie").contains("Max-Age=0"), "{:?}", left.headers);
+    for copied in [first, second] {
+        *thief.cookies.lock().unwrap() = copied;
+        assert_eq!(thief.get(LIST).await.header("location"), "/connect/operator");
+        let answer = thief.post("/connect/invitations", &[("form", &form), ("extension", "1")]).await;
+        assert_eq!(answer.header("location"), "/connect/operator");
+        // Nobody who is out already changes anything.
+        thief.post("/connect/operator/leave", &[("form", &form)]).await;
+    }
+    colleague.get(LIST).await.shows(200, &["Sign out"]);
+    browser.sign_in().await;
+    browser.get(LIST).await.shows(200, &["Sign out"]);
+}
+
+#[tokio::test]
 async fn without_a_key_in_the_settings_the_list_is_off() {
     let rig = Rig::start(Options { keys: Some(Vec::new()), ..Options::default() }).await;
     let browser = rig.browser();

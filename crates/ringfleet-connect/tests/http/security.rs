@@ -179,6 +179,48 @@ async fn one_address_can_not_try_for_ever() {
 }
 
 #[tokio::test]
+async fn what_comes_from_no_page_of_ours_uses_up_nobodys_limit() {
+    let rig = Rig::start(Options::default()).await;
+    let stranger = rig.browser();
+    for _ in 0..40 {
+        for path in ["/connect/start", "/connect/operator"] {
+            stranger.post(path, &[("form", "x"), ("key", "x")]).await.shows(403, &["open too long"]);
+        }
+    }
+    // From the same address.
+    rig.browser().begin("/connect").await;
+    rig.browser().sign_in().await;
+}
+
+#[tokio::test]
+async fn the_wrong_keys_of_many_shut_out_nobody_with_the_right_one() {
+    let rig = Rig::start(Options { address_header: true, ..Options::default() }).await;
+    let mut browser = rig.browser();
+    let form = browser.get("/connect/operator").await.form();
+    let mut turned_away = 0;
+    for n in 0..90 {
+        browser.forwarded = Some(format!("198.51.100.{}", n / 10));
+        let page = browser.post("/connect/operator", &[("form", &form), ("key", "wrong-key-0123456789")]).await;
+        turned_away += usize::from(page.status == StatusCode::TOO_MANY_REQUESTS);
+    }
+    assert!(turned_away > 0, "wrong keys have no limit");
+    browser.forwarded = Some("203.0.113.1".into());
+    browser.sign_in().await;
+}
+
+#[tokio::test]
+async fn the_made_up_callbacks_of_many_shut_out_nobody_who_comes_back() {
+    let rig = Rig::start(Options { address_header: true, ..Options::default() }).await;
+    let mut stranger = rig.browser();
+    for n in 0..660 {
+        stranger.forwarded = Some(format!("198.51.100.{}", n / 30));
+        let page = stranger.get(&format!("/connect/callback?code=x&state={n}")).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+    }
+    rig.browser().connect(0).await.shows(200, &["is connected"]);
+}
+
+#[tokio::test]
 async fn no_page_tells_a_secret() {
     let rig = Rig::start(Options::default()).await;
     let browser = rig.browser();

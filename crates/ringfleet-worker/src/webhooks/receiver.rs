@@ -114,27 +114,26 @@ impl Receiver {
             return ("too_large", StatusCode::PAYLOAD_TOO_LARGE.into_response());
         };
         let secret = match self.secret(&extension).await {
-            Ok(Some(secret)) => secret,
-            // As with a wrong secret: nobody need know who is connected.
-            Ok(None) => return ("unknown", StatusCode::UNAUTHORIZED.into_response()),
+            Ok(secret) => secret,
             // The provider tries again.
             Err(error) => {
                 metrics::store_error("webhook", &error);
                 return ("later", StatusCode::SERVICE_UNAVAILABLE.into_response());
             }
         };
-        if is_from_the_provider(&head.headers, &secret) {
+        if secret.as_ref().is_some_and(|secret| is_from_the_provider(&head.headers, secret)) {
             // Nothing of it is believed but where to look.
             self.hints.give(extension, Came::of(&body));
             return ("event", StatusCode::OK.into_response());
         }
-        // The test of a new subscription: whoever asks gets back what they sent.
+        // The test of a new subscription: whoever asks gets back what they sent, for any extension. Nobody need know who is
+        // connected, so from here on the answer is the same without a secret as with a wrong one.
         if let Some(token) = head.headers.get(VALIDATION).filter(|token| token.len() <= MAX_VALIDATION_BYTES) {
             let json = HeaderValue::from_static("application/json");
             let headers = [(HeaderName::from_static(VALIDATION), token.clone()), (header::CONTENT_TYPE, json)];
             return ("handshake", (headers, Body::empty()).into_response());
         }
-        ("refused", StatusCode::UNAUTHORIZED.into_response())
+        (if secret.is_some() { "refused" } else { "unknown" }, StatusCode::UNAUTHORIZED.into_response())
     }
 
     /// What events of the extension's subscription must carry; `None` if the fleet has none.
@@ -162,4 +161,69 @@ fn is_from_the_provider(headers: &HeaderMap, secret: &str) -> bool {
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // The collections are whole at every step.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
+mod tests {
+    use ringcentral::VerificationToken;
+    use ringfleet_identity::{KeyRing, new_key};
+    use ringfleet_store::sqlite::{SqliteOptions, SqliteStore};
+
+    use super::*;
+
+    const OURS: &str = "400100001";
+    const STRANGE: &str = "400100002";
+    const SECRET: &str = "a-secret-of-the-fleet";
+
+    async fn receiver(folder: &tempfile::TempDir) -> Receiver {
+        let store = SqliteStore::open(&folder.path().join("fleet.db"), SqliteOptions::default()).await.unwrap();
+        let vault = Vault::new(Arc::new(store), Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
+        let secret = VerificationToken::try_new(SECRET).unwrap();
+        let record = Record { id: None, secret, wants: String::new(), renew_at: 0 };
+        record.save(&vault, &ExtensionId::try_new(OURS).unwrap()).await.unwrap();
+        Receiver { vault, hints: Arc::default(), secrets: Mutex::default() }
+    }
+
+    /// The answer to a call with this header: what is counted, its status, and the token that it gives back.
+    async fn call(receiver: &Receiver, extension: &str, (name, value): (&str, &str)) -> (&'static str, u16, String) {
+        let request = axum::http::Request::post("/").header(name, value).body(Body::empty()).unwrap();
+        let (result, response) = receiver.answer(extension, request).await;
+        let echo = response.headers().get(VALIDATION).map_or("", |echo| echo.to_str().unwrap());
+        (result, response.status().as_u16(), echo.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_stranger_gets_the_same_answers_whether_an_extension_is_connected_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let receiver = receiver(&folder).await;
+        let long = "x".repeat(MAX_VALIDATION_BYTES + 1);
+        for (header, status, echo) in [
+            ((VALIDATION, "x"), 200, "x"),
+            ((VALIDATION, long.as_str()), 401, ""),
+            (("verification-token", "guessed"), 401, ""),
+            (("x-other", "x"), 401, ""),
+        ] {
+            for extension in [OURS, STRANGE] {
+                let (_, told, given) = call(&receiver, extension, header).await;
+                assert_eq!((told, given.as_str()), (status, echo), "{extension} {}", header.0);
+            }
+        }
+        assert_eq!(call(&receiver, "no id", (VALIDATION, "x")).await.1, 401);
+        assert!(lock(&receiver.hints.waiting).is_empty(), "a stranger was believed");
+        let strange = ExtensionId::try_new(STRANGE).unwrap();
+        assert!(!lock(&receiver.secrets).contains_key(&strange), "strangers fill what is remembered");
+    }
+
+    #[tokio::test]
+    async fn an_event_is_believed_under_both_names_of_its_secret_and_for_its_own_extension_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let receiver = receiver(&folder).await;
+        for name in VERIFICATION {
+            assert_eq!(call(&receiver, OURS, (name, SECRET)).await, ("event", 200, String::new()));
+            assert_eq!(lock(&receiver.hints.waiting).pop_first().map(|(hint, _)| hint.to_string()), Some(OURS.into()));
+            assert_ne!(call(&receiver, STRANGE, (name, SECRET)).await.0, "event");
+            assert!(lock(&receiver.hints.waiting).is_empty());
+        }
+    }
 }
