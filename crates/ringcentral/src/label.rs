@@ -2,15 +2,18 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer};
+use serde::Deserializer;
+
+use crate::serde_text;
 
 const MAX_BYTES: usize = 48;
-/// A telephone number has seven digits or more; no known code has more than four in a row.
-const MAX_DIGIT_RUN: usize = 6;
+/// No known code has more. A telephone number has seven or more, a code to sign in with mostly six.
+const MAX_DIGITS: usize = 4;
 
 /// A short word that the provider wrote, such as `MSG-304`, `FeatureNotAvailable` or `to.phoneNumber`: it begins with a
-/// letter and has only ASCII letters, digits and `-_.[]`, 48 bytes at most, and never seven digits in a row. A phone
-/// number, a text or a token that strays into the field can't pass, so a label may stand in a log.
+/// letter and has only ASCII letters, digits and `-_.[]`, 48 bytes and four digits in all at most. A phone number that
+/// strays into the field can't pass, nor can a text with a space in it, nor a token that is longer; so a label may stand
+/// in a log. It is no proof: a single word, or a few that are joined by dashes, would pass.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Label(Box<str>);
 
@@ -21,7 +24,7 @@ impl Label {
         let sound = text.len() <= MAX_BYTES
             && text.starts_with(|first: char| first.is_ascii_alphabetic())
             && text.bytes().all(allowed)
-            && text.split(|c: char| !c.is_ascii_digit()).all(|run| run.len() <= MAX_DIGIT_RUN);
+            && text.bytes().filter(u8::is_ascii_digit).count() <= MAX_DIGITS;
         sound.then(|| Self(text.into()))
     }
 
@@ -52,8 +55,8 @@ impl fmt::Debug for Label {
 
 /// Reads a label leniently: anything that is not one becomes `None` instead of failing the whole answer.
 pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Label>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(value.as_str().and_then(Label::try_new))
+    let text: Option<String> = serde_text::lenient(deserializer)?;
+    Ok(text.as_deref().and_then(Label::try_new))
 }
 
 #[cfg(test)]
@@ -71,6 +74,14 @@ mod tests {
         for word in ["", "+15550100123", "15550100123", "n15550100123", "Hi there", "a\nb", "café", "<html>", &long] {
             assert_eq!(Label::try_new(word), None, "{word}");
         }
+    }
+
+    #[test]
+    fn digits_are_counted_over_the_whole_word() {
+        for word in ["n1-555-020-0001", "Meet-me-at-9.Door-code-1234", "n1.5.5.5.0", "code-123456"] {
+            assert_eq!(Label::try_new(word), None, "{word}");
+        }
+        assert!(Label::try_new("SMS-A2P-413").is_some() && Label::try_new("ABC-1234").is_some());
     }
 
     #[test]

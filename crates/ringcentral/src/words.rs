@@ -31,8 +31,8 @@ macro_rules! provider_words {
 
         impl<'de> serde::Deserialize<'de> for $name {
             fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let value = serde_json::Value::deserialize(deserializer)?;
-                Ok(value.as_str().map_or(Self::Other, Self::from_word))
+                let word: Option<String> = crate::serde_text::lenient(deserializer)?;
+                Ok(word.as_deref().map_or(Self::Other, Self::from_word))
             }
         }
     };

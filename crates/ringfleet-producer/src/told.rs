@@ -18,6 +18,8 @@ pub struct ToldWhy {
     pub since: Option<String>,
     /// When it is over by itself; RFC 3339.
     pub until: Option<String>,
+    /// Of one that may have arrived: before this time it had certainly not been sent; RFC 3339.
+    pub intent_at: Option<String>,
     /// What a person can do about it.
     pub remedy: Option<String>,
 }
@@ -97,6 +99,7 @@ impl ToldWhy {
             reason: why.reason().map(str::to_owned),
             since: why.since().map(rfc3339),
             until: why.until().map(rfc3339),
+            intent_at: why.may_have_arrived().map(rfc3339),
             remedy: why.remedy(extension, &id),
         }
     }
@@ -106,7 +109,8 @@ impl ToldWhy {
         let since = self.since.as_ref().map(|at| format!(", since {at}")).unwrap_or_default();
         let until = self.until.as_ref().map(|at| format!(", until {at}")).unwrap_or_default();
         let next = if self.code == "unknown" { until.replace("until", "next") } else { until };
-        format!("{}{since}{next}", self.text)
+        let look = self.intent_at.as_ref().map(|at| format!("; look from {at} on")).unwrap_or_default();
+        format!("{}{since}{next}{look}", self.text)
     }
 }
 
@@ -165,6 +169,8 @@ fn span(ms: Millis) -> String {
 
 #[cfg(test)]
 mod tests {
+    use ringfleet_store::State;
+
     use super::*;
 
     const NOW: Millis = 1_764_000_000_000;
@@ -193,5 +199,23 @@ mod tests {
         let unknown = Why::Unknown { since: NOW, reads: 1, next_look: Some(NOW + 90_000) };
         let told = ToldWhy::of(&unknown, "101", None).sentence();
         assert!(told.ends_with(", since 2025-11-24T16:00:00Z, next 2025-11-24T16:01:30Z"), "{told}");
+    }
+
+    #[test]
+    fn one_that_was_given_up_and_may_have_arrived_tells_from_when_on_to_look() {
+        let dead = Why::Ended {
+            state: State::Dead,
+            at: Some(NOW + 60_000),
+            reason: "MSG-290".into(),
+            may_have_arrived: Some(NOW),
+        };
+        let told = ToldWhy::of(&dead, "101", None);
+        let sentence = "an earlier attempt may have arrived; it is dead: MSG-290, since 2025-11-24T16:01:00Z; look from \
+                        2025-11-24T16:00:00Z on";
+        assert_eq!(told.sentence(), sentence);
+        assert_eq!((told.code, told.intent_at.as_deref()), ("ended", Some("2025-11-24T16:00:00Z")));
+        assert!(
+            told.remedy.is_some_and(|remedy| remedy.contains("`ringfleet held show ID` tells where to look first"))
+        );
     }
 }

@@ -1,20 +1,20 @@
 //! Listeners, and the signals that end them.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::VecDeque, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context;
 use axum::{Router, extract::connect_info::IntoMakeServiceWithConnectInfo};
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
     service::TowerToHyperService,
 };
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore, oneshot},
     task::JoinHandle,
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -25,8 +25,28 @@ const MOST_CONNECTIONS: usize = 512;
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Of an answer that its client does not take: as long as some of it is read now and then, it may go on for longer.
 const UNREAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Of a connection, however often it asks: its place is not its own for ever.
+const LIFE: Duration = Duration::from_secs(10 * 60);
+/// Of a connection while others wait for a place.
+const SHARE: Duration = Duration::from_secs(30);
+/// After no place was free, until the next connection is asked to leave: the one asked before may have an answer under way.
+const ROOM_AGAIN: Duration = Duration::from_millis(200);
 /// After a connection could not be taken, as when no file is left.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+/// Between two warnings that connections can't be taken.
+const WARN_AGAIN: Duration = Duration::from_secs(60);
+
+/// What one listener grants its connections.
+#[derive(Clone, Copy)]
+struct Limits {
+    most: usize,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code))]
+    unread: Duration,
+    life: Duration,
+    share: Duration,
+}
+
+const LIMITS: Limits = Limits { most: MOST_CONNECTIONS, unread: UNREAD_DEADLINE, life: LIFE, share: SHARE };
 
 /// Serves until `stop`, then finishes the requests under way: the task ends with the last of them. Binds before it returns, so
 /// that a taken port is told at once.
@@ -42,34 +62,36 @@ pub(crate) async fn http(
     let address = listener.local_addr()?;
     tracing::info!(%address, "{what} listens");
     let services = router.into_make_service_with_connect_info::<SocketAddr>();
-    Ok((address, tokio::spawn(serve(what, listener, services, UNREAD_DEADLINE, stop))))
+    Ok((address, tokio::spawn(serve(what, listener, services, LIMITS, stop))))
 }
 
 async fn serve(
     what: &'static str,
     listener: TcpListener,
     mut services: IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
-    #[cfg_attr(not(target_os = "linux"), expect(unused_variables))] unread: Duration,
+    limits: Limits,
     stop: CancellationToken,
 ) {
-    let under_way = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MOST_CONNECTIONS));
-    let next = async || {
-        let place = room.clone().acquire_owned().await.expect("nobody closes it");
-        (place, listener.accept().await)
-    };
-    while let Some((place, accepted)) = stop.run_until_cancelled(next()).await {
+    let room = Arc::new(Semaphore::new(limits.most));
+    let (mut open, mut warned) = (Open::default(), Warned::default());
+    while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
-                tracing::warn!(%error, "{what} can't take a connection");
-                stop.run_until_cancelled(tokio::time::sleep(ACCEPT_AGAIN)).await;
+                if warned.is_due() {
+                    tracing::warn!(%error, "{what} can't take a connection{}", remedy(&error));
+                }
+                if lacks_files(&error) {
+                    open.make_room(limits.share);
+                }
+                stop.run_until_cancelled(sleep(ACCEPT_AGAIN)).await;
                 continue;
             }
         };
+        let Some(place) = stop.run_until_cancelled(open.place(&room, limits.share)).await else { break };
         // The system's own patience with one that takes nothing has no end as long as that one says that it is there.
         #[cfg(target_os = "linux")]
-        if let Err(error) = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(unread)) {
+        if let Err(error) = socket2::SockRef::from(&stream).set_tcp_user_timeout(Some(limits.unread)) {
             tracing::warn!(%error, "{what} can't set a deadline for answers that nobody reads");
         }
         let Ok(service) = services.call(peer).await;
@@ -77,15 +99,93 @@ async fn serve(
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let connection = under_way.watch(connection);
+        let over = timeout(limits.life, open.enter(limits.most));
         tokio::spawn(async move {
-            // What goes wrong with a connection is its client's to see.
-            let _ = connection.await;
+            let mut connection = pin!(connection);
+            tokio::select! {
+                // Or one that asks without a pause might use up its turns before its time is looked at.
+                biased;
+                _ = over => {
+                    connection.as_mut().graceful_shutdown();
+                    let _ = connection.await;
+                }
+                // What goes wrong with a connection is its client's to see.
+                _ = connection.as_mut() => {}
+            }
             drop(place);
         });
     }
-    drop(listener);
-    under_way.shutdown().await;
+    // All are asked to leave, and waited for.
+    drop((listener, open));
+    let _ = room.acquire_many(limits.most as u32).await;
+}
+
+/// The connections that may stay, the oldest first. To drop one's sender is to ask it to leave after the answer under way.
+#[derive(Default)]
+struct Open(VecDeque<(Instant, oneshot::Sender<()>)>);
+
+impl Open {
+    /// Told by its end when the new connection is to leave.
+    fn enter(&mut self, most: usize) -> oneshot::Receiver<()> {
+        if self.0.len() >= 2 * most {
+            self.forget_closed();
+        }
+        let (stays, leaves) = oneshot::channel();
+        self.0.push_back((Instant::now(), stays));
+        leaves
+    }
+
+    fn forget_closed(&mut self) {
+        self.0.retain(|(_, stays)| !stays.is_closed());
+    }
+
+    /// Asks the one to leave that has been open longest, if it has had its share.
+    fn make_room(&mut self, share: Duration) {
+        self.forget_closed();
+        if self.0.front().is_some_and(|(since, _)| since.elapsed() >= share) {
+            self.0.pop_front();
+        }
+    }
+
+    /// A free place, or else that of a connection that had one for long enough.
+    async fn place(&mut self, room: &Arc<Semaphore>, share: Duration) -> OwnedSemaphorePermit {
+        loop {
+            if let Ok(place) = room.clone().try_acquire_owned() {
+                return place;
+            }
+            self.make_room(share);
+            if let Ok(place) = timeout(ROOM_AGAIN, room.clone().acquire_owned()).await {
+                return place.expect("nobody closes it");
+            }
+        }
+    }
+}
+
+/// When the last warning was: one in each try would fill the log.
+#[derive(Default)]
+struct Warned(Option<Instant>);
+
+impl Warned {
+    fn is_due(&mut self) -> bool {
+        let due = self.0.is_none_or(|at| at.elapsed() >= WARN_AGAIN);
+        if due {
+            self.0 = Some(Instant::now());
+        }
+        due
+    }
+}
+
+/// EMFILE, which the standard library has no kind for.
+fn lacks_files(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(24)
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    if lacks_files(error) {
+        "; let the process open more files: raise `ulimit -n`, or LimitNOFILE= of its systemd unit"
+    } else {
+        ""
+    }
 }
 
 /// Cancelled by SIGTERM, Ctrl-C, or the end of the terminal. A second SIGTERM or Ctrl-C ends the process at once; a hangup is
@@ -189,9 +289,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         // More than the system keeps for one who does not read.
         let large = Router::new().route("/", get(async || vec![b'x'; 64 << 20]));
-        let (stop, unread) = (CancellationToken::new(), Duration::from_secs(1));
+        let (stop, limits) = (CancellationToken::new(), Limits { unread: Duration::from_secs(1), ..LIMITS });
         let services = large.into_make_service_with_connect_info::<SocketAddr>();
-        let served = tokio::spawn(serve("test", listener, services, unread, stop.clone()));
+        let served = tokio::spawn(serve("test", listener, services, limits, stop.clone()));
         let mut asks = TcpStream::connect(address).await.unwrap();
         asks.write_all(ASK).await.unwrap();
         asks.readable().await.unwrap();
@@ -220,5 +320,73 @@ mod tests {
         }
         // The clock of the test jumps to the next deadline.
         assert!(began.elapsed() < HEAD_DEADLINE);
+    }
+
+    /// Answers at once, within `limits`.
+    async fn listen_within(limits: Limits) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let services =
+            Router::new().route("/", get(async || "here")).into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(serve("test", listener, services, limits, CancellationToken::new()));
+        address
+    }
+
+    /// Whether it is answered, on a connection that stays open.
+    async fn is_answered(stream: &mut TcpStream) -> bool {
+        let mut answer = [0; 1024];
+        stream.write_all(ASK).await.is_ok() && stream.read(&mut answer).await.is_ok_and(|bytes| bytes > 0)
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_asks_again_and_again_is_closed_after_its_life() {
+        let life = Duration::from_secs(1);
+        let address = listen_within(Limits { life, ..LIMITS }).await;
+        let began = Instant::now();
+        let mut asks = TcpStream::connect(address).await.unwrap();
+        assert!(is_answered(&mut asks).await);
+        while is_answered(&mut asks).await {
+            assert!(began.elapsed() < HEAD_DEADLINE, "it keeps its place");
+            sleep(Duration::from_millis(20)).await;
+        }
+        assert!(began.elapsed() >= life);
+    }
+
+    #[tokio::test]
+    async fn where_no_place_is_free_the_oldest_connection_makes_room() {
+        let address = listen_within(Limits { most: 3, share: Duration::ZERO, ..LIMITS }).await;
+        let mut kept = Vec::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let answered = timeout(HEAD_DEADLINE / 3, is_answered(&mut stream)).await;
+            assert!(answered.expect("it has no place"));
+            kept.push(stream);
+        }
+        assert!(!is_answered(&mut kept[0]).await);
+        for stream in &mut kept[1..] {
+            assert!(is_answered(stream).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_makes_room_before_having_had_its_share() {
+        let mut open = Open::default();
+        let mut leaves = open.enter(1);
+        open.make_room(SHARE);
+        assert_eq!(leaves.try_recv(), Err(oneshot::error::TryRecvError::Empty));
+        open.make_room(Duration::ZERO);
+        assert_eq!(leaves.try_recv(), Err(oneshot::error::TryRecvError::Closed));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lack_of_files_is_told_once_a_minute_with_its_remedy() {
+        let mut warned = Warned::default();
+        assert!(warned.is_due() && !warned.is_due());
+        sleep(WARN_AGAIN - ACCEPT_AGAIN).await;
+        assert!(!warned.is_due());
+        sleep(ACCEPT_AGAIN).await;
+        assert!(warned.is_due());
+        assert!(remedy(&io::Error::from_raw_os_error(24)).contains("ulimit -n"));
+        assert_eq!(remedy(&io::ErrorKind::ConnectionAborted.into()), "");
     }
 }

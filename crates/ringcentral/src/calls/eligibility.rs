@@ -26,14 +26,14 @@ struct PermissionAnswer {
 
 #[derive(Deserialize)]
 struct PermissionDetails {
-    #[serde(default)]
-    scopes: Vec<serde_json::Value>,
+    #[serde(default, deserialize_with = "serde_text::lenient_list")]
+    scopes: Vec<String>,
 }
 
 impl From<PermissionAnswer> for PermissionCheck {
     fn from(answer: PermissionAnswer) -> Self {
         let scopes = answer.details.map(|details| details.scopes).unwrap_or_default();
-        let scopes = scopes.iter().filter_map(|scope| Label::try_new(scope.as_str()?)).collect();
+        let scopes = scopes.iter().filter_map(|scope| Label::try_new(scope)).collect();
         Self { granted: answer.successful, scopes }
     }
 }

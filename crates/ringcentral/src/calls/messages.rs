@@ -10,6 +10,7 @@ use crate::ids::ProviderMessageId;
 use crate::label::{self, Label};
 use crate::operation::Operation;
 use crate::phone::{PhoneNumber, WrittenNumber};
+use crate::serde_text;
 use crate::text::StoredText;
 use crate::words::{Availability, Direction, MessageKind, MessageStatus, ReadStatus};
 
@@ -104,7 +105,7 @@ pub struct MessageRecord {
     #[serde(default)]
     pub read_status: ReadStatus,
     pub from: Option<Party>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "serde_text::list")]
     pub to: Vec<Party>,
     /// The text itself stands in the subject (documented).
     #[serde(rename = "subject")]

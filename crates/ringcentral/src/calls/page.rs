@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::answer::UnreadableFault;
 use crate::operation::Operation;
+use crate::serde_text;
 use crate::server::ServerUrl;
 
 /// One page of a list.
@@ -41,6 +42,7 @@ impl<T> std::fmt::Debug for NextPage<T> {
 
 #[derive(Deserialize)]
 pub(super) struct List<T> {
+    #[serde(deserialize_with = "serde_text::list", bound(deserialize = "T: Deserialize<'de>"))]
     pub(super) records: Vec<T>,
     navigation: Option<Navigation>,
     paging: Option<Paging>,

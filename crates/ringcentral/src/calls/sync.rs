@@ -42,6 +42,7 @@ pub struct MessageSync {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Body {
+    #[serde(deserialize_with = "crate::serde_text::list")]
     records: Vec<MessageRecord>,
     sync_info: SyncInfo,
 }

@@ -14,6 +14,9 @@ use crate::transport;
 
 /// Assumed where `expires_in` is missing: the shortest life that can be asked for (documented).
 const SHORTEST_LIFE: Duration = Duration::from_secs(600);
+/// Longer lives than these are a mistake of the server, and may be too long to be added to a point in time.
+const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
+const LONGEST_REFRESH_LIFE: Duration = Duration::from_secs(366 * 86_400);
 
 /// Whose Auth quota a token call uses. Documented is one per user; a platform announcement counts per application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,7 +77,8 @@ pub(crate) fn token(body: &[u8]) -> Result<Token, UnreadableFault> {
     let seconds = |field: &str| {
         let value = body.get(field)?;
         let number = value.as_u64().or_else(|| value.as_str()?.trim().parse().ok());
-        number.map(Duration::from_secs)
+        // A token that was just granted lives: 0 tells nothing.
+        number.filter(|number| *number > 0).map(Duration::from_secs)
     };
     let access_token = text("access_token").and_then(|token| AccessToken::try_new(token).ok());
     let scope = text("scope").unwrap_or_default().split_ascii_whitespace().filter_map(Label::try_new);
@@ -85,9 +89,9 @@ pub(crate) fn token(body: &[u8]) -> Result<Token, UnreadableFault> {
     });
     Ok(Token {
         access_token: access_token.ok_or(UnreadableFault::NoToken)?,
-        expires_in: seconds("expires_in").unwrap_or(SHORTEST_LIFE),
+        expires_in: seconds("expires_in").unwrap_or(SHORTEST_LIFE).min(LONGEST_LIFE),
         refresh_token: text("refresh_token").and_then(|token| RefreshToken::try_new(token).ok()),
-        refresh_token_expires_in: seconds("refresh_token_expires_in"),
+        refresh_token_expires_in: seconds("refresh_token_expires_in").map(|life| life.min(LONGEST_REFRESH_LIFE)),
         owner_id,
         scope: scope.collect(),
         endpoint_id: text("endpoint_id").and_then(Label::try_new),
@@ -121,6 +125,23 @@ mod tests {
         let odd = odd.expect("a token");
         assert_eq!(odd.expires_in, Duration::from_secs(3598));
         assert_eq!(odd.owner_id.as_ref().map(ExtensionId::as_str), Some("101"));
+    }
+
+    #[test]
+    fn lives_that_cannot_be_true_are_cut_or_count_as_missing() {
+        let lives = |life: &str| {
+            let body = format!(r#"{{"access_token":"a","expires_in":{life},"refresh_token_expires_in":{life}}}"#);
+            let token = token(body.as_bytes()).expect("a token");
+            (token.expires_in, token.refresh_token_expires_in)
+        };
+        for endless in ["18446744073709551615", "\"18446744073709551615\""] {
+            assert_eq!(lives(endless), (LONGEST_LIFE, Some(LONGEST_REFRESH_LIFE)), "{endless}");
+        }
+        for nothing in ["0", "\"0\"", "-1", "18446744073709551616", "1e300", "null"] {
+            assert_eq!(lives(nothing), (SHORTEST_LIFE, None), "{nothing}");
+        }
+        // Tests and demos live on as short ones as this.
+        assert_eq!(lives("1"), (Duration::from_secs(1), Some(Duration::from_secs(1))));
     }
 
     #[test]

@@ -127,7 +127,12 @@ fn decode(entries: &[(String, &RawValue)], fields: &[Field], required: &[Field])
     let mut faults = Vec::new();
     let mut seen = Vec::new();
     for (name, value) in entries {
+        // An object can have a hundred thousand wrong fields; what is not told is not made.
+        let is_told = faults.len() < MOST_FAULTS;
         let Some(field) = Field::named(name).filter(|field| fields.contains(field)) else {
+            if !is_told {
+                continue;
+            }
             let problem = format!("has the unknown field {}", shown_name(name));
             let known: Vec<&str> = fields.iter().map(|field| field.as_str()).collect();
             let remedy = format!("use {}", known.join(", "));
@@ -135,7 +140,9 @@ fn decode(entries: &[(String, &RawValue)], fields: &[Field], required: &[Field])
             continue;
         };
         if seen.contains(&field) {
-            faults.push(Refusal::new(field, Code::FieldTwice, "stands there twice", "leave one of them"));
+            if is_told {
+                faults.push(Refusal::new(field, Code::FieldTwice, "stands there twice", "leave one of them"));
+            }
             continue;
         }
         seen.push(field);
@@ -225,6 +232,15 @@ mod tests {
         assert_eq!(read(br#"{"messages":[1,1,1,1]}"#, 3).unwrap_err(), BodyError::WrongCount(4));
         let many: String = (0..1_000).map(|n| format!("\"x{n}\":1,")).collect();
         assert_eq!(one(&format!("{{{many}\"to\":\"\"}}")).faults.len(), MOST_FAULTS);
+    }
+
+    #[test]
+    fn faults_that_are_not_told_are_not_made_and_the_fields_behind_them_are_read() {
+        for wrong in ["\"x\":1,", "\"to\":1,"] {
+            let decoded = one(&format!("{{{}\"key\":\"visit-1\"}}", wrong.repeat(10_000)));
+            assert_eq!((decoded.faults.len(), decoded.draft.key.as_deref()), (MOST_FAULTS, Some("visit-1")));
+            assert!(decoded.faults.capacity() < 10 * MOST_FAULTS, "{}", decoded.faults.capacity());
+        }
     }
 
     #[test]

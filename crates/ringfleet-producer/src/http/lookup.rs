@@ -40,7 +40,7 @@ pub(super) struct View {
     /// Only of a message that is delivered or delivery_failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     delivery: Option<Delivery>,
-    /// Only of a message that is unknown or held.
+    /// Only of a message that is unknown or held, or has ended and may have arrived.
     #[serde(flatten)]
     evidence: Option<Evidence>,
     /// What stands in its way now, what needs a person first.
@@ -112,7 +112,8 @@ pub(super) fn failed(error: &StoreError) -> Problem {
 
 fn view(message: MessageView, told: Told) -> View {
     let undecided = matches!(message.state, MessageState::Unknown | MessageState::Held);
-    let evidence = undecided.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });
+    let open = undecided || message.may_have_arrived().is_some();
+    let evidence = open.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });
     let delivery = message
         .delivery
         .map(|report| Delivery { at: rfc3339(report.at), code: Some(report.code).filter(|code| !code.is_empty()) });

@@ -27,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{
     Router,
     extract::{DefaultBodyLimit, MatchedPath, Request},
+    http::{HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::{get, post},
@@ -70,7 +71,14 @@ pub fn router(api: Api) -> Router {
         .fallback(|| async { Problem::no_such_path() })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(count))
+        .layer(middleware::map_response(keep_out_of_caches))
         .with_state(api)
+}
+
+/// Answers name messages and people, and are true for the moment: no proxy keeps them.
+async fn keep_out_of_caches(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Counts requests by route and status. Only known routes become a label, so a scanner can't fill the memory.
@@ -86,4 +94,46 @@ async fn count(request: Request, next: Next) -> Response {
     let status = response.status().as_str().to_owned();
     metrics::counter!("ringfleet_api_requests_total", "route" => route, "status" => status).increment(1);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::{Client, StatusCode};
+    use ringfleet_store::sqlite::{SqliteOptions, SqliteStore};
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::SenderDirectory;
+
+    const KEY: &str = "test-key-0123456789";
+
+    #[tokio::test]
+    async fn no_answer_may_be_kept_by_a_cache() {
+        // Already installed by another test of this process, or by this one: both are fine.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("messages.db"), SqliteOptions::default()).await.unwrap();
+        let store: SharedStore = Arc::new(store);
+        let producer = Producer::new(store.clone(), Arc::new(SenderDirectory::try_new([]).unwrap()));
+        let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
+        let app = router(Api { producer, store, keys });
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+
+        let client = Client::builder().no_proxy().build().unwrap();
+        let ask = |path: &str| client.get(format!("http://{address}{path}"));
+        let calls = [
+            (ask("/v1/senders").bearer_auth(KEY), StatusCode::OK),
+            (ask("/v1/senders"), StatusCode::UNAUTHORIZED),
+            (ask("/nowhere"), StatusCode::NOT_FOUND),
+        ];
+        for (call, status) in calls {
+            let answer = call.send().await.unwrap();
+            assert_eq!(
+                (answer.status(), &answer.headers()["cache-control"]),
+                (status, &HeaderValue::from_static("no-store"))
+            );
+        }
+    }
 }

@@ -116,12 +116,16 @@ async fn message_in_a_workers_hand_can_not_be_cancelled() {
 
 /// Claims the only message, writes its intent and reports that its fate is unknown.
 async fn lose_answer(store: &SharedStore) {
+    send_only(store, Outcome::Unknown { reason: "answer lost (deadline passed)".into() }).await;
+}
+
+/// Claims the only message, writes its intent and reports what became of its send.
+async fn send_only(store: &SharedStore, outcome: Outcome) {
     let worker = WorkerId::incarnation("test");
     let lease = std::time::Duration::from_secs(30);
     let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
     let lease_of = claim.leases[0].reference();
     assert_eq!(store.begin_send(&[lease_of.into()], lease).await.unwrap(), [Begin::Go]);
-    let outcome = Outcome::Unknown { reason: "answer lost (deadline passed)".into() };
     let age = std::time::Duration::ZERO;
     store.settle(&[Settlement { lease: lease_of, outcome, age, seen: PlanSeen::default() }]).await.unwrap();
 }
@@ -146,6 +150,28 @@ async fn policy_and_evidence_of_an_unknown_fate_are_shown() {
         assert_eq!((&view["why"][0]["code"], &view["eta"]["kind"]), (&json!(state), &json!(eta)), "{view}");
         assert!(view["intent_at"].as_str().unwrap().ends_with('Z'), "{view}");
     }
+}
+
+#[tokio::test]
+async fn dead_message_of_which_an_attempt_may_have_arrived_says_so_and_from_when_on() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store.clone()).await;
+    let mut body = message();
+    body["on_unknown"] = json!("resend");
+    let (_, answer) = read(server.post(&body)).await;
+    let path = format!("/v1/messages/{}", answer["id"].as_str().unwrap());
+    lose_answer(&store).await;
+    let (_, view) = read(server.call(Method::GET, &path)).await;
+    assert_eq!((&view["status"], view.get("intent_at")), (&json!("ready"), None), "it is sent again");
+
+    let retry = Outcome::Retry { code: "MSG-290".into(), delay: std::time::Duration::ZERO, max_attempts: 2 };
+    send_only(&store, retry).await;
+    let (_, view) = read(server.call(Method::GET, &path)).await;
+    assert_eq!((&view["status"], &view["reason"], &view["reads"]), (&json!("dead"), &json!("MSG-290"), &json!(0)));
+    assert!(view["intent_at"].as_str().unwrap().ends_with('Z'), "{view}");
+    let why = &view["why"][0];
+    assert_eq!((&why["code"], &why["intent_at"]), (&json!("ended"), &view["intent_at"]), "{view}");
+    assert!(why["text"].as_str().unwrap().starts_with("an earlier attempt may have arrived"), "{view}");
 }
 
 #[tokio::test]

@@ -38,7 +38,8 @@ pub(crate) async fn run(settings: Settings, what: InboundCommand) -> anyhow::Res
     }
     if how.json {
         let rows: Vec<_> = shown.iter().map(|inbound| as_json(inbound, how.show_private)).collect();
-        say!("{}", serde_json::to_string_pretty(&json!({"found": found.len(), "inbound": rows}))?);
+        let whole = serde_json::to_string_pretty(&json!({"found": found.len(), "inbound": rows}))?;
+        say!("{}", table::for_stdout(&whole));
         return Ok(ExitCode::SUCCESS);
     }
     if found.is_empty() {

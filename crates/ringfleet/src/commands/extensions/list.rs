@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::ShowOptions,
-    commands::evidence::time,
+    commands::{evidence::time, shown::shown},
     output::say,
     table::{self, Cell},
 };
@@ -50,7 +50,7 @@ pub(super) async fn run(known: &Known, wrong_only: bool, how: &ShowOptions) -> a
             "app": known.vault.app(), "extensions": rows, "numbers_that_can_text": able, "numbers_of_no_extension": nobodys,
             "accounts": accounts,
         });
-        say!("{}", serde_json::to_string_pretty(&whole)?);
+        say!("{}", table::for_stdout(&serde_json::to_string_pretty(&whole)?));
         return Ok(ExitCode::SUCCESS);
     }
     if extensions == 0 {
@@ -124,23 +124,12 @@ fn rows(entry: &Entry, parked: Option<&String>, private: bool) -> Vec<[Cell; 8]>
 /// A sentence for each word that stands in the table.
 fn legend(all: &[Entry]) -> Vec<String> {
     let codes: BTreeSet<&str> = all.iter().flat_map(Entry::wrongs).map(|wrong: &Wrong| wrong.code.as_str()).collect();
-    let mut lines: Vec<String> = codes.iter().filter_map(|code| Some(format!("{code}: {}", meaning(code)?))).collect();
+    let mut lines: Vec<String> =
+        codes.iter().filter_map(|code| Some(format!("{code}: {}", shown(code)?.meaning))).collect();
     if !codes.is_empty() {
         lines.push("`ringfleet extensions show EXTENSION` tells what to do".to_owned());
     }
     lines
-}
-
-fn meaning(code: &str) -> Option<&'static str> {
-    Some(match code {
-        "sender-not-connected" => "nobody can log in for the extension",
-        "sender-not-read" => "its numbers are not known yet, or can't be read",
-        "sender-cannot-text" => "no SmsSender feature, or for high-volume (A2P) texts only",
-        "sender-inactive" => "the extension is disabled, frozen or not set up",
-        "unknown-sender" => "the accounts file names the number and the provider does not",
-        "sent-as-another" => "another extension has the number's SMS feature, and texts leave as that one",
-        other => return crate::commands::reason::sense(other).map(|sense| sense.meaning),
-    })
 }
 
 fn at(at: Millis) -> Option<String> {

@@ -14,6 +14,7 @@ use crate::{
     cli::ShowOptions,
     commands::{evidence::time, reason::sense},
     output::say,
+    table::{for_stdout, tame},
 };
 
 pub(super) async fn run(known: &Known, which: &str, how: &ShowOptions) -> anyhow::Result<ExitCode> {
@@ -29,7 +30,8 @@ pub(super) async fn run(known: &Known, which: &str, how: &ShowOptions) -> anyhow
         }
     }
     if how.json {
-        say!("{}", serde_json::to_string_pretty(&json!({"app": known.vault.app(), "extensions": rows}))?);
+        let whole = serde_json::to_string_pretty(&json!({"app": known.vault.app(), "extensions": rows}))?;
+        say!("{}", for_stdout(&whole));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -57,7 +59,8 @@ fn lines(entry: &Entry, lane: &LaneView, private: bool) -> Vec<String> {
         fact("wrong", &format!("{} ({})", wrong.what, wrong.code));
         fact("do", &wrong.next);
     }
-    lines
+    // The name is whatever somebody wrote into the provider's form.
+    lines.iter().map(|line| tame(line)).collect()
 }
 
 fn of_parked(reason: &str) -> Wrong {
@@ -124,4 +127,29 @@ pub(super) fn number(number: &PhoneNumber, private: bool) -> String {
 pub(super) fn features(features: &[NumberFeature]) -> String {
     let words: Vec<&str> = features.iter().map(|feature| feature.as_str()).collect();
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringfleet_identity::directory::Who;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_line_and_holds_nothing_that_a_terminal_would_obey() {
+        let entry = Entry {
+            who: Who { id: "400101".parse().unwrap(), short: None },
+            name: Some("Ada\u{1b}]0;x\u{7}\nstatus \u{202e}Enabled".into()),
+            account: None,
+            status: None,
+            connected_by: Vec::new(),
+            read_at: None,
+            failed: None,
+            numbers: Vec::new(),
+            wrong: None,
+        };
+        let told = lines(&entry, &LaneView::default(), false);
+        assert!(told[0].ends_with(", Ada ]0;x  status Enabled"), "{}", told[0]);
+        assert!(told.iter().all(|line| !line.contains(char::is_control)));
+    }
 }

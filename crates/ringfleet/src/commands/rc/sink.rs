@@ -141,7 +141,7 @@ impl Sink {
 }
 
 fn print(bytes: &[u8]) {
-    to_stdout(format_args!("{}", String::from_utf8_lossy(bytes)));
+    to_stdout(format_args!("{}", table::for_stdout(&String::from_utf8_lossy(bytes))));
 }
 
 fn csv_head(columns: &[Column]) -> anyhow::Result<Vec<u8>> {
