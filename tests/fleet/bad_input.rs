@@ -120,6 +120,32 @@ async fn all_faults_of_a_configuration_are_told_at_once_and_the_exit_code_says_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn all_for_which_a_worker_ends_with_64_is_told_at_once_by_the_check_of_the_settings() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let wrong = [
+        ("RINGFLEET__RINGCENTRAL__CLIENT_ID", "", "ringcentral.client_id"),
+        ("RINGFLEET__RINGCENTRAL__CLIENT_SECRET", "", "ringcentral.client_secret"),
+        ("RINGFLEET__RINGCENTRAL__ACCOUNTS_FILE", "missing.json", "ringcentral.accounts_file"),
+        ("RINGFLEET__STORE__URL", "redis://10.0.0.1", "store.url"),
+        ("RINGFLEET__IDENTITY__KEY_FILE", "missing.key", "identity.key_file"),
+    ];
+    for (name, value, setting) in wrong {
+        let worker = rig.run_with(&["worker"], &[(name, value)]);
+        assert_eq!(worker.status.code(), Some(64), "{}", told(&worker));
+        assert!(told(&worker).contains(setting), "{setting} is not told:\n{}", told(&worker));
+    }
+    let all = wrong.map(|(name, value, _)| (name, value));
+    let check = rig.run_with(&["config", "check"], &[&all[..], &[("RINGFLEET__WORKER__LEASE", "soon")]].concat());
+    assert_eq!(check.status.code(), Some(64), "{}", told(&check));
+    for setting in wrong.map(|(_, _, setting)| setting).into_iter().chain(["worker.lease", "needed by `worker`"]) {
+        assert!(told(&check).contains(setting), "{setting} is not told:\n{}", told(&check));
+    }
+    let check = rig.run(&["config", "check"]);
+    assert!(check.status.success() && told(&check).contains("in order"), "{}", told(&check));
+    rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_not_there_is_told_with_its_own_exit_code() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     let port = ringfleet_testkit::free_port();
@@ -128,6 +154,10 @@ async fn a_store_that_is_not_there_is_told_with_its_own_exit_code() {
     let status = rig.run_with(&["status"], &[("RINGFLEET__STORE__URL", &url)]);
     let told = String::from_utf8_lossy(&status.stderr);
     assert_eq!(status.status.code(), Some(69), "{told}");
+    let at = format!("Redis at 127.0.0.1:{port}: connection refused");
+    for part in [at.as_str(), "is Redis running there?", "store.url", "`ringfleet doctor`"] {
+        assert!(told.contains(part), "{part} is not told:\n{told}");
+    }
     rig.finish(Ends::all()).await;
 }
 

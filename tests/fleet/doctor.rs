@@ -1,6 +1,8 @@
 //! `ringfleet doctor` names the cause and the next step of what goes wrong when a fleet is set up: one test a code, each
 //! brought about at the simulator as a person would bring it about.
 
+mod logins;
+
 use std::time::{Duration, Instant};
 
 use ringcentral::explain;

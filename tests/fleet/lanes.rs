@@ -20,8 +20,8 @@ async fn a_lane_is_paused_by_any_name_of_its_extension_and_no_other_word_makes_o
     let paused = async |extension: usize| rig.store.lane(&rig.lane(extension)).await.unwrap().paused;
 
     for word in ["999", "+15559999999", "not a word"] {
-        for what in ["pause", "resume"] {
-            let output = rig.run(&["lane", what, word]);
+        for command in [&["lane", "pause"][..], &["lane", "resume"], &["message", "waiting"], &["explain"]] {
+            let output = rig.run(&[command, &[word]].concat());
             let told = told(&output);
             assert_eq!(output.status.code(), Some(1), "{told}");
             let remedy = told.contains("`ringfleet extensions list`") || told.contains("give the id");
@@ -38,6 +38,8 @@ async fn a_lane_is_paused_by_any_name_of_its_extension_and_no_other_word_makes_o
     eventually(Duration::from_secs(30), async || rig.run_with(&["lane", "pause", &short], &[REFRESH]).status.success())
         .await;
     assert!(paused(1).await && !paused(0).await);
+    let explained = told(&rig.run_with(&["explain", &short], &[REFRESH]));
+    assert!(explained.contains(&format!("extension {id}: ")) && explained.contains("paused"), "{explained}");
     assert!(worker.end().success());
 
     // Where nobody is known any more, a lane that stands is still there under its id.
@@ -48,6 +50,8 @@ async fn a_lane_is_paused_by_any_name_of_its_extension_and_no_other_word_makes_o
     ];
     let output = rig.run_with(&["lane", "resume", &short], &nobody);
     assert!(!output.status.success(), "{}", told(&output));
+    let explained = told(&rig.run_with(&["explain", &id], &nobody));
+    assert!(explained.contains(&format!("extension {id}: ")) && explained.contains("paused"), "{explained}");
     let output = rig.run_with(&["lane", "resume", &id], &nobody);
     assert!(output.status.success() && told(&output).contains(&id), "{}", told(&output));
     assert!(!paused(1).await);

@@ -209,6 +209,52 @@ async fn by_policy_an_unknown_fate_is_held_at_once_or_sent_again_at_once() {
     }
 }
 
+/// The provider says of the last attempt that it was not sent; the first one arrived, and its answer never came.
+async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have(mut options: RigOptions) {
+    options.on_unknown = OnUnknown::Resend;
+    let mut rig = Rig::start(options).await;
+    rig.add_fault(serde_json::json!({"match": {}, "fault": {"kind": "accept_then_hang"}, "times": 1}));
+    rig.add_fault(
+        serde_json::json!({"match": {}, "fault": {"kind": "error_before", "status": 503, "code": "MSG-290"}}),
+    );
+    let id = rig.enqueue_to(0, "+15552007788", "a text that arrives at once").await.to_string();
+    // One refusal is enough: the next try would come half a minute later.
+    rig.start_worker_with(&[("RINGFLEET__WORKER__MAX_ATTEMPTS", "2")]);
+    rig.until_ended(1, Duration::from_secs(30)).await;
+    assert_eq!(rig.stats().await.count(State::Dead), 1);
+    let (extension, maybe) = (rig.accounts[0].extension_id.clone(), "an earlier attempt may have arrived");
+    let look = format!("look among the texts that extension {extension} sent from ");
+    let first = format!("{maybe}: look first among the texts that extension {extension} sent from ");
+    for (command, parts) in [
+        (&["message", "show", &id][..], &[first.as_str(), "begun after"][..]),
+        (&["held", "show", &id], &[&first, &look, " until ", "ends in 7788", "it is there"]),
+        (&["held", "show", &id, "--json"], &[&first, r#""recipient_ends_in": "7788""#]),
+        (&["explain", &id], &[maybe, "it is dead: MSG-290", "; look from ", "where to look first"]),
+        (&["explain", &id, "--json"], &[maybe, r#""intent_at": "2"#]),
+        (&["message", "dead"], &[maybe]),
+    ] {
+        let told = String::from_utf8(rig.run(command).stdout).unwrap();
+        for part in parts {
+            assert!(told.contains(part), "`ringfleet {}` does not say {part:?}:\n{told}", command.join(" "));
+        }
+        assert!(!told.contains("not sent"), "`ringfleet {}`:\n{told}", command.join(" "));
+    }
+    let twice = Except::SentTwice { at_most: 1 };
+    let ends = Ends::all().except(twice, "the policy `resend` gives one up that has arrived");
+    let end = rig.finish(ends.except(Except::NotSent { at_most: 1 }, "it is dead")).await;
+    assert_eq!((end.report.accepted, end.report.requests), (1, 2), "{end:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have_on_redis() {
+    a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have(quick(1)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have_on_sqlite() {
+    a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have(quick(1).on_sqlite()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn one_send_in_ten_timing_out_after_it_was_accepted_costs_neither_a_text_nor_the_quota() {
     // Ten windows of 40, five extensions: 2,000 texts. A time-out takes a hundredth of a window of the real thing's share.

@@ -68,6 +68,40 @@ async fn an_extensions_waiting_messages_are_listed_and_taken_back_and_no_others_
     an_extensions_waiting_messages_are_listed_and_taken_back_and_no_others(options).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_extension_that_was_paused_before_anything_of_it_is_due_is_told_by_status_and_explain() {
+    let rig = Rig::start(RigOptions::new(2, Duration::from_secs(2))).await;
+    let id = rig.accounts[0].extension_id.clone();
+    let tomorrow = (jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24)).to_string();
+    rig.enqueue_named(0, 1, Some(tomorrow.clone()), "tomorrow").await;
+    rig.enqueue_named(1, 1, Some(tomorrow), "tomorrow").await;
+    let told = |command: &[&str]| {
+        let output = rig.run(command);
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!told(&["status"]).contains("lanes stand"));
+    told(&["lane", "pause", &id]);
+    let status = told(&["status"]);
+    for part in ["1 lanes stand", &id, "paused by an operator"] {
+        assert!(status.contains(part), "{part} is missing in:\n{status}");
+    }
+    let status: Value = serde_json::from_str(&told(&["status", "--json"])).unwrap();
+    let stopped = status["lanes_stopped_before_due"].as_array().unwrap();
+    assert!(stopped.len() == 1 && stopped[0]["lane"].as_str().unwrap().contains(&id), "{status}");
+    let explained = told(&["explain", &id]);
+    let list = format!("`ringfleet message waiting {id}`");
+    for part in ["0 due and waiting", "not due yet is not counted", &list, "paused by an operator"] {
+        assert!(explained.contains(part), "{part} is missing in:\n{explained}");
+    }
+    told(&["lane", "resume", &id]);
+    assert!(!told(&["status"]).contains("lanes stand"));
+    for account in &rig.accounts {
+        told(&["lane", "cancel", &account.extension_id, "--yes"]);
+    }
+    rig.finish(Ends::all().except(Except::NotSent { at_most: 2 }, "a person took them back")).await;
+}
+
 /// As with a restored backup: what becomes due moves on while the fleet is stopped and all is taken back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_becomes_due_while_it_is_taken_back_is_taken_back_too() {

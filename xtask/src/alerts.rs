@@ -176,4 +176,20 @@ mod tests {
         assert_eq!(files::read(&root.join(RULES)).unwrap(), rules(&document).unwrap(), "run cargo xtask alerts");
         tests(&document, "rules.yml").unwrap();
     }
+
+    #[test]
+    fn what_a_person_is_to_read_about_a_lost_store_is_there_and_named_by_each_alert_that_leads_to_it() {
+        let root = files::root();
+        let document = files::read(&root.join(DOCUMENT)).unwrap();
+        let file = "docs/delivery-semantics.md";
+        let told = files::read(&root.join(file)).unwrap();
+        for name in ["RingfleetStoreFlushedOrExchanged", "RingfleetNoWorker"] {
+            let (_, alert) = alerts(&document).unwrap().into_iter().find(|(_, alert)| alert.name == name).unwrap();
+            let sections: Vec<_> = alert.remedy.split('*').skip(1).step_by(2).collect();
+            assert!(!sections.is_empty() && alert.remedy.contains(file), "{name}: {}", alert.remedy);
+            for section in sections {
+                assert!(told.contains(&format!("**{section}.**")), "{name} names {section}, which {file} has not");
+            }
+        }
+    }
 }

@@ -22,7 +22,11 @@ const ROWS: [(u8, &str, &str); 36] = [
     (5, "Redis' reply is lost after the script ran", "no message stranded, none doubled"),
     (6, "Redis is full", "new messages are refused; what was begun is settled"),
     (7, "Redis evicts, keeps no append-only file, or is a replica", "refused at the start, with the remedy"),
-    (8, "Redis turns read-only, or can't write to its disk", "as if it were away; goes on by itself"),
+    (
+        8,
+        "Redis turns read-only, or can't write its snapshot",
+        "as if it were away; goes on by itself. A full disk ends a Redis with `appendfsync always`: away until it has room and runs again",
+    ),
     (9, "worker killed after its claim", "back in the queue after the lease, no attempt burnt"),
     (10, "worker killed before the intent", "sent once, by another"),
     (11, "worker killed after the intent, before a byte leaves", "proven absent, sent again"),

@@ -89,11 +89,11 @@ fn in_document(text: &str) -> BTreeSet<String> {
 /// Each `increase(X[W])` whose expression does not ask for an X that is new as well.
 fn blind_to_the_first_event(text: &str) -> Vec<&str> {
     let name = "increase(";
-    let blind = |(at, _)| {
-        let rest: &str = &text[at + name.len()..];
+    let blind = |(at, _): (usize, &str)| {
+        let rest = &text[at + name.len()..];
         let call = arguments(rest);
         let (counter, window) = call.strip_suffix(']')?.rsplit_once('[')?;
-        let expression = rest.split('`').next()?;
+        let expression = format!("{}{}", text[..at].rsplit('`').next()?, rest.split('`').next()?);
         (!expression.contains(&format!("({counter} unless {counter} offset {window}) > 0"))).then_some(call)
     };
     text.match_indices(name).filter_map(blind).collect()
@@ -134,6 +134,8 @@ mod tests {
         };
         let counter = r#"ringfleet_a_total{b=~"c\|d"}"#;
         assert_eq!(blind_to_the_first_event(&seeing(counter)), [""; 0]);
+        let new_ones_first = "`sum((ringfleet_a unless ringfleet_a offset 1h) > 0 or increase(ringfleet_a[1h]))`";
+        assert_eq!(blind_to_the_first_event(new_ones_first), [""; 0]);
         let other_window = seeing(counter).replace("offset 1h", "offset 1m");
         let elsewhere = format!("`sum(increase({counter}[1h])) > 0` {}", seeing("ringfleet_e_total"));
         for text in [other_window, elsewhere] {

@@ -10,6 +10,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// Lanes read for the gauges of quota. A fleet with more waiting lanes is scaled up from each second one, or each third: not
 /// from the first, among which are all that stand, as they wait longest.
 const LANES: u64 = 500;
+/// What closes the fleet's gate, as the label `why` says it.
+const CLOSED_BY: [&str; 3] = ["stop", "penalty", "restart"];
 
 #[derive(Default)]
 pub(crate) struct FleetGauges {
@@ -22,14 +24,25 @@ impl FleetGauges {
         if self.read_at.is_some_and(|at| at.elapsed() < FRESH) {
             return;
         }
-        let up = match store {
-            Some(store) => matches!(tokio::time::timeout(patience, read(store)).await, Ok(Ok(()))),
-            None => false,
+        let answer = match store {
+            Some(store) => tokio::time::timeout(patience, read(store)).await.ok(),
+            None => None,
         };
-        gauge!("ringfleet_store_up").set(if up { 1.0 } else { 0.0 });
-        if up {
+        show_answer(answer.as_ref());
+        if matches!(answer, Some(Ok(()))) {
             self.read_at = Some(Instant::now());
         }
+    }
+}
+
+/// `None`: the store was not asked, or did not answer in time.
+fn show_answer(answer: Option<&Result<(), StoreError>>) {
+    gauge!("ringfleet_store_up").set(if matches!(answer, Some(Ok(()))) { 1.0 } else { 0.0 });
+    match answer {
+        Some(Ok(())) => gauge!("ringfleet_store_replaced").set(0.0),
+        Some(Err(StoreError::Replaced { .. })) => gauge!("ringfleet_store_replaced").set(1.0),
+        // A store that is away says nothing of what it holds: what was heard last stands.
+        _ => {}
     }
 }
 
@@ -37,17 +50,29 @@ async fn read(store: &SharedStore) -> Result<(), StoreError> {
     let stats = store.stats().await?;
     let every = stats.lanes_waiting.div_ceil(LANES);
     let lanes = store.lanes_spread(u32::try_from(every).unwrap_or(u32::MAX)).await?;
-    let closed = store.gate().await? != Gate::Open;
+    let closed_by = closed_by(&store.gate().await?);
     // Messages go on whether or not it can be told.
     let memory = store.memory().await.ok().flatten();
     show_totals(&stats);
-    gauge!("ringfleet_gate_closed").set(if closed { 1.0 } else { 0.0 });
-    show_quota(&lanes, stats.lanes_waiting, closed);
+    for why in CLOSED_BY {
+        gauge!("ringfleet_gate_closed", "why" => why).set(if closed_by == Some(why) { 1.0 } else { 0.0 });
+    }
+    show_quota(&lanes, stats.lanes_waiting, closed_by.is_some());
     if let Some(memory) = memory {
         gauge!("ringfleet_store_memory_bytes").set(memory.used as f64);
         gauge!("ringfleet_store_memory_limit_bytes").set(memory.limit as f64);
     }
     Ok(())
+}
+
+/// One of [`CLOSED_BY`]. The reason of a stop is a person's own words, so no label.
+fn closed_by(gate: &Gate) -> Option<&'static str> {
+    match gate {
+        Gate::Open => None,
+        Gate::Stopped { .. } => Some("stop"),
+        Gate::Until { reason, .. } if reason == "store-restarted" => Some("restart"),
+        Gate::Until { .. } => Some("penalty"),
+    }
 }
 
 fn show_totals(stats: &Stats) {
@@ -80,7 +105,7 @@ fn show_quota(lanes: &[LaneView], waiting: u64, closed: bool) {
 mod tests {
     use std::sync::Arc;
 
-    use metrics_exporter_prometheus::PrometheusBuilder;
+    use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
     use ringfleet_store::{
         LaneId, LaneRules, NewMessage, OnUnknown, Private,
         sqlite::{SqliteOptions, SqliteStore},
@@ -120,38 +145,71 @@ mod tests {
         store
     }
 
+    fn shows(recorder: &PrometheusRecorder, expected: &[(&str, f64)]) {
+        let page = recorder.handle().render();
+        for (series, value) in expected {
+            let told = page.lines().find_map(|line| line.strip_prefix(&format!("ringfleet_{series} ")));
+            let told: Option<f64> = told.map(|told| told.parse().unwrap());
+            // A sum is off by its rounding.
+            assert!(told.is_some_and(|told| (told - value).abs() < 1e-6), "{series} is not {value} in {page}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_was_exchanged_is_told_until_the_one_of_before_answers_again() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let replaced = || Some(Err(StoreError::Replaced { call: "stats" }));
+        let away = || Some(Err(StoreError::Unavailable { call: "stats", source: "no route".into() }));
+        let answers = [
+            (Some(Ok(())), 1.0, 0.0),
+            (away(), 0.0, 0.0),
+            (replaced(), 0.0, 1.0),
+            (away(), 0.0, 1.0),
+            (None, 0.0, 1.0),
+            (Some(Ok(())), 1.0, 0.0),
+        ];
+        for (answer, up, exchanged) in answers {
+            metrics::with_local_recorder(&recorder, || show_answer(answer.as_ref()));
+            shows(&recorder, &[("store_up", up), ("store_replaced", exchanged)]);
+        }
+    }
+
+    #[test]
+    fn a_gate_that_a_restarted_store_has_closed_is_told_apart_from_penalties_and_stops() {
+        let until = |reason: &str| Gate::Until { until: 1, reason: reason.into() };
+        assert_eq!(closed_by(&Gate::Open), None);
+        assert_eq!(closed_by(&Gate::Stopped { reason: "store-restarted".into() }), Some("stop"));
+        assert_eq!(closed_by(&until("store-restarted")), Some("restart"));
+        assert_eq!(closed_by(&until("429 of the account")), Some("penalty"));
+    }
+
     #[tokio::test]
     async fn lanes_that_stand_and_a_closed_gate_are_told_as_they_are_also_in_a_large_fleet() {
         let dir = tempfile::tempdir().unwrap();
         let store = fleet(&dir.path().join("queue.db")).await;
         let recorder = PrometheusBuilder::new().build_recorder();
         let _metrics = metrics::set_default_local_recorder(&recorder);
-        let shows = |expected: &[(&str, f64)]| {
-            let page = recorder.handle().render();
-            for (series, value) in expected {
-                let told = page.lines().find_map(|line| line.strip_prefix(&format!("ringfleet_{series} ")));
-                let told: Option<f64> = told.map(|told| told.parse().unwrap());
-                // A sum is off by its rounding.
-                assert!(told.is_some_and(|told| (told - value).abs() < 1e-6), "{series} is not {value} in {page}");
-            }
-        };
         read(&store).await.unwrap();
         let plan = LaneRules::documented().plan(Group::Medium);
         let offered = 1_350.0 * f64::from(plan.limit) / (f64::from(plan.window_ms) / 1_000.0);
-        shows(&[
+        let open = [
             ("lanes{kind=\"waiting\"}", 1_500.0),
             ("lanes{kind=\"parked\"}", 150.0),
             ("lanes{kind=\"eligible\"}", 1_350.0),
             ("quota_offered_per_second{group=\"medium\"}", offered),
-            ("gate_closed", 0.0),
-        ]);
+            ("gate_closed{why=\"stop\"}", 0.0),
+            ("gate_closed{why=\"restart\"}", 0.0),
+        ];
+        shows(&recorder, &open);
         store.set_gate(&Gate::Stopped { reason: "wrong text".into() }).await.unwrap();
         read(&store).await.unwrap();
-        shows(&[
+        let stopped = [
             ("lanes{kind=\"parked\"}", 150.0),
             ("lanes{kind=\"eligible\"}", 0.0),
             ("quota_offered_per_second{group=\"medium\"}", 0.0),
-            ("gate_closed", 1.0),
-        ]);
+            ("gate_closed{why=\"stop\"}", 1.0),
+            ("gate_closed{why=\"restart\"}", 0.0),
+        ];
+        shows(&recorder, &stopped);
     }
 }

@@ -28,8 +28,13 @@ pub(crate) struct Accounts(pub Vec<Account>);
 impl Accounts {
     /// Reads the file that the settings name, if they name one. All its faults are reported together.
     pub(crate) fn load(settings: &Settings) -> Result<Self, Faults> {
+        Self::read(settings.provider.accounts_file.as_deref())
+    }
+
+    /// The same of this file.
+    pub(crate) fn read(file: Option<&Path>) -> Result<Self, Faults> {
         const AT: &str = "ringcentral.accounts_file";
-        let Some(path) = &settings.provider.accounts_file else { return Ok(Self(Vec::new())) };
+        let Some(path) = file else { return Ok(Self(Vec::new())) };
         let text = std::fs::read_to_string(path).map_err(|error| Faults::one(AT, unreadable(&error)))?;
         Self::parse(&text, path)
     }

@@ -47,6 +47,24 @@ fn named(path: &Path) -> anyhow::Result<KeyRing> {
     }
 }
 
+/// What is wrong with keys that there are; makes none.
+pub(crate) fn faults(source: &KeySource) -> Faults {
+    const FILE: &str = "identity.key_file";
+    let (at, ring) = match source {
+        KeySource::File(path) => (FILE, named(path)),
+        KeySource::OwnFile(path) if path.exists() => {
+            (FILE, KeyRing::from_file(path.clone()).map_err(anyhow::Error::from))
+        }
+        KeySource::Text(text) => ("identity.key", KeyRing::from_text(text).map_err(anyhow::Error::from)),
+        KeySource::OwnFile(_) | KeySource::App => return Faults::default(),
+    };
+    match ring.map_err(|error| error.downcast::<Faults>()) {
+        Ok(_) => Faults::default(),
+        Err(Ok(faults)) => faults,
+        Err(Err(error)) => Faults::one(at, format!("{error:#}")),
+    }
+}
+
 /// Makes the file if it is missing. Of several processes that start together one makes it, whole; the others take that one.
 fn provide(path: &Path) -> std::io::Result<()> {
     if path.exists() {
@@ -77,6 +95,27 @@ mod tests {
     fn a_key_in_place_of_its_files_path_is_not_told() {
         let told = format!("{:#}", named(Path::new("canary")).err().unwrap());
         assert!(told.contains("identity.key_file: what it names can't be read") && !told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn keys_that_cannot_be_used_are_told_at_their_setting_and_none_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("short"), "canary=").unwrap();
+        for (source, part) in [
+            (KeySource::File(at("missing")), "identity.key_file: what it names can't be read"),
+            (KeySource::File(at("short")), "identity.key_file: key file"),
+            (KeySource::OwnFile(at("short")), "key 1 is not base64"),
+            (KeySource::Text("canary".to_owned()), "identity.key: the setting holds no usable key: key 1"),
+        ] {
+            let told = faults(&source).to_string();
+            assert!(told.contains(part) && told.contains("1 fault:") && !told.contains("canary"), "{part}: {told}");
+        }
+        let key = KeySource::Text(ringfleet_identity::new_key().as_str().to_owned());
+        for source in [KeySource::OwnFile(at("missing")), key, KeySource::App] {
+            assert_eq!(faults(&source), Faults::default(), "{source:?}");
+        }
+        assert!(!at("missing").exists());
     }
 
     #[test]

@@ -5,21 +5,22 @@ use std::time::Duration;
 use ringcentral::{Client, ClientConfig, GuardMode, UsagePlan, UsagePlans};
 use ringfleet_store::{Group, LaneRules};
 
-use crate::config::{Faults, ProviderSettings};
+use crate::config::{Fault, Faults, ProviderSettings};
+
+/// What the settings lack for anybody to be logged in.
+pub(crate) fn lacks(no_id: bool, no_secret: bool) -> Faults {
+    let empty = [("ringcentral.client_id", no_id), ("ringcentral.client_secret", no_secret)];
+    let fault = |at: &str| Fault {
+        at: at.to_owned(),
+        problem: "is empty: the developer console shows it on the app's page".to_owned(),
+    };
+    Faults(empty.into_iter().filter(|(_, is_empty)| *is_empty).map(|(at, _)| fault(at)).collect())
+}
 
 pub(crate) fn client(settings: &ProviderSettings, rules: &LaneRules) -> anyhow::Result<Client> {
-    let mut faults = Faults::default();
-    let mut missing = |key: &str| {
-        let problem = "is empty: the developer console shows it on the app's page".to_owned();
-        faults.0.push(crate::config::Fault { at: format!("ringcentral.{key}"), problem });
+    let (Some(id), Some(secret)) = (&settings.client_id, &settings.client_secret) else {
+        return Err(lacks(settings.client_id.is_none(), settings.client_secret.is_none()).into());
     };
-    if settings.client_id.is_none() {
-        missing("client_id");
-    }
-    if settings.client_secret.is_none() {
-        missing("client_secret");
-    }
-    let (Some(id), Some(secret)) = (&settings.client_id, &settings.client_secret) else { return Err(faults.into()) };
     let mut config = ClientConfig::new(settings.server.clone(), id.clone(), secret.clone());
     config.connect_timeout = settings.connect_timeout;
     config.total_timeout = settings.request_timeout;

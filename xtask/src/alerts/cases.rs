@@ -3,9 +3,11 @@
 /// Two workers, a and b, and an API, c: a series and its values, one a minute for three hours. Counters have counted before.
 /// The Redis that b asks has no limit.
 const WORKS: &str = r#"
+up{job="ringfleet-api",instance="c"} 1+0x180
 ringfleet_process_start_time_seconds{instance="a"} 0+0x180
 ringfleet_process_start_time_seconds{instance="b"} 0+0x180
 ringfleet_process_start_time_seconds{instance="c"} 0+0x180
+ringfleet_store_replaced{instance="c"} 0+0x180
 ringfleet_store_up{instance="a"} 1+0x180
 ringfleet_store_up{instance="b"} 1+0x180
 ringfleet_store_up{instance="c"} 1+0x180
@@ -15,7 +17,9 @@ ringfleet_store_shards_silent{instance="a"} 0+0x180
 ringfleet_store_shards_silent{instance="b"} 0+0x180
 ringfleet_leases_in_hand{instance="a"} 40+0x180
 ringfleet_leases_in_hand{instance="b"} 40+0x180
-ringfleet_gate_closed{instance="a"} 0+0x180
+ringfleet_gate_closed{instance="a",why="stop"} 0+0x180
+ringfleet_gate_closed{instance="a",why="penalty"} 0+0x180
+ringfleet_gate_closed{instance="c",why="restart"} 0+0x180
 ringfleet_messages{instance="a",state="held"} 0+0x180
 ringfleet_store_memory_bytes{instance="a"} 100000000+0x180
 ringfleet_store_memory_bytes{instance="b"} 900000000+0x180
@@ -67,7 +71,7 @@ impl Case {
 }
 
 /// What changes does so at the 120th minute. `_x120 1+0x60` is a counter that appears with its first event.
-pub(super) const CASES: [Case; 32] = [
+pub(super) const CASES: [Case; 41] = [
     case("a fleet that works", "", &[]),
     case(
         "the only Redis does not answer",
@@ -166,6 +170,39 @@ ringfleet_leases_in_hand{instance="b"
         &["RingfleetStoreDoesNotAnswer", "RingfleetNoWorker"],
     ),
     case(
+        "the store was flushed, the workers have ended with 65, and the API goes on and refuses everything",
+        r#"
+ringfleet_store_replaced{instance="c"} 0+0x120 1+0x60
+ringfleet_store_up{instance="a"
+ringfleet_store_up{instance="b"
+ringfleet_store_up{instance="c"} 1+0x120 0+0x60
+ringfleet_store_shards{instance="a"
+ringfleet_store_shards{instance="b"
+ringfleet_store_shards_silent{instance="a"
+ringfleet_store_shards_silent{instance="b"
+ringfleet_leases_in_hand{instance="a"
+ringfleet_leases_in_hand{instance="b"
+"#,
+        &["RingfleetStoreFlushedOrExchanged", "RingfleetNoWorker"],
+    ),
+    case(
+        "the only API does not answer",
+        r#"
+up{job="ringfleet-api",instance="c"} 1+0x120 0+0x60
+ringfleet_store_up{instance="c"} 1+0x120 _x60
+ringfleet_process_start_time_seconds{instance="c"} 0+0x120 _x60
+"#,
+        &["RingfleetAPIDown"],
+    ),
+    case(
+        "one of two APIs does not answer",
+        r#"
+up{job="ringfleet-api",instance="c"} 1+0x120 0+0x60
+up{job="ringfleet-api",instance="d"} 1+0x180
+"#,
+        &[],
+    ),
+    case(
         "a message is held",
         r#"ringfleet_messages{instance="a",state="held"} 0+0x120 1+0x60"#,
         &["RingfleetMessagesHeld"],
@@ -200,6 +237,8 @@ ringfleet_reaped_total{instance="a",what="requeued"} 5+0x30 _x90 5+0x60
 ringfleet_http_429_total{instance="a",group="medium",scope="lane"} 1+0x30 _x90 1+0x60
 ringfleet_store_restarts_total{instance="a"} 1+0x30 _x90 1+0x60
 ringfleet_guard_refused_total{instance="a"} 1+0x30 _x90 1+0x60
+ringfleet_journal_errors_total{instance="a"} 1+0x30 _x90 1+0x60
+ringfleet_settled_total{instance="a",outcome="unknown",answer="done"} 5000+0x30 _x90 5000+0x60
 ringfleet_store_errors_total{instance="a",call="settle",kind="full"} 1+0x30 _x90 1+0x60
 ringfleet_enqueued_total{instance="c",result="full"} 1+0x30 _x90 1+0x60
 ringfleet_token_renewals_total{instance="a",result="dead"} 1+0x30 _x90 1+0x60
@@ -216,6 +255,17 @@ ringfleet_token_renewals_total{instance="a",result="dead"} 1+0x30 _x90 1+0x60
         r#"ringfleet_store_restarts_total{instance="a"} 1+0x120 2+0x60"#,
         &["RingfleetStoreRestarted"],
     ),
+    case(
+        "the workers restart together with the store, and count no restart",
+        r#"
+ringfleet_process_start_time_seconds{instance="a"} 0+0x119 7200+0x60
+ringfleet_process_start_time_seconds{instance="b"} 0+0x119 7200+0x60
+ringfleet_store_restarts_total{instance="a"} 1+0x119 _x60
+ringfleet_gate_closed{instance="c",why="restart"} 0+0x119 1 0+0x60
+"#,
+        &["RingfleetStoreRestarted"],
+    ),
+    case("a penalty of the whole account", r#"ringfleet_gate_closed{instance="a",why="penalty"} 0+0x120 1+0x60"#, &[]),
     case(
         "the last credential of an extension is refused",
         r#"
@@ -248,13 +298,16 @@ ringfleet_lanes{instance="a",kind="parked"} 0+0x120 1+0x60
     ),
     case(
         "lanes that may send lack a hand",
-        r#"ringfleet_quota_used_total{instance="a",group="medium"} 0+2000x180"#,
+        r#"
+ringfleet_quota_used_total{instance="a",group="medium"} 0+2000x180
+ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
+"#,
         &["RingfleetTooFewWorkers"],
     ),
     case(
         "the fleet has been stopped for a while",
         r#"
-ringfleet_gate_closed{instance="a"} 0+0x100 1+0x80
+ringfleet_gate_closed{instance="a",why="stop"} 0+0x100 1+0x80
 ringfleet_lanes{instance="a",kind="eligible"} 3+0x100 0+0x80
 ringfleet_quota_offered_per_second{instance="a",group="medium"} 67+0x100 0+0x80
 ringfleet_quota_used_total{instance="a",group="medium"} 0+4000x100 400000+0x80
@@ -263,11 +316,8 @@ ringfleet_oldest_due_age_seconds{instance="a"} 60+0x100 60+60x80
         &["RingfleetFleetIsStopped"],
     ),
     case(
-        "only the plans hold a backlog back",
-        r#"
-ringfleet_lanes{instance="a",kind="eligible"} 0+0x180
-ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
-"#,
+        "only the plans hold a backlog back, and some lanes may send whenever somebody looks",
+        r#"ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180"#,
         &["RingfleetBacklogThatIsOnlyQuota"],
     ),
     case(
@@ -304,6 +354,30 @@ ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
         "every tenth send has no answer",
         r#"ringfleet_settled_total{instance="a",outcome="unknown",answer="done"} 2+0x120 400+400x60"#,
         &["RingfleetProviderInTrouble"],
+    ),
+    case(
+        "one send in ninety has no answer, in a counter's first event",
+        r#"ringfleet_settled_total{instance="b",outcome="unknown",answer="done"} _x120 666+0x60"#,
+        &["RingfleetProviderInTrouble"],
+    ),
+    case(
+        "one send in two hundred has no answer",
+        r#"ringfleet_settled_total{instance="b",outcome="unknown",answer="done"} _x120 300+0x60"#,
+        &[],
+    ),
+    case(
+        "four sends of a small fleet have no answer, in a worker that has just begun",
+        r#"
+ringfleet_process_start_time_seconds{instance="d"} _x120 7200+0x60
+ringfleet_settled_total{instance="a",outcome="sent",answer="done"} 0+1x180
+ringfleet_settled_total{instance="d",outcome="unknown",answer="done"} _x120 4+0x60
+"#,
+        &[],
+    ),
+    case(
+        "a worker can't write its journal for the first time",
+        r#"ringfleet_journal_errors_total{instance="a"} _x120 1+0x60"#,
+        &["RingfleetJournalNotWritten"],
     ),
     case(
         "a connection has waited for two hours to be refreshed",

@@ -19,6 +19,7 @@ use redis::{
 };
 
 use super::{
+    away::unreached,
     connect::{RedisOptions, manager_config, unfit},
     link::{Single, of_no_use},
     scripts::{code_of, store_error},
@@ -69,7 +70,7 @@ impl Cluster {
         let named = named.iter().map(only_one).collect();
         let (map, looking) = (RwLock::default(), AtomicBool::new(false));
         let this = Self(Arc::new(Inner { named, config, slots, map, looking }));
-        this.look().await.map_err(refused)?;
+        this.look().await.map_err(|error| unreached(&this.0.named, error))?;
         Ok(this)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 
 use super::{
+    away::{unheard, unreached},
     cluster::Cluster,
     link::{Connection, Single},
     scripts::store_error,
@@ -60,29 +61,55 @@ impl RedisOptions {
         (0..self.shards).map(|shard| format!("{{{}:{shard}}}", self.prefix)).collect()
     }
 
+    /// All that is wrong with them before anything is connected to.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
-        if self.prefix.is_empty() || self.prefix.len() > 32 || !self.prefix.chars().all(plain) {
-            return Err(unfit(format!("prefix {:?} must be 1 to 32 of a-z 0-9 - _", self.prefix)));
-        }
+        let mut faults: Vec<String> = Vec::new();
+        faults.extend(Self::check_prefix(&self.prefix).err().map(|problem| format!("prefix {problem}")));
         if !(1..=64).contains(&self.shards) {
-            return Err(unfit(format!("shards is {}, must be 1 to 64", self.shards)));
+            faults.push(format!("shards is {}, must be 1 to 64", self.shards));
         }
         if self.urls.is_empty() {
-            return Err(unfit("no Redis URL is given".to_owned()));
+            faults.push("no Redis URL is given".to_owned());
         }
-        for url in &self.urls {
-            let info = redis::IntoConnectionInfo::into_connection_info(url.trim()).map_err(|_| {
-                unfit("the Redis URL can't be read: write redis://HOST:PORT/DB or rediss://…".to_owned())
-            })?;
-            if let redis::ConnectionAddr::Tcp(host, _) = info.addr()
-                && !self.allow_plaintext
-                && !is_loopback(host)
-            {
-                return Err(unfit(format!(
-                    "Redis at {host} would be used without TLS: write rediss://, or allow plaintext on a private network"
-                )));
-            }
+        faults.extend(self.urls.iter().filter_map(|url| Self::check_url(url, self.allow_plaintext).err()));
+        if faults.is_empty() { Ok(()) } else { Err(unfit(faults.join("; "))) }
+    }
+
+    /// Whether keys can begin with it.
+    ///
+    /// # Errors
+    /// What is wrong, to be told after the setting's name.
+    pub fn check_prefix(prefix: &str) -> Result<(), String> {
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+        if prefix.is_empty() || prefix.len() > 32 || !prefix.chars().all(plain) {
+            return Err(format!("is {prefix:?}, must be 1 to 32 of a-z 0-9 - _"));
+        }
+        Ok(())
+    }
+
+    /// Whether it names a server, and what is sent there stays private on the way.
+    ///
+    /// # Errors
+    /// What is wrong; of the URL itself the host alone is told.
+    pub fn check_url(url: &str, allow_plaintext: bool) -> Result<(), String> {
+        // The address would end inside the password: what is taken for a host, and told as one, would be the user.
+        let address = url.trim().split_once("://").map_or("", |(_, rest)| rest);
+        let end = address.find(['/', '?', '#']).unwrap_or(address.len());
+        if end > 0 && address[end..].contains('@') {
+            return Err(
+                "the Redis URL has an @ behind its address: inside a password write / as %2F, ? as %3F and # as %23"
+                    .to_owned(),
+            );
+        }
+        let info = redis::IntoConnectionInfo::into_connection_info(url.trim())
+            .map_err(|_| "the Redis URL can't be read: write redis://HOST:PORT/DB or rediss://…".to_owned())?;
+        if let redis::ConnectionAddr::Tcp(host, _) = info.addr()
+            && !allow_plaintext
+            && !is_loopback(host)
+        {
+            return Err(format!(
+                "Redis at {host} would be used without TLS: write rediss://, or set store.allow_plaintext on a private network"
+            ));
         }
         Ok(())
     }
@@ -115,16 +142,15 @@ pub(super) fn manager_config(options: &RedisOptions) -> ConnectionManagerConfig 
 }
 
 async fn connect_to(url: &str, options: &RedisOptions) -> Result<Single, StoreError> {
-    let refused = |error| store_error("connect", error);
-    let client = redis::Client::open(url.trim()).map_err(refused)?;
+    let client = redis::Client::open(url.trim()).map_err(|error| store_error("connect", error))?;
+    let node = client.get_connection_info().clone();
     let config = manager_config(options);
     // The manager would try for a long time at first; a wrong address should be told at once.
     let manager = ConnectionManager::new_with_config(client.clone(), config.clone());
-    let first = tokio::time::timeout(options.connect_timeout * 2, manager);
-    let link = first
-        .await
-        .map_err(|_| StoreError::Unavailable { call: "connect", source: "no answer in time".into() })?
-        .map_err(refused)?;
+    let link = match tokio::time::timeout(options.connect_timeout * 2, manager).await {
+        Ok(link) => link.map_err(|error| unreached(&[node], error))?,
+        Err(_) => return Err(unheard(&node)),
+    };
     Ok(Single::new(client, config, link))
 }
 
@@ -225,6 +251,32 @@ mod tests {
 
     fn judged(info: &str, allow_volatile: bool) -> Result<(), String> {
         Info(info.replace(' ', "\r\n")).judge(false, allow_volatile)
+    }
+
+    #[test]
+    fn all_faults_of_the_options_are_told_at_once_and_nothing_private() {
+        let options = RedisOptions {
+            urls: vec!["redis://canary:canary@10.0.0.1".to_owned(), "redis://canary:6379#canary@h".to_owned()],
+            prefix: "Main".to_owned(),
+            shards: 65,
+            ..RedisOptions::new("")
+        };
+        let told = options.check().expect_err("four faults").to_string();
+        for part in ["prefix is \"Main\"", "shards is 65", "Redis at 10.0.0.1 would be used without TLS", "an @ behind"]
+        {
+            assert!(told.contains(part), "{part} is missing in {told}");
+        }
+        assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn a_password_that_ends_the_address_is_not_taken_for_one() {
+        for url in ["redis://u:6379/x@h", "redis://u:6379?x@h", "rediss://u:6379#x@h", "redis://u:x/y@h:1/0"] {
+            assert!(RedisOptions::check_url(url, true).is_err_and(|told| told.contains("%23")), "{url}");
+        }
+        for url in ["redis://u:a%2Fb@h/1", "redis://u:a@b@h:1", "rediss://:x@h/#insecure", "redis://[::1]:1/2"] {
+            assert_eq!(RedisOptions::check_url(url, true), Ok(()), "{url}");
+        }
     }
 
     #[test]

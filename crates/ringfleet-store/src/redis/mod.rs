@@ -3,6 +3,7 @@
 //! Keys are spread over `shards` hash tags by extension, and one script never leaves its tag, so that the same code runs
 //! on one server and on a Cluster.
 
+mod away;
 mod blob;
 mod calls;
 mod cluster;

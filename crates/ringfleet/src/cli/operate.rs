@@ -16,7 +16,7 @@ pub(crate) struct StatusOptions {
 
 #[derive(Args)]
 pub(crate) struct ExplainOptions {
-    /// A message's id (`msg_…`), or an extension's
+    /// A message's id (`msg_…`), or an extension's id, its extension number, or a phone number of it
     #[arg(value_name = "MESSAGE_ID | EXTENSION")]
     pub what: String,
     /// Print as JSON

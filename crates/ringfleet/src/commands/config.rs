@@ -7,9 +7,10 @@ use ringfleet_store::{DocCursor, DocKind, StoreError};
 use crate::{
     accounts::Accounts,
     cli::ConfigCommand,
-    config::{DEFAULTS, Layers, Settings},
+    config::{DEFAULTS, Fault, Faults, Layers, Settings},
+    keys,
     output::{self, say},
-    store,
+    provider, store,
 };
 
 /// What a fleet says that has nobody to send for.
@@ -26,23 +27,55 @@ pub(crate) async fn run(layers: &Layers, what: ConfigCommand) -> anyhow::Result<
     match what {
         ConfigCommand::Show => output::to_stdout(format_args!("{}", layers.shown())),
         ConfigCommand::Reference => return reference(),
-        ConfigCommand::Check => {
-            let settings = layers.settings()?;
-            let accounts = Accounts::load(&settings)?;
-            match &layers.file {
-                Some(file) => say!("{} is in order", file.display()),
-                None => say!("the settings are in order (no file was read, only defaults and environment)"),
-            }
-            if accounts.credentials().is_empty() {
-                match store_has_credentials(&settings).await {
-                    Ok(true) => {}
-                    Ok(false) => say!("note: {NOBODY}"),
-                    Err(error) => say!("note: the store can't be asked for credentials now: {error}"),
-                }
+        ConfigCommand::Check => check(layers).await?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn check(layers: &Layers) -> anyhow::Result<()> {
+    let (settings, accounts) = checked(layers)?;
+    let mut notes = Vec::new();
+    if accounts.credentials().is_empty() {
+        match store_has_credentials(&settings).await {
+            Ok(true) => {}
+            Ok(false) => notes.push(NOBODY.to_owned()),
+            // No role begins with such a store.
+            Err(error @ StoreError::Unfit { .. }) => return Err(error.into()),
+            Err(error) => {
+                notes.push(format!("the store can't be asked for credentials now: {:#}", anyhow::Error::new(error)));
             }
         }
     }
-    Ok(ExitCode::SUCCESS)
+    notes.push("whether store, server and logins are in order too, `ringfleet doctor` tells".to_owned());
+    match &layers.file {
+        Some(file) => say!("{} is in order", file.display()),
+        None => say!("the settings are in order (no file was read, only defaults and environment)"),
+    }
+    for note in notes {
+        say!("note: {note}");
+    }
+    Ok(())
+}
+
+/// All for which a role would end before it asks anybody, at once: by the roles' own checks.
+fn checked(layers: &Layers) -> Result<(Settings, Accounts), Faults> {
+    let needs = layers.needs();
+    let mut faults = Vec::new();
+    let settings = layers.settings().map_err(|told| faults.extend(told.0));
+    let accounts = Accounts::read(needs.accounts_file.as_deref()).map_err(|told| faults.extend(told.0));
+    let lacks = provider::lacks(needs.no_client_id, needs.no_client_secret);
+    // An API that hands messages to the fleet logs nobody in.
+    faults.extend(lacks.0.into_iter().map(|Fault { at, problem }| Fault {
+        at,
+        problem: format!("{problem}; needed by `worker`, `up` and the connect page"),
+    }));
+    if let Some(source) = &needs.keys {
+        faults.extend(keys::faults(source).0);
+    }
+    match (settings, accounts) {
+        (Ok(settings), Ok(accounts)) if faults.is_empty() => Ok((settings, accounts)),
+        _ => Err(Faults(faults)),
+    }
 }
 
 /// Documents read at once.
@@ -65,5 +98,50 @@ async fn store_has_credentials(settings: &Settings) -> Result<bool, StoreError> 
             return Ok(false);
         }
         cursor = page.cursor;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load;
+
+    fn faults(text: &str) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ringfleet.toml");
+        std::fs::write(&path, text).unwrap();
+        checked(&load(Some(&path)).unwrap()).err().map_or_else(String::new, |faults| faults.to_string())
+    }
+
+    #[test]
+    fn all_that_ends_a_worker_before_it_asks_anybody_is_told_at_once() {
+        let told = faults(
+            "[ringcentral]\nclient_id = \"\"\naccounts_file = \"missing.json\"\n[worker]\nlease = \"soon\"\n\
+             [identity]\nkey_file = \"missing.key\"\n[store]\nurl = \"redis://u:canary@10.0.0.1\"\nprefix = \"A B\"\n",
+        );
+        for part in [
+            "has 7 faults",
+            "ringcentral.client_id: is empty",
+            "ringcentral.client_secret: is empty",
+            "needed by `worker`, `up` and the connect page",
+            "ringcentral.accounts_file: what it names can't be read",
+            "worker.lease: is \"soon\"",
+            "identity.key_file: what it names can't be read",
+            "store.url: Redis at 10.0.0.1 would be used without TLS",
+            "store.prefix: is \"A B\"",
+        ] {
+            assert!(told.contains(part), "{part} is missing in\n{told}");
+        }
+        assert!(!told.contains("canary"), "{told}");
+    }
+
+    #[test]
+    fn settings_with_which_a_worker_begins_are_in_order() {
+        let app = "[ringcentral]\nclient_id = \"id\"\nclient_secret = \"secret\"\n";
+        for store in ["", "url = \"redis://127.0.0.1\"", "url = \"redis://10.0.0.1\"\nallow_plaintext = true"] {
+            assert_eq!(faults(&format!("{app}[store]\n{store}\n")), "");
+        }
+        // Of no other store is the prefix asked for.
+        assert_eq!(faults(&format!("{app}[store]\nprefix = \"A B\"\n")), "");
     }
 }

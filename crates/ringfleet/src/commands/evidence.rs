@@ -5,11 +5,37 @@ use ringcentral::PhoneNumber;
 use ringfleet_store::{DeliveryReport, MessageView, Millis, Private, State};
 use serde_json::{Value, json};
 
-use super::reason::sense;
+use super::reason::{Sense, sense};
 
 /// Nobody knows whether it was sent, so the evidence of its send is shown.
 fn undecided(view: &MessageView) -> bool {
     matches!(view.state, State::Unknown | State::Held)
+}
+
+/// From when on an earlier attempt of a message may have arrived that has ended otherwise.
+pub(super) fn in_doubt(view: &MessageView) -> Option<Millis> {
+    view.may_have_arrived().filter(|_| !undecided(view))
+}
+
+/// In a list of those that can be sent again.
+pub(super) fn reason_of(view: &MessageView) -> String {
+    let doubt = if in_doubt(view).is_some() { "; an earlier attempt may have arrived" } else { "" };
+    format!("{}{doubt}", view.reason)
+}
+
+/// What is to be done about its reason, or before.
+///
+/// SEND-SAFETY: of a code like MSG-290 it is said that nothing was sent. That is true of the last attempt only; of an earlier one
+/// nobody knows, and whoever sends it again has to look first.
+fn remedy(view: &MessageView, sense: Option<Sense>) -> Option<String> {
+    let look = |at| {
+        let extension = view.lane.extension();
+        let from = time(Some(at));
+        format!(
+            "an earlier attempt may have arrived: look first among the texts that extension {extension} sent from {from} on"
+        )
+    };
+    in_doubt(view).map(look).or_else(|| sense?.remedy.map(str::to_owned))
 }
 
 /// The store lost it together with the moment in which it was sent: only its key is left.
@@ -28,7 +54,7 @@ impl LookFor {
     /// The times reach as far as the two clocks may differ.
     pub(super) fn of(view: &MessageView, clock_skew: Millis) -> Option<Self> {
         let digits = PhoneNumber::try_new(view.to.expose()).ok();
-        undecided(view).then(|| Self {
+        (undecided(view) || in_doubt(view).is_some()).then(|| Self {
             from: view.intent_at.and_then(|at| rfc3339(at.saturating_sub(clock_skew))),
             to: view.finished_at.and_then(|at| rfc3339(at.saturating_add(clock_skew))),
             ends_in: digits.map(|number| number.expose().chars().skip(number.expose().len() - 4).collect()),
@@ -61,7 +87,7 @@ pub(super) fn lines(view: &MessageView, private: bool) -> Vec<String> {
         lines.push(format!("text        {:?}", view.text.expose()));
     }
     let ended = if undecided(view) { "since" } else { "finished" };
-    let began = view.intent_at.filter(|_| undecided(view));
+    let began = view.may_have_arrived();
     let times =
         [("send at", view.send_at), ("send by", view.send_by), ("begun after", began), (ended, view.finished_at)];
     lines.extend(times.iter().filter(|(_, at)| at.is_some()).map(|(what, at)| format!("{what:<11} {}", time(*at))));
@@ -81,10 +107,10 @@ pub(super) fn lines(view: &MessageView, private: bool) -> Vec<String> {
     }
     if !view.reason.is_empty() {
         lines.push(format!("reason      {}", view.reason));
-        if let Some(sense) = sense(&view.reason) {
-            let remedy = sense.remedy.map(|remedy| format!("; {remedy}")).unwrap_or_default();
-            lines.push(format!("            {}{remedy}", sense.meaning));
-        }
+        let sense = sense(&view.reason);
+        let meaning = sense.map(|sense| sense.meaning.to_owned());
+        let told: Vec<String> = meaning.into_iter().chain(remedy(view, sense)).collect();
+        lines.extend((!told.is_empty()).then(|| format!("            {}", told.join("; "))));
     }
     lines.extend(view.delivery.iter().map(delivery_line));
     lines.extend(view.provider_id.iter().map(|id| format!("provider id {id}")));
@@ -116,7 +142,7 @@ pub(super) fn as_json(view: &MessageView, private: bool, clock_skew: Millis) -> 
         "reads": view.reads,
         "reason": Some(&view.reason).filter(|reason| !reason.is_empty()),
         "meaning": sense.map(|sense| sense.meaning),
-        "remedy": sense.and_then(|sense| sense.remedy),
+        "remedy": remedy(view, sense),
         "provider_message_id": view.provider_id,
         "delivery": view.delivery.as_ref().map(|report| json!({"at": rfc3339(report.at), "code": report.code})),
         "look_for": LookFor::of(view, clock_skew).map(|look| json!({
@@ -210,7 +236,36 @@ mod tests {
         assert_eq!(looked_up("worker-lost", 0), never);
         let not_found = "looked up   2 times in the provider's message store, not found";
         assert_eq!(looked_up("unreadable for too long", 2), not_found);
+        // The fifth send of a message that is sent again at once: it may have been any of them.
+        let again = MessageView { on_unknown: OnUnknown::Resend, reason: "worker-lost".into(), reads: 0, ..held() };
+        assert_eq!(LookFor::of(&again, 30_000).unwrap().sentence("101"), expected);
         let sent = MessageView { state: State::Sent, ..held() };
         assert!(LookFor::of(&sent, 0).is_none() && !lines(&sent, false).join("\n").contains("looked up"));
+    }
+
+    #[test]
+    fn what_the_provider_says_of_the_last_attempt_is_not_told_of_an_earlier_one_that_may_have_arrived() {
+        let dead = |on_unknown| MessageView {
+            state: State::Dead,
+            on_unknown,
+            reason: "MSG-290".into(),
+            attempt: 5,
+            reads: 0,
+            ..held()
+        };
+        let unsure = dead(OnUnknown::Resend);
+        let (shown, whole) = (lines(&unsure, false).join("\n"), as_json(&unsure, false, 30_000));
+        let doubt = "an earlier attempt may have arrived: look first among the texts that extension 101 sent from \
+                     1970-01-01T00:02:30Z on";
+        for part in ["begun after 1970-01-01T00:02:30Z", "finished    1970-01-01T00:03:20Z", "could not send", doubt] {
+            assert!(shown.contains(part), "{part} is missing in:\n{shown}");
+        }
+        assert_eq!((&whole["remedy"], &whole["look_for"]["from"]), (&json!(doubt), &json!("1970-01-01T00:02:00Z")));
+        assert!(!shown.contains("not sent") && !whole.to_string().contains("not sent"), "{shown}\n{whole}");
+        // Each attempt's fate was found out before the next.
+        let sure = dead(OnUnknown::Reconcile);
+        let (shown, whole) = (lines(&sure, false).join("\n"), as_json(&sure, false, 30_000));
+        assert!(shown.contains("states that it was not sent") && !shown.contains("begun after"), "{shown}");
+        assert!(whole["look_for"].is_null() && LookFor::of(&sure, 0).is_none(), "{whole}");
     }
 }

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use ringfleet_producer::{Told, ToldEta, ToldLane, ToldWhy};
-use ringfleet_store::{Explained, Group, LaneId, MessageId, Stand};
+use ringfleet_store::{Explained, MessageId, Stand};
 use serde_json::json;
 
-use super::{evidence::time, reason::sense};
+use super::{evidence::time, operate::lanes, reason::sense};
 use crate::{cli::ExplainOptions, config::Settings, output::say, store};
 
 pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::Result<ExitCode> {
@@ -18,8 +18,9 @@ pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::
             store.explain(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
         message(&explained, options.json)?;
     } else {
-        let lane = LaneId::try_new(&settings.provider.app, &options.what, Group::Medium)?;
-        extension(&ToldLane::of(&store.explain_lane(&lane).await?), options.json)?;
+        for lane in lanes(&settings, &store, &options.what).await? {
+            extension(&ToldLane::of(&store.explain_lane(&lane).await?), options.json)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -51,7 +52,11 @@ fn extension(told: &ToldLane, as_json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let since = told.oldest_due.as_ref().map(|at| format!(", the longest since {at}")).unwrap_or_default();
-    say!("extension {}: {} wait{since}, {} under way", told.extension, told.ready, told.in_flight);
+    say!("extension {}: {} due and waiting{since}, {} under way", told.extension, told.ready, told.in_flight);
+    if told.ready == 0 {
+        // How much there is no index tells: the schedule is that of all extensions.
+        say!("  what is not due yet is not counted: `ringfleet message waiting {}` lists it", told.extension);
+    }
     let last = told.last.as_ref().filter(|_| told.ready > 1);
     tell(&told.why, [("first", told.next.as_ref()), ("last", last)]);
     Ok(())
@@ -71,9 +76,85 @@ fn tell<const N: usize>(whys: &[ToldWhy], etas: [(&str, Option<&ToldEta>); N]) {
         }
     }
     for why in whys {
-        let code = why.reason.as_deref().and_then(sense).and_then(|sense| sense.remedy);
+        // SEND-SAFETY: "the provider states that it was not sent" is true of the last attempt only.
+        let last_only = why.code == "ended" && why.intent_at.is_some();
+        let code = why.reason.as_deref().filter(|_| !last_only).and_then(sense).and_then(|sense| sense.remedy);
         for remedy in code.into_iter().chain(why.remedy.as_deref()) {
             say!("  do     {remedy}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use ringfleet_store::{NewMessage, OnUnknown, Priority, Private, SharedStore};
+
+    use super::*;
+    use crate::config;
+
+    /// Of a fleet with one extension, which the accounts file names.
+    fn settings(folder: &Path) -> Settings {
+        let (file, accounts) = (folder.join("ringfleet.toml"), folder.join("accounts.json"));
+        fs::write(&accounts, r#"[{"extension_id": "400100001", "numbers": ["+15550100001"]}]"#).unwrap();
+        let (folder, accounts) = (folder.display(), accounts.display());
+        let text = format!(
+            "[store]\ndata_dir = '{folder}'\n[ringcentral]\naccounts_file = '{accounts}'\n[directory]\nrefresh = 'off'\n"
+        );
+        fs::write(&file, text).unwrap();
+        config::load(Some(&file)).unwrap().settings().unwrap()
+    }
+
+    async fn enqueue(store: &SharedStore, extension: &str, after: Option<i64>) {
+        let now = store.now().await.unwrap();
+        let message = NewMessage {
+            lane: format!("main/{extension}/medium").parse().unwrap(),
+            key: None,
+            from: Private::new("+15550100009"),
+            to: Private::new("+15550200001"),
+            text: Private::new("See you on Monday"),
+            priority: Priority::Normal,
+            on_unknown: OnUnknown::Hold,
+            send_at: after.map(|after| now + after),
+            send_by: None,
+        };
+        store.enqueue(&[message]).await.unwrap();
+    }
+
+    async fn told(settings: &Settings, what: &str) -> anyhow::Result<ExitCode> {
+        run(settings.clone(), ExplainOptions { what: what.to_owned(), json: false }).await
+    }
+
+    #[tokio::test]
+    async fn an_extension_is_meant_by_a_phone_number_too_and_of_one_that_nobody_has_nothing_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let store = store::open(&settings.store, settings.rules).await.unwrap();
+        for what in ["400100001", "+15550100001"] {
+            let meant = lanes(&settings, &store, what).await.unwrap();
+            assert_eq!(meant.iter().map(|lane| lane.extension()).collect::<Vec<_>>(), ["400100001"], "{what}");
+            told(&settings, what).await.unwrap();
+        }
+        for what in ["103", "999", "+15559999999", "not a word"] {
+            let error = format!("{:#}", told(&settings, what).await.unwrap_err());
+            assert!(error.contains("no lane was touched") && error.contains("`ringfleet extensions list`"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_has_something_is_explained_by_its_id_though_nobody_knows_the_extension() {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = settings(folder.path());
+        let store = store::open(&settings.store, settings.rules).await.unwrap();
+        enqueue(&store, "400100002", None).await;
+        enqueue(&store, "400100003", Some(3_600_000)).await;
+        store.set_paused(&"main/400100004/medium".parse().unwrap(), true).await.unwrap();
+        for what in ["400100002", "400100003", "400100004"] {
+            let meant = lanes(&settings, &store, what).await.unwrap();
+            assert_eq!(meant.iter().map(|lane| lane.extension()).collect::<Vec<_>>(), [what]);
+            told(&settings, what).await.unwrap();
+        }
+        assert!(told(&settings, "400100005").await.is_err());
     }
 }

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use ringcentral::explain;
 use serde_json::json;
 
-use super::reason::sense;
+use super::shown::shown;
 use crate::{cli::CodeOptions, exit, output::say};
 
 pub(crate) fn run(options: &CodeOptions) -> anyhow::Result<ExitCode> {
-    let found: Vec<_> = options.codes.iter().map(|code| (code, sense(code))).collect();
+    let found: Vec<_> = options.codes.iter().map(|code| (code, shown(code))).collect();
     if options.json {
         let rows: Vec<_> = found
             .iter()

@@ -98,6 +98,7 @@ impl Role {
     /// SEND-SAFETY: the last one to listen. Another that can't would end the process, and cut off what this one is taking in: see
     /// [`finish`].
     async fn serve_api(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        store::refuse_replaced(settings, &self.store).await?;
         let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
         let directory = SenderDirectory::of(self.directory.clone(), &settings.provider.app)?;
         let directory = Arc::new(directory.with_connect_page(connect_page.as_deref()));

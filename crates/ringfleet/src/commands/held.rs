@@ -7,7 +7,7 @@ use ringfleet_store::{Cancelled, MAX_BATCH, MessageId, MessageView, Millis, Reso
 use serde_json::json;
 
 use super::{
-    evidence::{self, LookFor, content_is_gone, time},
+    evidence::{self, LookFor, content_is_gone, in_doubt, reason_of, time},
     reason::sense,
 };
 use crate::{
@@ -108,6 +108,15 @@ fn advice(view: &MessageView, skew: Millis) -> Vec<String> {
             lines.push(format!("  not wanted       ringfleet held close {id} --as cancelled"));
         }
         State::Unknown => lines.push("workers look it up by themselves; if they can't tell, it is held".to_owned()),
+        // SEND-SAFETY: `held resend` alone would be taken at its word, though an earlier attempt may have arrived.
+        state if in_doubt(view).is_some() => {
+            lines.extend(look);
+            lines.push("  it is there      it was sent: nothing is left to do".to_owned());
+            lines.push(match state {
+                State::Dead => format!("  it is not there  ringfleet held resend {id}"),
+                _ => "  it is not there  hand it in anew with a new key, if it is still wanted".to_owned(),
+            });
+        }
         State::Dead => lines.push(format!("given up; `ringfleet held resend {id}` sends it again")),
         state => lines.push(format!("it is {}: there is nothing to decide", state.as_str())),
     }
@@ -120,7 +129,7 @@ async fn confirmed(store: &dyn Store, ids: &[MessageId]) -> anyhow::Result<bool>
     for id in ids {
         match store.get(id).await? {
             Some(view) => {
-                say!("{id}  extension {}  {}  {}", view.lane.extension(), view.state.as_str(), view.reason)
+                say!("{id}  extension {}  {}  {}", view.lane.extension(), view.state.as_str(), reason_of(&view))
             }
             None => say!("{id}  there is no such message"),
         }

@@ -31,6 +31,7 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
         (store::open(&nowhere, settings.rules).await?, store::open_existing(&settings.store, settings.rules).await)
     } else {
         let store = store::open(&settings.store, settings.rules).await?;
+        store::refuse_replaced(&settings, &store).await?;
         (store.clone(), Some(store))
     };
     let on_unknown = options.on_unknown.unwrap_or(settings.on_unknown);

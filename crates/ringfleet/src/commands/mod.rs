@@ -16,6 +16,7 @@ pub(crate) mod operate;
 pub(crate) mod opt_out;
 pub(crate) mod rc;
 mod reason;
+mod shown;
 pub(crate) mod simulator;
 pub(crate) mod status;
 mod waiting;

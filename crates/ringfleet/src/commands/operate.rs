@@ -4,11 +4,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use ringcentral::ExtensionId;
-use ringfleet_store::{Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, SharedStore, State, Store};
+use ringfleet_store::{
+    Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, SharedStore, State, Store, StoreError,
+    WaitingCursor,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    evidence::{self, time},
+    evidence::{self, reason_of, time},
     extensions::Known,
     held::more,
     waiting,
@@ -50,19 +53,27 @@ pub(crate) async fn lane(settings: Settings, what: LaneCommand) -> anyhow::Resul
 
 /// The lanes that an operator means. One with something in it is meant by its extension's id even where nobody is known; any
 /// other word would make a lane of its own, and the one that was meant would go on.
-async fn lanes(settings: &Settings, store: &SharedStore, typed: &str) -> anyhow::Result<Vec<LaneId>> {
+pub(super) async fn lanes(settings: &Settings, store: &SharedStore, typed: &str) -> anyhow::Result<Vec<LaneId>> {
     let lane = |extension: &str| LaneId::try_new(&settings.provider.app, extension, Group::Medium);
-    let there = match lane(typed) {
-        Ok(lane) => Some(store.lane(&lane).await?).filter(is_used).and(Some(lane)),
-        Err(_) => None,
+    let own = lane(typed).ok();
+    let mut is_there = match &own {
+        Some(own) => is_used(&store.lane(own).await?),
+        None => false,
     };
-    let meant = match (known(settings, typed).await, &there) {
-        (Ok(meant), _) => meant,
-        (Err(_), Some(_)) => Vec::new(),
-        (Err(error), None) => return Err(error.context("no lane was touched")),
+    let meant = match known(settings, typed).await {
+        Ok(meant) => meant,
+        Err(error) => {
+            if let Some(own) = own.as_ref().filter(|_| !is_there) {
+                is_there = has_waiting(store, own).await?;
+            }
+            if !is_there {
+                return Err(error.context("no lane was touched"));
+            }
+            Vec::new()
+        }
     };
     let meant = only(meant, typed).context("no lane was touched")?;
-    let there = there.filter(|_| meant.as_ref().is_none_or(|id| id.as_str() != typed));
+    let there = own.filter(|_| is_there && meant.as_ref().is_none_or(|id| id.as_str() != typed));
     let meant = meant.map(|id| lane(id.as_str())).transpose()?;
     Ok(meant.into_iter().chain(there).collect())
 }
@@ -82,6 +93,19 @@ pub(super) fn only(mut meant: Vec<ExtensionId>, typed: &str) -> anyhow::Result<O
 fn is_used(view: &LaneView) -> bool {
     let stands = view.paused || view.parked.is_some() || view.penalty_until.is_some();
     stands || view.waiting > 0 || view.in_flight > 0 || view.slots_in_use > 0
+}
+
+/// What is scheduled counts too, which a look at the lane does not show; it is looked for among that of all lanes.
+async fn has_waiting(store: &SharedStore, lane: &LaneId) -> Result<bool, StoreError> {
+    let mut next = Some(WaitingCursor::default());
+    while let Some(from) = next {
+        let page = store.waiting(lane, from).await?;
+        if !page.messages.is_empty() {
+            return Ok(true);
+        }
+        next = page.next;
+    }
+    Ok(false)
 }
 
 /// The extensions that the accounts file, the roster or the directory knows by a word.
@@ -171,6 +195,6 @@ fn list(views: &[MessageView]) {
         say!("no message is dead");
     }
     for view in views {
-        say!("{}  {}  {}  {}", view.id, view.lane.extension(), time(view.finished_at), view.reason);
+        say!("{}  {}  {}  {}", view.id, view.lane.extension(), time(view.finished_at), reason_of(view));
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so, and … for any name.
-const OWN: [(&str, &str); 37] = [
+const OWN: [(&str, &str); 38] = [
     (
         "app … is not this worker's",
         "it was handed in for another ringcentral.app than the worker's: give each app a store.prefix of its own",
@@ -27,6 +27,10 @@ const OWN: [(&str, &str); 37] = [
     ("answer lost ", "the request began and its answer was lost"),
     ("answer unusable ", "the provider took it, but its answer can't be read, so its id is not known"),
     ("cancelled", "its producer took it back"),
+    (
+        "cancelled-under-way",
+        "it was cancelled while the store did not know that it was being sent, so nobody knows whether it went out",
+    ),
     ("opted-out", "its recipient has opted out"),
     ("closed-by-operator", "a person said what became of it"),
     (
@@ -138,7 +142,7 @@ mod tests {
     use super::*;
 
     /// Words in quotes that are no reasons.
-    const OTHERS: [&str; 7] = [
+    const OTHERS: [&str; 10] = [
         "canary-text",
         "db-wal",
         "kebab-case",
@@ -146,6 +150,9 @@ mod tests {
         "ringfleet-sqlite",
         "validation-token",
         "verification-token",
+        "a-secret-of-the-fleet",
+        "db-shm",
+        "x-other",
     ];
 
     fn files(folder: &Path) -> Vec<PathBuf> {

@@ -1,13 +1,15 @@
 //! `status`: what waits, what was sent, which lanes stand still and why, and how the logins stand.
 
 mod logins;
+mod stopped;
 
 use std::process::ExitCode;
 
 use ringfleet_store::{Gate, LaneView, MAX_BATCH, State, Stats};
+use ringfleet_worker::JournalError;
 use serde_json::json;
 
-use self::logins::Logins;
+use self::{logins::Logins, stopped::Stopped};
 use crate::{cli::StatusOptions, config::Settings, output::say, store};
 
 pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
@@ -16,17 +18,31 @@ pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::R
     // All that can be had, as logins are counted over more lanes than are listed.
     let mut lanes = store.lanes(MAX_BATCH as u32).await?;
     let gate = store.gate().await?;
+    let replaced = store::refuse_replaced(&settings, &store).await.err();
     let logins = logins::read(&settings, &store, &lanes, stats.lanes_waiting).await?;
-    lanes.truncate(options.lanes.max(1) as usize);
+    let stopped = match stats.count(State::Scheduled) {
+        0 => Stopped::default(),
+        _ => stopped::read(&*store, &lanes).await?,
+    };
+    let most = options.lanes.max(1) as usize;
+    lanes.truncate(most);
     if options.json {
-        print_json(&stats, &lanes, &gate, logins.as_ref())?;
+        print_json(&stats, &lanes, &stopped, &gate, logins.as_ref(), replaced.as_ref())?;
     } else {
-        print_table(&settings, &stats, &lanes, &gate, logins.as_ref());
+        print_table(&settings, &stats, &lanes, &gate, logins.as_ref(), replaced.as_ref());
+        stopped.say(most, stats.now);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate, logins: Option<&Logins>) -> anyhow::Result<()> {
+fn print_json(
+    stats: &Stats,
+    lanes: &[LaneView],
+    stopped: &Stopped,
+    gate: &Gate,
+    logins: Option<&Logins>,
+    replaced: Option<&JournalError>,
+) -> anyhow::Result<()> {
     let states: serde_json::Map<_, _> =
         State::ALL.iter().map(|state| (state.as_str().to_owned(), json!(stats.count(*state)))).collect();
     let rows: Vec<_> = lanes
@@ -51,15 +67,27 @@ fn print_json(stats: &Stats, lanes: &[LaneView], gate: &Gate, logins: Option<&Lo
         "lanes_eligible": stats.lanes_eligible,
         "lanes_waiting": stats.lanes_waiting,
         "fleet": gate_text(gate, stats.now),
+        "store_replaced": replaced.map(ToString::to_string),
         "lanes": rows,
+        "lanes_stopped_before_due": stopped.as_json(stats.now),
         "logins": logins.map(Logins::as_json),
     });
     say!("{}", serde_json::to_string_pretty(&whole)?);
     Ok(())
 }
 
-fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Gate, logins: Option<&Logins>) {
+fn print_table(
+    settings: &Settings,
+    stats: &Stats,
+    lanes: &[LaneView],
+    gate: &Gate,
+    logins: Option<&Logins>,
+    replaced: Option<&JournalError>,
+) {
     say!("store   {}", store::describe(&settings.store));
+    if let Some(replaced) = replaced {
+        say!("WARNING {replaced}");
+    }
     say!("fleet   {}", gate_text(gate, stats.now));
     if let Some(logins) = logins {
         logins.say(stats.now);
@@ -71,7 +99,9 @@ fn print_table(settings: &Settings, stats: &Stats, lanes: &[LaneView], gate: &Ga
         }
     }
     if stats.total() == 0 {
-        say!("no messages; `ringfleet import FILE.csv` brings some in");
+        // Not where it would be refused.
+        let hint = if replaced.is_none() { "; `ringfleet import FILE.csv` brings some in" } else { "" };
+        say!("no messages{hint}");
         return;
     }
     if let Some(age) = stats.oldest_due_age {

@@ -26,6 +26,16 @@ impl std::fmt::Debug for KeySource {
     }
 }
 
+impl KeySource {
+    /// An embedded store belongs to one machine, so its key can be made there; the machines of a fleet must be given one.
+    pub(super) fn beside(self, store: &StoreSettings) -> Self {
+        match self {
+            Self::App if !store.is_redis() => Self::OwnFile(store.data_dir.join("ringfleet.key")),
+            given => given,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(crate) struct IdentitySettings {
     pub keys: KeySource,
@@ -34,20 +44,22 @@ pub(crate) struct IdentitySettings {
 }
 
 impl IdentitySettings {
-    /// An embedded store belongs to one machine, so its key can be made there; the machines of a fleet must be given one.
     pub(super) fn beside(mut self, store: &StoreSettings) -> Self {
-        if self.keys == KeySource::App && !store.is_redis() {
-            self.keys = KeySource::OwnFile(store.data_dir.join("ringfleet.key"));
-        }
+        self.keys = self.keys.beside(store);
         self
     }
 }
 
 pub(super) fn read_identity(r: &mut Reader<'_>) -> Option<IdentitySettings> {
+    let keys = read_key_source(r);
+    let poll = r.duration("identity.poll", Duration::from_millis(10), Duration::from_secs(3_600));
+    Some(IdentitySettings { keys: keys?, poll: poll? })
+}
+
+pub(super) fn read_key_source(r: &mut Reader<'_>) -> Option<KeySource> {
     let file = r.text("identity.key_file");
     let text = r.text("identity.key");
-    let poll = r.duration("identity.poll", Duration::from_millis(10), Duration::from_secs(3_600));
-    let keys = match (file?, text?) {
+    Some(match (file?, text?) {
         (file, text) if !file.is_empty() && !text.is_empty() => {
             r.fault("identity.key", "is set, and identity.key_file too; leave one of them empty");
             return None;
@@ -55,8 +67,7 @@ pub(super) fn read_identity(r: &mut Reader<'_>) -> Option<IdentitySettings> {
         (file, _) if !file.is_empty() => KeySource::File(file.into()),
         (_, text) if !text.is_empty() => KeySource::Text(text),
         _ => KeySource::App,
-    };
-    Some(IdentitySettings { keys, poll: poll? })
+    })
 }
 
 /// How old the sender directory may grow; `Some(None)`: it is off, and the accounts file alone counts.

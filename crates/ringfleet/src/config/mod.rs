@@ -3,6 +3,7 @@
 mod connect;
 mod identity;
 mod inbound;
+mod needs;
 mod reader;
 mod reconcile;
 mod settings;
@@ -14,6 +15,7 @@ use config::{Config, Environment, File, FileFormat};
 
 pub(crate) use self::{
     identity::KeySource,
+    needs::Needs,
     reader::{Fault, Faults, parse_duration, without_password},
     settings::{LogFormat, ProviderSettings, Settings, StoreSettings, unreadable},
 };
@@ -61,6 +63,11 @@ impl Layers {
     /// Checks everything and reports all faults together.
     pub(crate) fn settings(&self) -> Result<Settings, Faults> {
         reader::read(&self.merged, &self.defaults, Settings::read)
+    }
+
+    /// Tells no faults of the settings themselves.
+    pub(crate) fn needs(&self) -> Needs {
+        Needs::read(&mut reader::Reader::new(&self.merged))
     }
 
     /// The merged settings as TOML-like lines, secrets as `[set]` or `[unset]`.

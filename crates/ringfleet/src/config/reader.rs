@@ -46,7 +46,7 @@ pub(super) struct Reader<'a> {
 
 /// Runs `build` over the tree. Its value counts only when nothing was at fault.
 pub(super) fn read<T>(tree: &Value, known: &Value, build: fn(&mut Reader<'_>) -> Option<T>) -> Result<T, Faults> {
-    let mut reader = Reader { tree, faults: Vec::new() };
+    let mut reader = Reader::new(tree);
     let known = names(known);
     for (key, _) in leaves(tree) {
         if !known.contains(&key) {
@@ -136,7 +136,11 @@ pub(super) fn is_redis(url: &str) -> bool {
     ["redis://", "rediss://"].iter().any(|start| url.trim_start().starts_with(start))
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    pub(super) fn new(tree: &'a Value) -> Self {
+        Self { tree, faults: Vec::new() }
+    }
+
     pub(super) fn fault(&mut self, at: &str, problem: impl Into<String>) {
         self.faults.push(Fault { at: at.to_owned(), problem: problem.into() });
     }

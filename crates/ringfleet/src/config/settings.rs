@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ringcentral::{ClientId, ClientSecret, ServerUrl};
-use ringfleet_store::{Group, LaneRules, OnUnknown, Plan};
+use ringfleet_store::{Group, LaneRules, OnUnknown, Plan, redis::RedisOptions};
 use ringfleet_worker::WorkerOptions;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
@@ -164,7 +164,7 @@ impl Settings {
     }
 }
 
-fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
+pub(super) fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
     let url = r.parsed("store.url", |url| {
         // The value may hold a password, so it is not repeated.
         if url.is_empty() || url.starts_with("sqlite:") || url.split(',').all(is_redis) {
@@ -181,6 +181,9 @@ fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
     let shards = r.number("store.shards", 1, 64);
     let allow_plaintext = r.flag("store.allow_plaintext");
     let allow_volatile = r.flag("store.allow_volatile");
+    if let Some(url) = url.as_deref().filter(|url| is_redis(url)) {
+        check_redis(r, url, prefix.as_deref(), allow_plaintext);
+    }
     let restart_patience = r.duration("store.restart_patience", SECOND, 3_600 * SECOND);
     let sqlite_full = r.parsed("store.sqlite_synchronous", |text| match text {
         "full" => Ok(true),
@@ -200,6 +203,18 @@ fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
     })
 }
 
+/// What the store would find before it connects; here it is told together with everything else.
+fn check_redis(r: &mut Reader<'_>, urls: &str, prefix: Option<&str>, allow_plaintext: Option<bool>) {
+    for url in urls.split(',') {
+        if let Err(problem) = RedisOptions::check_url(url, allow_plaintext.unwrap_or(true)) {
+            r.fault("store.url", problem);
+        }
+    }
+    if let Some(Err(problem)) = prefix.map(RedisOptions::check_prefix) {
+        r.fault("store.prefix", problem);
+    }
+}
+
 fn read_provider(r: &mut Reader<'_>) -> Option<ProviderSettings> {
     let server = r.parsed("ringcentral.server", ServerUrl::try_new);
     let app = r.parsed("ringcentral.app", |app| {
@@ -209,7 +224,7 @@ fn read_provider(r: &mut Reader<'_>) -> Option<ProviderSettings> {
     });
     let client_id = optional(r, "ringcentral.client_id", ClientId::try_new);
     let client_secret = read_secret(r);
-    let accounts_file = r.text("ringcentral.accounts_file").filter(|path| !path.is_empty()).map(PathBuf::from);
+    let accounts_file = read_accounts_file(r);
     let connect_timeout = r.duration("ringcentral.connect_timeout", 100 * MS, 60 * SECOND);
     let request_timeout = r.duration("ringcentral.request_timeout", 100 * MS, 300 * SECOND);
     Some(ProviderSettings {
@@ -233,7 +248,11 @@ pub(super) fn optional<T, E: std::fmt::Display>(
     if text.is_empty() { Some(None) } else { r.parsed(key, parse).map(Some) }
 }
 
-fn read_secret(r: &mut Reader<'_>) -> Option<Option<ClientSecret>> {
+pub(super) fn read_accounts_file(r: &mut Reader<'_>) -> Option<PathBuf> {
+    r.text("ringcentral.accounts_file").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+pub(super) fn read_secret(r: &mut Reader<'_>) -> Option<Option<ClientSecret>> {
     let file = r.text("ringcentral.client_secret_file")?;
     if file.is_empty() {
         return optional(r, "ringcentral.client_secret", ClientSecret::try_new);

@@ -27,6 +27,8 @@ pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Re
     let settings = layers.settings()?;
     telemetry::start(&settings.log_level, settings.log_format)?;
     let vault = open(&settings).await?;
+    // Whatever is wrong with it, it hinders no change of the store.
+    let of_file = || Accounts::load(&settings).ok().map(|accounts| accounts.credentials());
     match what {
         CredentialsCommand::NewKey => new_key(),
         CredentialsCommand::Add(options) => change::add(&vault, options).await,
@@ -43,10 +45,10 @@ pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Re
             let sessions = Arc::new(Sessions::new(vault.clone(), roster, client, name, settings.worker.lease));
             check::run(&sessions, &vault, &options).await
         }
-        CredentialsCommand::Enable(which) => change::enable(&vault, &which, true).await,
-        CredentialsCommand::Disable(which) => change::enable(&vault, &which, false).await,
-        CredentialsCommand::Prefer { which, number } => change::prefer(&vault, &which, number).await,
-        CredentialsCommand::Remove { which, yes } => change::remove(&vault, &which, yes).await,
+        CredentialsCommand::Enable(which) => change::enable(&vault, &which, &of_file()).await,
+        CredentialsCommand::Disable(which) => change::disable(&vault, &which, of_file()).await,
+        CredentialsCommand::Prefer { which, number } => change::prefer(&vault, &which, number, &of_file()).await,
+        CredentialsCommand::Remove { which, yes } => change::remove(&vault, &which, yes, of_file()).await,
         CredentialsCommand::ForgetBudget => {
             LoginBudget::forget(vault.store(), vault.app()).await?;
             say!(

@@ -1,5 +1,7 @@
 //! The app: its id and secret, the ways it may log in, what it may do, and how often.
 
+use std::time::Duration;
+
 use ringcentral::{
     AuthBudget, AuthorizationCode, CodeGrant, Jwt, Label, LoginPage, RefreshToken, TokenOptions, TokenOutcome,
 };
@@ -16,6 +18,9 @@ const NOBODYS: &str = "ringfleet-doctor";
 /// A credential that gives a session tells what the app may do; so many are tried.
 const MOST_TRIED: usize = 3;
 
+const PERMISSIONS_CHECK: &str = "permissions";
+const REFRESH_CHECK: &str = "refresh tokens";
+
 /// What a permission of the app is for, and whether texts can go out without it.
 const PERMISSIONS: [(&str, &str, Level); 4] = [
     ("SMS", "sends texts", Level::Fail),
@@ -29,14 +34,24 @@ pub(super) async fn look(case: &Case) -> Section {
     if findings.is_empty() {
         let (client, known) = client(case).await;
         findings.push(client);
-        if known {
-            findings.extend(grants(case).await);
-            findings.push(login_page(case).await);
-            findings.extend(permissions(case).await);
+        match known {
+            Ok(()) => {
+                findings.extend(grants(case).await);
+                findings.push(login_page(case).await);
+                findings.extend(permissions(case).await);
+            }
+            Err(why) => findings.extend(unasked(why)),
         }
+    } else {
+        findings.extend(unasked("ringcentral.client_id has to be set first"));
     }
     findings.push(logins(case));
     Section::new("App", findings)
+}
+
+/// What the server is asked of the app only when it knows it.
+fn unasked(why: &str) -> impl Iterator<Item = Finding> {
+    ["grants", "login page", PERMISSIONS_CHECK, REFRESH_CHECK].into_iter().map(move |check| Finding::skip(check, why))
 }
 
 /// Settings without which nothing can be asked.
@@ -52,35 +67,36 @@ fn identity(case: &Case) -> Vec<Finding> {
     ]
 }
 
-/// Asks for a session with a refresh token that nobody has. Gives what the server said of the app, and whether it knew it.
-async fn client(case: &Case) -> (Finding, bool) {
+/// Asks for a session with a refresh token that nobody has. Gives what the server said of the app, and if it did not say that it
+/// knows it, why nothing more is asked.
+async fn client(case: &Case) -> (Finding, Result<(), &'static str>) {
     const CHECK: &str = "client id and secret";
-    let Ok(token) = RefreshToken::try_new(NOBODYS) else { return (Finding::skip(CHECK, "could not be tried"), true) };
+    let Ok(token) = RefreshToken::try_new(NOBODYS) else { return (Finding::skip(CHECK, "could not be tried"), Ok(())) };
     let options = TokenOptions::default();
     let call = case.client.token_by_refresh(AuthBudget::App, &token, &options);
     match case.sessions.ask(call).await {
         Ok(TokenOutcome::AppDead { code: Some(code) }) if is_grant(&code) => {
-            (Finding::ok(CHECK, "taken by the server"), true)
+            (Finding::ok(CHECK, "taken by the server"), Ok(()))
         }
         Ok(TokenOutcome::AppDead { code }) => {
             let code = code.map_or_else(|| "no-code".to_owned(), |code| code.as_str().to_owned());
             let seen =
                 if case.client.config().client_secret.is_none() { "ringcentral.client_secret is empty" } else { "" };
-            (Finding::coded(CHECK, Level::Fail, &code, seen), false)
+            (Finding::coded(CHECK, Level::Fail, &code, seen), Err("the server has to take client id and secret first"))
         }
         Ok(TokenOutcome::Granted | TokenOutcome::CredentialDead { .. }) => {
-            (Finding::ok(CHECK, "taken by the server"), true)
+            (Finding::ok(CHECK, "taken by the server"), Ok(()))
         }
-        Ok(TokenOutcome::Throttled { after, .. }) => (throttled(CHECK, after), false),
+        Ok(TokenOutcome::Throttled { after, .. }) => (throttled(CHECK, after), Err("the token endpoint throttles")),
         Ok(TokenOutcome::Transient { reason }) => (
             Finding::fail(
                 CHECK,
                 format!("could not be tried: {reason}"),
                 "try again; look at the server's answers above",
             ),
-            false,
+            Err("the token endpoint has to answer first"),
         ),
-        Err(no) => (no_turn(CHECK, &no), false),
+        Err(no) => (no_turn(CHECK, Level::Warn, &no), Err("not asked: it takes a free login too")),
     }
 }
 
@@ -89,13 +105,25 @@ fn is_grant(code: &Label) -> bool {
     matches!(code.as_str(), "OAU-112" | "OAU-125" | "OAU-250" | "OAU-251")
 }
 
-fn throttled(check: &str, after: std::time::Duration) -> Finding {
-    Finding::warn(check, "the token endpoint throttles", format!("run it again in {} s", after.as_secs().max(1)))
+fn throttled(check: &str, after: Duration) -> Finding {
+    Finding::warn(check, "the token endpoint throttles", again_in(after))
 }
 
-fn no_turn(check: &str, no: &NoSession) -> Finding {
+fn again_in(delay: Duration) -> String {
+    format!("run it again in {} s", delay.as_secs().max(1))
+}
+
+/// The server was not asked. `level`: how bad it is that no login was free, which passes by itself.
+fn no_turn(check: &str, level: Level, no: &NoSession) -> Finding {
     match no {
-        NoSession::Later { delay } => throttled(check, *delay),
+        NoSession::Later { delay } => Finding {
+            level,
+            ..Finding::warn(
+                check,
+                "not asked: no login is free now in the fleet's own budget (plans.auth)",
+                again_in(*delay),
+            )
+        },
         NoSession::Dead { reason } => Finding::coded(check, Level::Fail, reason, ""),
         NoSession::Store(error) => Finding::fail(check, super::store::chain(error), "look at the store"),
     }
@@ -137,7 +165,7 @@ fn grant(case: &Case, name: &str, method: Method, asked: Result<TokenOutcome, No
         }
         Ok(TokenOutcome::Throttled { after, .. }) => throttled(&check, after),
         Ok(TokenOutcome::Transient { reason }) => Finding::skip(&check, format!("could not be tried: {reason}")),
-        Err(no) => no_turn(&check, &no),
+        Err(no) => no_turn(&check, Level::Skip, &no),
     }
 }
 
@@ -166,21 +194,30 @@ async fn login_page(case: &Case) -> Finding {
             "open the connect page in a browser: the provider's page tells more",
         ),
         Ok(Err(error)) => Finding::of_call(CHECK, &error),
-        Err(no) => no_turn(CHECK, &no),
+        Err(no) => no_turn(CHECK, Level::Skip, &no),
     }
 }
 
 /// A real login tells what the app may do. Its session is ended at once, unless it is a link of a connection's chain.
 async fn permissions(case: &Case) -> Vec<Finding> {
-    let mut tried = None;
+    let (mut tried, mut wait) = (None, None);
     for credential in case.credentials().take(MOST_TRIED) {
-        if let Ok(Tried::In(granted)) = case.sessions.try_login(&credential).await {
-            tried = Some(granted);
-            break;
+        match case.sessions.try_login(&credential).await {
+            Ok(Tried::In(granted)) => {
+                tried = Some(granted);
+                break;
+            }
+            Err(NoSession::Later { delay }) => wait = Some(delay),
+            _ => {}
         }
     }
     let Some(granted) = tried else {
-        return vec![Finding::skip("permissions", "no credential gave a session that would tell them")];
+        let why = match wait {
+            // The fleet's own budget, or the server that throttles.
+            Some(delay) => format!("no login was to be had for them now; {}", again_in(delay)),
+            None => "no credential gave a session that would tell them".to_owned(),
+        };
+        return [PERMISSIONS_CHECK, REFRESH_CHECK].map(|check| Finding::skip(check, why.as_str())).into();
     };
     let has = |name: &str| granted.scope.iter().any(|permission| permission.as_str() == name);
     let mut findings: Vec<_> = PERMISSIONS
@@ -195,9 +232,9 @@ async fn permissions(case: &Case) -> Vec<Finding> {
         })
         .collect();
     findings.push(match (granted.refresh, case.with_method(Method::Code)) {
-        (true, _) => Finding::ok("refresh tokens", "issued"),
-        (false, 0) => Finding::ok("refresh tokens", "not issued, and no credential needs them"),
-        (false, _) => Finding::coded("refresh tokens", Level::Fail, "no-refresh-token", "not issued"),
+        (true, _) => Finding::ok(REFRESH_CHECK, "issued"),
+        (false, 0) => Finding::ok(REFRESH_CHECK, "not issued, and no credential needs them"),
+        (false, _) => Finding::coded(REFRESH_CHECK, Level::Fail, "no-refresh-token", "not issued"),
     });
     findings
 }
@@ -229,5 +266,30 @@ impl Case {
         let of =
             |name: &std::sync::Arc<str>| self.roster.of(name).iter().filter(|c| c.login.method() == method).count();
         self.roster.extensions().iter().map(of).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_that_the_fleet_keeps_back_is_not_laid_at_the_providers_door() {
+        let later = NoSession::Later { delay: Duration::from_secs(9) };
+        for level in [Level::Warn, Level::Skip] {
+            let finding = no_turn("client id and secret", level, &later);
+            assert_eq!((finding.level, finding.next_step.as_deref()), (level, Some("run it again in 9 s")));
+            assert!(
+                finding.seen.contains("the fleet's own budget") && !finding.seen.contains("throttles"),
+                "{finding:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_asked_of_an_app_is_listed() {
+        let listed: Vec<_> = unasked("why").map(|finding| (finding.check, finding.level)).collect();
+        let expected = ["grants", "login page", "permissions", "refresh tokens"];
+        assert_eq!(listed, expected.map(|check| (check.to_owned(), Level::Skip)));
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use ringcentral::{
-    CallError, ExtensionId, ExtensionInfo, ExtensionNumber, ExtensionStatus, Label, MessageQuery, NumberFeature, Page,
-    PhoneNumber, Read, SmsConfiguration, Whose,
+    CallError, ExtensionId, ExtensionInfo, ExtensionNumber, ExtensionStatus, Label, MessageQuery, NumberFeature,
+    Outcome, Page, PhoneNumber, Read, SmsConfiguration, Whose, classify_read,
 };
 use ringfleet_identity::{NoSession, ReadError, Reader};
 use ringfleet_store::{Gate, Group, LaneId, Millis};
@@ -20,8 +20,10 @@ use crate::commands::status::short;
 
 /// A read may have to wait for its turn: a window and a penalty.
 const PATIENCE: Duration = Duration::from_secs(130);
+const LOGIN: &str = "login";
 /// Stands for all that would have been read.
 const UNREAD: &str = "reads";
+const LOGIN_FIRST: &str = "user, numbers, message store and permissions can be read only after a login";
 pub(super) const STOPPED: &str = "the fleet is stopped";
 /// Numbers of one extension whose registration is looked at.
 const MOST_NUMBERS: usize = 5;
@@ -30,19 +32,24 @@ pub(super) async fn look(case: &Case, extension: &ExtensionId) -> Section {
     let mut findings = vec![login(case, extension).await];
     let mut title = format!("Extension {extension}");
     if findings[0].level == Level::Fail {
-        // Nobody can read as it.
+        findings.push(Finding::skip(UNREAD, LOGIN_FIRST));
     } else if let Some(why) = halted(case).await {
         findings.push(Finding::skip(UNREAD, why));
     } else {
         let own = Looked { reader: &case.reader, extension };
-        let (info, user) = own.user().await;
-        if let Some(short) = info.as_ref().and_then(|info| info.extension_number.as_ref()) {
-            title.push_str(&format!(" ({})", short.as_str()));
+        match own.user().await {
+            // The fleet had kept a session, and the provider has ended it since.
+            Err(refusal) => findings = vec![refusal, Finding::skip(UNREAD, LOGIN_FIRST)],
+            Ok((info, user)) => {
+                if let Some(short) = info.as_ref().and_then(|info| info.extension_number.as_ref()) {
+                    title.push_str(&format!(" ({})", short.as_str()));
+                }
+                findings.push(user);
+                findings.extend(own.numbers(&case.numbers_of(extension)).await);
+                findings.push(own.message_store().await);
+                findings.push(own.may_send().await);
+            }
         }
-        findings.push(user);
-        findings.extend(own.numbers(&case.numbers_of(extension)).await);
-        findings.push(own.message_store().await);
-        findings.push(own.may_send().await);
     }
     findings.push(lane(case, extension).await);
     Section::new(title, findings)
@@ -64,30 +71,30 @@ async fn halted(case: &Case) -> Option<String> {
 
 /// Nothing was read of it, though nothing is known to be wrong with it.
 pub(super) fn is_unread(section: &Section) -> bool {
-    section.findings.iter().any(|finding| finding.check == UNREAD)
+    let refused = |finding: &Finding| finding.check == LOGIN && finding.level == Level::Fail;
+    section.findings.iter().any(|finding| finding.check == UNREAD) && !section.findings.iter().any(refused)
 }
 
 /// The fleet's session, or a new one under the Auth plan. A credential that was refused before is tried once more.
 async fn login(case: &Case, extension: &ExtensionId) -> Finding {
-    const CHECK: &str = "login";
     let methods: Vec<_> =
         case.roster.of(extension.as_str()).iter().map(|credential| credential.login.method().as_str()).collect();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         match case.sessions.get(extension).await {
-            Ok(_) => return Finding::ok(CHECK, format!("has a session ({})", methods.join(", then "))),
+            Ok(_) => return Finding::ok(LOGIN, format!("has a session ({})", methods.join(", then "))),
             Err(NoSession::Later { delay }) if tokio::time::Instant::now() + delay < deadline => {
                 tokio::time::sleep(delay).await;
             }
             Err(NoSession::Later { .. }) => {
                 return Finding::warn(
-                    CHECK,
+                    LOGIN,
                     "no turn to log in, or no answer",
                     "run it again for this extension alone",
                 );
             }
-            Err(NoSession::Dead { reason }) => return refused(CHECK, &reason),
-            Err(NoSession::Store(error)) => return Finding::fail(CHECK, chain(&error), "look at the store"),
+            Err(NoSession::Dead { reason }) => return refused(LOGIN, &reason),
+            Err(NoSession::Store(error)) => return Finding::fail(LOGIN, chain(&error), "look at the store"),
         }
     }
 }
@@ -105,6 +112,17 @@ fn refused(check: &str, reason: &str) -> Finding {
     Finding::coded(check, Level::Fail, first, &seen)
 }
 
+/// What is to be said of the login, if the provider refuses the session and gives no other: each read would meet the same.
+fn refusal(error: &ReadError) -> Option<Finding> {
+    match error {
+        ReadError::NoSession { reason } => Some(refused(LOGIN, reason)),
+        ReadError::Call(error) if matches!(classify_read(error), Outcome::Unauthorised { .. }) => {
+            Some(Finding::of_call(LOGIN, error))
+        }
+        _ => None,
+    }
+}
+
 /// Reads of one extension.
 struct Looked<'a> {
     reader: &'a Reader,
@@ -112,7 +130,8 @@ struct Looked<'a> {
 }
 
 impl Looked<'_> {
-    async fn user(&self) -> (Option<ExtensionInfo>, Finding) {
+    /// `Err`: see [`refusal`].
+    async fn user(&self) -> Result<(Option<ExtensionInfo>, Finding), Finding> {
         const CHECK: &str = "user";
         match self.read(Read::extension(Whose::Own)).await {
             Ok(info) => {
@@ -125,9 +144,9 @@ impl Looked<'_> {
                         "enable the extension in the RingCentral admin portal",
                     ),
                 };
-                (Some(info), finding)
+                Ok((Some(info), finding))
             }
-            Err(error) => (None, unread(CHECK, &error)),
+            Err(error) => refusal(&error).map_or_else(|| Ok((None, unread(CHECK, &error))), Err),
         }
     }
 
@@ -284,6 +303,8 @@ async fn lane(case: &Case, extension: &ExtensionId) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use ringcentral::{ProviderError, RateHeaders};
+
     use super::*;
 
     fn number(text: &str, features: &str) -> ExtensionNumber {
@@ -300,6 +321,38 @@ mod tests {
         let none = judged(&own[1..], &[]);
         assert_eq!(none[0].code.as_deref(), Some("MSG-367"));
         assert!(!format!("{none:?}").contains("0100002"));
+    }
+
+    fn answered(status: u16, code: &str) -> ReadError {
+        let body = format!(r#"{{"errorCode":"{code}","message":"m"}}"#);
+        ReadError::Call(CallError::Status {
+            status: status.try_into().unwrap(),
+            error: Box::new(ProviderError::parse(body.as_bytes())),
+            rate: RateHeaders::default(),
+            request_id: None,
+        })
+    }
+
+    #[test]
+    fn a_session_that_the_provider_refuses_is_told_of_the_login_and_nothing_else_is() {
+        let dead = ReadError::NoSession { reason: "OAU-211 #c0ffee".to_owned() };
+        for (error, code) in [(dead, "OAU-211"), (answered(401, "OAU-236"), "OAU-236")] {
+            let finding = refusal(&error).unwrap();
+            assert_eq!(
+                (finding.check.as_str(), finding.level, finding.code.as_deref()),
+                (LOGIN, Level::Fail, Some(code))
+            );
+        }
+        for error in [answered(403, "CMN-401"), answered(503, "CMN-211"), ReadError::NoTurn { wait: PATIENCE }] {
+            assert!(refusal(&error).is_none(), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_waits_for_the_fleet_counts_as_unread_and_not_what_lacks_a_login() {
+        let section = |login| Section::new("x", vec![login, Finding::skip(UNREAD, "why")]);
+        assert!(is_unread(&section(Finding::ok(LOGIN, "has a session"))));
+        assert!(!is_unread(&section(Finding::coded(LOGIN, Level::Fail, "OAU-211", ""))));
     }
 
     #[test]

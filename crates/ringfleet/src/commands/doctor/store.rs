@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use ringcentral::{Client, ServerProbe};
 use ringfleet_identity::{Kept, KeyRing};
 use ringfleet_store::{Gate, SharedStore, State, Store, StoreError};
+use ringfleet_worker::JournalError;
 
 use super::{
     finding::{Finding, Section},
@@ -13,8 +14,12 @@ use super::{
 };
 use crate::{
     config::{KeySource, Settings},
-    store::describe,
+    store::{ask_journals, describe},
 };
+
+/// What is to be done about a store that was put in another one's place.
+pub(super) const REPLACED: &str =
+    "docs/delivery-semantics.md, A lost store, tells what to do before anybody hands in again";
 
 pub(super) async fn look(store: &SharedStore, client: &Client, settings: &Settings) -> Section {
     let mut findings = vec![];
@@ -34,12 +39,21 @@ pub(super) async fn look(store: &SharedStore, client: &Client, settings: &Settin
     if is_redis && !volatile {
         findings.push(appendfsync(store.appendfsync().await));
     }
-    if is_redis {
-        findings.push(Finding::ok("data", format!("named {}; another name would stop the fleet", store.epoch())));
-    }
+    findings.extend(data(store, settings).await);
     findings.push(clock(store, client, settings.worker.reconcile.clock_skew).await);
     findings.extend(messages(&**store).await);
     Section::new("Store", findings)
+}
+
+/// Whether these are the data that the workers of this machine, if there are any, have worked with.
+async fn data(store: &SharedStore, settings: &Settings) -> Option<Finding> {
+    const CHECK: &str = "data";
+    let named = || Finding::ok(CHECK, format!("named {}; another name would stop the fleet", store.epoch()));
+    match ask_journals(settings, store).await {
+        Ok(()) => settings.store.is_redis().then(named),
+        Err(error @ JournalError::OtherStore { .. }) => Some(Finding::fail(CHECK, error.to_string(), REPLACED)),
+        Err(error) => Some(Finding::skip("journals", chain(&error))),
+    }
 }
 
 /// How soon Redis has on its disk what it has accepted.

@@ -12,8 +12,9 @@ use super::{
     case::Case,
     extension::STOPPED,
     finding::{Finding, Section},
+    store::REPLACED,
 };
-use crate::commands::reason::sense;
+use crate::{commands::reason::sense, store as stores};
 
 /// A worker takes a message of a free lane within a second or two; a full window may take a minute.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -27,6 +28,9 @@ async fn send(case: &Case, extension: &ExtensionId, to: &PhoneNumber) -> Finding
     if let Ok(Gate::Stopped { .. }) = case.vault.store().gate().await {
         let seen = format!("{STOPPED}, so none is handed in");
         return Finding::fail(CHECK, seen, "`ringfleet fleet resume` lets it go on");
+    }
+    if let Err(error) = stores::refuse_replaced(&case.settings, case.vault.store()).await {
+        return Finding::fail(CHECK, format!("none is handed in: {error}"), REPLACED);
     }
     let senders = match SenderDirectory::of(case.directory.clone(), &case.settings.provider.app) {
         Ok(senders) => Arc::new(senders),

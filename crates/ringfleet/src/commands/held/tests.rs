@@ -32,13 +32,18 @@ fn new(extension: usize) -> NewMessage {
 /// A message whose send ended so.
 async fn message(store: &SqliteStore, outcome: Outcome) -> MessageId {
     let [Enqueued::Accepted(id)] = store.enqueue(&[new(101)]).await.unwrap()[..] else { panic!("it is new") };
+    send(store, outcome).await;
+    id
+}
+
+/// The send of the only message that waits ends so.
+async fn send(store: &SqliteStore, outcome: Outcome) {
     let (worker, lease) = (WorkerId::incarnation("test"), Duration::from_secs(30));
     let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
     let lease_of = claim.leases[0].reference();
     assert_eq!(store.begin_send(&[lease_of.into()], lease).await.unwrap(), [Begin::Go]);
     let settlement = Settlement { lease: lease_of, outcome, age: Duration::ZERO, seen: PlanSeen::default() };
     store.settle(&[settlement]).await.unwrap();
-    id
 }
 
 fn unknown() -> Outcome {
@@ -97,6 +102,36 @@ async fn advice_names_a_command_for_each_finding() {
     (view.to, view.text) = (Private::default(), Private::default());
     let told = advice(&view, 0).join("\n");
     assert!(told.contains("content is gone") && !told.contains("held resend"), "{told}");
+}
+
+#[tokio::test]
+async fn a_dead_message_of_which_an_attempt_may_have_arrived_is_looked_for_before_it_is_sent_again() {
+    let (_folder, store) = store().await;
+    let again = NewMessage { on_unknown: OnUnknown::Resend, ..new(101) };
+    let [Enqueued::Accepted(id)] = store.enqueue(&[again]).await.unwrap()[..] else { panic!("it is new") };
+    send(&store, unknown()).await;
+    let retry = || Outcome::Retry { code: "MSG-290".into(), delay: Duration::ZERO, max_attempts: 3 };
+    for state in [State::Ready, State::Dead] {
+        send(&store, retry()).await;
+        assert_eq!(store.get(&id).await.unwrap().unwrap().state, state);
+    }
+    let mut view = store.get(&id).await.unwrap().unwrap();
+    let (told, from) = (advice(&view, 60_000).join("\n"), time(view.intent_at.map(|at| at - 60_000)));
+    let look = format!("look among the texts that extension 101 sent from {from} until ");
+    for part in
+        [look.as_str(), "ends in 0101:", "it is there ", &format!("it is not there  ringfleet held resend {id}")]
+    {
+        assert!(told.contains(part), "{part} is missing in:\n{told}");
+    }
+    assert!(!told.contains("given up") && !told.contains("held close"), "a dead one can't be closed:\n{told}");
+    view.state = State::Expired;
+    let told = advice(&view, 0).join("\n");
+    assert!(told.contains("look among") && told.contains("hand it in anew with a new key"), "{told}");
+    // Whoever sends it again has looked.
+    resolve(&store, &[id], Resolution::Resend).await.unwrap();
+    send(&store, retry()).await;
+    let told = advice(&store.get(&id).await.unwrap().unwrap(), 0).join("\n");
+    assert!(told.contains("given up") && !told.contains("look among"), "{told}");
 }
 
 /// One message of each of so many lanes, given up.
