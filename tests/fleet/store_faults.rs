@@ -221,7 +221,8 @@ async fn row_34_a_process_that_starts_beside_the_journals_of_a_flushed_store_tak
     rig.drain_workers(Duration::from_secs(20));
     flush(&rig);
     let (from, file) = (&rig.accounts[0].numbers[0], rig.path("again.csv"));
-    std::fs::write(&file, format!("from,to,text,key\n{from},+15552009999,a canary for the second time,canary-visit\n")).unwrap();
+    std::fs::write(&file, format!("from,to,text,key\n{from},+15552009999,a canary for the second time,canary-visit\n"))
+        .unwrap();
     rig.keep_secret(["+15552009999", "a canary for the second time", "canary-visit"]);
     let import = ["import", file.to_str().unwrap()];
     for arguments in [&import[..], &["api"], &["up"], &["worker"]] {
