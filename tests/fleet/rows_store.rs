@@ -73,9 +73,9 @@ async fn row_03_failover_to_a_replica_that_lags_behind_loses_nothing_and_sends_n
     rig.finish(Ends::all()).await;
 }
 
-/// Something acknowledged is missing on this replica only after it knows of so many workers.
-async fn until_it_knows_workers(replica: &RedisServer, count: i64) {
-    let known = async || tell(replica, "HLEN {rf:0}:workers").await == redis::Value::Int(count);
+/// So many workers have opened the store; or this replica knows of them, on which something acknowledged can be missing then.
+async fn until_it_knows_workers(server: &RedisServer, count: i64) {
+    let known = async || tell(server, "HLEN {rf:0}:workers").await == redis::Value::Int(count);
     eventually(Duration::from_secs(10), known).await;
 }
 
@@ -297,6 +297,8 @@ async fn row_35_data_of_a_newer_format_stop_the_fleet_which_leaves_them_as_they_
     let mut rig = loaded(quick(), 60).await;
     rig.start_workers(2);
     until_sent(&rig, 60).await;
+    // One that is still about to start would be refused as the programs below are.
+    until_it_knows_workers(rig.redis(), 2).await;
     let mut link = link(rig.redis()).await;
     let epoch: String = redis::cmd("GET").arg("{rf:0}:epoch").query_async(&mut link).await.unwrap();
     let (format, name) = epoch.split_once(':').unwrap();
