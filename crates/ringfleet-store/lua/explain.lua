@@ -28,8 +28,8 @@ local function lane_facts(L)
   if lost > gate then gate, why = lost, 'store-restarted' end
   local due = get(DUE, L.name)
   -- More than the largest plan has places for: only the last to become free matter.
-  local used = call('ZCOUNT', L.slots, AFTER_NOW, '+inf')
-  local timed = call('ZRANGEBYSCORE', L.slots, AFTER_NOW, '+inf', 'WITHSCORES', 'LIMIT',
+  local used = tonumber(redis.pcall('ZCOUNT', L.slots, AFTER_NOW, '+inf')) or 0
+  local timed = redis.pcall('ZRANGEBYSCORE', L.slots, AFTER_NOW, '+inf', 'WITHSCORES', 'LIMIT',
     max(0, used - MOST_SLOTS), MOST_SLOTS)
   local slots = {}
   for i = 1, #timed, 2 do

@@ -16,7 +16,7 @@ if ARGV[3] == 'acquire' then
   end
   local token = take_slot(L)
   -- Nobody reaps these: the slot frees itself when the request must be over, and a window after that.
-  call('ZADD', L.slots, now + tonumber(ARGV[5]) + hold_of(L), ms(token))
+  on_slots(L, 'ZADD', now + tonumber(ARGV[5]) + hold_of(L), ms(token))
   save()
   return { token, 0 }
 end

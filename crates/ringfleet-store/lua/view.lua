@@ -17,7 +17,7 @@ local function lane_row(name)
     local length = redis.pcall('LLEN', queue_of(L.name, prio))
     if type(length) == 'number' then waiting = waiting + length end
   end
-  local used = call('ZCOUNT', L.slots, AFTER_NOW, '+inf')
+  local used = tonumber(redis.pcall('ZCOUNT', L.slots, AFTER_NOW, '+inf')) or 0
   local due = get(DUE, name)
   return { name, waiting, L.inf, used, L.lim, L.win, L.paused and 1 or 0, L.parked or '',
     L.pen > now and ms(L.pen) or '', due and ms(due) or '' }

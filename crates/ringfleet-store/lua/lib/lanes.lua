@@ -37,7 +37,9 @@ local function lane_of(name)
   -- It stops its lane, and no other. What stands elsewhere is not lost with it.
   if not readable then
     L = parse_lane(name, NEW_LANE .. 'unreadable-lane')
-    L.inf, L.unk = call('ZCOUNT', L.slots, IN_USE_TEXT, IN_USE_TEXT), call('ZCARD', T..':u:'..name)
+    -- Nor does what may be there instead of these.
+    local inf, unk = redis.pcall('ZCOUNT', L.slots, IN_USE_TEXT, IN_USE_TEXT), redis.pcall('ZCARD', T..':u:'..name)
+    L.inf, L.unk = tonumber(inf) or 0, tonumber(unk) or 0
   end
   lanes[name] = L
   return L
@@ -79,10 +81,19 @@ end
 -- What is kept of the session of a lane's extension: see `token`.
 local function session_of(name) return T..':tok:'..match(name, '^[^/]+/([^/]+)/') end
 
--- A key of another kind where a queue should be: for a person.
-local function unreadable_queue(L)
-  L.parked = 'unreadable-queue'
-  call('HSET', T..':junk', 'queue of ' .. L.name, '')
+-- A key of another kind where the lane's queue or window should be: for a person.
+local function unreadable_key(L, what)
+  L.parked = 'unreadable-' .. what
+  call('HSET', T..':junk', what .. ' of ' .. L.name, '')
+end
+
+-- One command on the lane's slots. A key of another kind there stops this lane, and no other: nil is answered.
+local function on_slots(L, command, ...)
+  local reply = redis.pcall(command, L.slots, ...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if not match(reply.err, 'WRONGTYPE') then return call(command, L.slots, ...) end -- fails again, and ends the script
+  unreadable_key(L, 'window')
+  return nil
 end
 
 local QUEUES, PRIO = T..':q:', { [0] = ':0', ':1', ':2' }
@@ -90,15 +101,15 @@ local function queue_of(lane, prio) return QUEUES..lane..PRIO[prio] end
 -- The window, and a margin for the server's own rounding (0.1 %, at least 2 ms).
 local function hold_of(L) return L.win + max(2, floor(L.win / 1000)) end
 
--- Slots whose time is over may still stand there: see take_slot.
-local function slots_in_use(L) return call('ZCOUNT', L.slots, AFTER_NOW, '+inf') end
+-- Slots whose time is over may still stand there: see take_slot. A window that can't be read is full.
+local function slots_in_use(L) return on_slots(L, 'ZCOUNT', AFTER_NOW, '+inf') or L.lim end
 
 -- The first instant at which the window has a place. `claim` has counted already.
 local function window_free_at(L)
   L.used = L.used or slots_in_use(L)
   if L.used < L.lim then return now end
-  local last = call('ZRANGEBYSCORE', L.slots, AFTER_NOW, '+inf', 'WITHSCORES', 'LIMIT', L.used - L.lim, 1)
-  return tonumber(last[2])
+  local last = on_slots(L, 'ZRANGEBYSCORE', AFTER_NOW, '+inf', 'WITHSCORES', 'LIMIT', L.used - L.lim, 1)
+  return last and tonumber(last[2]) or now + 60000
 end
 
 -- A penalty is followed by one probe alone; full speed comes back with its answer.
@@ -124,11 +135,11 @@ end
 local function take_slot(L)
   local token = next_token()
   local name = ms(token)
-  call('ZADD', L.slots, IN_USE_TEXT, name)
+  on_slots(L, 'ZADD', IN_USE_TEXT, name)
   put_off_ttl(L)
   L.cnt, L.fuller = L.cnt + 1, true
   if L.used then L.used = L.used + 1 end
-  if L.cnt % 8 == 0 then call('ZREMRANGEBYSCORE', L.slots, '-inf', NOW) end
+  if L.cnt % 8 == 0 then on_slots(L, 'ZREMRANGEBYSCORE', '-inf', NOW) end
   return token, name
 end
 
@@ -137,7 +148,7 @@ end
 local function time_slot(L, token, age)
   L.used = nil
   -- It may be gone: then its window has one more now.
-  if call('ZADD', L.slots, ms(now + 1 - age + hold_of(L)), ms(token)) == 1 then L.fuller = true end
+  if on_slots(L, 'ZADD', ms(now + 1 - age + hold_of(L)), ms(token)) == 1 then L.fuller = true end
   -- Its deadline may be over by now, unless the slot was taken lately.
   if now - floor(token / TOKENS_A_MS) > SLOTS_KEPT / 2 then put_off_ttl(L) end
 end
@@ -145,14 +156,14 @@ end
 -- A report that comes late may tell of a request that arrived after its slot was timed for a dead worker: the later counts.
 local function retime_slot(L, token, age)
   L.used, L.fuller = nil, true
-  call('ZADD', L.slots, 'GT', ms(now + 1 - age + hold_of(L)), ms(token))
+  on_slots(L, 'ZADD', 'GT', ms(now + 1 - age + hold_of(L)), ms(token))
   put_off_ttl(L)
 end
 
 -- A request that certainly was never made gives its slot back at once.
 local function drop_slot(L, token)
   L.used = nil
-  call('ZREM', L.slots, ms(token))
+  on_slots(L, 'ZREM', ms(token))
 end
 
 -- The plan that an answer's headers tell; documented limits lie between 1 and 1,000. It is kept also when it is the caller's own:
@@ -173,8 +184,8 @@ local function learn_plan(L, limit, window)
     if first then by = max(0, by) end
     if by ~= 0 then
       L.used, L.fuller = nil, true
-      local slots = call('ZRANGEBYSCORE', L.slots, '-inf', '(' .. IN_USE_TEXT, 'LIMIT', 0, 3000)
-      for _, token in ipairs(slots) do call('ZINCRBY', L.slots, by, token) end
+      local slots = on_slots(L, 'ZRANGEBYSCORE', '-inf', '(' .. IN_USE_TEXT, 'LIMIT', 0, 3000) or {}
+      for _, token in ipairs(slots) do on_slots(L, 'ZINCRBY', by, token) end
       put_off_ttl(L)
     end
   end
@@ -208,7 +219,7 @@ local function oldest_due(L)
   for _, prio in ipairs(FILLED[L.queues]) do
     local head = head_of(L, prio)
     if type(head) == 'table' then
-      unreadable_queue(L)
+      unreadable_key(L, 'queue')
       return nil
     elseif head then
       local due = unpack_of('>I8', head, 17)

@@ -14,7 +14,7 @@ local function flush_side(side, command)
       count(READY, -#entries)
       count(SCHEDULED, #entries)
       local L = lane_of(P.lane)
-      unreadable_queue(L)
+      unreadable_key(L, 'queue')
       touch(L)
     elseif command == 'LPUSH' or reply == #entries then
       local L = lane_of(P.lane)

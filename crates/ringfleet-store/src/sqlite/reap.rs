@@ -88,7 +88,8 @@ impl Tx<'_> {
                        SELECT provider_id, lane, ended FROM messages AS old WHERE n = ?1 AND provider_id <> '' \
                        AND ended > (SELECT min(began) FROM (SELECT ?2 AS began \
                        UNION ALL SELECT min(intent) FROM messages WHERE lane = old.lane AND state = 11 \
-                       UNION ALL SELECT min(since) FROM flight WHERE lane = old.lane)) - ?3";
+                       UNION ALL SELECT min(iif(again.intent > 0, min(again.intent, since), since)) \
+                       FROM flight JOIN messages AS again ON again.n = message WHERE flight.lane = old.lane)) - ?3";
             self.exec(sql, params![row, self.now, CREDIT_MS])?;
             self.exec("DELETE FROM messages WHERE n = ?1", [row])?;
             if let Some(state) = State::from_code(*state) {

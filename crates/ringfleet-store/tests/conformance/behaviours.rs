@@ -243,6 +243,7 @@ behaviours! {
         a_credit_is_remembered_while_a_fate_is_unknown_whatever_else_is_sent
         a_credit_is_remembered_while_a_send_is_under_way_however_long_nobody_is_there_to_end_it
         a_credit_outlives_its_record_while_a_send_is_under_way
+        a_credit_outlives_its_record_while_a_message_is_sent_again_that_was_sent_before_it
         a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other
     }
     pairs {

@@ -113,6 +113,22 @@ pub(crate) async fn a_credit_outlives_its_record_while_a_send_is_under_way(s: &S
     assert_eq!(s.found(slow, &["p-1"], 0).await, Decided::NotYet);
 }
 
+pub(crate) async fn a_credit_outlives_its_record_while_a_message_is_sent_again_that_was_sent_before_it(s: &Subject) {
+    let again = s.send_into_the_dark(asked(&wide(1), "2")).await;
+    s.put(message(&wide(1), "1")).await;
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, sent_as("p-1")).await;
+    s.found(again, &[], 0).await;
+    s.step(SETTLE_MS);
+    assert_eq!(s.found(again, &[], 0).await, Decided::Again);
+
+    s.step(3_600_000);
+    let again = s.claim_and_begin().await;
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 1);
+    s.settle(again, unknown()).await;
+    assert_eq!(s.found(again, &["p-1"], 0).await, Decided::NotYet);
+}
+
 pub(crate) async fn a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other(s: &Subject) {
     let mut rules = rules();
     rules.delivery_wait = Duration::ZERO;

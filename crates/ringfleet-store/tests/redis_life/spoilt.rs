@@ -1,6 +1,6 @@
 //! Something else stands where a key of one lane should be.
 
-use ringfleet_store::{Begin, Cancelled, Evidence, Found, LaneView, OptOut, State};
+use ringfleet_store::{Acquired, Begin, Cancelled, Evidence, Found, LaneView, OptOut, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -81,6 +81,51 @@ async fn a_lane_whose_record_can_not_be_read_waits_for_a_person_and_no_other_lan
     assert_eq!(parked(&store).await.as_deref(), Some("unreadable-lane"));
     store.set_parked(&lane(), None).await.unwrap();
     assert_eq!(claimed(&store, &worker).await, here);
+}
+
+#[tokio::test]
+async fn a_lane_whose_window_can_not_be_read_waits_for_a_person_and_no_other_lane_does() {
+    let server = RedisServer::start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    let window = format!("{{{PREFIX}:0}}:s:{}", lane().as_str());
+    put(&store, &lane(), &["begun"]).await;
+    put(&store, &other(), &["begun there"]).await;
+    let begun = claim_refs(&store, &worker, 2).await;
+    let intents: Vec<_> = begun.iter().map(|lease| (*lease).into()).collect();
+    assert_eq!(store.begin_send(&intents, LEASE).await.unwrap(), [Begin::Go; 2]);
+    let here = put(&store, &lane(), &["here"]).await;
+    let there = put(&store, &other(), &["there"]).await;
+    overwrite(&server, &["SET", &window, "junk"]).await;
+
+    // What was sent counts as sent, and what waits elsewhere goes.
+    let reports: Vec<_> = begun.iter().map(|lease| report(*lease)).collect();
+    assert_eq!(store.settle(&reports).await.unwrap(), [Settled::Done(State::Sent); 2]);
+    assert_eq!(claimed(&store, &worker).await, there);
+    assert_eq!(parked(&store).await.as_deref(), Some("unreadable-window"));
+    assert!(matches!(store.acquire(&lane(), LEASE).await.unwrap(), Acquired::Wait(_)));
+
+    // Let go on before it was taken away, it stands again.
+    store.set_parked(&lane(), None).await.unwrap();
+    assert_eq!(claimed(&store, &worker).await, []);
+    assert_eq!(parked(&store).await.as_deref(), Some("unreadable-window"));
+    overwrite(&server, &["DEL", &window]).await;
+    store.set_parked(&lane(), None).await.unwrap();
+    assert_eq!(claimed(&store, &worker).await, here);
+}
+
+#[tokio::test]
+async fn a_lane_of_which_nothing_can_be_read_stops_no_other() {
+    let server = RedisServer::start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &lane(), &["here"]).await;
+    let there = put(&store, &other(), &["there"]).await;
+    overwrite(&server, &["HSET", &format!("{{{PREFIX}:0}}:lane"), lane().as_str(), "junk"]).await;
+    for key in ["s", "u"] {
+        overwrite(&server, &["SET", &format!("{{{PREFIX}:0}}:{key}:{}", lane().as_str()), "junk"]).await;
+    }
+    assert_eq!(claimed(&store, &worker).await, there);
+    // Its record is a new one by now.
+    assert_eq!(parked(&store).await.as_deref(), Some("unreadable-window"));
 }
 
 #[tokio::test]

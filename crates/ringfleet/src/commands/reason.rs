@@ -11,7 +11,7 @@ pub(super) struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so, and … for any name.
-const OWN: [(&str, &str); 38] = [
+const OWN: [(&str, &str); 39] = [
     (
         "app … is not this worker's",
         "it was handed in for another ringcentral.app than the worker's: give each app a store.prefix of its own",
@@ -80,6 +80,11 @@ const OWN: [(&str, &str); 38] = [
     (
         "unreadable-queue",
         "something else stands in the store where a queue of its extension should; take it away first",
+    ),
+    (
+        "unreadable-window",
+        "something else stands in the store where the window of its extension should; take it away, and let a window pass \
+         before the lane is let go on",
     ),
     ("wider-429", "a limit wider than one extension refused a request: the account's, the app's or the address's"),
     ("worker-lost", "its worker died after it had noted that it was about to send it"),

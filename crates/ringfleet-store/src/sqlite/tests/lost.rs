@@ -40,6 +40,7 @@ async fn a_file_that_was_away_is_not_gone_on_with_when_it_is_back() {
     fs::rename(file.path(), &away).expect("away");
     is_refused_for_good(&store).await;
     fs::rename(&away, file.path()).expect("back");
+    // Longer than between two looks: a fresh one finds the same file in its place.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
     is_refused_for_good(&store).await;
 }
