@@ -123,7 +123,7 @@ local function heard_again(L, token, kind, age, delay)
   heard_late(L, token, kind, age, delay)
   if kind == 'unknown' then
     if age < hold_of(L) + LONGEST_SEND then retime_slot(L, token, 0) end
-  elseif (kind == 'sent' or kind == 'rejected') and age < hold_of(L) then
+  elseif kind ~= 'released' and age < hold_of(L) then
     retime_slot(L, token, age)
   end
 end
@@ -188,8 +188,8 @@ for i, id in ipairs(ids) do
     touch(L)
     if live then
       leave_flight(L, m, f)
-      if f.state == CLAIMED and (kind == 'not-sent' or kind == 'released' or kind == 'parked') then
-        -- No intent, so no POST: the slot was never used.
+      if f.state == CLAIMED and (kind == 'released' or lane == '' and (kind == 'not-sent' or kind == 'parked')) then
+        -- No intent, so no POST: the slot was never used. A journal tells of requests only: there the intent was lost.
         drop_slot(L, token)
       else
         -- SEND-SAFETY: (of the plan) a journal knows when a send was about to begin, and not when its request arrived: perhaps

@@ -14,7 +14,7 @@ use ringfleet_identity::{
     directory::{Directory, Register},
     plan_seen,
 };
-use ringfleet_store::{Begin, Intent, LaneId, Lease, Millis, Outcome, PlanSeen};
+use ringfleet_store::{Begin, Intent, LaneId, Lease, Millis, Outcome};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ use crate::{
     metrics,
     outcome::{Consequence, report},
     parked::{CREDENTIAL, for_sender},
-    settler::Settler,
+    settler::{Settler, Told},
 };
 
 /// How long a message waits in a worker's hand for a renewal before it goes back to its lane.
@@ -65,7 +65,7 @@ impl Sender {
         if let Outcome::Parked { .. } = told.outcome {
             failpoint::hit("park.before");
         }
-        self.settler.report(&lease, told.outcome, told.at, told.seen).await;
+        self.settler.report(&lease, told).await;
     }
 
     /// From the lease to what is to be reported of it; `None` when the store has decided of it.
@@ -184,11 +184,12 @@ impl Sender {
         };
         let seen = rate.map(plan_seen).unwrap_or_default();
         let meaning = classify(&answer);
+        let went_out = !matches!(meaning, Meaning::NotSent { .. });
         if let Err(ringcentral::CallError::Guard { .. }) = &answer {
             metrics::guard_refused();
         } else {
             // What certainly never left counts against no plan, as with reads.
-            metrics::posted(read_at - began, !matches!(meaning, Meaning::NotSent { .. }));
+            metrics::posted(read_at - began, went_out);
         }
         if let Err(error) = &answer {
             tracing::debug!(
@@ -208,7 +209,7 @@ impl Sender {
         if let Some(reason) = self.follow(extension, session, &outcome, consequence, began).await {
             outcome = Outcome::Parked { reason };
         }
-        ControlFlow::Break(Some(Told { outcome, at: read_at, seen }))
+        ControlFlow::Break(Some(Told { outcome, went_out, at: read_at, seen }))
     }
 
     /// Gives the reason to park the lane with, when a new session would be refused like this one.
@@ -252,24 +253,6 @@ impl Sender {
     /// When the extension's own list was last read, as far as this process knows.
     fn read_at(&self, extension: &ExtensionId) -> Millis {
         self.directory.book().extension(extension).map_or(0, |facts| facts.read_at)
-    }
-}
-
-/// What is to be reported of a message.
-struct Told {
-    outcome: Outcome,
-    /// When the response was read.
-    at: Instant,
-    seen: PlanSeen,
-}
-
-impl Told {
-    fn of(outcome: Outcome) -> Self {
-        Self { outcome, at: Instant::now(), seen: PlanSeen::default() }
-    }
-
-    fn not_sent() -> Self {
-        Self::of(Outcome::NotSent { delay: Duration::from_secs(1) })
     }
 }
 

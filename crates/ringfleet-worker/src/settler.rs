@@ -26,13 +26,36 @@ const MOST: usize = 128;
 /// Tries for a single report that the store will never take; about six seconds.
 const MOST_REFUSALS: u32 = 10;
 
-pub(crate) struct Report {
-    pub(crate) lease: LeaseRef,
-    pub(crate) lane: LaneId,
+/// What is to be reported of a message.
+pub(crate) struct Told {
     pub(crate) outcome: Outcome,
+    /// The provider may have got the request.
+    pub(crate) went_out: bool,
     /// When the response was read.
     pub(crate) at: Instant,
     pub(crate) seen: PlanSeen,
+}
+
+impl Told {
+    /// No request was made.
+    pub(crate) fn of(outcome: Outcome) -> Self {
+        Self { outcome, went_out: false, at: Instant::now(), seen: PlanSeen::default() }
+    }
+
+    pub(crate) fn not_sent() -> Self {
+        Self::of(Outcome::NotSent { delay: Duration::from_secs(1) })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn answered(outcome: Outcome) -> Self {
+        Self { went_out: true, ..Self::of(outcome) }
+    }
+}
+
+pub(crate) struct Report {
+    pub(crate) lease: LeaseRef,
+    pub(crate) lane: LaneId,
+    pub(crate) told: Told,
     done: oneshot::Sender<()>,
 }
 
@@ -41,9 +64,9 @@ pub(crate) struct Settler(mpsc::Sender<Report>);
 
 impl Settler {
     /// Resolves when the store has the report. Dropping the future does not withdraw the report.
-    pub(crate) async fn report(&self, lease: &Lease, outcome: Outcome, at: Instant, seen: PlanSeen) {
+    pub(crate) async fn report(&self, lease: &Lease, told: Told) {
         let (done, settled) = oneshot::channel();
-        let report = Report { lease: lease.reference(), lane: lease.lane.clone(), outcome, at, seen, done };
+        let report = Report { lease: lease.reference(), lane: lease.lane.clone(), told, done };
         if self.0.send(report).await.is_ok() {
             // An error means that the loop is gone with the process; the lease then tells the others.
             let _ = settled.await;
@@ -116,8 +139,8 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
             Ok(answers) => {
                 tell_again(store, reports, &answers).await;
                 for (report, answer) in reports.iter().zip(answers) {
-                    journal.answered(report.lease, &report.lane, &report.outcome, answer).await;
-                    let tells = !matches!(report.outcome, Outcome::NotSent { .. } | Outcome::Released);
+                    journal.answered(report.lease, &report.lane, &report.told.outcome, answer).await;
+                    let tells = !matches!(report.told.outcome, Outcome::NotSent { .. } | Outcome::Released);
                     if tells && matches!(answer, Settled::Stale | Settled::Missing) {
                         tracing::warn!(message.id = %report.lease.id, ?answer, "a report came too late to count");
                     }
@@ -151,9 +174,10 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
 }
 
 /// SEND-SAFETY: a message that the store does not know was lost with the moment in which it was sent. Told with its lane it
-/// gets a record, so that its producer's repeat is not a second text.
+/// gets a record, so that its producer's repeat is not a second text. A request that was none has no place in a window.
 async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled]) {
-    let missing = reports.iter().zip(answers).filter(|(_, answer)| **answer == Settled::Missing);
+    let missing = reports.iter().zip(answers);
+    let missing = missing.filter(|(report, answer)| report.told.went_out && **answer == Settled::Missing);
     let lost: Vec<Reassertion> =
         missing.map(|(report, _)| Reassertion { settlement: report.settlement(), lane: report.lane.clone() }).collect();
     if lost.is_empty() {
@@ -167,10 +191,11 @@ async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled]
 
 impl Report {
     fn entry(&self) -> Entry {
-        Entry::ended(self.lease, &self.lane, &self.outcome, self.at)
+        Entry::ended(self.lease, &self.lane, &self.told.outcome, self.told.went_out, self.told.at)
     }
 
     pub(crate) fn settlement(&self) -> Settlement {
-        Settlement { lease: self.lease, outcome: self.outcome.clone(), age: self.at.elapsed(), seen: self.seen }
+        let Told { outcome, at, seen, .. } = &self.told;
+        Settlement { lease: self.lease, outcome: outcome.clone(), age: at.elapsed(), seen: *seen }
     }
 }

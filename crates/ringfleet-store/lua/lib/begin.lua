@@ -49,7 +49,8 @@
 --               asked for, of the last minutes
 --   and at the lane's:  gone  zset  id and lane of a message whose record is gone, of which its key's home does not know yet
 --               -> when that is told next
---   w:<worker>  the number of its last claim and what it gave      junk  hash  id, or name of a queue -> what can't be read
+--   w:<worker>  the number of its last claim and what it gave
+--   junk  hash  id, or name of a queue or a window -> what can't be read
 -- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
 -- message has a note only after its fate was found out: its token is the last whose story is closed.
 

@@ -186,7 +186,12 @@ impl Tx<'_> {
     /// Takes the message out of its worker's hand, and gives its slot the time that the answer allows.
     fn land(&mut self, at: usize, flight: &Flight, settlement: &Settlement, told_again: bool) -> Step<()> {
         self.leave_flight(at, flight)?;
-        let unused = matches!(settlement.outcome, Outcome::NotSent { .. } | Outcome::Released | Outcome::Parked { .. });
+        let unused = match settlement.outcome {
+            Outcome::Released => true,
+            // A journal tells of requests only: there the intent was lost.
+            Outcome::NotSent { .. } | Outcome::Parked { .. } => !told_again,
+            _ => false,
+        };
         if flight.state == State::Claimed && unused {
             // No intent, so no POST: the slot was never used.
             self.lanes[at].slots.drop(flight.token);
@@ -301,7 +306,8 @@ impl Tx<'_> {
             Outcome::Unknown { .. } if age < hold + LONGEST_SEND => {
                 self.lanes[at].retime_slot(raw_token(settlement.lease.token), self.now, 0);
             }
-            Outcome::Sent { .. } | Outcome::Rejected { .. } if age < hold => self.retime(at, settlement),
+            Outcome::Unknown { .. } | Outcome::Released => {}
+            _ if age < hold => self.retime(at, settlement),
             _ => {}
         }
     }

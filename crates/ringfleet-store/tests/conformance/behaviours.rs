@@ -296,6 +296,7 @@ behaviours! {
         beside_a_send_that_is_under_way_no_policy_sends_again
         a_send_told_before_its_intent_is_given_back_when_the_intent_is_refused
         what_is_told_again_has_its_place_in_the_window_though_the_store_has_lost_it
+        a_refused_request_whose_intent_was_lost_counts_and_its_message_waits_again
         a_lost_send_without_an_answer_keeps_its_place_for_a_window_from_the_telling
         a_send_of_which_a_journal_knows_no_answer_keeps_its_slot_for_a_window_from_then_on
         what_the_store_knows_is_settled_once_more

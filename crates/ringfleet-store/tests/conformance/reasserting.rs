@@ -73,16 +73,30 @@ pub(crate) async fn what_is_told_again_has_its_place_in_the_window_though_the_st
     s.put(message(&wide(1), "beside")).await;
     let token = s.claim_one().await.reference();
     s.settle(token, Outcome::Released).await;
-    let journal = [of(1, token, sent_as("p-1")), of(2, token, unknown()), of(3, token, rejected())];
+    let parked = Outcome::Parked { reason: "MSG-304".into() };
+    let outcomes = [sent_as("p-1"), unknown(), rejected(), not_sent(0), retry(0, 5), parked, throttled(300)];
+    let journal: Vec<_> = (1..).zip(outcomes).map(|(n, outcome)| of(n, token, outcome)).collect();
     for _ in 0..2 {
         s.store.reassert(&journal).await.unwrap();
-        assert_eq!(s.view(&wide(1)).await.slots_in_use, 3);
+        assert_eq!(s.view(&wide(1)).await.slots_in_use, 7);
     }
     // The store has its record, and not the request.
     let back = s.claim_one().await.reference();
     s.settle(back, Outcome::Released).await;
     assert_eq!(s.reassert(&wide(1), back, rejected()).await, Settled::Stale);
-    assert_eq!(s.view(&wide(1)).await.slots_in_use, 4);
+    assert_eq!(s.view(&wide(1)).await.slots_in_use, 8);
+}
+
+pub(crate) async fn a_refused_request_whose_intent_was_lost_counts_and_its_message_waits_again(s: &Subject) {
+    for lane in 1..=3 {
+        s.put(message(&wide(lane), "x")).await;
+    }
+    let parked = Outcome::Parked { reason: "MSG-304".into() };
+    for (lease, outcome) in s.claim(5).await.iter().zip([not_sent(0), retry(0, 5), parked]) {
+        assert_eq!(s.reassert(&lease.lane, lease.reference(), outcome).await, Settled::Done(State::Ready));
+        let view = s.view(&lease.lane).await;
+        assert_eq!((view.in_flight, view.slots_in_use), (0, 1));
+    }
 }
 
 pub(crate) async fn a_lost_send_without_an_answer_keeps_its_place_for_a_window_from_the_telling(s: &Subject) {

@@ -36,6 +36,8 @@ pub(super) enum Story {
     Throttled {
         retry_after: Duration,
     },
+    /// The provider refused it, and its message waits: one of `NotSent`, `Retry` and `Parked`.
+    Refused(Outcome),
     /// For certain: the send that was about to begin did not.
     NotSent,
     /// It has been said that the text went out under another lease too.
@@ -47,13 +49,16 @@ impl Entry {
         Self { lease, lane: lane.clone(), story: Story::Begun, at: SystemTime::now() }
     }
 
-    /// `read_at` is when the response was read.
-    pub(crate) fn ended(lease: LeaseRef, lane: &LaneId, outcome: &Outcome, read_at: Instant) -> Self {
+    /// `went_out`: the provider may have got the request. `read_at` is when the response was read.
+    pub(crate) fn ended(lease: LeaseRef, lane: &LaneId, outcome: &Outcome, went_out: bool, read_at: Instant) -> Self {
         let story = match outcome {
             Outcome::Sent { provider_id } => Story::Sent { provider_id: provider_id.clone() },
             Outcome::Unknown { reason } => Story::Unknown { reason: reason.clone() },
             Outcome::Rejected { code } => Story::Rejected { code: code.clone() },
             Outcome::Throttled { retry_after } => Story::Throttled { retry_after: *retry_after },
+            Outcome::NotSent { .. } | Outcome::Retry { .. } | Outcome::Parked { .. } if went_out => {
+                Story::Refused(outcome.clone())
+            }
             _ => Story::NotSent,
         };
         let at = SystemTime::now().checked_sub(read_at.elapsed()).unwrap_or(UNIX_EPOCH);
@@ -84,6 +89,9 @@ impl Entry {
             Story::Rejected { code } => Outcome::Rejected { code: code.clone() },
             // SEND-SAFETY: (of the plan) a request inside the penalty would start it anew.
             Story::Throttled { retry_after } if age < *retry_after => Outcome::Throttled { retry_after: *retry_after },
+            // SEND-SAFETY: (of the plan) the provider's window has the request, and the store perhaps not. Nor does it know that the
+            // text did not go out, which it would ask for, or leave to a person.
+            Story::Refused(outcome) => with_what_is_left(outcome, age),
             Story::Throttled { .. } | Story::NotSent | Story::SaidTwice => return None,
         };
         let settlement = Settlement { lease: self.lease, outcome, age, seen: PlanSeen::default() };
@@ -92,7 +100,7 @@ impl Entry {
 
     /// checksum (8), number (8), id (16), token (8), time in ms (8), kind (1), word (1 + 64), lane (1 + 140).
     pub(super) fn to_bytes(&self, number: u64) -> [u8; SIZE] {
-        let ms;
+        let text;
         let (kind, word) = match &self.story {
             Story::Sent { provider_id } => (1, provider_id.as_str()),
             Story::Unknown { reason } => (2, reason.as_str()),
@@ -101,8 +109,18 @@ impl Entry {
             Story::NotSent => (5, ""),
             Story::SaidTwice => (7, ""),
             Story::Throttled { retry_after } => {
-                ms = retry_after.as_millis().to_string();
-                (6, ms.as_str())
+                text = retry_after.as_millis().to_string();
+                (6, text.as_str())
+            }
+            Story::Refused(Outcome::Parked { reason }) => (8, reason.as_str()),
+            Story::Refused(Outcome::Retry { code, delay, max_attempts }) => {
+                text = format!("{max_attempts} {} {code}", delay.as_millis());
+                (9, text.as_str())
+            }
+            Story::Refused(outcome) => {
+                let delay = if let Outcome::NotSent { delay } = outcome { *delay } else { Duration::ZERO };
+                text = delay.as_millis().to_string();
+                (10, text.as_str())
             }
         };
         let mut raw = [0; SIZE];
@@ -126,14 +144,23 @@ impl Entry {
         }
         let number = |from: usize| raw[from..from + 8].try_into().map(u64::from_be_bytes).ok();
         let word = get(raw, 49, WORD)?.to_owned();
+        let ms = |word: &str| word.parse().ok().map(Duration::from_millis);
         let story = match raw[48] {
             1 => Story::Sent { provider_id: word },
             2 => Story::Unknown { reason: word },
             3 => Story::Rejected { code: word },
             4 => Story::Begun,
             5 => Story::NotSent,
-            6 => Story::Throttled { retry_after: Duration::from_millis(word.parse().ok()?) },
+            6 => Story::Throttled { retry_after: ms(&word)? },
             7 => Story::SaidTwice,
+            8 => Story::Refused(Outcome::Parked { reason: word }),
+            9 => {
+                let (max_attempts, rest) = word.split_once(' ')?;
+                let (delay, code) = rest.split_once(' ')?;
+                let max_attempts = max_attempts.parse().ok()?;
+                Story::Refused(Outcome::Retry { code: code.to_owned(), delay: ms(delay)?, max_attempts })
+            }
+            10 => Story::Refused(Outcome::NotSent { delay: ms(&word)? }),
             _ => return None,
         };
         let lease =
@@ -141,6 +168,15 @@ impl Entry {
         let at = UNIX_EPOCH.checked_add(Duration::from_millis(number(40)?))?;
         Some((number(8)?, Self { lease, lane: get(raw, 114, LANE)?.parse().ok()?, story, at }))
     }
+}
+
+/// What is left of the time that the message, or its lane, was to wait.
+fn with_what_is_left(outcome: &Outcome, age: Duration) -> Outcome {
+    let mut outcome = outcome.clone();
+    if let Outcome::NotSent { delay } | Outcome::Retry { delay, .. } = &mut outcome {
+        *delay = delay.saturating_sub(age);
+    }
+    outcome
 }
 
 fn put(raw: &mut [u8; SIZE], length_at: usize, place: std::ops::Range<usize>, word: &str) {
@@ -184,7 +220,7 @@ mod tests {
             let outcome = Outcome::Throttled { retry_after: Duration::from_secs(60) };
             let read_at = Instant::now().checked_sub(Duration::from_secs(ago)).unwrap();
             let begun = of(SystemTime::now());
-            Entry::ended(begun.lease, &begun.lane, &outcome, read_at).reassertion(true)
+            Entry::ended(begun.lease, &begun.lane, &outcome, true, read_at).reassertion(true)
         };
         let told = refused(50).unwrap().settlement;
         assert_eq!(told.outcome, Outcome::Throttled { retry_after: Duration::from_secs(60) });
@@ -193,10 +229,34 @@ mod tests {
     }
 
     #[test]
+    fn a_refusal_after_which_the_message_waits_is_told_with_what_is_left_of_its_wait_and_no_request_is_not() {
+        let told = |outcome: Outcome, went_out| {
+            let read_at = Instant::now().checked_sub(Duration::from_secs(20)).unwrap();
+            let begun = of(SystemTime::now());
+            Entry::ended(begun.lease, &begun.lane, &outcome, went_out, read_at).reassertion(true)
+        };
+        let delay = |secs| Duration::from_secs(secs);
+        let retry = |secs| Outcome::Retry { code: "MSG-290".to_owned(), delay: delay(secs), max_attempts: 5 };
+        let parked = Outcome::Parked { reason: "MSG-304".to_owned() };
+        assert_eq!(told(parked.clone(), true).unwrap().settlement.outcome, parked);
+        let Outcome::Retry { delay: left, .. } = told(retry(60), true).unwrap().settlement.outcome else { panic!() };
+        assert!(left > delay(30) && left <= delay(40), "{left:?}");
+        let over = Outcome::NotSent { delay: delay(0) };
+        assert_eq!(told(Outcome::NotSent { delay: delay(2) }, true).unwrap().settlement.outcome, over);
+        for outcome in [retry(60), parked, over] {
+            assert_eq!(told(outcome, false), None);
+        }
+    }
+
+    #[test]
     fn an_entry_survives_being_written_and_a_torn_one_is_left_out() {
         let sent = Story::Sent { provider_id: "9000000000001".to_owned() };
         let refused = Story::Throttled { retry_after: Duration::from_millis(3_600_000) };
-        for story in [sent, refused, Story::SaidTwice] {
+        let delay = Duration::from_millis(60_000);
+        let retry = Outcome::Retry { code: "MSG-290".to_owned(), delay, max_attempts: 5 };
+        let parked = Outcome::Parked { reason: "credential OAU-141 #c0ffee".to_owned() };
+        let waits = [retry, parked, Outcome::NotSent { delay }].map(Story::Refused);
+        for story in [sent, refused, Story::SaidTwice].into_iter().chain(waits) {
             let entry = Entry { story, ..of(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)) };
             let mut raw = entry.to_bytes(5);
             assert_eq!(Entry::from_bytes(&raw), Some((5, entry)));

@@ -150,7 +150,7 @@ impl Journal {
 
     /// The store refused the intent.
     pub(crate) async fn never_began(&self, lease: LeaseRef, lane: &LaneId) {
-        self.write(vec![Entry::ended(lease, lane, &Outcome::Released, Instant::now())], Ring::write).await;
+        self.write(vec![Entry::ended(lease, lane, &Outcome::Released, false, Instant::now())], Ring::write).await;
     }
 
     /// Remembers outcomes; unless the disk fails, they are on it when this returns.

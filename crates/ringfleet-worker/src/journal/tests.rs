@@ -8,7 +8,7 @@ use ringfleet_store::{
 };
 
 use super::{recent::FEWEST, *};
-use crate::settler::settler;
+use crate::settler::{Told, settler};
 
 const EPOCH: &str = "2:a";
 const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
@@ -191,7 +191,7 @@ async fn a_send_that_ends_while_the_store_is_told_is_not_told_as_one_under_way()
     let known_before: Vec<Entry> = journal.lock().iter().cloned().collect();
     // Its worker gives it back meanwhile, without having asked for the intent.
     let outcome = Outcome::Released;
-    journal.record(vec![Entry::ended(lease.reference(), &lease.lane, &outcome, Instant::now())]).await;
+    journal.record(vec![Entry::ended(lease.reference(), &lease.lane, &outcome, true, Instant::now())]).await;
     let (age, seen) = (Duration::ZERO, PlanSeen::default());
     store.settle(&[Settlement { lease: lease.reference(), outcome, age, seen }]).await.unwrap();
     journal.tell(&store, &known_before.iter().collect::<Vec<_>>(), true).await.unwrap();
@@ -213,7 +213,7 @@ async fn a_report_is_settled_although_the_disk_of_the_journal_hangs() {
     let (settler, settling) = settler(store.clone(), journal, Arc::default());
     tokio::spawn(settling);
     let sent = Outcome::Sent { provider_id: "1".to_owned() };
-    let report = settler.report(&lease, sent, Instant::now(), PlanSeen::default());
+    let report = settler.report(&lease, Told::answered(sent));
     tokio::time::timeout(Duration::from_secs(10), report).await.unwrap();
     assert_eq!(store.get(&lease.id).await.unwrap().unwrap().state, State::Sent);
 }

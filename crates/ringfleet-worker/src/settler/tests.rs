@@ -6,7 +6,7 @@ use ringfleet_store::{OnUnknown, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
-use crate::tests::rig::{EXTENSION, PATIENCE, begun, redis, spoil, state, text};
+use crate::tests::rig::{EXTENSION, PATIENCE, begun, claimed, redis, spoil, state, text};
 
 fn sent() -> Outcome {
     Outcome::Sent { provider_id: "1".to_owned() }
@@ -16,7 +16,7 @@ fn sent() -> Outcome {
 fn reported(store: &SharedStore, lease: Lease) -> tokio::task::JoinHandle<()> {
     let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()));
     tokio::spawn(serve);
-    tokio::spawn(async move { settler.report(&lease, sent(), Instant::now(), PlanSeen::default()).await })
+    tokio::spawn(async move { settler.report(&lease, Told::answered(sent())).await })
 }
 
 async fn is_made(report: tokio::task::JoinHandle<()>) {
@@ -56,11 +56,11 @@ async fn a_report_that_the_store_will_never_take_keeps_no_other_from_it() {
     for (to, extension) in (1..).zip([EXTENSION, "102"]) {
         let lease = begun(&store, text(extension, to, OnUnknown::Resend)).await;
         let (done, _) = oneshot::channel();
-        let (lane, at, seen) = (lease.lane.clone(), Instant::now(), PlanSeen::default());
-        reports.push(Report { lease: lease.reference(), lane, outcome: sent(), at, seen, done });
+        let told = Told::answered(sent());
+        reports.push(Report { lease: lease.reference(), lane: lease.lane.clone(), told, done });
     }
     let good = reports[1].lease.id;
-    spoil(&server, &format!("s:{}", reports[0].lane));
+    spoil(&server, &format!("wait:{}", reports[0].lane));
     assert!(store.settle(&[reports[0].settlement()]).await.is_err());
     let to = store.clone();
     tokio::spawn(async move { settle_until_taken(&to, &Journal::in_memory(1), &reports).await });
@@ -78,4 +78,21 @@ async fn a_report_of_a_message_that_the_store_has_lost_gives_it_a_record_as_sent
     let id = lease.id;
     is_made(reported(&store, lease)).await;
     assert_eq!(state(&store, &id).await, Some(State::Sent));
+}
+
+#[tokio::test]
+async fn what_was_no_request_takes_no_place_in_a_window_whatever_the_store_has_lost() {
+    let mut server = RedisServer::builder().append_only().start();
+    let store = redis(&server).await;
+    let before = server.append_only_bytes();
+    let lease = claimed(&store, text(EXTENSION, 1, OnUnknown::Hold)).await;
+    let lane = lease.lane.clone();
+    server.truncate_tail(server.append_only_bytes() - before);
+    server.restart();
+    let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()));
+    tokio::spawn(serve);
+    settler.report(&lease, Told::not_sent()).await;
+    assert_eq!(store.lane(&lane).await.unwrap().slots_in_use, 0);
+    settler.report(&lease, Told::answered(Outcome::NotSent { delay: Duration::ZERO })).await;
+    assert_eq!(store.lane(&lane).await.unwrap().slots_in_use, 1);
 }

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Json, Router, http::StatusCode, routing::post};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use ringcentral::RefreshToken;
 use ringfleet_identity::{Credential, KeptAlive, Login, Sessions};
 use ringfleet_store::{Begin, Incarnation, MessageId, OnUnknown, SharedStore, State, StoreError, WorkerId};
 use ringfleet_testkit::{RedisServer, eventually};
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::rig::{
-    EXTENSION, LEASE, NOBODY, PATIENCE, claimed, client, credential, lane, mend, provider, redis, sessions, spoil,
-    state, text, vault,
+    EXTENSION, LEASE, NOBODY, PATIENCE, Worker, claimed, client, credential, lane, mend, provider, redis, sessions,
+    spoil, state, text, vault,
 };
-use crate::{journal::Journal, watcher::Watcher};
+use crate::{
+    journal::{Journal, Whose},
+    watcher::Watcher,
+};
 
 fn server() -> RedisServer {
     RedisServer::builder().append_only().start()
@@ -63,20 +67,47 @@ async fn the_store_is_told_of_the_sends_under_way_after_each_of_its_restarts() {
     }
 }
 
+/// The store has lost its outcome, and then its intent too.
+#[tokio::test]
+async fn a_request_that_was_refused_in_the_lost_moment_counts_and_its_message_waits() {
+    for lost in 1..=2 {
+        let mut server = server();
+        let store = redis(&server).await;
+        let refuse = async || (StatusCode::FORBIDDEN, Json(json!({"errorCode": "CMN-408", "message": "no right"})));
+        let routes = Router::new().route("/restapi/v1.0/account/~/extension/~/sms", post(refuse));
+        let (worker, settling) = Worker::new(&store, provider(routes).await);
+        tokio::spawn(settling);
+        let lease = claimed(&store, text(EXTENSION, 1, OnUnknown::Hold)).await;
+        let (id, lane) = (lease.id, lease.lane.clone());
+        worker.sender.process(worker.takes(lease)).await;
+        assert_eq!(store.lane(&lane).await.unwrap().parked.as_deref(), Some("CMN-408"));
+
+        server.forget_last_commands(lost);
+        server.restart();
+        eventually(PATIENCE, async || store.ping().await.is_ok()).await;
+        let before = [State::Sending, State::Claimed][lost - 1];
+        assert_eq!((state(&store, &id).await, store.lane(&lane).await.unwrap().parked), (Some(before), None));
+        worker.journal.reassert(&store, LEASE, Whose::All).await.unwrap();
+        assert_eq!(state(&store, &id).await, Some(State::Ready));
+        let view = store.lane(&lane).await.unwrap();
+        assert_eq!((view.in_flight, view.slots_in_use), (0, 1), "{lost}");
+    }
+}
+
 #[tokio::test]
 async fn a_worker_that_could_not_tell_its_sends_tells_them_later() {
     let mut server = server();
     let store = redis(&server).await;
     let journal = watches(&store, no_connections(&store)).await;
     let id = begins(&store, &journal, 1).await;
-    let slots = format!("s:{}", lane(EXTENSION));
-    spoil(&server, &slots);
+    let unknown = format!("u:{}", lane(EXTENSION));
+    spoil(&server, &unknown);
     let recorder = PrometheusBuilder::new().build_recorder();
     let _metrics = metrics::set_default_local_recorder(&recorder);
     server.restart();
     let failed = || recorder.handle().render().contains(r#"ringfleet_store_errors_total{call="reassert""#);
     eventually(PATIENCE, async || failed()).await;
-    mend(&server, &slots);
+    mend(&server, &unknown);
     is_told(&store, id).await;
 }
 

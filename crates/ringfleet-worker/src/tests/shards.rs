@@ -7,7 +7,7 @@ use std::{
 };
 
 use ringfleet_store::{
-    Begin, ClaimRequest, Intent, Lease, OnUnknown, Outcome, PlanSeen, RedisStore, SharedStore, State, WorkerId,
+    Begin, ClaimRequest, Intent, Lease, OnUnknown, Outcome, RedisStore, SharedStore, State, WorkerId,
     redis::RedisOptions,
 };
 use ringfleet_testkit::{RedisCluster, eventually};
@@ -18,7 +18,7 @@ use super::rig::{PATIENCE, text};
 use crate::{
     journal::{Journal, Whose},
     keeper::{InHand, keep},
-    settler::{Settler, settler},
+    settler::{Settler, Told, settler},
 };
 
 const SHARDS: u16 = 3;
@@ -89,7 +89,7 @@ impl Fleet {
     fn report(&self, shard: usize, settler: &Settler) -> tokio::task::JoinHandle<()> {
         let (settler, lease) = (settler.clone(), self.leases[&shard].clone());
         let outcome = Outcome::Sent { provider_id: shard.to_string() };
-        tokio::spawn(async move { settler.report(&lease, outcome, Instant::now(), PlanSeen::default()).await })
+        tokio::spawn(async move { settler.report(&lease, Told::answered(outcome)).await })
     }
 }
 

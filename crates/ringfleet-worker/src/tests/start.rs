@@ -26,7 +26,7 @@ async fn a_worker_tells_what_every_dead_one_has_left_before_it_claims() {
     let second = Journal::open(&dir, &store.epoch(), 1).await.unwrap();
     let lease = claimed(&store, text(EXTENSION, 1, OnUnknown::Reconcile)).await;
     let sent = Outcome::Sent { provider_id: "1".to_owned() };
-    second.record(vec![Entry::ended(lease.reference(), &lease.lane, &sent, Instant::now())]).await;
+    second.record(vec![Entry::ended(lease.reference(), &lease.lane, &sent, true, Instant::now())]).await;
     drop((first, second));
     // To the store it waits, as in a backup that was brought back.
     let (outcome, age, seen) = (Outcome::Released, Default::default(), PlanSeen::default());

@@ -24,8 +24,12 @@ impl Model {
         let (lane, age) = (m.new.lane.clone(), s.age.as_millis() as Millis);
         let begun = m.state == State::Sending;
         if m.hand.as_ref().is_some_and(|hand| hand.token == token) {
-            // The store may have lost an intent; but who gives a message back did not use it.
-            let unused = matches!(s.outcome, Outcome::NotSent { .. } | Outcome::Released | Outcome::Parked { .. });
+            // The store may have lost an intent; but who gives a message back did not use it. A journal tells of requests.
+            let unused = match s.outcome {
+                Outcome::Released => true,
+                Outcome::NotSent { .. } | Outcome::Parked { .. } => !again,
+                _ => false,
+            };
             let counts = begun || !unused;
             let unanswered = again && matches!(s.outcome, Outcome::Unknown { .. });
             let hand = self.let_go(&id, counts.then_some(if unanswered { 0 } else { age }));

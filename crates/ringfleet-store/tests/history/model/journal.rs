@@ -45,7 +45,8 @@ impl Model {
         match s.outcome {
             // Begun so long ago; when it arrived nobody knows.
             Outcome::Unknown { .. } if age < hold + LONGEST_SEND => self.retime(lane, s.lease.token, 0),
-            Outcome::Sent { .. } | Outcome::Rejected { .. } if age < hold => self.retime(lane, s.lease.token, age),
+            Outcome::Unknown { .. } | Outcome::Released => {}
+            _ if age < hold => self.retime(lane, s.lease.token, age),
             _ => {}
         }
     }
