@@ -9,7 +9,7 @@ use ringcentral::{
     AccessToken, Answer, CallError, Caller, Client, Cure, ExtensionId, NextPage, Outcome, Page, Read, ThrottleScope,
     UsageGroup, classify_read,
 };
-use ringfleet_store::{Acquired, Gate, Group, LaneId, LeaseToken, Release, StoreError};
+use ringfleet_store::{Acquired, Gate, Group, LaneId, LeaseToken, PlanSeen, Release, StoreError};
 use serde::de::DeserializeOwned;
 
 use crate::{
@@ -200,7 +200,7 @@ impl Reader {
             let slot = self.slot(&lane, deadline).await?;
             // Waiting for the slot may have taken long.
             let Some(session) = sessions.remembered(extension.as_str()) else {
-                self.release(&lane, slot, Release::Unused, Instant::now(), None).await;
+                sessions.release(&lane, slot, Release::Unused, Instant::now(), PlanSeen::default()).await;
                 continue;
             };
             let (client, token) = (sessions.client().clone(), session.token.clone());
@@ -224,7 +224,8 @@ impl Reader {
                 Ok(answer) => Some(&answer.rate),
                 Err(error) => error.rate(),
             };
-            self.release(&lane, slot, how, read_at, rate).await;
+            let seen = rate.map(plan_seen).unwrap_or_default();
+            sessions.release(&lane, slot, how, read_at, seen).await;
             let error = match answer {
                 Ok(answer) => {
                     sessions.proven(extension.as_str(), &session);
@@ -277,21 +278,6 @@ impl Reader {
                 Acquired::Granted(slot) => return Ok(slot),
                 Acquired::Wait(delay) => wait(delay, deadline).await?,
             }
-        }
-    }
-
-    async fn release(
-        &self,
-        lane: &LaneId,
-        slot: LeaseToken,
-        how: Release,
-        read_at: Instant,
-        rate: Option<&ringcentral::RateHeaders>,
-    ) {
-        let seen = rate.map(plan_seen).unwrap_or_default();
-        if let Err(error) = self.sessions.store().release(lane, slot, how, read_at.elapsed(), seen).await {
-            // The slot frees itself later than it might.
-            metrics::store_error("release", &error);
         }
     }
 }

@@ -210,10 +210,7 @@ impl Sessions {
             }
         };
         for (lane, slot) in &places.held {
-            if let Err(error) = self.store().release(lane, *slot, how, read_at.elapsed(), seen).await {
-                // The slot frees itself later than it might; a session that was granted must not be thrown away for that.
-                metrics::store_error("release", &error);
-            }
+            self.release(lane, *slot, how, read_at, seen).await;
         }
         if is_login
             && let Some(shown) = shown_by(&answer, places.tries)

@@ -13,10 +13,11 @@ mod login;
 mod prepare;
 mod probe;
 mod renew;
+mod slots;
 mod trial;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -103,6 +104,8 @@ pub struct Sessions {
     waiting: Mutex<HashMap<String, Instant>>,
     /// The last refresh of each connection that this process has refreshed.
     fresh: Mutex<HashMap<String, fresh::Fresh>>,
+    /// Logins and reads of the last seconds.
+    made: Mutex<VecDeque<slots::Made>>,
     /// Keys that others have, and this process has not.
     foreign: Mutex<HashSet<KeyId>>,
     told_of_no_login: Mutex<Option<Instant>>,
@@ -132,6 +135,7 @@ impl Sessions {
             retired: Mutex::default(),
             waiting: Mutex::default(),
             fresh: Mutex::default(),
+            made: Mutex::default(),
             foreign: Mutex::default(),
             told_of_no_login: Mutex::default(),
             auth_turn: Arc::default(),

@@ -2,11 +2,17 @@
 
 use std::sync::Arc;
 
-use axum::{Json, Router, http::StatusCode, routing::post};
+use axum::{
+    Json, Router,
+    http::StatusCode,
+    routing::{get, post},
+};
 use metrics_exporter_prometheus::PrometheusBuilder;
-use ringcentral::RefreshToken;
-use ringfleet_identity::{Credential, KeptAlive, Login, Sessions};
-use ringfleet_store::{Begin, Incarnation, MessageId, OnUnknown, SharedStore, State, StoreError, WorkerId};
+use ringcentral::{ExtensionId, Read, RefreshToken};
+use ringfleet_identity::{Credential, KeptAlive, Login, Reader, Sessions};
+use ringfleet_store::{
+    Begin, Group, Incarnation, LaneId, MessageId, OnUnknown, SharedStore, State, StoreError, WorkerId,
+};
 use ringfleet_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -109,6 +115,30 @@ async fn a_worker_that_could_not_tell_its_sends_tells_them_later() {
     eventually(PATIENCE, async || failed()).await;
     mend(&server, &unknown);
     is_told(&store, id).await;
+}
+
+#[tokio::test]
+async fn logins_and_reads_of_a_lost_moment_count_in_their_windows() {
+    let mut server = server();
+    let store = redis(&server).await;
+    let read = get(async || Json(json!({"id": 101})));
+    let client = provider(Router::new().route("/restapi/v1.0/account/~/extension/~", read)).await;
+    let sessions = sessions(vault(store.clone()), client, credential(EXTENSION));
+    watches(&store, sessions.clone()).await;
+    let before = server.append_only_bytes();
+    let extension = ExtensionId::try_new(EXTENSION).unwrap();
+    let read = Read::extension(ringcentral::Whose::Own);
+    Reader::new(sessions).read(&extension, &read, PATIENCE).await.map(drop).unwrap();
+    let lanes = [Group::Auth, Group::Light].map(|group| LaneId::try_new("main", EXTENSION, group).unwrap());
+    let slots = async || {
+        let views = [store.lane(&lanes[0]).await, store.lane(&lanes[1]).await];
+        views.map(|view| view.map_or(9, |view| view.slots_in_use))
+    };
+    assert_eq!(slots().await, [1, 1]);
+
+    server.truncate_tail(server.append_only_bytes() - before);
+    server.restart();
+    eventually(PATIENCE, async || slots().await == [1, 1]).await;
 }
 
 #[tokio::test]
