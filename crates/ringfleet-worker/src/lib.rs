@@ -21,6 +21,7 @@
 //! **Invariants.** A POST is made only after `begin_send` said `Go` for that lease. A lease is never claimed without a free
 //! hand. What the provider answered is reported until the store has taken it. Only [`queue`] knows apalis' types.
 
+mod app;
 mod backoff;
 mod batcher;
 mod breaker;

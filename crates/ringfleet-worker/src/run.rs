@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    app,
     batcher::Batcher,
     breaker::Breaker,
     caretaker::Caretaker,
@@ -53,6 +54,12 @@ pub enum WorkerError {
     Ended { reason: String },
     #[error("worker can't begin")]
     Journal(#[from] JournalError),
+    /// Each would park the lanes that the other serves.
+    #[error(
+        "workers of app {others:?} use this store, and this one is of {app:?}: set ringcentral.app to theirs, or store.prefix \
+         to a name of this fleet's own; after a change of the app's name end the others first, and wait a minute"
+    )]
+    OtherApp { others: String, app: String },
     #[error("worker stopped")]
     Store(#[from] StoreError),
 }
@@ -85,6 +92,7 @@ pub async fn run(
     let lease = options.lease;
     let concurrency = options.concurrency.max(1) as usize;
 
+    app::enter(&store, vault.app()).await?;
     let journal = Arc::new(open_journal(&store, &options).await?);
     // SEND-SAFETY: told before anything is claimed: what a worker that died with the store has sent would be given out again.
     let known = store.watch(&worker, Incarnation::default()).await?;
@@ -96,6 +104,7 @@ pub async fn run(
 
     let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
     background.spawn(settling);
+    background.spawn(app::stay(store.clone(), vault.app().to_owned(), app::EVERY, stop.clone()));
     let begin = begin_batches(&store, &journal, lease, &background);
     background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));

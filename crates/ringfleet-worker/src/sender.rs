@@ -94,6 +94,10 @@ impl Sender {
         }
         if lease.lane.app() != self.sessions.app() {
             // Sent by this app's client id, it would spend another lane's quota twice.
+            tracing::error!(
+                lane = %lease.lane, app = self.sessions.app(),
+                "a message was handed in for another ringcentral.app than this worker's: its lane is parked"
+            );
             return Err(Outcome::Parked { reason: format!("app {} is not this worker's", lease.lane.app()) });
         }
         let extension = ExtensionId::try_new(lease.lane.extension());

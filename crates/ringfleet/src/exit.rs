@@ -32,6 +32,7 @@ fn code(error: &anyhow::Error) -> u8 {
         return CONFIG;
     }
     let journal = match error.downcast_ref() {
+        Some(WorkerError::OtherApp { .. }) => return CONFIG,
         Some(WorkerError::Journal(journal)) => Some(journal),
         _ => error.downcast_ref::<JournalError>(),
     };
@@ -93,6 +94,8 @@ mod tests {
         assert_eq!(code(&anyhow::Error::new(StoreError::Unfit { reason: "it evicts".into() })), CONFIG);
         let full = JournalError::Full { path: "journal".into() };
         assert_eq!(code(&anyhow::Error::new(WorkerError::from(full))), CONFIG);
+        let other_app = WorkerError::OtherApp { others: "main".into(), app: "test".into() };
+        assert_eq!(code(&anyhow::Error::new(other_app)), CONFIG);
         assert_eq!(code(&anyhow::anyhow!("other")), FAILED);
     }
 }

@@ -1,21 +1,50 @@
 //! How a worker begins.
 
-use std::time::Instant;
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Instant,
+};
 
 use ringfleet_identity::{
-    Roster,
+    KeyRing, Roster, Vault,
     directory::{Claims, Directory},
+    new_key,
 };
-use ringfleet_store::{OnUnknown, Outcome, PlanSeen, Settlement, State, sqlite::SqliteOptions};
+use ringfleet_store::{Clock, OnUnknown, Outcome, PlanSeen, Settlement, State, sqlite::SqliteOptions};
 use ringfleet_testkit::eventually;
 use tokio_util::sync::CancellationToken;
 
-use super::rig::{EXTENSION, PATIENCE, claimed, credential, number, provider, sqlite, takes_texts, text, vault};
+use super::rig::{
+    EXTENSION, NOBODY, PATIENCE, claimed, client, credential, number, provider, sqlite, takes_texts, text, vault,
+};
 use crate::{
     journal::{Entry, Journal},
     options::WorkerOptions,
-    run::run,
+    run::{WorkerError, run},
 };
+
+#[tokio::test]
+async fn a_worker_of_another_app_does_not_begin_beside_the_others_nor_for_a_minute_after_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let (clock, hand) = Clock::by_hand(1_767_323_045_000);
+    let store = sqlite(folder.path(), SqliteOptions { clock, ..SqliteOptions::default() }).await;
+    let begins = async |app: &str| {
+        let vault = Vault::new(store.clone(), Arc::new(KeyRing::from_text(&new_key()).unwrap()), app);
+        let (roster, directory) = (Roster::fixed([]), Directory::fixed(Claims::default()));
+        let stopped = CancellationToken::new();
+        stopped.cancel();
+        run(vault, roster, directory, client(NOBODY), WorkerOptions::default(), stopped).await
+    };
+    for _ in 0..2 {
+        begins("main").await.unwrap();
+    }
+    let refused = begins("wrong").await.unwrap_err();
+    assert!(matches!(refused, WorkerError::OtherApp { .. }), "{refused}");
+    assert!(refused.to_string().contains(r#"workers of app "main" use this store"#), "{refused}");
+    begins("main").await.unwrap();
+    hand.fetch_add(60_001, Ordering::SeqCst);
+    begins("renamed").await.unwrap();
+}
 
 #[tokio::test]
 async fn a_worker_tells_what_every_dead_one_has_left_before_it_claims() {
