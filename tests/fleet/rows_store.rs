@@ -73,7 +73,8 @@ async fn row_03_failover_to_a_replica_that_lags_behind_loses_nothing_and_sends_n
     rig.finish(Ends::all()).await;
 }
 
-/// So many workers have opened the store; or this replica knows of them, on which something acknowledged can be missing then.
+/// So many workers have opened the store. One that is still about to start would be refused where those that run are not; and a
+/// replica that knows of them can miss something acknowledged from then on.
 async fn until_it_knows_workers(server: &RedisServer, count: i64) {
     let known = async || tell(server, "HLEN {rf:0}:workers").await == redis::Value::Int(count);
     eventually(Duration::from_secs(10), known).await;
@@ -172,6 +173,7 @@ async fn row_06_a_full_redis_refuses_new_messages_and_lets_the_fleet_send_those_
     eventually(Duration::from_secs(10), async || client.get(&messages).send().await.is_ok()).await;
     rig.start_workers(2);
     until_sent(&rig, 30).await;
+    until_it_knows_workers(rig.redis(), 2).await;
 
     // Less than it holds, so that it stays full whatever is sent.
     tell(rig.redis(), "CONFIG SET maxmemory 100kb").await;
@@ -244,6 +246,7 @@ async fn row_08_a_redis_that_becomes_a_replica_for_a_while_loses_and_doubles_not
     let mut rig = loaded(quick(), 60).await;
     rig.start_workers(2);
     until_sent(&rig, 60).await;
+    until_it_knows_workers(rig.redis(), 2).await;
     tell(rig.redis(), "REPLICAOF 127.0.0.1 1").await;
     eventually(Duration::from_secs(10), async || rig.logs().contains("READONLY")).await;
     tokio::time::sleep(PAST_A_LEASE).await;
@@ -257,6 +260,7 @@ async fn row_08_a_redis_that_cannot_write_its_snapshot_for_a_while_loses_and_dou
     let mut rig = loaded(quick(), 60).await;
     rig.start_workers(2);
     until_sent(&rig, 60).await;
+    until_it_knows_workers(rig.redis(), 2).await;
     // A snapshot is written beside its place and then put there, which a folder that holds something prevents, also for root.
     let place = rig.redis().dir().join("dump.rdb");
     std::fs::create_dir_all(place.join("in-the-way")).unwrap();
@@ -297,7 +301,6 @@ async fn row_35_data_of_a_newer_format_stop_the_fleet_which_leaves_them_as_they_
     let mut rig = loaded(quick(), 60).await;
     rig.start_workers(2);
     until_sent(&rig, 60).await;
-    // One that is still about to start would be refused as the programs below are.
     until_it_knows_workers(rig.redis(), 2).await;
     let mut link = link(rig.redis()).await;
     let epoch: String = redis::cmd("GET").arg("{rf:0}:epoch").query_async(&mut link).await.unwrap();
