@@ -142,6 +142,24 @@ async fn the_same_file_twice_changes_nothing_and_undoes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whoever_takes_a_login_away_is_told_which_one_is_used_from_then_on() {
+    let fleet = Keyed::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let extension = fleet.rig.accounts[0].extension_id.as_str();
+    fleet.done(&["add", extension, "--method", "jwt"], "canary.jwt.one");
+    fleet.done(&["add", extension, "--method", "password", "--username", "+15550177001"], "canary, word");
+    let said = fleet.done(&["disable", extension, "jwt"], "");
+    assert!(said.contains(&format!("`ringfleet credentials disable {extension} password`")), "{said}");
+    let said = fleet.done(&["remove", extension, "password", "--yes"], "");
+    assert!(!said.contains("is used from now on"), "{said}");
+    // Where there is an accounts file, which the commands above were given none of.
+    let keys = fleet.rig.path("keys").display().to_string();
+    let environment = [("RINGFLEET__IDENTITY__KEY_FILE", keys.as_str())];
+    let said = told(&fleet.rig.run_with(&["credentials", "remove", extension, "jwt", "--yes"], &environment));
+    assert!(said.contains(&format!("the accounts file has a jwt login of extension {extension}")), "{said}");
+    fleet.rig.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn faulty_rows_are_told_together_and_the_good_ones_go_in() {
     let fleet = Keyed::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     fleet.write("bad.csv", "extension_id,method,secret\n101,jwt,canary jwt\n10 2,sso,canary\n103,jwt,canary.ok\n");

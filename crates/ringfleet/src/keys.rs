@@ -105,6 +105,7 @@ mod tests {
         for (source, part) in [
             (KeySource::File(at("missing")), "identity.key_file: what it names can't be read"),
             (KeySource::File(at("short")), "identity.key_file: key file"),
+            (KeySource::OwnFile(at("short")), "identity.key_file: key file"),
             (KeySource::OwnFile(at("short")), "key 1 is not base64"),
             (KeySource::Text("canary".to_owned()), "identity.key: the setting holds no usable key: key 1"),
         ] {

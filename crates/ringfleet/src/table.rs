@@ -88,6 +88,10 @@ mod tests {
     fn nothing_unseen_turns_a_cell_round_and_joined_emoji_stay_whole() {
         let rows = [["a\u{202e}b\u{2066}c\u{200f}d\u{200b}e\u{feff}f".into(), "👩\u{200d}💻".into()]];
         assert!(lines(["text", "more"], &rows)[1].starts_with("abcdef  👩\u{200d}💻"));
+        let turns = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}').chain(['\u{61c}', '\u{200e}', '\u{200f}']);
+        for unseen in turns.chain(['\u{200b}', '\u{2060}', '\u{feff}']) {
+            assert_eq!(tame(&format!("a{unseen}b")), "ab", "{unseen:?}");
+        }
     }
 
     #[test]

@@ -61,3 +61,23 @@ async fn when_the_fleets_own_logins_are_used_up_it_blames_no_provider_and_lists_
     }
     clinic.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_the_provider_has_ended_is_told_as_a_refused_login_and_not_again_of_each_read() {
+    let clinic = Clinic::start().await;
+    // The fleet keeps the session of this run.
+    let (text, status) = clinic.screen(&[]);
+    assert_eq!(status, 0, "{text}");
+    for what in ["revoke-session", "revoke-jwt"] {
+        clinic.provider(&format!("extensions/{}/{what}", clinic.extension(0)), Value::Null).await;
+    }
+    let (json, status) = clinic.screen(&["--json", "--extension", clinic.extension(0)]);
+    assert_eq!(status, 1, "{json}");
+    let json: Value = serde_json::from_str(&json).unwrap();
+    let findings = section(&json, &format!("Extension {}", clinic.extension(0)));
+    let told: Vec<_> =
+        findings.iter().map(|one| (one["check"].as_str().unwrap(), one["level"].as_str().unwrap())).collect();
+    assert_eq!(told[..2], [("login", "fail"), ("reads", "skip")], "{json:#}");
+    assert_eq!((findings[0]["code"].as_str(), told.len()), (Some("OAU-211"), 3), "{json:#}");
+    clinic.end().await;
+}

@@ -182,8 +182,9 @@ async fn one_address_can_not_try_for_ever() {
 async fn what_comes_from_no_page_of_ours_uses_up_nobodys_limit() {
     let rig = Rig::start(Options::default()).await;
     let stranger = rig.browser();
-    for _ in 0..40 {
-        for path in ["/connect/start", "/connect/operator"] {
+    // More than everybody together may do.
+    for (path, times) in [("/connect/start", 350), ("/connect/operator", 80)] {
+        for _ in 0..times {
             stranger.post(path, &[("form", "x"), ("key", "x")]).await.shows(403, &["open too long"]);
         }
     }

@@ -117,10 +117,11 @@ mod tests {
     fn all_that_ends_a_worker_before_it_asks_anybody_is_told_at_once() {
         let told = faults(
             "[ringcentral]\nclient_id = \"\"\naccounts_file = \"missing.json\"\n[worker]\nlease = \"soon\"\n\
-             [identity]\nkey_file = \"missing.key\"\n[store]\nurl = \"redis://u:canary@10.0.0.1\"\nprefix = \"A B\"\n",
+             [identity]\nkey_file = \"missing.key\"\n\
+             [store]\nurl = \"redis://u:canary@10.0.0.1\"\nprefix = \"A B\"\nshards = 99\n",
         );
         for part in [
-            "has 7 faults",
+            "has 8 faults",
             "ringcentral.client_id: is empty",
             "ringcentral.client_secret: is empty",
             "needed by `worker`, `up` and the connect page",
@@ -129,6 +130,8 @@ mod tests {
             "identity.key_file: what it names can't be read",
             "store.url: Redis at 10.0.0.1 would be used without TLS",
             "store.prefix: is \"A B\"",
+            // With it no store can be read, and what else is needed is told all the same.
+            "store.shards: ",
         ] {
             assert!(told.contains(part), "{part} is missing in\n{told}");
         }

@@ -75,14 +75,16 @@ fn tell<const N: usize>(whys: &[ToldWhy], etas: [(&str, Option<&ToldEta>); N]) {
             say!("  {which:<6} {}", eta.text);
         }
     }
-    for why in whys {
-        // SEND-SAFETY: "the provider states that it was not sent" is true of the last attempt only.
-        let last_only = why.code == "ended" && why.intent_at.is_some();
-        let code = why.reason.as_deref().filter(|_| !last_only).and_then(sense).and_then(|sense| sense.remedy);
-        for remedy in code.into_iter().chain(why.remedy.as_deref()) {
-            say!("  do     {remedy}");
-        }
+    for remedy in whys.iter().flat_map(remedies) {
+        say!("  do     {remedy}");
     }
+}
+
+fn remedies(why: &ToldWhy) -> impl Iterator<Item = &str> {
+    // SEND-SAFETY: "the provider states that it was not sent" is true of the last attempt only.
+    let last_only = why.code == "ended" && why.intent_at.is_some();
+    let code = why.reason.as_deref().filter(|_| !last_only).and_then(sense).and_then(|sense| sense.remedy);
+    code.into_iter().chain(why.remedy.as_deref())
 }
 
 #[cfg(test)]
@@ -124,6 +126,23 @@ mod tests {
 
     async fn told(settings: &Settings, what: &str) -> anyhow::Result<ExitCode> {
         run(settings.clone(), ExplainOptions { what: what.to_owned(), json: false }).await
+    }
+
+    #[test]
+    fn what_the_provider_says_of_the_last_attempt_is_no_remedy_where_an_earlier_one_may_have_arrived() {
+        let dead = |intent_at: Option<&str>| ToldWhy {
+            code: "ended",
+            text: "it is dead: MSG-290".to_owned(),
+            reason: Some("MSG-290".to_owned()),
+            since: None,
+            until: None,
+            intent_at: intent_at.map(str::to_owned),
+            remedy: Some("look first".to_owned()),
+        };
+        assert_eq!(remedies(&dead(Some("2030-12-01T18:00:00Z"))).collect::<Vec<_>>(), ["look first"]);
+        let sure = dead(None);
+        let told: Vec<_> = remedies(&sure).collect();
+        assert!(told[0].contains("states that it was not sent") && told[1..] == ["look first"], "{told:?}");
     }
 
     #[tokio::test]

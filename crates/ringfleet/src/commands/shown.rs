@@ -123,8 +123,22 @@ const SENTENCES: [(&str, &str); 23] = [
 /// Those words behind which the fleet's own reason follows, which tells more. Of a stop it is the operator's.
 const WITH_REASON: [&str; 3] = ["parked", "gate", "held"];
 
+/// SEND-SAFETY: of a code like MSG-290 it is said that nothing was sent. Where these words stand beside it, that is true of the
+/// last attempt only.
+const IN_DOUBT: (&str, Sense) = (
+    "an earlier attempt may have arrived",
+    Sense {
+        meaning: "it has come to its end, and what is told of that is told of its last attempt: an earlier one may have arrived",
+        remedy: Some("`ringfleet held show ID` tells where to look before it is sent again or handed in anew"),
+    },
+);
+
 pub(super) fn shown(typed: &str) -> Option<Sense> {
     let typed = typed.trim();
+    let (words, in_doubt) = IN_DOUBT;
+    if typed.contains(words) {
+        return Some(in_doubt);
+    }
     match SENTENCES.into_iter().find(|(sentence, _)| is_said(sentence, typed)) {
         Some((_, word)) => reason(typed).filter(|_| WITH_REASON.contains(&word)).or_else(|| of_word(word)),
         None => sense(typed).or_else(|| of_word(typed)),
@@ -158,6 +172,8 @@ fn reason(typed: &str) -> Option<Sense> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use ringfleet_store::{MessageId, State, Why};
 
     use super::*;
@@ -238,14 +254,45 @@ mod tests {
             ("waits 12 s (store-restarted)", "store-restarted"),
             ("the whole fleet waits: wider-429, until 2030-12-01T18:00:00Z", "wider-429"),
             ("nobody knows whether it was sent, and a person must decide: worker-lost", "worker-lost"),
+            (
+                "nobody knows whether it was sent, and a person must decide: worker-lost; `ringfleet held show …`",
+                "worker-lost",
+            ),
+            (
+                "nobody knows whether it was sent, and a person must decide: poison, since 2030-12-01T18:00:00Z",
+                "poison",
+            ),
         ] {
             assert_eq!(shown(typed), shown(reason), "{typed}");
         }
     }
 
     #[test]
+    fn what_may_have_arrived_is_not_explained_as_not_sent() {
+        let dead = |may_have_arrived| {
+            let why = Why::Ended { state: State::Dead, at: Some(9), reason: "MSG-290".into(), may_have_arrived };
+            why.to_string()
+        };
+        let remedy = |typed: &str| shown(typed).and_then(|told| told.remedy).unwrap_or_default();
+        assert!(remedy(&dead(None)).contains("states that it was not sent"));
+        // As `explain` and as a list tells it.
+        for typed in [dead(Some(7)).as_str(), "MSG-290; an earlier attempt may have arrived"] {
+            let told = remedy(typed);
+            assert!(told.contains("`ringfleet held show ID`") && !told.contains("not sent"), "{typed}: {told}");
+        }
+    }
+
+    #[test]
     fn what_is_wrong_with_a_sender_is_explained_with_what_to_do() {
-        for (word, ..) in SENDERS {
+        // The words that producers are told, and those that `extensions` has of its own.
+        let refusals = include_str!("../../../ringfleet-producer/src/refusal.rs");
+        let code = |line: &'static str| line.trim().strip_prefix("Code::")?.split_once(" => \"")?.1.strip_suffix("\",");
+        let producers = refusals.lines().filter_map(code).filter(|word| word.contains("sender"));
+        let own = |line: &'static str| line.trim().strip_prefix("code: \"")?.strip_suffix("\".to_owned(),");
+        let words: BTreeSet<&str> =
+            producers.chain(include_str!("extensions/entry.rs").lines().filter_map(own)).collect();
+        assert_eq!(words, SENDERS.iter().map(|(word, ..)| *word).collect());
+        for word in words {
             assert!(shown(word).unwrap().remedy.is_some(), "{word}");
         }
     }

@@ -353,6 +353,12 @@ mod tests {
         let section = |login| Section::new("x", vec![login, Finding::skip(UNREAD, "why")]);
         assert!(is_unread(&section(Finding::ok(LOGIN, "has a session"))));
         assert!(!is_unread(&section(Finding::coded(LOGIN, Level::Fail, "OAU-211", ""))));
+        // A lane that stands still says nothing of why nothing was read.
+        let mut parked = section(Finding::ok(LOGIN, "has a session"));
+        parked.findings.push(Finding::fail("lane", "stands still", "mend the cause"));
+        assert!(is_unread(&parked));
+        parked.findings.retain(|finding| finding.check != UNREAD);
+        assert!(!is_unread(&parked));
     }
 
     #[test]
