@@ -222,6 +222,10 @@ for i, id in ipairs(ids) do
     elseif kind == 'sent' then
       close(m, SENT, 'accepted', text, token)
       state = SENT
+    elseif late and was.code == 'cancelled-under-way' and kind ~= 'rejected' then
+      -- SEND-SAFETY: certainly not sent, and somebody has taken it back.
+      close(m, CANCELLED, 'cancelled', '', token)
+      state = CANCELLED
     elseif kind == 'rejected' then
       close(m, REJECTED, text, '', token)
       state = REJECTED
@@ -237,6 +241,7 @@ for i, id in ipairs(ids) do
       if late then
         m.state = READY
         write_note(m, 'not-sent', '', token, was.intent, 0)
+        L.again = was.intent > 0 or L.again
         if m.send_by > 0 then set(EXP, id, ms(m.send_by)) end
       end
       if late or kind == 'retry' then write_message(m) end

@@ -57,7 +57,7 @@ pub enum WorkerError {
     /// Each would park the lanes that the other serves.
     #[error(
         "workers of app {others:?} use this store, and this one is of {app:?}: set ringcentral.app to theirs, or store.prefix \
-         to a name of this fleet's own; after a change of the app's name end the others first, and wait a minute"
+         to a name of this fleet's own; after a change of the app's name end the others first"
     )]
     OtherApp { others: String, app: String },
     #[error("worker stopped")]
@@ -92,7 +92,10 @@ pub async fn run(
     let lease = options.lease;
     let concurrency = options.concurrency.max(1) as usize;
 
-    app::enter(&store, vault.app()).await?;
+    match stop.run_until_cancelled(app::enter(&store, vault.app(), app::EVERY)).await {
+        Some(entered) => entered?,
+        None => return Ok(Drained::Clean),
+    }
     let journal = Arc::new(open_journal(&store, &options).await?);
     // SEND-SAFETY: told before anything is claimed: what a worker that died with the store has sent would be given out again.
     let known = store.watch(&worker, Incarnation::default()).await?;

@@ -105,12 +105,13 @@ impl Watcher {
             tracing::warn!(error = error as &dyn std::error::Error, "connections can't be told again now");
         }
         // SEND-SAFETY: whatever is the matter with a connection: the gate does not wait for it longer than for a dead worker.
-        match self.journal.reassert(&self.store, self.retention, Whose::All).await {
+        let sends = self.journal.reassert(&self.store, self.retention, Whose::All).await;
+        let slots = self.sessions.reassert_slots().await;
+        if let Err(error) = &slots {
+            crate::metrics::store_error("release", error);
+        }
+        match sends {
             Ok(sends) => {
-                let slots = self.sessions.reassert_slots().await;
-                if let Err(error) = &slots {
-                    crate::metrics::store_error("release", error);
-                }
                 // Its own are told once, however often the rest must be.
                 self.sends = self.sends.max(sends);
                 if connections.is_err() || slots.is_err() {

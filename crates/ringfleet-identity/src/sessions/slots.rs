@@ -47,9 +47,10 @@ impl Sessions {
     /// whatever the store has lost. Said again it changes nothing, so it may be dropped and repeated.
     ///
     /// # Errors
-    /// The store does not take it now; the requests are remembered.
+    /// The store does not take all of it now; the requests are remembered.
     pub async fn reassert_slots(&self) -> Result<(), StoreError> {
         let made: Vec<Made> = lock(&self.made).iter().cloned().collect();
+        let mut failed = None;
         // SEND-SAFETY: (of the plan) of each request that the store has lost there would be one too many in its window.
         for Made { lane, slot, how, at } in made {
             let age = at.elapsed();
@@ -59,9 +60,11 @@ impl Sessions {
                 }
                 how => how,
             };
-            self.store().release(&lane, slot, how, age, PlanSeen::default()).await?;
+            // One shard that does not answer keeps the others from nothing.
+            let told = self.store().release(&lane, slot, how, age, PlanSeen::default()).await;
+            failed = failed.or(told.err());
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 }
 

@@ -1,7 +1,8 @@
 -- Lanes: what is known of each, its window, and its place in the index.
 
--- Flags (1 paused, 2 probing, then 4, 8, 16 for the priorities whose queue may hold something), then numbers of 8 bytes, then
--- the reason for which it is parked ('' = it is not). A plan of 0 was never told: each caller takes its own.
+-- Flags (1 paused, 2 probing, then 4, 8, 16 for the priorities whose queue may hold something, 32 for messages that wait to be
+-- sent again: see credit), then numbers of 8 bytes, then the reason for which it is parked ('' = it is not). A plan of 0 was
+-- never told: each caller takes its own.
 local LANE = '>BI8I8I8I8I8I8I8I8I8I8I8I8'
 local lanes, touched = {}, {}
 
@@ -13,6 +14,7 @@ local function parse_lane(name, raw)
   local d = DEFAULT[match(name, '(%l+)$', -6)]
   return {
     name = name, slots = T..':s:'..name, paused = flags % 2 == 1, probe = flags % 4 >= 2, queues = floor(flags / 4) % 8,
+    again = flags >= 32,
     pen = pen, inf = inf, own_lim = own_lim, own_win = own_win, lim = own_lim > 0 and own_lim or rule[d],
     win = own_win > 0 and own_win or rule[d + 1], cnt = cnt, seen = seen, unk = unk, looked_at = looked_at,
     reports_locked = reports_locked, report_look = report_look > 0 and report_look or nil,
@@ -20,14 +22,19 @@ local function parse_lane(name, raw)
     parked = at <= #raw and sub(raw, at) or nil,
     -- Of this script: slots in use, whether it is to be saved and what of it (see touch), whether more of its window is taken.
     used = nil, touched = false, moves = false, turn = false, queued = false, shadows = false, fuller = false, dead = 0,
+    -- Something else stands where its slots should be.
+    foreign = false,
   }
 end
 
 local function pack_lane(L)
-  return pack(LANE, (L.paused and 1 or 0) + (L.probe and 2 or 0) + L.queues * 4, L.pen, L.inf, L.own_lim, L.own_win,
+  return pack(LANE, (L.paused and 1 or 0) + (L.probe and 2 or 0) + L.queues * 4 + (L.again and 32 or 0), L.pen, L.inf, L.own_lim, L.own_win,
     L.cnt, L.seen, L.unk, L.looked_at, L.reports_locked, L.report_look or 0, L.oldest_report or 0, L.ttl_set)
     .. (L.parked or '')
 end
+
+-- The other lanes' requests are logins and reads: no person lets them go on, and `parked` says something else of logins.
+local function has_messages(name) return sub(name, -7) == '/medium' end
 
 local function lane_of(name)
   local L = lanes[name]
@@ -36,7 +43,7 @@ local function lane_of(name)
   readable, L = pcall(parse_lane, name, get(LANES, name) or NEW_LANE)
   -- It stops its lane, and no other. What stands elsewhere is not lost with it.
   if not readable then
-    L = parse_lane(name, NEW_LANE .. 'unreadable-lane')
+    L = parse_lane(name, NEW_LANE .. (has_messages(name) and 'unreadable-lane' or ''))
     -- Nor does what may be there instead of these.
     local inf, unk = redis.pcall('ZCOUNT', L.slots, IN_USE_TEXT, IN_USE_TEXT), redis.pcall('ZCARD', T..':u:'..name)
     L.inf, L.unk = tonumber(inf) or 0, tonumber(unk) or 0
@@ -92,7 +99,8 @@ local function on_slots(L, command, ...)
   local reply = redis.pcall(command, L.slots, ...)
   if type(reply) ~= 'table' or not reply.err then return reply end
   if not match(reply.err, 'WRONGTYPE') then return call(command, L.slots, ...) end -- fails again, and ends the script
-  unreadable_key(L, 'window')
+  L.foreign = true
+  if has_messages(L.name) then unreadable_key(L, 'window') end
   return nil
 end
 
@@ -126,6 +134,7 @@ end
 -- SEND-SAFETY: (of the plan) an older deadline of the key must not take a slot away that is in use. It is put off where the key
 -- may be new and has none, and else each quarter of an hour: an older version of this program set it to an hour.
 local function put_off_ttl(L)
+  if L.foreign then return end
   if L.used and L.used > 0 and now - L.ttl_set < 900000 then return end
   call('PEXPIRE', L.slots, ms(hold_of(L) + SLOTS_KEPT))
   L.ttl_set = now
@@ -147,8 +156,11 @@ end
 -- later than that, so the slot's next request can't be one too many. now + 1 because `now` was rounded down.
 local function time_slot(L, token, age)
   L.used = nil
-  -- It may be gone: then its window has one more now.
-  if on_slots(L, 'ZADD', ms(now + 1 - age + hold_of(L)), ms(token)) == 1 then L.fuller = true end
+  -- It may be gone, and its key too: then its window has one more now.
+  if on_slots(L, 'ZADD', ms(now + 1 - age + hold_of(L)), ms(token)) == 1 then
+    L.fuller = true
+    put_off_ttl(L)
+  end
   -- Its deadline may be over by now, unless the slot was taken lately.
   if now - floor(token / TOKENS_A_MS) > SLOTS_KEPT / 2 then put_off_ttl(L) end
 end
@@ -252,6 +264,11 @@ local function reindex(L)
   local waits = place and place <= now
   if waits and not L.fuller and L.pen <= now then return end
   local at = max(L.pen, window_free_at(L))
+  -- By this look.
+  if L.foreign then
+    unset(READYZ, L.name)
+    return
+  end
   if waits and at <= now then return end
   set(READYZ, L.name, ms(at))
 end

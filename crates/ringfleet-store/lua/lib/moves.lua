@@ -109,8 +109,10 @@ local function wait_again(m, code, token, intent)
   m.state = READY
   -- SEND-SAFETY: it stays that of the first send: a text of that which shows up late is found as well, and whoever sends the
   -- message again by hand is told from when on to look.
-  write_note(m, code, '', token, intent or note_of(m).intent, 0)
+  intent = intent or note_of(m).intent
+  write_note(m, code, '', token, intent, 0)
   write_message(m)
+  if intent > 0 then lane_of(m.lane).again = true end
   if m.send_by > 0 then set(EXP, m.id, ms(m.send_by)) end
   enqueue_front(m)
 end

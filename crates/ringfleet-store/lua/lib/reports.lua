@@ -27,13 +27,14 @@ end
 
 -- SEND-SAFETY: a text of the provider's message store proves the sending of one message only, so those that were counted
 -- for one are remembered for as long as another's fate may be unknown: for 15 minutes, and on while the lane has a send under
--- way or of unknown fate, up to a day. While the whole fleet is away nothing is taken out, and the key outlives a day of that.
+-- way or of unknown fate, or a message that waits to be sent again, for whose text is looked from its first intent on; up to a
+-- day. While the whole fleet is away nothing is taken out, and the key outlives a day of that.
 local function credit(L, provider_id)
   local key = T..':k:'..L.name
   call('ZADD', key, NOW, provider_id)
   if L.unk == 0 then
     if L.inf == 0 or L.cnt % 16 == 0 then
-      call('ZREMRANGEBYSCORE', key, '-inf', now - (L.inf == 0 and not just_back() and CREDIT_MS or SLOTS_KEPT))
+      call('ZREMRANGEBYSCORE', key, '-inf', now - (L.inf == 0 and not L.again and not just_back() and CREDIT_MS or SLOTS_KEPT))
     end
     call('PEXPIRE', key, SLOTS_KEPT)
   end

@@ -42,6 +42,7 @@ local function save_lanes()
   fetch(READYZ, placed)
   for _, L in ipairs(touched) do
     if L.moves then reindex(L) end
+    if L.queues == 0 and L.inf == 0 and L.unk == 0 then L.again = false end
     set(LANES, L.name, pack_lane(L))
     L.touched, L.moves, L.queued = false, false, false
   end

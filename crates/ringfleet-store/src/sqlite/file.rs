@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::{Synchronous, fault::Fault, place::Place, time, workers};
+use super::{Synchronous, fault::Fault, place::Place, reap, time, workers};
 use crate::store::StoreError;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -147,6 +147,7 @@ fn adopt(conn: &Connection, synchronous: Synchronous, patience: Duration) -> Res
     if judged.is_ok() {
         workers::make_table(conn)?;
         time::make_table(conn)?;
+        reap::make_index(conn)?;
     }
     conn.execute_batch("COMMIT")?;
     // From here on the writer waits for locks itself.

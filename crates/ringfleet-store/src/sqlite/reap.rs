@@ -2,18 +2,30 @@
 
 use std::time::Duration;
 
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
-use super::{fault::Step, messages::Flight, millis, tx::Tx};
+use super::{
+    fault::{Fault, Step},
+    messages::Flight,
+    millis,
+    tx::Tx,
+};
 use crate::{
     calls::Reaped,
     message::{Millis, State},
     store::{MAX_BATCH, MAX_RECOVERIES},
 };
 
-/// How long a text counts as another message's, beyond that one's record; without end while the lane has sends under way or
-/// unknown ones.
+/// How long a text counts as another message's, beyond that one's record; without end while the lane has sends under way,
+/// unknown ones, or messages that are to be sent again.
 const CREDIT_MS: Millis = 900_000;
+
+/// Of the messages that are, or are to be, sent again: they ask for texts from their first intent on. Made with each opening, as
+/// files of this format have been without.
+pub(super) fn make_index(conn: &Connection) -> Result<(), Fault> {
+    let sql = "CREATE INDEX IF NOT EXISTS messages_again ON messages (lane, intent) WHERE state = 2 AND intent > 0";
+    Ok(conn.execute_batch(sql)?)
+}
 
 impl Tx<'_> {
     pub(super) fn reap(&mut self, limit: u32, retention: Duration) -> Step<Reaped> {
@@ -88,8 +100,8 @@ impl Tx<'_> {
                        SELECT provider_id, lane, ended FROM messages AS old WHERE n = ?1 AND provider_id <> '' \
                        AND ended > (SELECT min(began) FROM (SELECT ?2 AS began \
                        UNION ALL SELECT min(intent) FROM messages WHERE lane = old.lane AND state = 11 \
-                       UNION ALL SELECT min(iif(again.intent > 0, min(again.intent, since), since)) \
-                       FROM flight JOIN messages AS again ON again.n = message WHERE flight.lane = old.lane)) - ?3";
+                       UNION ALL SELECT min(intent) FROM messages WHERE lane = old.lane AND state = 2 AND intent > 0 \
+                       UNION ALL SELECT min(since) FROM flight WHERE lane = old.lane)) - ?3";
             self.exec(sql, params![row, self.now, CREDIT_MS])?;
             self.exec("DELETE FROM messages WHERE n = ?1", [row])?;
             if let Some(state) = State::from_code(*state) {
@@ -98,6 +110,8 @@ impl Tx<'_> {
         }
         let sql = "DELETE FROM spare_credits WHERE at <= ?1 AND NOT EXISTS \
                    (SELECT 1 FROM messages WHERE messages.lane = spare_credits.lane AND state = 11) \
+                   AND NOT EXISTS \
+                   (SELECT 1 FROM messages WHERE messages.lane = spare_credits.lane AND state = 2 AND intent > 0) \
                    AND NOT EXISTS (SELECT 1 FROM flight WHERE flight.lane = spare_credits.lane)";
         self.exec(sql, [self.now - CREDIT_MS])?;
         Ok(old.len() as u32)

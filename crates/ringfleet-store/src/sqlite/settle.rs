@@ -64,6 +64,11 @@ impl Tx<'_> {
             } else {
                 self.count(State::Held, -1);
             }
+            if !closing && self.was_taken_back(&m)? {
+                // SEND-SAFETY: certainly not sent, and somebody has taken it back.
+                self.close(&m, State::Cancelled, "cancelled", "", token)?;
+                return Ok(Settled::LateEvidence(State::Cancelled));
+            }
             return self.decide_settled(at, m, settlement, None).map(Settled::LateEvidence);
         }
         if told_again {
@@ -88,6 +93,12 @@ impl Tx<'_> {
         let Some(provider_id) = self.row(sql, [m.row], |row| row.get::<_, String>(0))? else { return Ok(false) };
         self.close(m, State::Sent, "accepted", &provider_id, m.token)?;
         Ok(true)
+    }
+
+    /// It was cancelled while the store did not know that it was being sent.
+    fn was_taken_back(&mut self, m: &Message) -> Step<bool> {
+        let sql = "SELECT 1 FROM messages WHERE n = ?1 AND code = 'cancelled-under-way'";
+        Ok(self.row(sql, [m.row], |row| row.get::<_, i64>(0))?.is_some())
     }
 
     fn retime(&mut self, at: usize, settlement: &Settlement) {

@@ -244,6 +244,7 @@ behaviours! {
         a_credit_is_remembered_while_a_send_is_under_way_however_long_nobody_is_there_to_end_it
         a_credit_outlives_its_record_while_a_send_is_under_way
         a_credit_outlives_its_record_while_a_message_is_sent_again_that_was_sent_before_it
+        a_credit_is_remembered_while_a_message_waits_that_is_sent_again
         a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other
     }
     pairs {
@@ -311,6 +312,7 @@ behaviours! {
         a_long_journal_is_told_in_one_call
         a_lost_send_of_a_message_that_has_expired_since_is_asked_for
         a_lost_send_of_a_message_that_was_cancelled_since_is_a_persons_to_judge
+        a_send_that_was_cancelled_while_it_was_under_way_and_refused_stays_cancelled
         a_lost_intent_of_a_message_that_was_taken_for_poison_is_asked_for
     }
     opting_out {

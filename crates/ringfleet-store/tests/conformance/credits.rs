@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfleet_store::{Decided, Delivery, Evidence, Found, Settled, State};
+use ringfleet_store::{Decided, Delivery, Evidence, Found, Outcome, Settled, State};
 
 use crate::talk::*;
 
@@ -127,6 +127,32 @@ pub(crate) async fn a_credit_outlives_its_record_while_a_message_is_sent_again_t
     assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 1);
     s.settle(again, unknown()).await;
     assert_eq!(s.found(again, &["p-1"], 0).await, Decided::NotYet);
+}
+
+pub(crate) async fn a_credit_is_remembered_while_a_message_waits_that_is_sent_again(s: &Subject) {
+    let again = s.send_into_the_dark(asked(&wide(1), "again")).await;
+    s.found(again, &[], 0).await;
+    s.step(SETTLE_MS);
+    assert_eq!(s.found(again, &[], 0).await, Decided::Again);
+    for text in ["p-1", "p-2"] {
+        s.put(message(&wide(1), text)).await;
+        for lease in s.claim(5).await {
+            let lease = lease.reference();
+            if lease.id == again.id {
+                s.settle(lease, Outcome::Released).await;
+            } else {
+                s.begin(lease).await;
+                s.settle(lease, sent_as(text)).await;
+            }
+        }
+        hear(s, text).await;
+        s.step(3_600_000);
+        s.store.reap(500, ms(1)).await.unwrap();
+    }
+    let lease = s.claim_and_begin().await;
+    assert_eq!(lease.id, again.id);
+    s.settle(lease, unknown()).await;
+    assert_eq!(s.found(lease, &["p-1"], 0).await, Decided::NotYet);
 }
 
 pub(crate) async fn a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other(s: &Subject) {

@@ -310,6 +310,27 @@ pub(crate) async fn a_lost_send_of_a_message_that_was_cancelled_since_is_a_perso
     s.adds_up(&wide(1), &[lease.id]).await;
 }
 
+pub(crate) async fn a_send_that_was_cancelled_while_it_was_under_way_and_refused_stays_cancelled(s: &Subject) {
+    let parked = Outcome::Parked { reason: "MSG-304".into() };
+    let refusals = [not_sent(0), retry(0, 5), throttled(50), parked];
+    let mut ids = Vec::new();
+    for (lane, refused) in (1..).map(wide).zip(refusals) {
+        let lease = given_out_and_forgotten(s, asked(&lane, "a")).await;
+        assert_eq!(s.store.cancel(&lease.id).await.unwrap(), Cancelled::Done);
+        assert_eq!(s.reassert(&lane, lease, unknown()).await, Settled::LateEvidence(State::Held));
+        assert_eq!(s.settle(lease, refused).await, Settled::LateEvidence(State::Cancelled));
+        assert_eq!(s.get(lease.id).await.reason, "cancelled");
+        s.step(100);
+        assert!(s.claim(1).await.is_empty());
+        ids.push(lease.id);
+        s.adds_up(&lane, &ids).await;
+    }
+    let lease = given_out_and_forgotten(s, asked(&wide(5), "a")).await;
+    assert_eq!(s.store.cancel(&lease.id).await.unwrap(), Cancelled::Done);
+    assert_eq!(s.reassert(&wide(5), lease, unknown()).await, Settled::LateEvidence(State::Held));
+    assert_eq!(s.settle(lease, sent()).await, Settled::LateEvidence(State::Sent), "it was too late");
+}
+
 pub(crate) async fn a_lost_intent_of_a_message_that_was_taken_for_poison_is_asked_for(s: &Subject) {
     let id = s.put(asked(&wide(1), "a")).await;
     let mut last = None;

@@ -1,6 +1,6 @@
 //! Something else stands where a key of one lane should be.
 
-use ringfleet_store::{Acquired, Begin, Cancelled, Evidence, Found, LaneView, OptOut, State};
+use ringfleet_store::{Acquired, Begin, Cancelled, Evidence, Found, LaneView, OptOut, Reassertion, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -100,9 +100,21 @@ async fn a_lane_whose_window_can_not_be_read_waits_for_a_person_and_no_other_lan
     // What was sent counts as sent, and what waits elsewhere goes.
     let reports: Vec<_> = begun.iter().map(|lease| report(*lease)).collect();
     assert_eq!(store.settle(&reports).await.unwrap(), [Settled::Done(State::Sent); 2]);
+    let again = reports.iter().zip([lane(), other()]);
+    let again: Vec<_> = again.map(|(report, lane)| Reassertion { settlement: report.clone(), lane }).collect();
+    assert_eq!(store.reassert(&again).await.unwrap(), [Settled::Again(State::Sent); 2]);
     assert_eq!(claimed(&store, &worker).await, there);
     assert_eq!(parked(&store).await.as_deref(), Some("unreadable-window"));
-    assert!(matches!(store.acquire(&lane(), LEASE).await.unwrap(), Acquired::Wait(_)));
+    // Of logins and reads there is nobody who would let a lane go on.
+    let reads = LaneId::try_new("app", "1", Group::Light).unwrap();
+    overwrite(&server, &["SET", &format!("{{{PREFIX}:0}}:s:{}", reads.as_str()), "junk"]).await;
+    assert!(matches!(store.acquire(&reads, LEASE).await.unwrap(), Acquired::Wait(_)));
+    assert_eq!(store.lane(&reads).await.unwrap().parked, None);
+    overwrite(&server, &["HSET", &format!("{{{PREFIX}:0}}:lane"), reads.as_str(), "junk"]).await;
+    assert!(matches!(store.acquire(&reads, LEASE).await.unwrap(), Acquired::Wait(_)));
+    assert_eq!(store.lane(&reads).await.unwrap().parked, None);
+    let lasts: i64 = ask(&server.url(), &["TTL", &window]);
+    assert_eq!(lasts, -1, "what a person is to look at stays");
 
     // Let go on before it was taken away, it stands again.
     store.set_parked(&lane(), None).await.unwrap();

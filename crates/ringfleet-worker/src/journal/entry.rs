@@ -77,8 +77,7 @@ impl Entry {
         !matches!(self.story, Story::Begun | Story::SaidTwice)
     }
 
-    /// What the store is told; nothing of a send that certainly was none, but for a penalty that is not over. `alive`: the worker
-    /// of this send is this one.
+    /// What the store is told; nothing of what never was a request. `alive`: the worker of this send is this one.
     pub(super) fn reassertion(&self, alive: bool) -> Option<Reassertion> {
         let age = self.at.elapsed().unwrap_or_default();
         let outcome = match &self.story {
@@ -92,13 +91,17 @@ impl Entry {
             // SEND-SAFETY: (of the plan) the provider's window has the request, and the store perhaps not. Nor does it know that the
             // text did not go out, which it would ask for, or leave to a person.
             Story::Refused(outcome) => with_what_is_left(outcome, age),
-            Story::Throttled { .. } | Story::NotSent | Story::SaidTwice => return None,
+            Story::Throttled { .. } => Outcome::NotSent { delay: Duration::ZERO },
+            Story::NotSent | Story::SaidTwice => return None,
         };
         let settlement = Settlement { lease: self.lease, outcome, age, seen: PlanSeen::default() };
         Some(Reassertion { settlement, lane: self.lane.clone() })
     }
 
     /// checksum (8), number (8), id (16), token (8), time in ms (8), kind (1), word (1 + 64), lane (1 + 140).
+    ///
+    /// SEND-SAFETY: a program of before refusals were told takes what it does not know for torn, and a send without an end for one
+    /// of unknown fate: so a refusal has the kind of what was not sent, whose word that program does not read.
     pub(super) fn to_bytes(&self, number: u64) -> [u8; SIZE] {
         let text;
         let (kind, word) = match &self.story {
@@ -107,20 +110,14 @@ impl Entry {
             Story::Rejected { code } => (3, code.as_str()),
             Story::Begun => (4, ""),
             Story::NotSent => (5, ""),
+            Story::Refused(outcome) => {
+                text = refusal(outcome);
+                (5, text.as_str())
+            }
             Story::SaidTwice => (7, ""),
             Story::Throttled { retry_after } => {
                 text = retry_after.as_millis().to_string();
                 (6, text.as_str())
-            }
-            Story::Refused(Outcome::Parked { reason }) => (8, reason.as_str()),
-            Story::Refused(Outcome::Retry { code, delay, max_attempts }) => {
-                text = format!("{max_attempts} {} {code}", delay.as_millis());
-                (9, text.as_str())
-            }
-            Story::Refused(outcome) => {
-                let delay = if let Outcome::NotSent { delay } = outcome { *delay } else { Duration::ZERO };
-                text = delay.as_millis().to_string();
-                (10, text.as_str())
             }
         };
         let mut raw = [0; SIZE];
@@ -144,23 +141,15 @@ impl Entry {
         }
         let number = |from: usize| raw[from..from + 8].try_into().map(u64::from_be_bytes).ok();
         let word = get(raw, 49, WORD)?.to_owned();
-        let ms = |word: &str| word.parse().ok().map(Duration::from_millis);
         let story = match raw[48] {
             1 => Story::Sent { provider_id: word },
             2 => Story::Unknown { reason: word },
             3 => Story::Rejected { code: word },
             4 => Story::Begun,
-            5 => Story::NotSent,
+            5 if word.is_empty() => Story::NotSent,
+            5 => Story::Refused(refused(&word)?),
             6 => Story::Throttled { retry_after: ms(&word)? },
             7 => Story::SaidTwice,
-            8 => Story::Refused(Outcome::Parked { reason: word }),
-            9 => {
-                let (max_attempts, rest) = word.split_once(' ')?;
-                let (delay, code) = rest.split_once(' ')?;
-                let max_attempts = max_attempts.parse().ok()?;
-                Story::Refused(Outcome::Retry { code: code.to_owned(), delay: ms(delay)?, max_attempts })
-            }
-            10 => Story::Refused(Outcome::NotSent { delay: ms(&word)? }),
             _ => return None,
         };
         let lease =
@@ -177,6 +166,37 @@ fn with_what_is_left(outcome: &Outcome, age: Duration) -> Outcome {
         *delay = delay.saturating_sub(age);
     }
     outcome
+}
+
+/// One letter each, so that the longest reason which somebody reads later fits into 64 bytes.
+fn refusal(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Parked { reason } => format!("P {reason}"),
+        Outcome::Retry { code, delay, max_attempts } => format!("R {} {max_attempts} {code}", delay.as_millis()),
+        Outcome::NotSent { delay } => format!("N {}", delay.as_millis()),
+        _ => "N 0".to_owned(),
+    }
+}
+
+fn refused(word: &str) -> Option<Outcome> {
+    let (how, rest) = word.split_once(' ')?;
+    if how == "P" {
+        return Some(Outcome::Parked { reason: rest.to_owned() });
+    }
+    let mut rest = rest.splitn(3, ' ');
+    let delay = ms(rest.next()?)?;
+    match how {
+        "N" => Some(Outcome::NotSent { delay }),
+        "R" => {
+            let max_attempts = rest.next()?.parse().ok()?;
+            Some(Outcome::Retry { code: rest.next()?.to_owned(), delay, max_attempts })
+        }
+        _ => None,
+    }
+}
+
+fn ms(word: &str) -> Option<Duration> {
+    word.parse().ok().map(Duration::from_millis)
 }
 
 fn put(raw: &mut [u8; SIZE], length_at: usize, place: std::ops::Range<usize>, word: &str) {
@@ -215,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_for_as_long_as_its_penalty_lasts() {
+    fn a_refusal_is_told_with_its_penalty_for_as_long_as_that_lasts_and_then_as_what_was_not_sent() {
         let refused = |ago| {
             let outcome = Outcome::Throttled { retry_after: Duration::from_secs(60) };
             let read_at = Instant::now().checked_sub(Duration::from_secs(ago)).unwrap();
@@ -225,7 +245,7 @@ mod tests {
         let told = refused(50).unwrap().settlement;
         assert_eq!(told.outcome, Outcome::Throttled { retry_after: Duration::from_secs(60) });
         assert!(told.age >= Duration::from_secs(50));
-        assert_eq!(refused(61), None);
+        assert_eq!(refused(61).unwrap().settlement.outcome, Outcome::NotSent { delay: Duration::ZERO });
     }
 
     #[test]
@@ -254,7 +274,8 @@ mod tests {
         let refused = Story::Throttled { retry_after: Duration::from_millis(3_600_000) };
         let delay = Duration::from_millis(60_000);
         let retry = Outcome::Retry { code: "MSG-290".to_owned(), delay, max_attempts: 5 };
-        let parked = Outcome::Parked { reason: "credential OAU-141 #c0ffee".to_owned() };
+        let parked = "sender number moved to extension 1234567890123 #1764444123456";
+        let parked = Outcome::Parked { reason: parked.to_owned() };
         let waits = [retry, parked, Outcome::NotSent { delay }].map(Story::Refused);
         for story in [sent, refused, Story::SaidTwice].into_iter().chain(waits) {
             let entry = Entry { story, ..of(UNIX_EPOCH + Duration::from_millis(1_700_000_000_123)) };

@@ -57,6 +57,10 @@ impl Model {
             self.retime(&lane, token, age);
             self.heed(&lane, s);
             self.leave_unknown(&id);
+            if sends_again && self.messages[&id].reason == "cancelled-under-way" {
+                self.close(&id, State::Cancelled, "cancelled", token, None);
+                return Settled::LateEvidence(State::Cancelled);
+            }
             return Settled::LateEvidence(self.conclude(s, true, None));
         }
         let state = m.state;
