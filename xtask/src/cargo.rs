@@ -21,7 +21,8 @@ const BROWSER: &str = "browser";
 const FAULTS: &str = "faults";
 
 /// Parts of names of the fleet's tests that measure times, or keep both cores busy.
-const ALONE: [&str; 8] = [
+const ALONE: [&str; 9] = [
+    "told_times",
     "neighbours::",
     "due_at_once::",
     "plans::",
