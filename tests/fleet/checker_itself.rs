@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use ringfleet_simulator::Latency;
 use ringfleet_store::State;
+use ringfleet_testkit::patient_link;
 
 use crate::rig::{Ends, Except, Rig, RigOptions, Waiting, http};
 
@@ -17,8 +18,7 @@ async fn sent_five() -> Rig {
 }
 
 async fn tell(rig: &Rig, command: &[&str]) {
-    let client = redis::Client::open(rig.redis().url()).unwrap();
-    let mut link = client.get_multiplexed_async_connection().await.unwrap();
+    let mut link = patient_link(&rig.redis().url()).await;
     let mut call = redis::cmd(command[0]);
     command[1..].iter().for_each(|word| {
         call.arg(*word);
@@ -52,8 +52,7 @@ async fn a_message_that_is_gone_is_seen() {
     let rig = sent_five().await;
     let id = rig.enqueue_to(0, "+15552009999", "a text that gets lost").await;
     rig.until_ended(6, Duration::from_secs(20)).await;
-    let client = redis::Client::open(rig.redis().url()).unwrap();
-    let mut link = client.get_multiplexed_async_connection().await.unwrap();
+    let mut link = patient_link(&rig.redis().url()).await;
     let mut call = redis::cmd("HDEL");
     let _: i64 = call.arg("{rf:0}:m").arg(id.as_bytes()).query_async(&mut link).await.unwrap();
     sees(rig, &["I1, lost", "I3, accepted, and neither", "I8, the store is not tidy: fin names"]).await;

@@ -1,12 +1,14 @@
 //! The three who use it: a backend over HTTP, an orchestrator, an operator.
 
-use std::time::Duration;
+use std::{process::Stdio, time::Duration};
 
 use ringfleet_testkit::{RedisServer, eventually, free_port};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    process::Command,
+    time::timeout,
 };
 
 use crate::{
@@ -275,4 +277,27 @@ async fn how_full_redis_is_is_told_beside_its_limit() {
         assert!((100_000..LIMIT).contains(&used), "{used}");
     }
     rig.finish(Ends::all()).await;
+}
+
+/// A shell gives every program 1,024 files, three listeners may have 1,536 connections.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_takes_all_the_files_that_the_system_lets_it_have() {
+    let mut command = Command::new("sh");
+    command.args([
+        "-c",
+        "ulimit -S -n 99; exec \"$0\" simulator --listen 127.0.0.1:0",
+        env!("CARGO_BIN_EXE_ringfleet"),
+    ]);
+    let mut simulator = command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true).spawn().unwrap();
+    // It has printed where it listens.
+    let mut printed = [0];
+    timeout(Duration::from_secs(20), simulator.stdout.as_mut().unwrap().read_exact(&mut printed))
+        .await
+        .unwrap()
+        .unwrap();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", simulator.id().unwrap())).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let [soft, hard, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
+    assert_eq!(soft, hard);
 }

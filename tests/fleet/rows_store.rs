@@ -8,7 +8,7 @@ use std::{
 use redis::aio::MultiplexedConnection;
 use ringfleet_producer::{Draft, EnqueueError};
 use ringfleet_store::{RedisStore, State, redis::RedisOptions};
-use ringfleet_testkit::{RedisServer, eventually, free_port, wait_until};
+use ringfleet_testkit::{RedisServer, eventually, free_port, patient_link, wait_until};
 
 use crate::{
     rig::{Ends, Rig, http},
@@ -19,7 +19,7 @@ use crate::{
 const PAST_A_LEASE: Duration = Duration::from_secs(3);
 
 pub(crate) async fn link(server: &RedisServer) -> MultiplexedConnection {
-    redis::Client::open(server.url()).unwrap().get_multiplexed_async_connection().await.unwrap()
+    patient_link(&server.url()).await
 }
 
 /// `false` when the deadline passed first.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfleet_simulator::{Latency, LedgerLine};
-use ringfleet_testkit::eventually;
+use ringfleet_testkit::{eventually, patient_link};
 
 use crate::{
     delivery::ledger,
@@ -29,7 +29,7 @@ fn tag(shard: usize) -> String {
 async fn homes(rig: &Rig) -> Vec<Vec<usize>> {
     let mut homes = Vec::new();
     for (url, tag) in rig.shards() {
-        let mut link = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let mut link = patient_link(&url).await;
         let mut names = redis::cmd("HKEYS");
         let lanes: Vec<String> = names.arg(format!("{tag}:lane")).query_async(&mut link).await.unwrap();
         let is_here = |extension: &usize| lanes.iter().any(|lane| lane == rig.lane(*extension).as_str());

@@ -11,6 +11,7 @@
 //! **Invariant:** a guard ends only the processes that it started, and they end with the test process, however that ends.
 
 mod binary;
+mod link;
 mod proxy;
 mod redis_cluster;
 mod redis_server;
@@ -20,6 +21,7 @@ mod watchdog;
 
 pub use crate::{
     binary::libfaketime,
+    link::patient_link,
     proxy::FaultProxy,
     redis_cluster::RedisCluster,
     redis_server::{RedisServer, RedisServerBuilder},

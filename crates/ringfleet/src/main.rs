@@ -7,6 +7,7 @@ mod config;
 mod directory;
 mod exit;
 mod keys;
+mod open_files;
 mod output;
 mod progress;
 mod provider;
@@ -24,6 +25,7 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli = cli::parse();
+    open_files::take_all();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::report(&anyhow::Error::new(error).context("can't start the runtime")),

@@ -1,7 +1,7 @@
 //! Something else stands where a key of one lane should be.
 
 use ringfleet_store::{Acquired, Begin, Cancelled, Evidence, Found, LaneView, OptOut, Reassertion, State};
-use ringfleet_testkit::{RedisServer, eventually};
+use ringfleet_testkit::{RedisServer, eventually, patient_link};
 
 use super::*;
 
@@ -10,8 +10,7 @@ fn other() -> LaneId {
 }
 
 async fn overwrite(server: &RedisServer, command: &[&str]) {
-    let client = redis::Client::open(server.url()).unwrap();
-    let mut link = client.get_multiplexed_async_connection().await.unwrap();
+    let mut link = patient_link(&server.url()).await;
     let mut call = redis::cmd(command[0]);
     command[1..].iter().for_each(|word| {
         call.arg(*word);

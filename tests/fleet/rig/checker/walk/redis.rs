@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use ringfleet_store::{MessageId, State};
+use ringfleet_testkit::patient_link;
 
 use super::{CAP, IN_USE, Record, Walk, in_flight, state_of, waits};
 use crate::rig::{Ends, Except};
@@ -74,7 +75,7 @@ struct Flight {
 pub(super) async fn walk(shards: &[(String, String)], ends: &Ends) -> Walk {
     let mut whole = Walk::default();
     for (url, tag) in shards {
-        let link = redis::Client::open(url.as_str()).unwrap().get_multiplexed_async_connection().await.unwrap();
+        let link = patient_link(url).await;
         let others = shards.iter().map(|(_, tag)| tag.as_str()).filter(|other| other != tag).collect::<Vec<_>>();
         let shard = walk_shard(Keys { link, tag: tag.clone() }, &others, ends).await;
         whole.records.extend(shard.records);
