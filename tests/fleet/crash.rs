@@ -34,13 +34,13 @@ async fn of_four_workers_on_200_extensions_one_is_killed_half_way_and_its_messag
     eprintln!("taken over in {taken_over:?}, held {held}, quota use {:?}", end.report.quota_use_mean);
 }
 
-/// One worker in the middle of 320 texts.
+/// One worker at the beginning of 640 texts, two windows of its plans.
 async fn with_twenty_sends_under_way() -> Rig {
     let mut options = RigOptions::new(8, Duration::from_secs(2));
     options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(400));
     let mut rig = Rig::start(options).await;
     for extension in 0..8 {
-        rig.enqueue(extension, 40, None).await;
+        rig.enqueue(extension, 80, None).await;
     }
     rig.start_workers(1);
     let busy = async || rig.stats().await.count(State::Sending) >= 20;
@@ -57,8 +57,8 @@ async fn a_worker_that_is_told_to_end_finishes_what_it_began_and_gives_the_rest_
     assert_eq!(cut_off, [0; 4], "{stats:?}");
     assert!(stats.count(State::Ready) > 0, "the test ended too late to show anything: {stats:?}");
     rig.start_workers(1);
-    rig.until_ended(320, Duration::from_secs(60)).await;
-    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 320);
+    rig.until_ended(640, Duration::from_secs(60)).await;
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 640);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -84,6 +84,6 @@ async fn a_worker_whose_terminal_is_gone_finishes_what_it_began_however_often_it
     assert_eq!(cut_off, [0; 4], "{stats:?}");
     assert!(stats.count(State::Ready) > 0, "the test ended too late to show anything: {stats:?}");
     rig.start_workers(1);
-    rig.until_ended(320, Duration::from_secs(60)).await;
+    rig.until_ended(640, Duration::from_secs(60)).await;
     rig.finish(Ends::all()).await;
 }

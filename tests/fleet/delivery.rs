@@ -11,7 +11,7 @@ use crate::rig::{Ends, Rig, RigOptions, http};
 const A_LOOK: Duration = Duration::from_secs(90);
 
 fn options(extensions: u32) -> RigOptions {
-    RigOptions::new(extensions, Duration::from_secs(2)).quick()
+    RigOptions::new(extensions, Duration::from_secs(2))
 }
 
 fn start_readers(rig: &mut Rig, count: usize) {
@@ -88,7 +88,7 @@ async fn a_sync_that_leaves_texts_out_is_followed_by_the_list() {
     let mut rig = Rig::start(options).await;
     rig.enqueue(0, 600, None).await;
     start_readers(&mut rig, 1);
-    rig.until_ended(600, Duration::from_secs(25)).await;
+    rig.until_ended(600, Duration::from_secs(60)).await;
     until_told(&rig, 600, 0).await;
     assert_eq!((requests(&rig, Endpoint::MessageSync).await, requests(&rig, Endpoint::MessageStore).await), (1, 1));
     rig.finish(Ends::all()).await;
@@ -134,7 +134,7 @@ async fn a_poll_that_has_to_begin_anew_passes_no_report_over() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_whose_fate_was_unknown_is_told_as_delivered_too() {
-    let mut rig = Rig::start(options(1)).await;
+    let mut rig = Rig::start(options(1).quick()).await;
     rig.add_fault(serde_json::json!({"match": {"every_nth": 2}, "fault": {"kind": "accept_then_hang"}, "times": 5}));
     rig.enqueue(0, 10, None).await;
     start_readers(&mut rig, 1);

@@ -22,22 +22,31 @@ fn options(extensions: u32) -> RigOptions {
     options
 }
 
-/// What was told of a message, in ns of the simulator's clock.
+/// What was told of a message, in ns of the simulator's clock; the answer is of some moment between question and its reading.
 struct Told {
     id: MessageId,
     asked: u64,
-    goes: u64,
+    earliest: u64,
+    latest: u64,
+}
+
+impl Told {
+    fn off(&self, real: u64) -> u64 {
+        self.earliest.saturating_sub(real).max(real.saturating_sub(self.latest))
+    }
 }
 
 async fn ask(rig: &Rig, ids: impl IntoIterator<Item = &MessageId>) -> Vec<Told> {
     let mut all = Vec::new();
     for id in ids {
-        let explained = rig.store.explain(id).await.unwrap().unwrap();
         let asked = rig.simulator_now();
+        let explained = rig.store.explain(id).await.unwrap().unwrap();
+        let answered = rig.simulator_now();
         match explained.eta() {
             Eta::At(at) => {
                 let wait = Duration::from_millis((at - explained.lane.now).max(0) as u64);
-                all.push(Told { id: *id, asked, goes: asked + wait.as_nanos() as u64 });
+                let wait = wait.as_nanos() as u64;
+                all.push(Told { id: *id, asked, earliest: asked + wait, latest: answered + wait });
             }
             // It went while the others were asked about.
             Eta::UnderWay | Eta::Over => {}
@@ -53,7 +62,7 @@ async fn compare(rig: &Rig, what: &str, told: Vec<Told>) {
     let mut worst: (f64, String) = (0.0, String::new());
     for told in &told {
         let real = arrivals[&told.id];
-        let (wait, off) = (real.saturating_sub(told.asked), real.abs_diff(told.goes));
+        let (wait, off) = (real.saturating_sub(told.asked), told.off(real));
         let permitted = (wait as f64 * ERROR).max(RESPONSE.as_nanos() as f64);
         let share = off as f64 / permitted;
         if share > worst.0 {

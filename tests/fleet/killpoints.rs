@@ -114,7 +114,7 @@ async fn row_15_told_to_end_at_any_place_leaves_nothing_unknown() {
         let mut rig = survives(Fate { holds: true, ..Fate::of(place, "term") }).await;
         // The others may be done with its messages before it has told everybody that it goes.
         eprintln!("waits for the worker to end at {place}");
-        eventually(Duration::from_secs(10), async || rig.worker_has_ended(0)).await;
+        eventually(Duration::from_secs(30), async || rig.worker_has_ended(0)).await;
         assert!(!rig.logs().contains("worker stopped answering"), "somebody had to take over at {place}");
         rig.finish(Ends::all()).await;
     }
@@ -126,17 +126,16 @@ async fn row_15_killed_in_the_middle_of_a_drain() {
     options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_millis(300));
     let mut rig = Rig::start(options).await;
     for extension in 0..4 {
-        rig.enqueue(extension, 15, None).await;
+        rig.enqueue(extension, 40, None).await;
     }
     rig.start_worker(Some("drain.mid=kill@1"));
-    while rig.stats().await.count(State::Sending) < 8 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let busy = async || rig.stats().await.count(State::Sending) >= 8;
+    eventually(Duration::from_secs(30), busy).await;
     rig.signal_worker(0, "TERM");
     rig.start_worker(None);
-    rig.until_ended(60, LIMIT).await;
+    rig.until_ended(160, Duration::from_secs(60)).await;
     assert!(rig.worker_has_ended(0));
-    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 60);
+    assert_eq!(rig.finish(Ends::all()).await.report.accepted, 160);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -168,7 +167,7 @@ async fn row_16_what_another_worker_has_sent_meanwhile_is_not_posted_at_the_thaw
         rig.start_worker(Some(&format!("{place}=stop@1")));
         rig.until_met(0).await;
         rig.start_worker(None);
-        rig.until_ended(1, LIMIT).await;
+        rig.until_ended(1, Duration::from_secs(60)).await;
         rig.signal_worker(0, "CONT");
         // Ends with a drain, which waits for all that it would still send.
         let report = rig.finish(Ends::all()).await.report;

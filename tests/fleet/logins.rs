@@ -170,20 +170,20 @@ async fn a_switch_of_credentials_under_load_loses_nothing_and_keeps_the_connecti
     let mut fleet = Fleet::start(options(1)).await;
     fleet.put(0, fleet.by_code(0).await, 20).await;
     // 40 in two seconds: it lasts longer than both switches may take, for an extension without work makes no new login.
-    fleet.keyed.rig.enqueue(0, 400, None).await;
+    fleet.keyed.rig.enqueue(0, 600, None).await;
     for _ in 0..2 {
         fleet.start_worker(None);
     }
     fleet.keyed.rig.until_ended(40, Duration::from_secs(30)).await;
     fleet.put(0, fleet.by_jwt(0), 10).await;
     let logins = || fleet.keyed.rig.simulator.report().logins;
-    eventually(Duration::from_secs(5), async || logins() == 2).await;
+    eventually(Duration::from_secs(10), async || logins() == 2).await;
     fleet.put(0, fleet.by_password(0), 1).await;
-    eventually(Duration::from_secs(5), async || logins() == 3).await;
+    eventually(Duration::from_secs(10), async || logins() == 3).await;
     fleet.vault.remove(&fleet.id(0), Method::Password).await.unwrap();
-    fleet.keyed.rig.until_ended(400, Duration::from_secs(60)).await;
+    fleet.keyed.rig.until_ended(600, Duration::from_secs(90)).await;
     assert!(fleet.connection_is_alive(0).await);
-    assert_eq!(fleet.keyed.rig.stats().await.count(State::Sent), 400);
+    assert_eq!(fleet.keyed.rig.stats().await.count(State::Sent), 600);
     let report = fleet.keyed.rig.finish(Ends::all()).await.report;
     assert_eq!((report.unauthorized, report.auth_refused), (0, 0), "{report:?}");
 }
@@ -239,7 +239,7 @@ async fn a_parked_lane_goes_on_within_seconds_of_a_new_credential() {
     let reason = fleet.until_parked(0).await;
     assert!(reason.starts_with("credential OAU-211"), "{reason}");
     fleet.put(0, fleet.by_code(0).await, 20).await;
-    fleet.keyed.rig.until_ended(20, Duration::from_secs(6)).await;
+    fleet.keyed.rig.until_ended(20, Duration::from_secs(15)).await;
     let report = fleet.keyed.rig.finish(Ends::all()).await.report;
     assert_eq!((report.accepted, report.auth_refused), (20, 1), "{report:?}");
 }
@@ -320,7 +320,7 @@ async fn a_session_that_others_have_pushed_out_is_replaced_once() {
 async fn an_extension_whose_only_credential_is_taken_away_waits() {
     let mut fleet = Fleet::start(options(1)).await;
     fleet.put(0, fleet.by_jwt(0), 10).await;
-    fleet.keyed.rig.enqueue(0, 120, None).await;
+    fleet.keyed.rig.enqueue(0, 400, None).await;
     // One that has the session in its hands: another would ask for it, and notice for that reason.
     fleet.start_worker(None);
     fleet.keyed.rig.until_ended(40, Duration::from_secs(30)).await;

@@ -41,14 +41,14 @@ async fn others_go_out(rig: &mut Rig, count: u64) {
     let began = Instant::now();
     while rig.simulator.report().accepted < count {
         let (stats, report) = (rig.stats().await, rig.simulator.report());
-        assert!(began.elapsed() < Duration::from_secs(15), "the fleet stands still: {stats:?} {report:?}");
+        assert!(began.elapsed() < Duration::from_secs(30), "the fleet stands still: {stats:?} {report:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let told = async || {
         let dead = rig.stats().await.count(State::Dead);
         dead > 0 || rig.logs().lines().any(|line| line.contains("ERROR"))
     };
-    if !wait(Duration::from_secs(15), told).await {
+    if !wait(Duration::from_secs(30), told).await {
         let logs = rig.logs();
         let said: Vec<_> = logs.lines().filter(|line| !line.contains("DEBUG")).collect();
         let (stats, lanes) = (rig.stats().await, in_flight(rig).await);
@@ -63,7 +63,7 @@ async fn others_go_out(rig: &mut Rig, count: u64) {
         let busy: u64 = [State::Claimed, State::Sending, State::Unknown].iter().map(|state| stats.count(*state)).sum();
         (stats.count(State::Sent), busy) == (count, 0) && in_flight(rig).await == [0; 6]
     };
-    if !wait(Duration::from_secs(15), settled).await {
+    if !wait(Duration::from_secs(30), settled).await {
         panic!("the store's books do not agree with what was sent: {:?}", rig.stats().await);
     }
 }

@@ -20,11 +20,11 @@ async fn row_21_a_provider_that_refuses_connections_costs_time_and_no_attempt() 
     let mut rig = loaded(options, 2).await;
     rig.start_workers(2);
     // Sessions are open, so that what is refused below are sends.
-    rig.until_ended(6, Duration::from_secs(10)).await;
+    rig.until_ended(6, Duration::from_secs(30)).await;
     let api = rig.take_api();
     let (port, address) = (api.port(), api.address());
     drop(api);
-    eventually(Duration::from_secs(5), async || TcpStream::connect(&address).await.is_err()).await;
+    eventually(Duration::from_secs(20), async || TcpStream::connect(&address).await.is_err()).await;
     let mut ids = Vec::new();
     for n in 0..30 {
         let from = rig.accounts[n % 3].numbers[0].clone();
@@ -32,7 +32,7 @@ async fn row_21_a_provider_that_refuses_connections_costs_time_and_no_attempt() 
         let draft = Draft { from, to, text: format!("refused at first, {n}"), ..Draft::default() };
         ids.push(rig.hand_in(draft).await.unwrap().id);
     }
-    eventually(Duration::from_secs(15), async || rig.logs().matches("send failed").count() >= 12).await;
+    eventually(Duration::from_secs(30), async || rig.logs().matches("send failed").count() >= 12).await;
     let stats = rig.stats().await;
     assert_eq!((rig.simulator.report().requests, stats.count(State::Unknown)), (6, 0), "{stats:?}");
 
@@ -50,15 +50,16 @@ async fn row_21_a_provider_that_refuses_connections_costs_time_and_no_attempt() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn row_21_a_provider_behind_a_blackhole_gets_every_text_once_when_the_way_is_free_again() {
-    let mut rig = loaded(quick().behind_api_proxy(), 30).await;
+    let mut rig = loaded(quick().behind_api_proxy(), 80).await;
     rig.start_workers(2);
+    // Two windows are to come.
     until_sent(&rig, 40).await;
     rig.api().blackhole(true);
     // Every send of this time runs into its time-out, and so does every look at the provider's message store.
-    eventually(Duration::from_secs(10), async || rig.stats().await.count(State::Unknown) > 0).await;
+    eventually(Duration::from_secs(30), async || rig.stats().await.count(State::Unknown) > 0).await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     rig.api().heal();
-    all_sent_once(&rig, 180).await;
+    all_sent_once(&rig, 480).await;
     rig.finish(Ends::all()).await;
 }
 
@@ -90,7 +91,7 @@ async fn row_24_any_retry_after_is_waited_for_within_reason_by_its_own_lane() {
     }
     rig.start_workers(1);
     let faulted = async || rig.simulator.report().faulted == 5;
-    eventually(Duration::from_secs(10), faulted).await;
+    eventually(Duration::from_secs(30), faulted).await;
     let lane = |n: usize| rig.lane(n);
     // The 429s are settled a moment after they were given.
     let resting = async || {

@@ -25,8 +25,15 @@ pub(crate) fn quick() -> RigOptions {
     options
 }
 
+/// So many texts were sent, and some of each extension: a login that a fault strikes takes longer than a send, and none of the
+/// tests here is about that.
 pub(crate) async fn until_sent(rig: &Rig, count: u64) {
-    ringfleet_testkit::eventually(Duration::from_secs(30), async || rig.simulator.report().accepted >= count).await;
+    let extensions = u64::from(rig.options.simulator.extensions);
+    let sent = async || {
+        let report = rig.simulator.report();
+        report.accepted >= count && report.lanes == extensions
+    };
+    ringfleet_testkit::eventually(Duration::from_secs(30), sent).await;
 }
 
 pub(crate) async fn all_sent_once(rig: &Rig, total: u64) {
@@ -189,21 +196,21 @@ async fn row_34_a_flushed_store_stops_the_fleet_which_says_so() {
     let journals = [rig.path("journal/worker-0.journal"), rig.path("journal/worker-1.journal")];
     for journal in &journals {
         rig.start_workers(1);
-        ringfleet_testkit::eventually(Duration::from_secs(10), async || journal.exists()).await;
+        ringfleet_testkit::eventually(Duration::from_secs(30), async || journal.exists()).await;
     }
     until_sent(&rig, 60).await;
     // Its place in the folder is free, and the first one.
     rig.signal_worker(0, "TERM");
-    ringfleet_testkit::eventually(Duration::from_secs(10), async || rig.worker_has_ended(0)).await;
+    ringfleet_testkit::eventually(Duration::from_secs(30), async || rig.worker_has_ended(0)).await;
     std::fs::remove_file(&journals[0]).unwrap();
     flush(&rig);
-    ringfleet_testkit::eventually(Duration::from_secs(10), async || rig.worker_has_ended(0) && rig.worker_has_ended(1))
+    ringfleet_testkit::eventually(Duration::from_secs(30), async || rig.worker_has_ended(0) && rig.worker_has_ended(1))
         .await;
     let sent = rig.simulator.report().accepted;
     assert!(rig.logs().contains("flushed or exchanged"), "{}", rig.logs());
     // A new process finds the journal of the old store, and refuses the new one.
     rig.start_workers(1);
-    ringfleet_testkit::eventually(Duration::from_secs(10), async || rig.worker_has_ended(2)).await;
+    ringfleet_testkit::eventually(Duration::from_secs(30), async || rig.worker_has_ended(2)).await;
     for worker in &mut rig.workers[1..] {
         assert_eq!(worker.child.wait().unwrap().code(), Some(65));
     }

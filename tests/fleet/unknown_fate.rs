@@ -16,6 +16,11 @@ fn quick(extensions: u32) -> RigOptions {
     RigOptions::new(extensions, Duration::from_secs(2)).quick()
 }
 
+/// With time for an answer on a busy machine: where what gets none is held or sent again, one more would be counted.
+fn patient() -> RigOptions {
+    RigOptions::new(1, Duration::from_secs(2))
+}
+
 /// 40 texts of two extensions, of which the first meets `fault` five times. All must be sent once.
 async fn cleared_up_after(mut options: RigOptions, fault_kind: serde_json::Value, arrived: u64) {
     options.simulator.extensions = 2;
@@ -186,7 +191,7 @@ async fn a_stop_of_the_fleet_in_which_nobody_looks_holds_nothing_when_it_goes_on
 #[tokio::test(flavor = "multi_thread")]
 async fn by_policy_an_unknown_fate_is_held_at_once_or_sent_again_at_once() {
     for (policy, held, accepted) in [(OnUnknown::Hold, 5, 20), (OnUnknown::Resend, 0, 25)] {
-        let mut options = quick(1);
+        let mut options = patient();
         options.on_unknown = policy;
         let mut rig = Rig::start(options).await;
         rig.add_fault(
@@ -247,12 +252,12 @@ async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have_on_redis() {
-    a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have(quick(1)).await;
+    a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have(patient()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have_on_sqlite() {
-    a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have(quick(1).on_sqlite()).await;
+    a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have(patient().on_sqlite()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -334,7 +339,7 @@ async fn row_25_a_5xx_storm_opens_the_breaker_and_leaves_the_backlog_alone() {
     rig.clear_faults();
     let over = Instant::now();
     eventually(Duration::from_secs(20), async || rig.simulator.report().accepted > 0).await;
-    assert!(over.elapsed() < Duration::from_secs(5), "the first send came {:?} after the storm", over.elapsed());
+    assert!(over.elapsed() < Duration::from_secs(10), "the first send came {:?} after the storm", over.elapsed());
     rig.until_ended(600, Duration::from_secs(60)).await;
     assert_eq!(rig.finish(Ends::all()).await.stats.count(State::Sent), 600);
 }

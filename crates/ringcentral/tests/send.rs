@@ -128,9 +128,9 @@ async fn redirect_is_not_followed_and_the_body_not_replayed() {
 async fn silent_server_is_given_up_at_the_deadline() {
     let stub = Stub::start(vec![Act::WriteThenHang(Vec::new())]).await;
     let started = Instant::now();
-    let result = send(&stub.client()).await;
+    let result = send(&stub.impatient_client()).await;
     assert!(matches!(result, Err(CallError::Lost { fault: LostFault::Timeout, .. })), "{result:?}");
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     assert_eq!(stub.seen().len(), 1);
 }
 
@@ -195,7 +195,7 @@ async fn success_without_a_readable_id_is_unreadable() {
     ];
     for (act, expected) in cases {
         let stub = Stub::start(vec![act]).await;
-        let result = send(&stub.client()).await;
+        let result = send(&stub.impatient_client()).await;
         assert!(matches!(result, Err(CallError::Unreadable { fault, .. }) if fault == expected), "{result:?}");
         assert!(matches!(classify(&result), Outcome::Unknown { .. }));
     }
@@ -220,7 +220,7 @@ async fn refusal_carries_code_headers_and_request_id_but_nothing_private() {
 async fn errors_of_the_wire_show_no_address_number_or_token() {
     for act in [Act::Reset, Act::WriteThenHang(Vec::new()), answer(200, &[], "canary")] {
         let stub = Stub::start(vec![act]).await;
-        let client = stub.client();
+        let client = stub.impatient_client();
         let error = send(&client).await.expect_err("no answer");
         let cause = std::error::Error::source(&error).map(|cause| format!("{cause} {cause:?}"));
         let printed = format!("{error} {error:?} {cause:?} {client:?}");
@@ -249,7 +249,8 @@ async fn penalty_closes_the_guard_at_once_and_for_that_extension_only() {
 async fn penalty_does_not_wait_for_a_hanging_body() {
     let head = b"HTTP/1.1 429 X\r\ncontent-length: 500\r\nretry-after: 60\r\n\r\n".to_vec();
     let stub = Stub::start(vec![Act::WriteThenHang(head)]).await;
-    let client = stub.client();
+    let config = ClientConfig { total_timeout: Duration::from_secs(3), ..stub.config() };
+    let client = Client::new(config).expect("a client");
     let key = GuardKey::extension(&support::extension(), UsageGroup::Medium);
     let answered = async { (send(&client).await, Instant::now()) };
     let closed = async {
@@ -271,7 +272,7 @@ async fn penalty_does_not_wait_for_a_hanging_body() {
 async fn backstop_refuses_a_flood_and_limiter_waits() {
     let stub = Stub::start(vec![answer(200, &[], ACCEPTED)]).await;
     let mut config = stub.config();
-    config.plans.medium = UsagePlan { limit: 2, window: Duration::from_millis(400) };
+    config.plans.medium = UsagePlan { limit: 2, window: Duration::from_secs(2) };
     let backstop = Client::new(config.clone()).expect("a client");
     assert!(send(&backstop).await.is_ok() && send(&backstop).await.is_ok());
     assert!(matches!(send(&backstop).await, Err(CallError::Guard { .. })));
@@ -282,5 +283,5 @@ async fn backstop_refuses_a_flood_and_limiter_waits() {
     for _ in 0..3 {
         assert!(send(&limiter).await.is_ok());
     }
-    assert!(started.elapsed() >= Duration::from_millis(400), "three in a window of two");
+    assert!(started.elapsed() >= Duration::from_secs(2), "three in a window of two");
 }

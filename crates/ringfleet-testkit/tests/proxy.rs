@@ -90,7 +90,7 @@ async fn without_faults_it_is_not_there_and_dropped_it_ends_its_connections() {
 #[tokio::test]
 async fn latency_delays_replies_in_their_order_and_no_requests() {
     let (proxy, heard) = echo().await;
-    let delay = Duration::from_millis(300);
+    let delay = Duration::from_secs(2);
     let mut client = dial(&proxy).await;
     proxy.latency(delay, delay);
     let start = Instant::now();
@@ -105,7 +105,7 @@ async fn latency_delays_replies_in_their_order_and_no_requests() {
 #[tokio::test]
 async fn latencies_of_one_connection_do_not_add_up() {
     let (proxy, heard) = echo().await;
-    let delay = Duration::from_secs(1);
+    let delay = Duration::from_secs(4);
     let mut client = dial(&proxy).await;
     proxy.latency(delay, Duration::ZERO);
     let start = Instant::now();

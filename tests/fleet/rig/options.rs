@@ -64,6 +64,7 @@ impl RigOptions {
     /// none without.
     pub(crate) fn holding(mut self) -> Self {
         self.on_unknown = OnUnknown::Hold;
+        self.lease = Duration::from_secs(10);
         self.request_timeout = Duration::from_secs(3);
         self.settle_time = Duration::from_millis(3_500);
         self

@@ -246,10 +246,20 @@ impl Rig {
 
     /// SIGSTOP, SIGCONT or SIGTERM to the `n`-th worker.
     pub(crate) fn signal_worker(&mut self, n: usize, signal: &str) {
-        let worker = &mut self.workers[n];
+        let mut worker = self.workers.remove(n);
+        if signal == "TERM" {
+            self.until_it_hears(&mut worker);
+            worker.told = true;
+        }
         signal_process(&worker.child, signal);
-        worker.told |= signal == "TERM";
+        self.workers.insert(n, worker);
         self.fault();
+    }
+
+    /// A process that has only just begun would be killed by a SIGTERM: the others may have done all the work without it.
+    fn until_it_hears(&self, worker: &mut Worker) {
+        let hears = || self.log(&worker.log).contains("metrics listens");
+        blocking(|| wait_until(Duration::from_secs(20), || hears() || worker.child.try_wait().unwrap().is_some()));
     }
 
     pub(crate) fn worker_has_ended(&mut self, n: usize) -> bool {
@@ -275,9 +285,10 @@ impl Rig {
     pub(super) fn drain(&mut self, budget: Duration) -> Vec<String> {
         let mut living: Vec<Worker> = self.workers.drain(..).collect();
         living.retain_mut(|worker| !worker.has_ended());
-        for worker in &living {
+        for worker in &mut living {
             // A stopped one hears nothing else.
             signal_process(&worker.child, "CONT");
+            self.until_it_hears(worker);
             let told_itself = worker.tells_itself && self.log(&worker.log).contains(MET);
             if !worker.told && !told_itself {
                 terminate(&worker.child);

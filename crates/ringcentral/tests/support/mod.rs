@@ -63,9 +63,15 @@ impl Stub {
         self.seen.lock().expect("not poisoned").clone()
     }
 
-    /// A client of this stub, with short deadlines.
+    /// A client of this stub.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.config()).expect("a client")
+    }
+
+    /// One with a short deadline, for a stub that hangs.
+    pub(crate) fn impatient_client(&self) -> Client {
+        let config = ClientConfig { total_timeout: Duration::from_millis(500), ..self.config() };
+        Client::new(config).expect("a client")
     }
 
     pub(crate) fn config(&self) -> ClientConfig {
@@ -73,7 +79,7 @@ impl Stub {
         let id = ClientId::try_new("app").expect("valid");
         let mut config = ClientConfig::new(self.url.parse().expect("valid"), id, secret);
         config.guard_mode = GuardMode::Backstop;
-        config.total_timeout = Duration::from_millis(500);
+        config.total_timeout = Duration::from_secs(20);
         config
     }
 }

@@ -44,8 +44,8 @@ async fn each_group_admits_exactly_its_plan() {
 #[tokio::test]
 async fn a_request_inside_the_penalty_restarts_it() {
     let rig = start(SimulatorConfig {
-        window: Duration::from_millis(300),
-        penalty: Some(Duration::from_millis(1500)),
+        window: Duration::from_secs(1),
+        penalty: Some(Duration::from_secs(4)),
         limits: Limits { light: 2, ..Limits::default() },
         ..quick()
     })
@@ -54,12 +54,12 @@ async fn a_request_inside_the_penalty_restarts_it() {
     assert_eq!(status(&rig, &token).await, 200);
     assert_eq!(status(&rig, &token).await, 200);
     assert_eq!(status(&rig, &token).await, 429);
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    tokio::time::sleep(Duration::from_millis(2200)).await;
     assert_eq!(status(&rig, &token).await, 429);
     // The first penalty is over by now, the restarted one is not.
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    tokio::time::sleep(Duration::from_millis(2200)).await;
     assert_eq!(status(&rig, &token).await, 429);
-    tokio::time::sleep(Duration::from_millis(1600)).await;
+    tokio::time::sleep(Duration::from_millis(4100)).await;
     assert_eq!(status(&rig, &token).await, 200);
     assert_eq!(rig.simulator.report().in_penalty, 2);
 }

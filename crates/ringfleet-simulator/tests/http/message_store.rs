@@ -68,7 +68,7 @@ async fn a_deleted_message_is_listed_only_if_it_is_asked_for() {
 
 #[tokio::test]
 async fn a_message_appears_after_the_lag() {
-    let lag = Duration::from_millis(300);
+    let lag = Duration::from_secs(2);
     let rig = start(SimulatorConfig { store_lag: lag, store_numbers_without_plus: true, ..quick() }).await;
     let token = rig.token(0);
     let sent = body(rig.send(&token, &rig.text(0, "+15550200001", "late"))).await;
@@ -83,7 +83,7 @@ async fn a_message_appears_after_the_lag() {
 
 #[tokio::test]
 async fn status_moves_with_time_and_failures_show_their_code() {
-    let step = Duration::from_millis(600);
+    let step = Duration::from_secs(2);
     let rig = start(SimulatorConfig { status_delay: step, ..quick() }).await;
     let token = rig.token(0);
     rig.admin(0, "opt-out", &json!({"to": ["+15550200002"]})).await;

@@ -24,7 +24,7 @@ fn states(sync: &Value) -> Vec<String> {
 
 #[tokio::test]
 async fn after_a_full_sync_only_changes_come() {
-    let step = Duration::from_millis(600);
+    let step = Duration::from_secs(2);
     let rig = start(SimulatorConfig { status_delay: step, ..quick() }).await;
     let me = rig.token(0);
     body(rig.send(&me, &rig.text(0, "+15550200001", "one"))).await;
@@ -80,7 +80,7 @@ async fn a_token_is_good_for_its_extension_and_this_store_only() {
 
 #[tokio::test]
 async fn what_appears_late_in_the_store_is_a_change_when_it_appears() {
-    let lag = Duration::from_millis(300);
+    let lag = Duration::from_secs(2);
     let rig = start(SimulatorConfig { store_lag: lag, status_delay: Duration::from_secs(60), ..quick() }).await;
     body(rig.send(&rig.token(0), &rig.text(0, "+15550200001", "late"))).await;
     let full = sync(&rig, "").await;

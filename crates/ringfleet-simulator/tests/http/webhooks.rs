@@ -65,10 +65,10 @@ async fn outbound_changes_come_as_counts_and_inbound_texts_as_a_whole() {
 async fn changes_while_a_webhook_is_busy_are_counted_together() {
     let every = Duration::from_millis(5);
     let rig =
-        start(SimulatorConfig { webhook_timeout: Duration::from_secs(3), notify_every: every, ..quickly() }).await;
+        start(SimulatorConfig { webhook_timeout: Duration::from_secs(15), notify_every: every, ..quickly() }).await;
     let hook = Receiver::start().await;
     body(create(&rig, &hook.address, &[TEXTS], 100)).await;
-    hook.behave(Manner::Slow(Duration::from_millis(600)));
+    hook.behave(Manner::Slow(Duration::from_secs(4)));
     rig.admin(0, "inbound", &json!({"from": CUSTOMER, "text": "0"})).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     for n in 1..10 {

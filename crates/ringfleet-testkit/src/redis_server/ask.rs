@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-const PATIENCE: Option<Duration> = Some(Duration::from_secs(1));
+const PATIENCE: Option<Duration> = Some(Duration::from_secs(5));
 
 /// The way in: a server that speaks TLS to the world has a socket without for us.
 pub(super) enum Door {
