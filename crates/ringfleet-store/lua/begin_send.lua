@@ -5,6 +5,9 @@
 
 local lease_ms = tonumber(ARGV[3])
 local answers, begun, lease_end = {}, 0, ms(now + lease_ms)
+-- SEND-SAFETY: (of the plan) a penalty may lie in the moment that a restarted store has lost, and this may be the first script
+-- since.
+incarnation()
 local gate = gate_until()
 local ids = {}
 for i = 4, #ARGV do ids[i - 3] = sub(ARGV[i], 1, 16) end
@@ -23,8 +26,10 @@ local sessions = {}
 local function session_is_over(lane, generation)
   if generation == 0 then return false end
   local extension = match(lane, '^[^/]+/([^/]+)/')
-  local s = sessions[extension] or call('HMGET', T..':tok:'..extension, 'gen', 'who', 'lock')
+  local s = sessions[extension] or redis.pcall('HMGET', T..':tok:'..extension, 'gen', 'who', 'lock')
   sessions[extension] = s
+  -- A key of another kind stops its extension, and no other: nobody knows which session is the newest.
+  if s.err then return true end
   local newest = tonumber(s[1]) or 0
   return generation < newest or (generation == newest and s[2] and (tonumber(s[3]) or 0) > now)
 end

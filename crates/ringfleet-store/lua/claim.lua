@@ -32,6 +32,8 @@ if ARGV[7] ~= '0' then
       return out
     end
   end
+  -- Those whose answers were lost may be on their way still, and come after this one: what they leased then, nobody would hold.
+  call('SET', answered, ARGV[6] .. ' ', 'PX', lease_ms)
 end
 
 -- Promote what has become due; in order of due time, then id.

@@ -89,7 +89,9 @@ local function stale(L, m, f, was, token, kind, age, text)
       close(m, SENT, 'accepted', was.provider_id, was.token)
       return 3, SENT
     end
-    local intent = now - age - LONGEST_SEND
+    -- SEND-SAFETY: the age is by the clock of the machine whose journal tells it, which may be wrong by more than a send takes. A
+    -- token is made of the store's own time, and no send begins before its claim.
+    local intent = min(now - age - LONGEST_SEND, floor(token / TOKENS_A_MS))
     -- SEND-SAFETY: whoever found out that it was not sent would send what somebody has taken back.
     if ended == CANCELLED then
       local first = note_of(m).intent

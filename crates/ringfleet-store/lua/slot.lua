@@ -6,6 +6,8 @@
 local L = lane_of(ARGV[4])
 touch(L)
 if ARGV[3] == 'acquire' then
+  -- SEND-SAFETY: (of the plan) as in begin_send: others' requests may lie in the moment that a restarted store has lost.
+  incarnation()
   -- A slot whose request is under way may be free one window after now: nobody is told to wait until it must be over.
   local free_at = min(window_free_at(L), now + 1 + hold_of(L))
   local login = match(L.name, '/auth$') ~= nil

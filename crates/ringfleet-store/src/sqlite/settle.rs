@@ -11,7 +11,7 @@ use super::{
     messages::{Flight, Message},
     millis, raw_token, short,
     slots::IN_USE,
-    tx::Tx,
+    tx::{TOKENS_A_MS, Tx},
 };
 use crate::{
     calls::{Outcome, Settled, Settlement, UNDER_WAY},
@@ -154,7 +154,9 @@ impl Tx<'_> {
                     return Ok(Some(Settled::LateEvidence(State::Sent)));
                 }
                 let age = millis(settlement.age).saturating_add(self.waited);
-                let intent = self.now - age - LONGEST_SEND;
+                // SEND-SAFETY: the age is by the clock of the machine whose journal tells it, which may be wrong by more than a
+                // send takes. A token is made of the store's own time, and no send begins before its claim.
+                let intent = (self.now - age - LONGEST_SEND).min(token / TOKENS_A_MS);
                 let mut m = m;
                 if m.state == State::Cancelled {
                     // SEND-SAFETY: whoever found out that it was not sent would send what somebody has taken back.

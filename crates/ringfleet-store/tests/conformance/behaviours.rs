@@ -312,6 +312,7 @@ behaviours! {
         a_long_journal_is_told_in_one_call
         a_lost_send_of_a_message_that_has_expired_since_is_asked_for
         a_lost_send_of_a_message_that_was_cancelled_since_is_a_persons_to_judge
+        a_lost_send_that_is_told_with_a_wrong_age_is_looked_for_from_its_claim_on
         a_send_that_was_cancelled_while_it_was_under_way_and_refused_stays_cancelled
         a_lost_intent_of_a_message_that_was_taken_for_poison_is_asked_for
     }

@@ -299,6 +299,21 @@ pub(crate) async fn a_lost_send_of_a_message_that_has_expired_since_is_asked_for
     }
 }
 
+/// The clock of the machine whose journal tells it was an hour ahead when it wrote it down.
+pub(crate) async fn a_lost_send_that_is_told_with_a_wrong_age_is_looked_for_from_its_claim_on(s: &Subject) {
+    for (lane, is_cancelled) in [(wide(1), false), (wide(2), true)] {
+        let claimed = s.now();
+        let lease = given_out_and_forgotten(s, asked(&lane, "a")).await;
+        s.step(3_600_000);
+        if is_cancelled {
+            s.store.cancel(&lease.id).await.unwrap();
+        }
+        let settlement = Settlement { lease, outcome: unknown(), age: ms(0), seen: PlanSeen::default() };
+        s.store.reassert(&[Reassertion { settlement, lane }]).await.unwrap();
+        assert_eq!(s.get(lease.id).await.intent_at, Some(claimed));
+    }
+}
+
 pub(crate) async fn a_lost_send_of_a_message_that_was_cancelled_since_is_a_persons_to_judge(s: &Subject) {
     let lease = given_out_and_forgotten(s, resent(&wide(1), "a")).await;
     assert_eq!(s.store.cancel(&lease.id).await.unwrap(), Cancelled::Done);

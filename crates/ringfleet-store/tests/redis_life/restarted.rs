@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use ringfleet_store::{Begin, DocCursor, DocKind, Gate, Reassertion, State};
+use ringfleet_store::{Acquired, Begin, DocCursor, DocKind, Gate, Reassertion, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -69,6 +69,23 @@ async fn after_a_restart_nothing_is_given_out_for_a_while_and_then_all_goes_on()
     }
     assert_eq!(store.gate().await.unwrap(), Gate::Open);
     assert_eq!(watch(&store, &worker).await.restarts, lost, "told once");
+}
+
+/// The lane's penalty may lie in the moment that was lost, or others' requests.
+#[tokio::test]
+async fn nothing_begins_after_a_restart_that_nobody_has_noticed_yet() {
+    let mut server = RedisServer::builder().append_only().start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &lane(), &["1"]).await;
+    let lease = claim_refs(&store, &worker, 1).await[0];
+    let reads = LaneId::try_new("app", "1", Group::Light).unwrap();
+    server.restart();
+    eventually(PATIENCE, async || store.ping().await.is_ok()).await;
+    assert_eq!(store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::PutBack]);
+    eventually(PATIENCE, async || matches!(store.acquire(&reads, LEASE).await.unwrap(), Acquired::Granted(_))).await;
+    server.restart();
+    eventually(PATIENCE, async || store.ping().await.is_ok()).await;
+    assert!(matches!(store.acquire(&reads, LEASE).await.unwrap(), Acquired::Wait(_)));
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Something else stands where a key of one lane should be.
 
-use ringfleet_store::{Acquired, Begin, Cancelled, Evidence, Found, LaneView, OptOut, Reassertion, State};
+use ringfleet_store::{Acquired, Begin, Cancelled, Evidence, Found, Intent, LaneView, OptOut, Reassertion, State};
 use ringfleet_testkit::{RedisServer, eventually, patient_link};
 
 use super::*;
@@ -309,4 +309,18 @@ async fn the_unknown_sends_of_a_lane_whose_record_could_not_be_read_are_all_look
         store.decide(&evidence, Duration::ZERO, 5).await.unwrap();
     }
     assert_eq!(store.stats().await.unwrap().count(State::Sent), 2);
+}
+
+#[tokio::test]
+async fn a_session_whose_record_can_not_be_read_lets_its_own_extension_begin_nothing_and_every_other_one_go_on() {
+    let server = RedisServer::start();
+    let (store, worker) = (connect(server.url()).await, WorkerId::incarnation("w"));
+    put(&store, &lane(), &["here"]).await;
+    put(&store, &other(), &["there"]).await;
+    let leases = claim(&store, &worker, 2).await.unwrap().leases;
+    overwrite(&server, &["SET", &format!("{{{PREFIX}:0}}:tok:1"), "junk"]).await;
+    let intents: Vec<_> = leases.iter().map(|lease| Intent { lease: lease.reference(), session: 1 }).collect();
+    let begun = store.begin_send(&intents, LEASE).await.unwrap();
+    let of = |wanted| leases.iter().zip(&begun).find(|(lease, _)| lease.lane == wanted).map(|(_, begun)| *begun);
+    assert_eq!((of(lane()), of(other())), (Some(Begin::SessionOver), Some(Begin::Go)));
 }

@@ -177,3 +177,13 @@ async fn a_claim_that_comes_after_a_later_one_is_given_nothing() {
     assert_eq!(claim(&late, &worker, 1).await.unwrap().leases, [], "its number is lower");
     assert_eq!(claim(&later, &worker, 1).await.unwrap().leases.len(), 1);
 }
+
+#[tokio::test]
+async fn a_claim_that_comes_after_one_which_asked_for_its_leases_and_found_none_is_given_nothing() {
+    let wire = Wire::new().await;
+    wire.claim_unheard(1).await;
+    assert_eq!(wire.claim(1).await, []);
+    put(&wire.direct, &lane(), &["1"]).await;
+    assert_eq!(claim(&wire.direct, &wire.worker, 1).await.unwrap().leases, [], "its number is lower");
+    assert_eq!(wire.claim(1).await.len(), 1);
+}

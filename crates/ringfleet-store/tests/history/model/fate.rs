@@ -108,7 +108,8 @@ impl Model {
                 if self.close_sent_before(&id) {
                     return Some(Settled::LateEvidence(State::Sent));
                 }
-                let intent = self.now - age - LONGEST_SEND;
+                let claimed = self.claimed.get(&token).copied().unwrap_or(Millis::MAX);
+                let intent = (self.now - age - LONGEST_SEND).min(claimed);
                 if taken_back {
                     let m = self.message(&id);
                     (m.intent, m.reads) = (Some(m.intent.map_or(intent, |first| first.min(intent))), 0);
