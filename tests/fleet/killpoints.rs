@@ -174,3 +174,17 @@ async fn row_16_what_another_worker_has_sent_meanwhile_is_not_posted_at_the_thaw
         assert_eq!((report.accepted, report.requests), (1, 1), "{place}: {report:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_can_report_nothing_any_more_ends_and_what_it_has_sent_is_looked_up() {
+    let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).quick()).await;
+    rig.enqueue(0, 3, None).await;
+    let environment = [("RINGFLEET_FAILPOINT", "settle.before=panic@1"), ("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0")];
+    let mut worker = rig.spawn(&["worker"], &environment);
+    eventually(Duration::from_secs(30), async || worker.child.try_wait().unwrap().is_some()).await;
+    assert_eq!(worker.child.wait().unwrap().code(), Some(1));
+    assert!(rig.log(worker.log()).contains("the reporting of what it sent ended"), "{}", rig.log(worker.log()));
+    rig.start_worker(None);
+    rig.until_ended(3, Duration::from_secs(60)).await;
+    rig.finish(Ends::all()).await;
+}

@@ -1,5 +1,5 @@
-//! Places at which a test ends, stops or drains this process: `RINGFLEET_FAILPOINT=intent.after=kill@3` sends SIGKILL at the
-//! third passing of the place. Compiled in with the feature `failpoints` only; otherwise nothing is left of it.
+//! Places at which a test ends, stops or drains this process, or lets one of its tasks panic:
+//! `RINGFLEET_FAILPOINT=intent.after=kill@3` sends SIGKILL at the third passing of the place. Compiled in with the feature `failpoints` only; otherwise nothing is left of it.
 
 #[cfg(not(feature = "failpoints"))]
 pub const fn hit(_place: &str) {}
@@ -23,7 +23,8 @@ mod armed {
 
     struct Armed {
         place: String,
-        signal: &'static str,
+        /// None: a panic.
+        signal: Option<&'static str>,
         passing: u32,
         passed: AtomicU32,
     }
@@ -33,9 +34,10 @@ mod armed {
         let (place, rest) = text.split_once('=')?;
         let (action, passing) = rest.split_once('@').unwrap_or((rest, "1"));
         let signal = match action {
-            "kill" => "-KILL",
-            "term" => "-TERM",
-            "stop" => "-STOP",
+            "kill" => Some("-KILL"),
+            "term" => Some("-TERM"),
+            "stop" => Some("-STOP"),
+            "panic" => None,
             _ => return None,
         };
         Some(Armed { place: place.to_owned(), signal, passing: passing.parse().ok()?, passed: AtomicU32::new(0) })
@@ -46,8 +48,9 @@ mod armed {
         if armed.passed.fetch_add(1, Ordering::SeqCst) + 1 == armed.passing {
             // For whoever waits until it has come here.
             eprintln!("failpoint {place} met");
+            let Some(signal) = armed.signal else { panic!("the failpoint {place}") };
             // The safe way to a signal. The call returns after SIGTERM, and after a SIGSTOP that was followed by SIGCONT.
-            let _ = Command::new("kill").arg(armed.signal).arg(std::process::id().to_string()).status();
+            let _ = Command::new("kill").arg(signal).arg(std::process::id().to_string()).status();
         }
     }
 

@@ -10,6 +10,7 @@ use ringfleet_identity::{
 use ringfleet_store::{Begin, Incarnation, Intent, LaneId, SharedStore, StoreError, WorkerId};
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
+    task::JoinHandle,
     time::{Instant, error::Elapsed, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -106,10 +107,10 @@ pub async fn run(
     }
 
     let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
-    background.spawn(settling);
+    let mut reporting = background.spawn(settling);
     background.spawn(app::stay(store.clone(), vault.app().to_owned(), app::EVERY, stop.clone()));
     let begin = begin_batches(&store, &journal, lease, &background);
-    background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
+    let mut keeping = background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
     let sessions = Arc::new(Sessions::new(vault.clone(), roster, client.clone(), worker.clone(), lease));
     let watcher =
@@ -172,6 +173,12 @@ pub async fn run(
                 Ok(Err(error)) => WorkerError::Store(error),
                 _ => WorkerError::Ended { reason: "its watch over the store ended".to_owned() },
             });
+        }
+        what = lost(&mut reporting, &mut keeping) => {
+            // SEND-SAFETY: it would go on sending, and nobody would be told: a text that was sent and not reported is looked up when
+            // its lease ends, or sent again if its policy says so.
+            end.cancel();
+            return Err(WorkerError::Ended { reason: format!("{what} ended") });
         }
         () = stop.cancelled() => None,
     };
@@ -285,6 +292,14 @@ fn start_reading(
         background.spawn(subscriptions.run(worker.clone()));
     }
     background.spawn(mailboxes.follow_hints(inbound.hints.clone()));
+}
+
+/// Which of the loops has ended that a worker can't send without. Both outlive the processing, so it must have panicked.
+async fn lost(reporting: &mut JoinHandle<()>, keeping: &mut JoinHandle<()>) -> &'static str {
+    tokio::select! {
+        _ = reporting => "the reporting of what it sent",
+        _ = keeping => "the keeping of its leases",
+    }
 }
 
 /// Lets what is in hand, and what logs in, come to its end until `by`. `Err`: something is still in hand. With nothing in hand

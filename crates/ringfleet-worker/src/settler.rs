@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use crate::{
     backoff::Backoff,
     failpoint,
-    journal::{Entry, Journal},
+    journal::{self, Entry, Journal},
 };
 
 #[cfg(test)]
@@ -183,7 +183,7 @@ async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled]
     if lost.is_empty() {
         return;
     }
-    if let Err(error) = store.reassert(&lost).await {
+    if let Err(error) = journal::tell(store, &lost).await {
         // The journal tells it once more when the store's restart is noticed.
         crate::metrics::store_error("reassert", &error);
     }

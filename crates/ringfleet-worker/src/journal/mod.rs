@@ -7,6 +7,7 @@
 mod entry;
 mod recent;
 mod ring;
+mod telling;
 #[cfg(test)]
 mod tests;
 
@@ -21,8 +22,8 @@ use std::{
 use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, Settled, SharedStore, StoreError};
 use tokio::task::AbortHandle;
 
-pub(crate) use self::entry::Entry;
 pub use self::ring::JournalError;
+pub(crate) use self::{entry::Entry, telling::tell};
 use self::{
     entry::Story,
     recent::{MOST, Recent},
@@ -254,7 +255,7 @@ impl Journal {
     }
 
     async fn tell(&self, store: &SharedStore, entries: &[&Entry], alive: bool) -> Result<usize, StoreError> {
-        let mut sends = 0;
+        let (mut sends, mut refused) = (0, None);
         for some in entries.chunks(BATCH) {
             // SEND-SAFETY: a send that has begun and has no outcome yet may be on its way: its fate is unknown to a store
             // that has lost it. Its own report decides it later, or has by now.
@@ -265,8 +266,14 @@ impl Journal {
                 continue;
             }
             // SEND-SAFETY: a message that the store believes unsent would be sent again.
-            let answers = store.reassert(&some).await?;
-            for (entry, answer) in some.iter().zip(answers) {
+            let told = tell(store, &some).await?;
+            // SEND-SAFETY: this worker's own are told again until the store has them; it waits for no worker for long. A dead one's
+            // would keep every worker from beginning, for as long as its file tells it.
+            if alive {
+                refused = told.refused.or(refused);
+            }
+            for (entry, answer) in some.iter().zip(told.answers) {
+                let Some(answer) = answer else { continue };
                 // Each worker that begins tells what the dead ones left; what it changes is counted, once.
                 if !alive && matches!(answer, Settled::Again(_) | Settled::Stale) {
                     continue;
@@ -275,7 +282,7 @@ impl Journal {
             }
             sends += some.len();
         }
-        Ok(sends)
+        refused.map_or(Ok(sends), Err)
     }
 
     /// Of these beginnings of this worker's own: those whose end is known by now.

@@ -1,0 +1,116 @@
+//! Tells the store what was sent, though it may refuse some of it.
+
+use std::slice::from_ref;
+
+use ringfleet_store::{Reassertion, Settled, SharedStore, StoreError};
+
+pub(crate) struct Told {
+    /// What the store makes of each; `None` of one that it can't settle: something else stands where a key of its lane should be.
+    pub(crate) answers: Vec<Option<Settled>>,
+    /// Why, of the last of those.
+    pub(crate) refused: Option<StoreError>,
+}
+
+/// SEND-SAFETY: one that can't be settled must not take the others along, which the store would believe unsent. A store that can
+/// settle none of several is at fault itself: an error.
+pub(crate) async fn tell(store: &SharedStore, sends: &[Reassertion]) -> Result<Told, StoreError> {
+    let mut refused = match store.reassert(sends).await {
+        Ok(answers) => return Ok(Told { answers: answers.into_iter().map(Some).collect(), refused: None }),
+        Err(error) if is_refusal(&error) => error,
+        Err(error) => return Err(error),
+    };
+    let mut answers = Vec::with_capacity(sends.len());
+    for send in sends {
+        match store.reassert(from_ref(send)).await {
+            Ok(answer) => answers.push(answer.first().copied()),
+            Err(error) if is_refusal(&error) => {
+                crate::metrics::store_error("reassert", &error);
+                let id = send.settlement.lease.id;
+                tracing::error!(message.id = %id, error = &error as &dyn std::error::Error, "the store can't be told of a send");
+                answers.push(None);
+                refused = error;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if sends.len() > 1 && answers.iter().all(Option::is_none) {
+        return Err(refused);
+    }
+    let refused = answers.contains(&None).then_some(refused);
+    Ok(Told { answers, refused })
+}
+
+/// The same each time.
+fn is_refusal(error: &StoreError) -> bool {
+    matches!(error, StoreError::Refused { .. } | StoreError::Unreadable { .. })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use ringfleet_store::{OnUnknown, Outcome, PlanSeen, Settlement, State};
+    use ringfleet_testkit::RedisServer;
+
+    use super::*;
+    use crate::{
+        journal::{Entry, Journal, Whose},
+        tests::rig::{begun, redis, spoil, text},
+    };
+
+    /// Texts of these extensions, each sent and not reported yet.
+    async fn sent(store: &SharedStore, extensions: &[&str]) -> Vec<Reassertion> {
+        let mut sends = Vec::new();
+        for (to, extension) in (1..).zip(extensions) {
+            let lease = begun(store, text(extension, to, OnUnknown::Resend)).await;
+            let outcome = Outcome::Sent { provider_id: to.to_string() };
+            let (age, seen) = (Duration::ZERO, PlanSeen::default());
+            let settlement = Settlement { lease: lease.reference(), outcome, age, seen };
+            sends.push(Reassertion { settlement, lane: lease.lane });
+        }
+        sends
+    }
+
+    #[tokio::test]
+    async fn a_send_that_can_not_be_settled_keeps_no_other_from_being_told() {
+        let server = RedisServer::start();
+        let store = redis(&server).await;
+        let sends = sent(&store, &["101", "102", "103"]).await;
+        spoil(&server, &format!("wait:{}", sends[1].lane));
+        assert!(store.reassert(&sends[1..2]).await.is_err());
+        let Told { answers, refused } = tell(&store, &sends).await.unwrap();
+        let done = Some(Settled::Done(State::Sent));
+        // The first may have been settled before the second was met.
+        assert!([done, Some(Settled::Again(State::Sent))].contains(&answers[0]), "{answers:?}");
+        assert_eq!(answers[1..], [None, done]);
+        assert!(refused.is_some());
+    }
+
+    /// Its file is told for days.
+    #[tokio::test]
+    async fn a_dead_workers_send_that_can_not_be_settled_keeps_nobody_from_beginning() {
+        let (server, folder) = (RedisServer::start(), tempfile::tempdir().unwrap());
+        let store = redis(&server).await;
+        let send = sent(&store, &["101"]).await.remove(0);
+        let opens = async || Journal::open(folder.path(), &store.epoch(), 1).await.unwrap();
+        let (journal, how) = (opens().await, send.settlement);
+        journal.record(vec![Entry::ended(how.lease, &send.lane, &how.outcome, true, Instant::now())]).await;
+        spoil(&server, &format!("wait:{}", send.lane));
+        let telling = journal.reassert(&store, Duration::MAX, Whose::All);
+        assert!(telling.await.is_err(), "its own are told until the store has them");
+        drop(journal);
+        opens().await.reassert(&store, Duration::MAX, Whose::All).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_store_that_can_settle_nothing_has_not_been_told() {
+        let server = RedisServer::start();
+        let store = redis(&server).await;
+        let sends = sent(&store, &["101", "102"]).await;
+        for send in &sends {
+            spoil(&server, &format!("wait:{}", send.lane));
+        }
+        assert!(tell(&store, &sends).await.is_err());
+    }
+}
