@@ -14,6 +14,8 @@ pub(super) struct Quotes {
 #[derive(Clone, Copy, PartialEq)]
 enum Place {
     FieldBegins,
+    /// Nothing but blanks and tabs since the field began.
+    Blank,
     Bare,
     Quoted,
     /// A mark was met in a quoted field: it ends, unless the next byte is a mark too.
@@ -42,18 +44,21 @@ impl Quotes {
                 (Place::Closed, b'"') => Place::Quoted,
                 (Place::Closed, b'\r') => Place::RowEnds,
                 (_, b'\n') => Place::FieldBegins,
-                (Place::FieldBegins | Place::Bare | Place::Closed, b',') => Place::FieldBegins,
+                (Place::FieldBegins | Place::Blank | Place::Bare | Place::Closed, b',') => Place::FieldBegins,
                 (Place::FieldBegins, b'"') => {
                     self.opened = self.seen;
                     Place::Quoted
                 }
                 // A byte order mark belongs to no field.
                 (Place::FieldBegins, 0xef | 0xbb | 0xbf) if self.seen < 3 => Place::FieldBegins,
-                (Place::FieldBegins | Place::Bare, _) => Place::Bare,
-                (Place::Closed | Place::RowEnds, _) => {
+                (Place::FieldBegins | Place::Blank, b' ' | b'\t') => Place::Blank,
+                // SEND-SAFETY: whoever writes a blank behind each comma means the mark as an opening one. csv takes it for a part of
+                // the text, which would end at its first comma and be sent like that. A text that begins so can be quoted.
+                (Place::Blank, b'"') | (Place::Closed | Place::RowEnds, _) => {
                     self.fault = Some(self.seen);
                     return;
                 }
+                (Place::FieldBegins | Place::Blank | Place::Bare, _) => Place::Bare,
             };
             self.seen += 1;
         }

@@ -96,8 +96,9 @@ pub enum ImportError {
     )]
     RowTooLong { line: u64, summary: Box<ImportSummary> },
     #[error(
-        "the row that begins on line {line} has a quotation mark that is not closed, or something between the closing one and the \
-             next comma; put a text with commas or line ends into quotation marks and write each one inside it twice; no row \
+        "the row that begins on line {line} has a quotation mark that is not closed, blanks before the opening one, or something \
+             between the closing one and the next comma; take such blanks out; put a text with commas or line ends, or one \
+             that begins with blanks and a quotation mark, into quotation marks and write each one inside it twice; no row \
              from that line on was taken in"
     )]
     Quotes { line: u64, summary: Box<ImportSummary> },

@@ -210,6 +210,25 @@ async fn an_unclosed_quotation_mark_never_gives_one_customer_the_text_of_another
     assert_eq!((summary.counts.rows, summary.counts.accepted), (2, 1), "an empty text is refused by itself");
 }
 
+#[tokio::test]
+async fn blanks_before_an_opening_quotation_mark_never_cut_a_text() {
+    let good =
+        format!("from, to, text, key\n{FROM}, {TO},\" two, with a blank before\", v1\n{FROM}, {TO}, a 5\" pipe, v2\n");
+    for blank in [" ", "\t", "  \t "] {
+        // As many columns as the header has: the rest of the text would be the key.
+        let bad = format!("{FROM}, {TO},{blank}\"Hi Anna, your order 300 is ready.\"\n{FROM}, {TO}, three, v4\n");
+        let store = FakeStore::with_faults([]);
+        let error = import(store.clone(), format!("{good}{bad}")).await.unwrap_err();
+        assert!(matches!(error, ImportError::Quotes { line: 4, .. }), "{blank:?}: {error:?}");
+        assert!(error.to_string().contains("blanks before") && !error.to_string().contains("Anna"), "{error}");
+        assert_eq!(store.len(), 2);
+    }
+    let error = import(FakeStore::with_faults([]), "from, to, \"text\"\n").await.unwrap_err();
+    assert!(matches!(error, ImportError::Quotes { line: 1, .. }), "{error:?}");
+    let quoted = format!("from,to,text,key\n  ,,\t,\n{FROM},{TO},\" \"\"Hi\"\"\", v1\n");
+    assert_eq!(import(FakeStore::with_faults([]), quoted).await.unwrap().counts.accepted, 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn failing_store_stops_the_import_which_can_be_repeated() {
     let mut file = String::from("from,to,text\n");
