@@ -106,6 +106,10 @@ async fn an_opt_out_from_one_number_or_extension_leaves_the_others_and_is_lifted
         let (code, told) = opt_out(&rig, &["add", bad]);
         assert!(code == Some(2) && told.contains("no leading +"), "{told}");
     }
+    let (code, told) = opt_out(&rig, &["add", OTHER, "+1555200000"]);
+    assert!(code == Some(1) && told.contains("has 10 digits") && told.contains("no opt-out was entered"), "{told}");
+    let (code, told) = opt_out(&rig, &["remove", "+1555200000"]);
+    assert!(code == Some(1) && told.contains("has no opt-out"), "{told}");
     assert!(noted(&rig, &[]).is_empty());
     rig.finish(Ends::all()).await;
 }

@@ -12,6 +12,8 @@ use crate::{
 };
 
 const MOST_KEY_BYTES: usize = 200;
+/// Of every number of the North American Numbering Plan, with its country code.
+const DIGITS_OF_ONE: usize = 11;
 
 /// Judges a draft; one that names no policy for an unknown fate gets `or_else`. A draft without a key stays without one
 /// here; `Producer` gives it one before the store sees it.
@@ -74,12 +76,30 @@ fn sender(directory: &SenderDirectory, raw: &str, faults: &mut Vec<Refusal>) -> 
 
 fn recipient(draft: &Draft, from: Option<&PhoneNumber>, faults: &mut Vec<Refusal>) -> Option<PhoneNumber> {
     let to = PhoneNumber::try_new(&draft.to).map_err(|error| not_e164(Field::To, &draft.to, &error));
-    let to = keep(to, faults)?;
+    let to = keep(to.and_then(|to| whole(&to).map(|()| to)), faults)?;
     if from == Some(&to) || draft.from == to.expose() {
         let remedy = "name the customer's number in to";
         faults.push(Refusal::new(Field::To, Code::SameNumber, "is the same number as from", remedy));
     }
     Some(to)
+}
+
+/// Whether a recipient that somebody writes has all of its digits, as far as its plan tells. Not a rule of [`PhoneNumber`], which reads
+/// what the provider has written too.
+// SEND-SAFETY: a digit too few or too many is a slip, and what is meant is another customer: their text would be lost, and their
+// opt-out would look like one and stop nothing.
+pub(crate) fn whole(to: &PhoneNumber) -> Result<(), Refusal> {
+    let digits = to.expose().len() - 1;
+    if !to.expose().starts_with("+1") || digits == DIGITS_OF_ONE {
+        return Ok(());
+    }
+    let problem = quoted(to.expose(), &format!("has {digits} digits; a number of +1 has {DIGITS_OF_ONE}"));
+    Err(Refusal::new(
+        Field::To,
+        Code::NotE164,
+        problem,
+        "write +1, the area code and seven more digits, like +15550100123",
+    ))
 }
 
 pub(crate) fn not_e164(field: Field, raw: &str, error: &PhoneNumberError) -> Refusal {

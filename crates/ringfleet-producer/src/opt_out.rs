@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, time::Duration};
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_store::{MAX_BATCH, OptOut, OptOutCursor, OptedOut, Private, Store, StoreError, opt_out::ANY_NUMBER};
 
-use crate::retry;
+use crate::{check, refusal::Refusal, retry};
 
 /// Of one call of the store; a walk through many has one for each.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -32,6 +32,14 @@ pub struct Lifted {
     pub was_there: bool,
     /// Wider and narrower ones of the same recipient, which go on.
     pub standing: Vec<OptedOut>,
+}
+
+/// Whether somebody can have this number, so that an opt-out of theirs may be entered. What stands is found and lifted without.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn may_enter(to: &PhoneNumber) -> Result<(), Refusal> {
+    check::whole(to)
 }
 
 impl Whose {

@@ -19,7 +19,7 @@ use super::{
     send::{is_json, read_body},
 };
 use crate::{
-    check::not_e164,
+    check::{not_e164, whole},
     opt_out::{Whose, standing},
     refusal::{Code, Field, Refusal},
 };
@@ -96,6 +96,8 @@ async fn named(api: &Api, request: Request, wish: Wish) -> Result<(PhoneNumber, 
 fn judge(book: &Book, decoded: Decoded, wish: Wish) -> Result<(PhoneNumber, Whose), Vec<Refusal>> {
     let Decoded { draft, mut faults } = decoded;
     let to = PhoneNumber::try_new(&draft.to).map_err(|error| not_e164(Field::To, &draft.to, &error));
+    // One that stands already is lifted whatever its number.
+    let to = to.and_then(|to| if wish == Wish::Enter { whole(&to).map(|()| to) } else { Ok(to) });
     let (to, whose) = match (to, whose(book, &draft.from, wish)) {
         (Ok(to), Ok(whose)) if faults.is_empty() => return Ok((to, whose)),
         (to, whose) => (to.err(), whose.err()),

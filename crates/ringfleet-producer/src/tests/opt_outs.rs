@@ -159,6 +159,24 @@ async fn an_opt_out_that_did_not_reach_all_shards_is_handed_to_them_again_whatev
 }
 
 #[tokio::test]
+async fn an_opt_out_of_a_number_with_a_digit_too_few_is_not_entered_and_one_from_before_is_found_and_lifted() {
+    let fleet = Fleet::start().await;
+    let short = "+1555020001";
+    let (status, problem) = read(fleet.put(&json!({"to": short}))).await;
+    assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("not-e164")));
+    assert!(
+        problem.to_string().contains("a number of +1 has 11") && !problem.to_string().contains("5020"),
+        "{problem}"
+    );
+
+    let before = OptOut { from: Private::new("*"), to: Private::new(short), out: true };
+    fleet.store.set_opt_outs(None, &[before]).await.unwrap();
+    let (_, found) = read(fleet.server.call(Method::GET, PATH).query(&[("to", short)])).await;
+    assert_eq!(found["opt_outs"].as_array().unwrap().len(), 1, "{found}");
+    assert_eq!(fleet.lift(json!({"to": short})).await["status"], "lifted");
+}
+
+#[tokio::test]
 async fn an_opt_out_that_would_stop_nothing_is_refused_with_the_remedy_and_without_the_number() {
     let fleet = Fleet::start().await;
     for (body, faults) in [

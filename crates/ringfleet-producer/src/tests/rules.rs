@@ -68,6 +68,20 @@ fn numbers_that_are_not_e164_are_refused_masked() {
 }
 
 #[test]
+fn recipient_of_the_north_american_plan_has_eleven_digits() {
+    for (to, digits) in [("+1555020004", 10), ("+155502000401", 12), ("+1555020", 7), ("+155502000400000", 15)] {
+        let fault = only_fault(&Draft { to: to.into(), ..draft() });
+        assert_eq!((fault.field, fault.code), (Field::To, Code::NotE164), "{to}");
+        let told = fault.to_string();
+        assert!(told.contains(&format!("has {digits} digits; a number of +1 has 11")), "{told}");
+        assert!(!told.contains("502"), "{told}");
+    }
+    for to in ["+15550200040", "+4479460000", "+35312345678901"] {
+        assert!(judged(&Draft { to: to.into(), ..draft() }).is_ok(), "{to}");
+    }
+}
+
+#[test]
 fn sender_must_be_connected_and_another_than_the_recipient() {
     let unknown = only_fault(&Draft { from: "+15550109934".into(), ..draft() });
     assert_eq!(unknown.code, Code::UnknownSender);

@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::HashSet, process::ExitCode};
 
 use anyhow::Context;
 use ringcentral::{ExtensionId, PhoneNumber};
-use ringfleet_producer::opt_out::{Lifted, Whose, standing};
+use ringfleet_producer::opt_out::{Lifted, Whose, may_enter, standing};
 use ringfleet_store::{OptedOut, Private, Store, opt_out::ANY_NUMBER};
 use serde_json::{Value, json};
 
@@ -31,6 +31,9 @@ pub(crate) async fn run(settings: Settings, what: OptOutCommand) -> anyhow::Resu
 }
 
 async fn add(settings: &Settings, store: &dyn Store, who: &WhoOptions) -> anyhow::Result<ExitCode> {
+    for to in &who.to {
+        may_enter(to).map_err(|fault| anyhow::anyhow!("{fault}")).context("no opt-out was entered")?;
+    }
     // SEND-SAFETY: a number or an extension that nobody knows is refused: its opt-out would look like one and stop nothing.
     let refused = "no opt-out was entered; without --from and --extension it counts for every extension, known or not";
     let whose = match (&who.from, &who.extension) {
