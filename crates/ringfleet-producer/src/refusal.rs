@@ -81,6 +81,7 @@ pub enum Code {
     BadDate,
     DateWithoutOffset,
     SendAtTooFar,
+    SendAtPast,
     SendByPast,
     SendByBeforeSendAt,
     BadPriority,
@@ -115,6 +116,7 @@ impl Code {
             Code::BadDate => "bad-date",
             Code::DateWithoutOffset => "date-without-offset",
             Code::SendAtTooFar => "send-at-too-far",
+            Code::SendAtPast => "send-at-past",
             Code::SendByPast => "send-by-past",
             Code::SendByBeforeSendAt => "send-by-before-send-at",
             Code::BadPriority => "bad-priority",
@@ -131,7 +133,8 @@ impl Code {
         use Code::*;
         matches!(
             self,
-            SendByPast
+            SendAtPast
+                | SendByPast
                 | UnknownSender
                 | AmbiguousSender
                 | SenderNotConnected

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
+use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -11,7 +12,7 @@ use super::{
     fake::FakeStore,
     moved, producer_of, senders, sqlite,
 };
-use crate::{Sender, SenderDirectory};
+use crate::{Draft, EnqueueError, Sender, SenderDirectory};
 
 /// Another message under this key is one with another text or recipient; of any other the caller must not make a new one.
 fn assert_told_to_look_it_up((status, problem): (StatusCode, Value), first: &Value) {
@@ -148,6 +149,26 @@ async fn a_repeat_that_is_refused_now_is_told_of_its_message_and_not_that_nothin
     assert_eq!([told(0), told(1), told(2)], ["key-taken", "unknown-sender", "text-empty"], "{many}");
     let (_, other) = read(server.post(&keyed("visit 2"))).await;
     assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
+}
+
+#[tokio::test]
+async fn a_repeat_whose_send_at_is_long_past_by_now_is_told_of_its_message() {
+    let (_folder, store) = sqlite().await;
+    let producer = producer_of(store, super::directory());
+    let keyed =
+        |key: &str| Draft { key: Some(key.into()), send_at: Some("2026-02-01T09:00:00Z".into()), ..super::draft() };
+    let at = |when: &str| when.parse::<Timestamp>().unwrap();
+    let hand_in =
+        async |key: &str, now: Timestamp| producer.submit(vec![producer.judge(&keyed(key), now)]).await.pop().unwrap();
+    let first = hand_in("visit 1", at("2026-01-31T12:00:00Z")).await.unwrap();
+    let again = hand_in("visit 1", at("2026-02-08T09:00:00Z")).await.unwrap();
+    assert_eq!((again.id, again.duplicate), (first.id, true));
+    for (key, told) in [("visit 1", &["send-at-past", "key-taken"][..]), ("visit 2", &["send-at-past"])] {
+        let late = hand_in(key, at("2026-02-08T09:00:01Z")).await.unwrap_err();
+        let EnqueueError::Refused(refusals) = late else { panic!("{late:?}") };
+        assert_eq!(refusals.iter().map(|refusal| refusal.code.as_str()).collect::<Vec<_>>(), told);
+        assert_eq!(refusals.last().unwrap().id, (key == "visit 1").then_some(first.id));
+    }
 }
 
 #[tokio::test]

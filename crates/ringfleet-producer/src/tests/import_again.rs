@@ -2,10 +2,11 @@
 
 use std::{io::Cursor, sync::Arc};
 
+use jiff::{SignedDuration, Timestamp};
 use ringfleet_store::{Fingerprint, SharedStore};
 
-use super::{FROM, TO, directory, moved, producer_of, senders, sqlite};
-use crate::{ImportOptions, SenderDirectory, import_csv};
+use super::{FROM, TO, directory, draft, moved, producer_of, senders, sqlite};
+use crate::{Draft, ImportOptions, SenderDirectory, import_csv};
 
 /// One extension, by its number, by its id, and by the number that it texts from.
 const NAMES: [&str; 3] = ["102", "400102", "+15550100002"];
@@ -71,6 +72,23 @@ async fn line_ends_inside_of_texts_make_no_other_rows_whatever_name_their_sender
             "{from}, then {next}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_keyless_row_whose_send_at_is_long_past_by_now_counts_as_its_message() {
+    let (_folder, store) = sqlite().await;
+    let at: Timestamp = "2025-02-01T09:00:00Z".parse().unwrap();
+    let of_content = |text: &str| {
+        let at = at.as_millisecond().to_be_bytes();
+        let content = Fingerprint::of(&[b"", FROM.as_bytes(), TO.as_bytes(), text.as_bytes(), &at, &[0; 8]]);
+        content.as_bytes().iter().fold("csv-".to_owned(), |key, byte| format!("{key}{byte:02x}"))
+    };
+    let taken =
+        Draft { send_at: Some(at.to_string()), key: Some(of_content("hello")), text: "hello".into(), ..draft() };
+    let then = at - SignedDuration::from_hours(24);
+    store.enqueue(&[producer_of(store.clone(), directory()).check(&taken, then).unwrap()]).await.unwrap();
+    let file = format!("from,to,text,send_at\n{FROM},{TO},hello,{at}\n{FROM},{TO},never taken,{at}\n");
+    assert_eq!(import(&store, &directory(), &file).await, [0, 1, 1]);
 }
 
 /// They took the very bytes of a text into the key.
