@@ -8,7 +8,7 @@ use crate::{
     directory::SenderDirectory,
     draft::{Draft, masked},
     refusal::{Code, Field, Refusal},
-    when,
+    spoilt, when,
 };
 
 const MOST_KEY_BYTES: usize = 200;
@@ -114,7 +114,11 @@ pub(crate) fn not_e164(field: Field, raw: &str, error: &PhoneNumberError) -> Ref
             (Code::NotE164, quoted(raw, &format!("is not E.164: it has {digits} digits")))
         }
     };
-    let refusal = Refusal::new(field, code, problem, "write + and 7 to 15 digits, without blanks, like +15550100123");
+    let (problem, remedy) = match spoilt::told(field, raw) {
+        Some((how, remedy)) if code == Code::NotE164 => (quoted(raw, &format!("is not E.164: {how}")), remedy),
+        _ => (problem, "write + and 7 to 15 digits, without blanks, like +15550100123"),
+    };
+    let refusal = Refusal::new(field, code, problem, remedy);
     // What has slipped into the sender's place from another column is no number, and may be a customer's text.
     let is_number = |c: char| c.is_ascii_digit() || "+-.() ".contains(c);
     let shown = field == Field::From && code == Code::NotE164 && raw.chars().all(is_number);

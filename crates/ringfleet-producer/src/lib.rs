@@ -6,7 +6,7 @@
 //!
 //! - [`draft`], [`refusal`]: what comes in, and why it may be turned away
 //! - [`directory`]: which extension a number belongs to, and why one can't be sent from
-//! - `check`, `when`: the rules, pure functions
+//! - `check`, `when`, `spoilt`: the rules, pure functions
 //! - [`producer`], `retry`: enqueue, and what happens when the store does not answer
 //! - `looks`: what the store has of a message that it did not take, for repeats that are refused now
 //! - [`told`]: why a message isn't moving, in words
@@ -31,6 +31,7 @@ pub mod told;
 mod check;
 mod looks;
 mod retry;
+mod spoilt;
 mod when;
 
 #[cfg(test)]

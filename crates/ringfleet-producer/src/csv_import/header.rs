@@ -13,6 +13,10 @@ pub enum HeaderError {
     Utf16,
     #[error("the header row is not UTF-8; save the file as \"CSV UTF-8\"")]
     NotUtf8,
+    #[error(
+        "the line ends are carriage returns (CR alone), as old Macs wrote them; save the file as \"CSV UTF-8\", with LF or CRLF"
+    )]
+    LineEnds,
     #[error("the columns are separated by {separator}; save the file with commas between them")]
     Separator { separator: &'static str },
     #[error("column {position} has the unknown name {name}; use {}", known())]
@@ -27,10 +31,10 @@ fn known() -> String {
     Field::NAMED.map(Field::as_str).join(", ")
 }
 
-/// Where each field stands.
+/// Where each field stands. A column without a name has none: spreadsheets leave such behind a table, and its cells must be empty.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
-    fields: Vec<Field>,
+    fields: Vec<Option<Field>>,
 }
 
 impl Columns {
@@ -44,13 +48,17 @@ impl Columns {
         for (index, name) in header.iter().enumerate() {
             let name = std::str::from_utf8(name).map_err(|_| HeaderError::NotUtf8)?;
             let name = name.trim_start_matches('\u{feff}').trim().to_ascii_lowercase();
+            if name.is_empty() {
+                fields.push(None);
+                continue;
+            }
             let field = Field::named(&name).ok_or_else(|| unknown(index, &name, header.len()))?;
-            if fields.contains(&field) {
+            if fields.contains(&Some(field)) {
                 return Err(HeaderError::Twice { name: field.as_str() });
             }
-            fields.push(field);
+            fields.push(Some(field));
         }
-        let missing = |field: &Field| field.is_required() && !fields.contains(field);
+        let missing = |field: &Field| field.is_required() && !fields.contains(&Some(*field));
         match Field::NAMED.into_iter().find(missing) {
             Some(field) => Err(HeaderError::Missing { name: field.as_str() }),
             None => Ok(Self { fields }),
@@ -58,14 +66,19 @@ impl Columns {
     }
 
     /// The fields in the order of the columns.
-    pub(super) fn fields(&self) -> &[Field] {
+    pub(super) fn fields(&self) -> &[Option<Field>] {
         &self.fields
+    }
+
+    /// Up to the last one with a name: spreadsheets leave out the empty cells behind it, or don't.
+    pub(super) fn fewest(&self) -> usize {
+        self.fields.iter().rposition(Option::is_some).map_or(0, |last| last + 1)
     }
 }
 
 fn unknown(index: usize, name: &str, columns: usize) -> HeaderError {
     // Spreadsheets of half of Europe write semicolons.
-    let separators = [(';', "semicolons"), ('\t', "tabs")];
+    let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "|")];
     match separators.into_iter().find(|(sign, _)| columns == 1 && name.contains(*sign)) {
         Some((_, separator)) => HeaderError::Separator { separator },
         None => HeaderError::Unknown { position: index + 1, name: shown_name(name).to_owned() },
@@ -77,7 +90,8 @@ mod tests {
     use super::*;
 
     fn columns(names: &[&str]) -> Result<Vec<Field>, HeaderError> {
-        Columns::try_new(&ByteRecord::from(names.to_vec())).map(|columns| columns.fields)
+        Columns::try_new(&ByteRecord::from(names.to_vec()))
+            .map(|columns| columns.fields.into_iter().flatten().collect())
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod quotes;
 mod reader;
 mod report;
 mod row;
+mod start;
 
 use std::io::Read;
 

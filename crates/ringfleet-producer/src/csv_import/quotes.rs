@@ -3,6 +3,7 @@
 
 /// Looks at every byte of a file, in order, until the first fault.
 pub(super) struct Quotes {
+    separator: u8,
     place: Place,
     /// Bytes seen.
     seen: u64,
@@ -25,8 +26,8 @@ enum Place {
 }
 
 impl Quotes {
-    pub(super) fn new() -> Self {
-        Self { place: Place::FieldBegins, seen: 0, opened: 0, fault: None }
+    pub(super) fn new(separator: u8) -> Self {
+        Self { separator, place: Place::FieldBegins, seen: 0, opened: 0, fault: None }
     }
 
     /// The next bytes of the file; none tells that it ends.
@@ -44,7 +45,9 @@ impl Quotes {
                 (Place::Closed, b'"') => Place::Quoted,
                 (Place::Closed, b'\r') => Place::RowEnds,
                 (_, b'\n') => Place::FieldBegins,
-                (Place::FieldBegins | Place::Blank | Place::Bare | Place::Closed, b',') => Place::FieldBegins,
+                (Place::FieldBegins | Place::Blank | Place::Bare | Place::Closed, _) if byte == self.separator => {
+                    Place::FieldBegins
+                }
                 (Place::FieldBegins, b'"') => {
                     self.opened = self.seen;
                     Place::Quoted

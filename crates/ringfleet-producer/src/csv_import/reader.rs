@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    io::{self, Read},
+    io::{self, Chain, Cursor, Read},
 };
 
 use csv::{ByteRecord, ReaderBuilder, Terminator};
@@ -13,6 +13,7 @@ use super::{
     header::{Columns, HeaderError},
     quotes::Quotes,
     row::{self, Row},
+    start::{self, FirstLineEnd},
 };
 
 /// A row longer than this ends the import: after an unclosed quotation mark no later row can be trusted.
@@ -49,9 +50,8 @@ fn read_batches<R: Read>(
     input: R,
     batches: &mpsc::Sender<Result<Batch, ReadEnd>>,
 ) -> Result<std::convert::Infallible, ReadEnd> {
-    let mut rows = Rows::new(input);
-    let header = rows.next()?.map(|_| Columns::try_new(&rows.record)).unwrap_or(Err(HeaderError::Empty));
-    let columns = header.map_err(ReadEnd::Header)?;
+    let mut rows = Rows::new(input)?;
+    let columns = rows.header()?;
     let mut batch = Vec::new();
     let mut began = rows.bytes();
     loop {
@@ -77,21 +77,42 @@ fn read_batches<R: Read>(
 }
 
 struct Rows<R> {
-    csv: csv::Reader<Bounded<R>>,
+    csv: csv::Reader<Bounded<Chain<Cursor<Vec<u8>>, R>>>,
     record: ByteRecord,
+    /// The first line is none of the header's.
+    names_separator: bool,
 }
 
 impl<R: Read> Rows<R> {
-    fn new(input: R) -> Self {
+    fn new(mut input: R) -> Result<Self, ReadEnd> {
+        let start = start::peek(&mut input).map_err(|source| ReadEnd::Unreadable { line: 1, source })?;
+        let named = start::named_separator(&start);
+        let separator = named.unwrap_or(start::COMMA);
         let csv = ReaderBuilder::new()
+            .delimiter(separator)
             .has_headers(false)
             .flexible(true)
             // csv counts the line feed of a CRLF to the *next* record, which makes its line numbers wrong. With the
             // line feed alone as the end they can be told exactly; the carriage return is taken off below.
             .terminator(Terminator::Any(b'\n'))
             .buffer_capacity(READ_BYTES)
-            .from_reader(Bounded::new(input));
-        Self { csv, record: ByteRecord::new() }
+            .from_reader(Bounded::new(Cursor::new(start).chain(input), separator));
+        Ok(Self { csv, record: ByteRecord::new(), names_separator: named.is_some() })
+    }
+
+    fn header(&mut self) -> Result<Columns, ReadEnd> {
+        let mut read = self.next();
+        if self.names_separator && matches!(read, Ok(Some(_))) {
+            read = self.next();
+        }
+        let one_row = self.csv.get_ref().line_end.is_lone_return();
+        let header = match read {
+            Ok(Some(_)) => Columns::try_new(&self.record),
+            Ok(None) => Err(HeaderError::Empty),
+            Err(ReadEnd::RowTooLong { .. } | ReadEnd::Quotes { .. }) if one_row => Err(HeaderError::LineEnds),
+            Err(end) => return Err(end),
+        };
+        header.map_err(|error| ReadEnd::Header(if one_row { HeaderError::LineEnds } else { error }))
     }
 
     /// Reads the next row into `record` and tells the line on which it begins; `None` at the end.
@@ -152,6 +173,7 @@ fn into_io(error: csv::Error) -> io::Error {
 struct Bounded<R> {
     input: R,
     quotes: Quotes,
+    line_end: FirstLineEnd,
     fetched: Cell<u64>,
     allowed: Cell<u64>,
     last: Cell<u8>,
@@ -160,10 +182,11 @@ struct Bounded<R> {
 }
 
 impl<R> Bounded<R> {
-    fn new(input: R) -> Self {
+    fn new(input: R, separator: u8) -> Self {
         let (fetched, allowed, last) = (Cell::new(0), Cell::new(0), Cell::new(b'\n'));
         let (ended, overrun) = (Cell::new(false), Cell::new(false));
-        Self { input, quotes: Quotes::new(), fetched, allowed, last, ended, overrun }
+        let (quotes, line_end) = (Quotes::new(separator), FirstLineEnd::default());
+        Self { input, quotes, line_end, fetched, allowed, last, ended, overrun }
     }
 
     /// A row begins: so many bytes more may be fetched. csv fetches only when it has used up what it has, so the bytes
@@ -182,6 +205,7 @@ impl<R: Read> Read for Bounded<R> {
         let n = self.input.read(buffer)?;
         self.fetched.set(self.fetched.get() + n as u64);
         self.quotes.look(&buffer[..n]);
+        self.line_end.look(&buffer[..n]);
         match buffer[..n].last() {
             Some(last) => self.last.set(*last),
             None => self.ended.set(true),

@@ -26,17 +26,21 @@ pub(super) fn is_blank(record: &ByteRecord) -> bool {
 
 pub(super) fn draft(columns: &Columns, record: &ByteRecord) -> Result<Draft, Vec<Refusal>> {
     let fields = columns.fields();
-    if record.len() != fields.len() {
-        return Err(vec![Refusal::new(
-            Field::Message,
-            Code::WrongColumnCount,
-            format!("the row has {} columns, the header has {}", record.len(), fields.len()),
-            "put a text with a comma into quotation marks",
-        )]);
+    let unfit = |problem: String| {
+        let remedy = "put a text with a comma, or whatever else separates the columns, into quotation marks";
+        Err(vec![Refusal::new(Field::Message, Code::WrongColumnCount, problem, remedy)])
+    };
+    if !(columns.fewest()..=fields.len()).contains(&record.len()) {
+        return unfit(format!("the row has {} columns, the header has {}", record.len(), fields.len()));
+    }
+    // SEND-SAFETY: what stands where nothing should may be the rest of a text that was cut at its comma.
+    let stray = |(field, cell): (&Option<Field>, &[u8])| field.is_none() && !cell.trim_ascii().is_empty();
+    if let Some(index) = fields.iter().zip(record).position(stray) {
+        return unfit(format!("column {} has no name in the header, and is not empty here", index + 1));
     }
     let mut draft = Draft::default();
     let mut faults = Vec::new();
-    for (&field, bytes) in fields.iter().zip(record) {
+    for (field, bytes) in fields.iter().zip(record).filter_map(|(field, cell)| Some(((*field)?, cell))) {
         match value(field, bytes) {
             Ok(value) => set(&mut draft, field, value),
             Err(fault) => faults.push(fault),

@@ -10,6 +10,7 @@ mod lost_replies;
 mod opt_outs;
 mod rules;
 mod senders;
+mod spreadsheets;
 
 use std::sync::Arc;
 
