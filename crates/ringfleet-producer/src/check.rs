@@ -131,6 +131,7 @@ fn quoted(raw: &str, rest: &str) -> String {
 
 fn text(raw: &str, faults: &mut Vec<Refusal>) -> Option<MessageText> {
     let error = match MessageText::try_new(raw) {
+        Ok(_) if raw.chars().all(is_unseen) => MessageTextError::Blank,
         Ok(text) => return Some(text),
         Err(error) => error,
     };
@@ -151,6 +152,12 @@ fn text(raw: &str, faults: &mut Vec<Refusal>) -> Option<MessageText> {
         faults.push(control_character(raw));
     }
     None
+}
+
+/// Blanks, and what editors and chat programs leave behind without anybody seeing it.
+fn is_unseen(c: char) -> bool {
+    let fillers = ['\u{ad}', '\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+    c.is_whitespace() || fillers.contains(&c) || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
 fn is_refused_control(c: char) -> bool {
@@ -190,6 +197,11 @@ fn on_unknown(raw: &str) -> Result<OnUnknown, Refusal> {
 }
 
 fn key(raw: &str) -> Result<IdempotencyKey, Refusal> {
+    // SEND-SAFETY: files and headers lose such blanks on their way, so the same key by another door would be a second text.
+    if raw.trim() != raw {
+        let remedy = "take them off: the header Idempotency-Key and CSV files do";
+        return Err(Refusal::new(Field::Key, Code::BadKey, "has blanks at its ends", remedy));
+    }
     IdempotencyKey::try_new(raw).map_err(|_| {
         if raw.len() > MOST_KEY_BYTES {
             let problem = format!("has {} bytes; {MOST_KEY_BYTES} is the most", raw.len());

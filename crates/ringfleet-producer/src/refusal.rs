@@ -133,7 +133,9 @@ impl Code {
         use Code::*;
         matches!(
             self,
-            SendAtPast
+            // Older versions took keys with blanks at their ends. One that no store takes is not looked for.
+            BadKey
+                | SendAtPast
                 | SendByPast
                 | UnknownSender
                 | AmbiguousSender

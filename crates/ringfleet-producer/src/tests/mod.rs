@@ -1,6 +1,7 @@
 //! Tests across the modules; rules of one module stand beside it.
 
 mod api;
+mod blanks;
 mod conflicts;
 mod documented;
 mod fake;

@@ -1,0 +1,54 @@
+//! What nobody sees: blanks around a key, and texts of nothing but such characters.
+
+use serde_json::json;
+
+use super::{
+    FROM, TO,
+    api::{Server, read},
+    draft,
+    fake::FakeStore,
+    now, producer, sqlite,
+};
+use crate::{Code, Draft, Field};
+
+#[test]
+fn text_in_which_nothing_can_be_seen_counts_as_empty() {
+    let producer = producer(FakeStore::with_faults([]));
+    let judged = |text: &str| producer.check(&Draft { text: text.into(), ..draft() }, now());
+    for text in ["\u{200b}", "\u{feff}", "\u{ad}", "\u{3164}", " \u{200b}\u{feff}\n\u{ad} "] {
+        let faults = judged(text).expect_err("a fault");
+        assert_eq!((faults.len(), faults[0].field, faults[0].code), (1, Field::Text, Code::TextEmpty), "{text:?}");
+    }
+    for text in ["\u{200b}1", "co\u{ad}operation", "👩\u{200d}💻"] {
+        assert!(judged(text).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_key_with_blanks_at_its_ends_is_refused_as_another_door_would_take_them_off() {
+    let producer = producer(FakeStore::with_faults([]));
+    let judged = |key: &str| producer.check(&Draft { key: Some(key.into()), ..draft() }, now());
+    for key in ["   ", " abc ", "abc ", "\u{a0}abc"] {
+        let faults = judged(key).expect_err("a fault");
+        assert_eq!((faults.len(), faults[0].field, faults[0].code), (1, Field::Key, Code::BadKey), "{key:?}");
+        assert!(faults[0].problem.contains("blanks at its ends") && !faults[0].to_string().contains("abc"));
+    }
+    assert!(judged("visit 1").is_ok());
+}
+
+/// Older versions took such keys.
+#[tokio::test]
+async fn a_repeat_whose_key_had_blanks_when_it_was_taken_is_told_of_its_message() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store.clone()).await;
+    let mut taken = producer(store.clone()).check(&draft(), now()).unwrap();
+    taken.key = Some(ringfleet_store::IdempotencyKey::try_new(" visit 1 ").unwrap());
+    let id = ringfleet_store::MessageId::from_key(taken.key.as_ref().unwrap());
+    store.enqueue(&[taken]).await.unwrap();
+    let keyed = |key: &str| json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": key});
+    let (_, again) = read(server.post(&keyed(" visit 1 "))).await;
+    let codes = [&again["errors"][0]["code"], &again["errors"][1]["code"]];
+    assert_eq!((codes, &again["id"]), ([&json!("bad-key"), &json!("key-taken")], &json!(id.to_string())), "{again}");
+    let (_, other) = read(server.post(&keyed(" visit 2 "))).await;
+    assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
+}
