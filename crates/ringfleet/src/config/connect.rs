@@ -7,9 +7,10 @@ use ringcentral::AccountId;
 use ringfleet_connect::PublicUrl;
 
 use super::{
+    callers_keys::read_keys,
     identity::{IdentitySettings, KeySource},
     reader::Reader,
-    settings::{ApiSettings, optional, read_keys},
+    settings::{ApiSettings, optional},
 };
 
 #[derive(Clone)]

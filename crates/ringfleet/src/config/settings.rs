@@ -8,6 +8,7 @@ use ringfleet_worker::WorkerOptions;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
+    callers_keys::read_keys,
     connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_directory, read_identity},
     inbound::read_inbound,
@@ -281,7 +282,7 @@ fn log_filter(text: &str) -> Result<String, String> {
     ))
 }
 
-fn read_private(path: &str) -> Result<String, String> {
+pub(super) fn read_private(path: &str) -> Result<String, String> {
     std::fs::read_to_string(path).map_err(|error| unreadable(&error))
 }
 
@@ -366,23 +367,4 @@ fn read_api(r: &mut Reader<'_>) -> Option<ApiSettings> {
         );
     }
     Some(ApiSettings { listen, keys })
-}
-
-/// Keys of a setting, separated by commas, and of a file, one on each line.
-pub(super) fn read_keys(r: &mut Reader<'_>, setting: &str, file_setting: &str) -> Option<Vec<String>> {
-    let keys = r.text(setting);
-    let file = r.text(file_setting)?;
-    let from_file = if file.is_empty() { Some(String::new()) } else { r.parsed(file_setting, read_private) };
-    let keys = keys?.replace(',', "\n") + "\n" + &from_file?;
-    let keys: Vec<String> = keys.lines().map(str::trim).filter(|key| !key.is_empty()).map(str::to_owned).collect();
-    if keys.iter().any(|key| key.len() < 16) {
-        r.fault(
-            setting,
-            "one is shorter than 16 characters, which can be guessed; make one with `openssl rand -hex 24`",
-        );
-    }
-    if keys.iter().any(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
-        r.fault(setting, "one has a blank or a letter that is not ASCII in it, and can't stand in a header");
-    }
-    Some(keys)
 }
