@@ -109,11 +109,13 @@ async fn all_faults_of_a_configuration_are_told_at_once_and_the_exit_code_says_t
         ("RINGFLEET__WORKER__LEASE", "soon"),
         ("RINGFLEET__API__LISTEN", "0.0.0.0:8480"),
         ("RINGFLEET__RINGCENTRAL__SERVER", "ftp://example.com"),
+        ("RINGFLEET_API_KEYS", "only-for-the-simulator"),
     ];
+    rig.keep_secret(["only-for-the-simulator"].map(str::to_owned));
     let check = rig.run_with(&["config", "check"], &wrong);
     let told = String::from_utf8_lossy(&check.stderr);
     assert_eq!(check.status.code(), Some(64), "{told}");
-    for part in ["worker.lease", "api.listen", "ringcentral.server"] {
+    for part in ["worker.lease", "api.listen", "ringcentral.server", "RINGFLEET_API_KEYS"] {
         assert!(told.contains(part), "{part} is not told:\n{told}");
     }
     rig.finish(Ends::all()).await;

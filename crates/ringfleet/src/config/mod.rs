@@ -4,6 +4,7 @@ mod callers_keys;
 mod connect;
 mod identity;
 mod inbound;
+mod misnamed;
 mod needs;
 mod reader;
 mod reconcile;
@@ -33,10 +34,17 @@ pub(crate) struct Layers {
     defaults: serde_json::Value,
     /// The file that was read, if any.
     pub file: Option<PathBuf>,
+    /// What reached no layer.
+    misnamed: Vec<Fault>,
 }
 
 /// Reads the layers. A file that was named must be there; the default one need not.
 pub(crate) fn load(named: Option<&Path>) -> Result<Layers, Faults> {
+    layers_of(named, std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
+}
+
+/// With the names of the variables that there are.
+fn layers_of(named: Option<&Path>, variables: impl Iterator<Item = String>) -> Result<Layers, Faults> {
     let file = match named {
         Some(path) => Some(path.to_owned()),
         None => Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists()),
@@ -52,7 +60,8 @@ pub(crate) fn load(named: Option<&Path>) -> Result<Layers, Faults> {
     })?;
     let defaults = read(Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml)))
         .map_err(|problem| Faults::one("embedded defaults", problem))?;
-    Ok(Layers { merged, defaults, file })
+    let misnamed = misnamed::faults(variables, &defaults);
+    Ok(Layers { merged, defaults, file, misnamed })
 }
 
 fn read(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result<serde_json::Value, String> {
@@ -63,7 +72,11 @@ fn read(builder: config::ConfigBuilder<config::builder::DefaultState>) -> Result
 impl Layers {
     /// Checks everything and reports all faults together.
     pub(crate) fn settings(&self) -> Result<Settings, Faults> {
-        reader::read(&self.merged, &self.defaults, Settings::read)
+        let read = reader::read(&self.merged, &self.defaults, Settings::read);
+        if self.misnamed.is_empty() {
+            return read;
+        }
+        Err(Faults(read.err().into_iter().flat_map(|faults| faults.0).chain(self.misnamed.clone()).collect()))
     }
 
     /// Tells no faults of the settings themselves.

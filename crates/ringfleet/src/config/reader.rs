@@ -60,7 +60,7 @@ pub(super) fn read<T>(tree: &Value, known: &Value, build: fn(&mut Reader<'_>) ->
     }
 }
 
-fn names(tree: &Value) -> BTreeSet<String> {
+pub(super) fn names(tree: &Value) -> BTreeSet<String> {
     leaves(tree).into_iter().map(|(key, _)| key).collect()
 }
 
