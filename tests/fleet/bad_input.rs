@@ -63,12 +63,13 @@ async fn every_bad_row_is_listed_with_line_column_and_reason_and_the_good_ones_g
 async fn a_dry_run_that_ends_at_an_open_quotation_mark_says_nowhere_that_rows_were_imported() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     let from = &rig.accounts[0].numbers[0];
-    let rows = format!("from,to,text\n{from},+15552000001,fine\n{from},+15552000002,\"never closed\n");
+    let rows = format!("from,to,text\n{from},+15552000001,it\u{2019}s fine\n{from},+15552000002,\"never closed\n");
     rig.keep_secret(["+15552000001", "+15552000002", "never closed"].map(str::to_owned));
     std::fs::write(rig.path("open.csv"), rows).unwrap();
     let output = rig.run(&["import", "--dry-run", "open.csv"]);
     let told = told(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("1 texts, 1 segments; 1 hold characters outside GSM-7 (first: line 2, U+2019)"), "{told}");
     for part in ["1 are good", "nothing was enqueued", "dry run", "line 3", "not closed", "from that line on"] {
         assert!(told.contains(part), "{part} is not told:\n{told}");
     }

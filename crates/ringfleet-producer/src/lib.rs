@@ -11,6 +11,7 @@
 //! - `looks`: what the store has of a message that it did not take, for repeats that are refused now
 //! - [`told`]: why a message isn't moving, in words
 //! - [`opt_out`]: who wants no texts, by the names that callers use
+//! - [`segments`]: how many a text comes to
 //! - [`csv_import`]: files of any size in flat memory
 //! - [`http`]: the API
 //!
@@ -26,6 +27,7 @@ pub mod http;
 pub mod opt_out;
 pub mod producer;
 pub mod refusal;
+pub mod segments;
 pub mod told;
 
 mod check;
@@ -44,5 +46,6 @@ pub use crate::{
     producer::{EnqueueError, ItemResult, Producer, Receipt},
     refusal::{Code, Field, Refusal},
     retry::Patience,
+    segments::Segments,
     told::{Told, ToldEta, ToldLane, ToldWhy},
 };

@@ -23,16 +23,20 @@ use ringcentral::PhoneNumber;
 use ringfleet_store::{Fingerprint, IdempotencyKey, MessageId, Millis};
 use tokio::sync::mpsc;
 
-use self::reader::{Batch, ReadEnd};
 pub use self::{
     header::HeaderError,
     report::{ImportError, ImportProgress, ImportSummary, RowFault},
+};
+use self::{
+    reader::{Batch, ReadEnd},
+    row::Row,
 };
 use crate::{
     draft::Draft,
     looks::Looks,
     producer::{Checked, EnqueueError, ItemResult, LOOKS_IN_FLIGHT, Outgoing, Producer},
     refusal::{Field, Refusal, Refused},
+    segments::Segments,
     when,
 };
 
@@ -58,7 +62,8 @@ impl Default for ImportOptions {
 
 /// A batch after the store's answer.
 struct Answered {
-    lines: Vec<u64>,
+    /// The line of each row, and what its text comes to.
+    rows: Vec<(u64, Option<Segments>)>,
     results: Vec<ItemResult>,
     bytes: u64,
 }
@@ -103,7 +108,7 @@ pub async fn import_csv(
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(batch) => {
-                let (faults, tallied) = summary.tally(batch.lines.into_iter().zip(batch.results));
+                let (faults, tallied) = summary.tally(batch.rows.into_iter().zip(batch.results));
                 summary.counts.bytes = batch.bytes;
                 on_batch(&summary.counts, &faults);
                 summary.list(faults);
@@ -133,15 +138,16 @@ pub async fn import_csv(
 
 async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
     let now = Timestamp::now();
-    let lines: Vec<u64> = batch.rows.iter().map(|row| row.line).collect();
+    let segments = |row: &Row| row.draft.as_ref().ok().map(|draft| Segments::of(&draft.text));
+    let told: Vec<_> = batch.rows.iter().map(|row| (row.line, segments(row))).collect();
     let looks = producer.looks();
     let rows = Rows { producer, looks: &looks, scope, now };
     let checked = stream::iter(batch.rows).map(|row| rows.check(row.draft)).buffered(LOOKS_IN_FLIGHT);
     let results = match checked.try_collect().await {
         Ok(checked) => producer.submit(checked).await,
-        Err(error) => vec![Err(error); lines.len()],
+        Err(error) => vec![Err(error); told.len()],
     };
-    Answered { lines, results, bytes: batch.bytes }
+    Answered { rows: told, results, bytes: batch.bytes }
 }
 
 /// What the rows of a batch are judged with.

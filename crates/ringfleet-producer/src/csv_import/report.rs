@@ -8,6 +8,7 @@ use super::{header::HeaderError, reader::MAX_ROW_BYTES};
 use crate::{
     producer::{EnqueueError, ItemResult},
     refusal::Refusal,
+    segments::{OutsideGsm7, Segments},
 };
 
 /// How far an import is. `rows` = `accepted` + `duplicates` + `refused`.
@@ -22,6 +23,10 @@ pub struct ImportProgress {
     /// store this import's own rows may be counted here.
     pub duplicates: u64,
     pub refused: u64,
+    /// Of the accepted texts.
+    pub segments: u64,
+    /// Accepted texts with a character that GSM-7 has not: fewer characters go into a segment.
+    pub outside_gsm7: u64,
 }
 
 /// One fault of one row.
@@ -38,6 +43,7 @@ pub struct RowFault {
 pub struct ImportSummary {
     #[serde(flatten)]
     pub counts: ImportProgress,
+    pub first_outside_gsm7: Option<OutsideGsm7>,
     /// The first faults, in the order of the file.
     pub faults: Vec<RowFault>,
     /// Faults beyond those.
@@ -48,21 +54,25 @@ pub struct ImportSummary {
 
 impl ImportSummary {
     pub(super) fn new(max_faults_listed: usize) -> Self {
-        Self { counts: ImportProgress::default(), faults: Vec::new(), faults_not_listed: 0, max_faults_listed }
+        let counts = ImportProgress::default();
+        Self { counts, first_outside_gsm7: None, faults: Vec::new(), faults_not_listed: 0, max_faults_listed }
     }
 
     /// Counts the rows that have an answer, and gives their faults; the first one that has none, because the store failed, is
     /// given back.
     pub(super) fn tally(
         &mut self,
-        answers: impl Iterator<Item = (u64, ItemResult)>,
+        answers: impl Iterator<Item = ((u64, Option<Segments>), ItemResult)>,
     ) -> (Vec<RowFault>, Result<(), (u64, EnqueueError)>) {
         let mut faults = Vec::new();
         let mut failed = None;
-        for (line, answer) in answers {
+        for ((line, segments), answer) in answers {
             match answer {
                 Ok(receipt) if receipt.duplicate => self.counts.duplicates += 1,
-                Ok(_) => self.counts.accepted += 1,
+                Ok(_) => {
+                    self.counts.accepted += 1;
+                    self.add(line, segments);
+                }
                 Err(EnqueueError::Refused(refusals)) => {
                     self.counts.refused += 1;
                     faults.extend(refusals.into_iter().map(|refusal| RowFault { line, refusal }));
@@ -75,6 +85,15 @@ impl ImportSummary {
             self.counts.rows += 1;
         }
         (faults, failed.map_or(Ok(()), Err))
+    }
+
+    fn add(&mut self, line: u64, segments: Option<Segments>) {
+        let Some(Segments { count, outside_gsm7 }) = segments else { return };
+        self.counts.segments += u64::from(count);
+        if let Some(character) = outside_gsm7 {
+            self.counts.outside_gsm7 += 1;
+            self.first_outside_gsm7.get_or_insert(OutsideGsm7 { line, character });
+        }
     }
 
     /// As many as there is room for; the others are counted.

@@ -12,6 +12,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use ringfleet_store::{IdempotencyKey, MessageId, OnUnknown};
+use serde_json::json;
 
 use super::{
     FROM, TO,
@@ -142,6 +143,22 @@ async fn bad_rows_are_listed_up_to_a_cap_and_good_rows_go_in() {
     let last = all.faults.last().unwrap();
     assert_eq!((last.line, last.refusal.code), (52, Code::NotUtf8));
     assert!(last.refusal.problem.contains("byte 4"), "{}", last.refusal);
+}
+
+#[tokio::test]
+async fn segments_are_counted_of_what_goes_in_and_the_first_row_that_costs_more_is_told() {
+    let rows = [
+        format!("{FROM},{TO},{}", "a".repeat(161)),
+        format!("{FROM},nobody,\u{2018}"),
+        format!("{FROM},{TO},it\u{2019}s"),
+        format!("{FROM},{TO},it\u{2019}s"),
+        format!("{FROM},{TO},{}", "\u{e7}".repeat(71)),
+    ];
+    let summary = import(FakeStore::with_faults([]), format!("from,to,text\n{}\n", rows.join("\n"))).await.unwrap();
+    assert_eq!((summary.counts.accepted, summary.counts.segments, summary.counts.outside_gsm7), (3, 5, 2));
+    let json = serde_json::to_value(&summary).unwrap();
+    let told = [&json["segments"], &json["outside_gsm7"], &json["first_outside_gsm7"]];
+    assert_eq!(told, [&json!(5), &json!(2), &json!({"line": 4, "character": "U+2019"})]);
 }
 
 #[tokio::test]

@@ -138,7 +138,8 @@ pub(crate) struct ImportOptions {
     /// Write all faults to this new file, one JSON object a line, in the order of the CSV file; the summary lists no more than 100
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
-    /// Only check the rows; enqueue nothing, and don't look for those that were taken in before
+    /// Only check the rows, and count the segments of their texts; enqueue nothing, and don't look for those that were taken in
+    /// before
     #[arg(long)]
     pub dry_run: bool,
     /// Print the summary as JSON

@@ -10,7 +10,9 @@ use std::{
 
 use anyhow::Context;
 use ringfleet_identity::directory::Directory;
-use ringfleet_producer::{ImportOptions as Options, ImportSummary, Producer, RowFault, SenderDirectory, import_csv};
+use ringfleet_producer::{
+    ImportOptions as Options, ImportSummary, Producer, RowFault, SenderDirectory, import_csv, segments::OutsideGsm7,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::rc::of_owner;
@@ -108,6 +110,14 @@ impl FaultFile {
     }
 }
 
+fn segments(summary: &ImportSummary) -> String {
+    let counts = &summary.counts;
+    let all = format!("{} texts, {} segments", counts.accepted, counts.segments);
+    let Some(OutsideGsm7 { line, character }) = summary.first_outside_gsm7 else { return all };
+    let (more, first) = (counts.outside_gsm7, u32::from(character));
+    format!("{all}; {more} hold characters outside GSM-7 (first: line {line}, U+{first:04X})")
+}
+
 fn lines(faults: &[RowFault]) -> io::Result<Vec<u8>> {
     let mut lines = Vec::new();
     for fault in faults {
@@ -134,6 +144,9 @@ fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> 
             Some(file) => say!("… and {n} more faults, in {}", file.display()),
             None => say!("… and {n} more faults, not listed; --faults FILE writes down all of them"),
         }
+    }
+    if counts.accepted > 0 {
+        say!("{}", segments(summary));
     }
     let (rows, refused) = (counts.rows, counts.refused);
     if options.dry_run {
