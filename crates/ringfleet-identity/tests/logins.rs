@@ -11,9 +11,12 @@ use std::{
     time::Duration,
 };
 
-use ringcentral::{Client, ClientConfig, ClientId, ClientSecret, ExtensionId, Jwt, ServerUrl, install_crypto};
+use ringcentral::{
+    Client, ClientConfig, ClientId, ClientSecret, ExtensionId, Jwt, RefreshToken, ServerUrl, install_crypto,
+};
 use ringfleet_identity::{
-    Credential, Facts, KeyRing, Login, NoSession, Reader, Roster, Sessions, Source, Vault,
+    Credential, Facts, Follower, KeptAlive, KeyRing, Login, Method, NO_CREDENTIAL, NoSession, Reader, Roster, Sessions,
+    Source, Vault,
     directory::{self, Claims, Refresher},
     new_key,
 };
@@ -39,7 +42,8 @@ fn endpoint(owner: &'static str) -> (ServerUrl, oneshot::Receiver<()>, mpsc::Sen
         asked.send(()).unwrap();
         granted.recv_timeout(PATIENCE).unwrap();
         let body = format!(
-            r#"{{"access_token":"granted","token_type":"bearer","expires_in":3600,"scope":"SMS","owner_id":"{owner}"}}"#
+            r#"{{"access_token":"granted","token_type":"bearer","expires_in":3600,"scope":"SMS","owner_id":"{owner}",
+                "refresh_token":"next"}}"#
         );
         let head =
             format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
@@ -53,21 +57,36 @@ async fn vault(folder: &Path) -> Vault {
     Vault::new(Arc::new(store), Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main")
 }
 
-/// Two extensions with a JWT each, which log in there.
-fn sessions(vault: Vault, server: ServerUrl) -> Arc<Sessions> {
-    install_crypto();
-    let (app, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
-    let client = Client::new(ClientConfig::new(server, app, secret)).unwrap();
-    let credential = |extension| Credential {
+fn jwt(extension: &str) -> Credential {
+    Credential {
         extension: ExtensionId::try_new(extension).unwrap(),
         login: Login::Jwt(Jwt::try_new("a-jwt").unwrap()),
         prefer: 10,
         enabled: true,
         source: Source::File,
         facts: Facts::default(),
+    }
+}
+
+/// Two extensions with a JWT each, which log in there.
+fn sessions(vault: Vault, server: ServerUrl) -> Arc<Sessions> {
+    sessions_of(vault, server, Roster::fixed([EXTENSION, ANOTHER].map(jwt)), PATIENCE)
+}
+
+fn sessions_of(vault: Vault, server: ServerUrl, roster: Roster, lock: Duration) -> Arc<Sessions> {
+    install_crypto();
+    let (app, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
+    let client = Client::new(ClientConfig::new(server, app, secret)).unwrap();
+    Arc::new(Sessions::new(vault, roster, client, WorkerId::incarnation("this one"), lock))
+}
+
+async fn until(mut holds: impl AsyncFnMut() -> bool) {
+    let held = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     };
-    let roster = Roster::fixed([EXTENSION, ANOTHER].map(credential));
-    Arc::new(Sessions::new(vault, roster, client, WorkerId::incarnation("this one"), PATIENCE))
+    tokio::time::timeout(PATIENCE, held).await.expect("it holds");
 }
 
 #[tokio::test]
@@ -88,6 +107,57 @@ async fn a_login_whose_asker_has_gone_is_finished_before_the_logins_end_and_none
     tokio::time::timeout(PATIENCE, end).await.unwrap();
     assert!(sessions.remembered(EXTENSION).is_some());
     assert!(sessions.get(&ExtensionId::try_new(ANOTHER).unwrap()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_login_whose_credential_is_taken_away_meanwhile_is_used_by_nobody_and_none_is_made_with_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vault, extension) = (vault(folder.path()).await, ExtensionId::try_new(EXTENSION).unwrap());
+    vault.put(&jwt(EXTENSION)).await.unwrap();
+    let (roster, follower) = Follower::start(vault.clone(), Vec::new()).await.unwrap();
+    let stop = CancellationToken::new();
+    tokio::spawn(follower.run(Duration::from_millis(10), stop.clone()));
+    let (server, asked, grant) = endpoint(EXTENSION);
+    let sessions = sessions_of(vault.clone(), server, roster, PATIENCE);
+    let print = sessions.standings(EXTENSION).remove(0).print;
+    let get = || {
+        let (sessions, extension) = (sessions.clone(), extension.clone());
+        tokio::spawn(async move { sessions.get(&extension).await.map(drop) })
+    };
+    let first = get();
+    asked.await.unwrap();
+    let second = get();
+    vault.remove(&extension, Method::Jwt).await.unwrap();
+    until(async || sessions.standings(EXTENSION).is_empty()).await;
+    sessions.retire(EXTENSION, &print);
+    grant.send(()).unwrap();
+    let first = first.await.unwrap();
+    assert!(matches!(first, Err(NoSession::Later { .. })), "{first:?}");
+    assert!(sessions.remembered(EXTENSION).is_none());
+    let second = second.await.unwrap();
+    assert!(matches!(&second, Err(NoSession::Dead { reason }) if reason == NO_CREDENTIAL), "{second:?}");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn a_connection_that_is_taken_away_while_it_is_kept_alive_gives_no_session() {
+    let folder = tempfile::tempdir().unwrap();
+    let (vault, extension) = (vault(folder.path()).await, ExtensionId::try_new(EXTENSION).unwrap());
+    let login = Login::Code { connection: "c".to_owned(), refresh: RefreshToken::try_new("first").unwrap() };
+    let connection = Credential { login, ..jwt(EXTENSION) };
+    vault.put(&connection).await.unwrap();
+    let (server, asked, grant) = endpoint(EXTENSION);
+    let sessions = sessions_of(vault, server, Roster::fixed([connection]), PATIENCE);
+    let print = sessions.standings(EXTENSION).remove(0).print;
+    let kept = tokio::spawn({
+        let sessions = sessions.clone();
+        async move { sessions.keep_alive(&extension).await.unwrap() }
+    });
+    asked.await.unwrap();
+    sessions.retire(EXTENSION, &print);
+    grant.send(()).unwrap();
+    assert_eq!(kept.await.unwrap(), KeptAlive::NotDue);
+    assert!(sessions.remembered(EXTENSION).is_none());
 }
 
 #[tokio::test]

@@ -132,12 +132,8 @@ impl Sessions {
                 let login = credential.login.clone();
                 // Its access token is as good as any, and the fleet's session until now may have ended with it.
                 match self.keep(&right, Granted { token, since, login, print }).await {
-                    Ok(session) => {
-                        if let Some(session) = session {
-                            lock(&self.known).insert(extension.as_str().to_owned(), session);
-                        }
-                        Ok(KeptAlive::Refreshed)
-                    }
+                    Ok(Some(session)) if !self.know(extension.as_str(), &session) => Ok(KeptAlive::NotDue),
+                    Ok(_) => Ok(KeptAlive::Refreshed),
                     Err(NoSession::Store(error)) => Err(error),
                     Err(_) => Ok(KeptAlive::Later),
                 }

@@ -201,15 +201,16 @@ impl Sessions {
         if let Some(session) = remembered() {
             return Ok(session);
         }
-        let credentials = self.roster.of(name);
-        if credentials.is_empty() {
-            return Err(NoSession::Dead { reason: NO_CREDENTIAL.to_owned() });
-        }
         let turn = lock(&self.turns).entry(name.to_owned()).or_default().clone();
         let _turn = turn.lock().await;
         // Another message may have fetched it meanwhile.
         if let Some(session) = remembered() {
             return Ok(session);
+        }
+        // Not asked before: while this one waited for its turn, a credential may have been taken away.
+        let credentials = self.roster.of(name);
+        if credentials.is_empty() {
+            return Err(NoSession::Dead { reason: NO_CREDENTIAL.to_owned() });
         }
         let quiet = self.trial(name, |trial| trial.quiet_until);
         if let Some(delay) = quiet.and_then(|until| until.checked_duration_since(Instant::now())) {
@@ -230,8 +231,21 @@ impl Sessions {
         let quiet_until = quiet.map(|quiet| Instant::now() + quiet);
         self.trial(name, |trial| trial.quiet_until = quiet_until);
         let session = fetched?;
-        lock(&self.known).insert(name.to_owned(), session.clone());
-        Ok(session)
+        if self.know(name, &session) { Ok(session) } else { Err(NOT_NOW) }
+    }
+
+    /// Uses this session from now on; `false` if its credential was taken away while it was made. The fleet's record keeps it, and
+    /// whoever is given it from there makes another one.
+    ///
+    /// SEND-SAFETY: asked under the lock: either this sees what [`retire`](Self::retire) has noted, or that sees the session. Else
+    /// texts would leave with a login that was withdrawn, for most of its life.
+    fn know(&self, extension: &str, session: &Session) -> bool {
+        let mut known = lock(&self.known);
+        let is_good = !self.is_retired(extension, &session.print);
+        if is_good {
+            known.insert(extension.to_owned(), session.clone());
+        }
+        is_good
     }
 
     /// The session that needs no asking, if there is one.
@@ -280,8 +294,9 @@ impl Sessions {
 
     /// A credential was taken away: no session that was made with it is used any more.
     pub fn retire(&self, extension: &str, print: &str) {
-        lock(&self.known).retain(|name, session| name != extension || session.print != print);
+        // In this order: see `know`.
         lock(&self.retired).insert((extension.to_owned(), print.to_owned()));
+        lock(&self.known).retain(|name, session| name != extension || session.print != print);
     }
 
     /// Another credential comes first now: an extension that is in use logs in with it, an idle one with its next renewal.
