@@ -15,6 +15,7 @@ mod jitter;
 mod key;
 mod lead;
 mod metrics;
+mod moment;
 mod no_login;
 mod rate;
 mod reader;

@@ -21,9 +21,10 @@ use ringfleet_identity::{
     new_key,
 };
 use ringfleet_store::{
-    WorkerId,
+    Begin, ClaimRequest, Group, LaneId, NewMessage, OnUnknown, Private, WorkerId,
     sqlite::{SqliteOptions, SqliteStore},
 };
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -158,6 +159,86 @@ async fn a_connection_that_is_taken_away_while_it_is_kept_alive_gives_no_session
     grant.send(()).unwrap();
     assert_eq!(kept.await.unwrap(), KeptAlive::NotDue);
     assert!(sessions.remembered(EXTENSION).is_none());
+}
+
+/// A session that is due to be renewed; a login counts in its window.
+async fn due(vault: &Vault, folder: &Path) -> (Connection, LaneId) {
+    let (server, _asked, grant) = endpoint(EXTENSION);
+    grant.send(()).unwrap();
+    let [logins, all] = [EXTENSION, "*"].map(|whose| LaneId::try_new("main", whose, Group::Auth).unwrap());
+    vault.store().set_parked(&all, Some("each extension has its own budget of logins")).await.unwrap();
+    sessions(vault.clone(), server).get(&ExtensionId::try_new(EXTENSION).unwrap()).await.map(drop).unwrap();
+    let other = Connection::open(folder.join("fleet.db")).unwrap();
+    assert_eq!(other.execute("UPDATE sessions SET renew = 1", []).unwrap(), 1);
+    (other, logins)
+}
+
+async fn a_text_is_under_way(vault: &Vault) {
+    let number = |n| Private::new(format!("+1555010000{n}"));
+    let text = NewMessage {
+        lane: LaneId::try_new("main", EXTENSION, Group::Medium).unwrap(),
+        key: None,
+        from: number(1),
+        to: number(2),
+        text: Private::new("x"),
+        priority: Default::default(),
+        on_unknown: OnUnknown::Reconcile,
+        send_at: None,
+        send_by: None,
+    };
+    let (store, worker, lease) = (vault.store(), WorkerId::incarnation("another one"), 10 * PATIENCE);
+    store.enqueue(&[text]).await.unwrap();
+    let claim = store.claim(ClaimRequest { worker: &worker, free_slots: 1, lease }).await.unwrap();
+    assert_eq!(store.begin_send(&[claim.leases[0].reference().into()], lease).await.unwrap(), [Begin::Go]);
+}
+
+const TAKEN: &str = "UPDATE sessions SET renewer = 'another', locked = 9000000000000000";
+
+#[tokio::test]
+async fn a_renewal_that_has_lost_its_right_while_it_waited_for_a_text_presents_no_refresh_token() {
+    let taken_and_used = "UPDATE sessions SET generation = generation + 1";
+    let silent = "CREATE TRIGGER silent BEFORE UPDATE ON sessions BEGIN SELECT RAISE(ABORT, 'no'); END";
+    for (loses, lock) in [(TAKEN, PATIENCE), (taken_and_used, PATIENCE), (silent, Duration::from_secs(1))] {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(folder.path()).await;
+        let (other, logins) = due(&vault, folder.path()).await;
+        a_text_is_under_way(&vault).await;
+        let (server, mut asked, _grant) = endpoint(EXTENSION);
+        let sessions = sessions_of(vault.clone(), server, Roster::fixed([jwt(EXTENSION)]), lock);
+        let slots = async || vault.store().lane(&logins).await.unwrap().slots_in_use;
+        let renews =
+            tokio::spawn(async move { sessions.get(&ExtensionId::try_new(EXTENSION).unwrap()).await.map(drop) });
+        until(async || slots().await == 2).await;
+        assert!(asked.try_recv().is_err(), "it waits for the text");
+        other.execute_batch(loses).unwrap();
+        // The slot of what was not sent is given back.
+        let mut is_asked = false;
+        until(async || {
+            is_asked |= asked.try_recv().is_ok();
+            is_asked || slots().await == 1
+        })
+        .await;
+        assert!(!is_asked, "{loses}");
+        renews.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_renewal_that_has_lost_its_right_with_no_text_under_way_presents_no_refresh_token_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = vault(folder.path()).await;
+    let (other, logins) = due(&vault, folder.path()).await;
+    // In the moment in which it gets its slot.
+    other.execute_batch(&format!("CREATE TRIGGER loses AFTER UPDATE OF slots ON lanes BEGIN {TAKEN}; END")).unwrap();
+    let (server, mut asked, _grant) = endpoint(EXTENSION);
+    let sessions = sessions_of(vault.clone(), server, Roster::fixed([jwt(EXTENSION)]), PATIENCE);
+    let extension = ExtensionId::try_new(EXTENSION).unwrap();
+    tokio::select! {
+        _ = sessions.get(&extension) => {}
+        _ = &mut asked => panic!("it was presented"),
+    }
+    let renewer: String = other.query_row("SELECT renewer FROM sessions", [], |row| row.get(0)).unwrap();
+    assert_eq!((renewer.as_str(), vault.store().lane(&logins).await.unwrap().slots_in_use), ("another", 1));
 }
 
 #[tokio::test]

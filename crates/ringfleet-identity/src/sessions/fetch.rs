@@ -6,7 +6,7 @@ use ringcentral::ExtensionId;
 use ringfleet_store::{Group, LaneId, RefusedCredential, TokenAsk, TokenLease, TokenRecord};
 
 use super::{NoSession, Session, Sessions, kept::Kept};
-use crate::{credential::Credential, metrics, seal::OpenError};
+use crate::{credential::Credential, metrics, moment::Moment, seal::OpenError};
 
 /// How long one who needs a session waits for another process that renews it.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -20,6 +20,8 @@ pub(super) struct Right<'a> {
     pub(super) old_is_good: bool,
     /// POSTs under way with the old token are waited for until then.
     pub(super) drain_until: Option<Instant>,
+    /// No later than the moment at which it was given.
+    since: Moment,
     /// Not to be tried.
     pub(super) refused: Vec<RefusedCredential>,
     ask: TokenAsk<'a>,
@@ -58,12 +60,12 @@ impl Sessions {
         loop {
             // One that is to be replaced ahead of its time is asked for as a bad one, so that of two who do so one renews it.
             let ask = self.token_ask(&sends, &prints, known_bad.max(newer_than), false);
-            let asked_at = Instant::now();
+            let asked_at = Moment::now();
             let lease = self.store().token_lease(name, &self.worker, ask).await.map_err(NoSession::Store)?;
             match lease {
                 TokenLease::Valid(record) => match self.unseal(extension, &record) {
                     Some(kept) if !self.is_retired(name, &kept.print) => {
-                        let until = asked_at + record.renew_in;
+                        let until = asked_at.instant() + record.renew_in;
                         return Ok(Session {
                             token: kept.access,
                             generation: record.generation,
@@ -121,7 +123,7 @@ impl Sessions {
         &self,
         extension: &'a ExtensionId,
         ask: TokenAsk<'a>,
-        asked_at: Instant,
+        asked_at: Moment,
         known_bad: u64,
         given: Given,
     ) -> Right<'a> {
@@ -135,24 +137,42 @@ impl Sessions {
             generation,
             old: old.and_then(|record| self.unseal(extension, &record)),
             old_is_good,
-            drain_until: (old_is_good && sending > 0).then(|| asked_at + lives.min(most)),
+            drain_until: (old_is_good && sending > 0).then(|| asked_at.instant() + lives.min(most)),
+            since: asked_at,
             refused,
             ask,
         }
     }
 
-    /// Waits for the POSTs that are under way with the old token, because a refresh ends it at once.
-    pub(super) async fn drain(&self, right: &Right<'_>) {
-        let Some(until) = right.drain_until else { return };
-        let mut pause = Duration::from_millis(5);
-        while Instant::now() < until {
+    /// Waits for the POSTs that are under way with the old token, because a refresh ends it at once. Gives whether the right to
+    /// renew is held still.
+    ///
+    /// SEND-SAFETY: a refresh by one who has lost that right ends the session of whoever has it, with POSTs under way. So the store
+    /// is asked last of all, and one that does not answer is believed no longer than the right lasts without being asked for.
+    pub(super) async fn drain(&self, right: &Right<'_>) -> bool {
+        let (mut held, mut pause) = (right.since, Duration::from_millis(5));
+        loop {
+            let asked = Moment::now();
+            let waits = match self.store().token_lease(right.extension.as_str(), &self.worker, right.ask).await {
+                // Of a later generation another one has renewed meanwhile.
+                Ok(TokenLease::Renew { generation, sending, .. }) if generation == right.generation => {
+                    held = asked;
+                    sending > 0
+                }
+                Ok(_) => return false,
+                Err(error) => {
+                    metrics::store_error("token_lease", &error);
+                    true
+                }
+            };
+            if held.elapsed() >= self.lock {
+                return false;
+            }
+            if !waits || right.drain_until.is_none_or(|until| Instant::now() >= until) {
+                return true;
+            }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(50));
-            match self.store().token_lease(right.extension.as_str(), &self.worker, right.ask).await {
-                Ok(TokenLease::Renew { sending: 1.., .. }) => {}
-                Ok(_) => return,
-                Err(error) => metrics::store_error("token_lease", &error),
-            }
         }
     }
 

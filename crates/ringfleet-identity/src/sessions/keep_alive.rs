@@ -14,7 +14,7 @@ use super::{
     lock,
     login::{Granted, NotIn},
 };
-use crate::{chain::Chain, credential::Credential, metrics, vault::VaultError};
+use crate::{chain::Chain, credential::Credential, metrics, moment::Moment, vault::VaultError};
 
 /// What came of looking after a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -85,7 +85,7 @@ impl Sessions {
         let Some((sends, prints)) = self.names(name, &credentials) else { return Ok(KeptAlive::NotDue) };
         let known_bad = self.trial(name, |trial| trial.refused);
         let ask = self.token_ask(&sends, &prints, known_bad, true);
-        let asked_at = Instant::now();
+        let asked_at = Moment::now();
         let kept = match self.store().token_lease(name, &self.worker, ask).await? {
             TokenLease::Valid(_) => KeptAlive::NotDue,
             TokenLease::Busy(_) => KeptAlive::Elsewhere,

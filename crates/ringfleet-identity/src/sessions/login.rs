@@ -136,11 +136,17 @@ impl Sessions {
     /// Kills the access token before it, so the POSTs under way with that come to their end first.
     async fn refresh(&self, right: &Right<'_>, refresh: &RefreshToken) -> Result<(Token, Instant), NotIn> {
         let (budget, options) = (AuthBudget::Extension(right.extension), TokenOptions::default());
+        let mut may = true;
         let call = async {
-            self.drain(right).await;
-            self.client.token_by_refresh(budget, refresh, &options).await
+            may = self.drain(right).await;
+            match may {
+                true => self.client.token_by_refresh(budget, refresh, &options).await,
+                false => Err(CallError::Withheld),
+            }
         };
-        self.grant(right.extension, Ask { grant: Grant::Refresh, asker: Asker::Fleet }, call).await
+        let granted = self.grant(right.extension, Ask { grant: Grant::Refresh, asker: Asker::Fleet }, call).await;
+        // Whoever has the right now renews, or has done so.
+        if may { granted } else { Err(NotIn::Later { delay: Duration::ZERO }) }
     }
 
     /// Refreshes a connection. Its refresh token lies in the credential alone, and is asked for there: this process's roster
