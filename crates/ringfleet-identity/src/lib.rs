@@ -23,11 +23,11 @@ mod record;
 mod roster;
 mod seal;
 mod sessions;
+mod telling;
 mod vault;
 
 pub use chain::Chain;
 pub use credential::{AppPrint, Credential, Facts, Login, Method, Refused, Source};
-pub use gate::close_gate;
 pub use health::{ConnectionState, Health, RefusedLogin, SessionState};
 pub use jitter::jittered;
 pub use key::{KeyError, KeyId, new_key};

@@ -13,7 +13,6 @@ use ringfleet_store::{Acquired, Gate, Group, LaneId, LeaseToken, PlanSeen, Relea
 use serde::de::DeserializeOwned;
 
 use crate::{
-    gate::close_gate,
     metrics,
     rate::plan_seen,
     sessions::{NoSession, Session, Sessions},
@@ -236,7 +235,7 @@ impl Reader {
             match meaning {
                 Some(Outcome::Throttled { after, scope }) => {
                     if scope == ThrottleScope::Wider {
-                        close_gate(sessions.store(), after).await;
+                        sessions.close_gate(after).await;
                     }
                     if Instant::now() + after > deadline {
                         return Err(ReadError::NoTurn { wait: after });

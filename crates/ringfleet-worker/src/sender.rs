@@ -10,7 +10,7 @@ use ringcentral::{
     Caller, Client, ExtensionId, MessageText, Outcome as Meaning, Permit, PhoneNumber, SmsRequest, classify,
 };
 use ringfleet_identity::{
-    NO_CREDENTIAL, NoSession, Session, Sessions, close_gate,
+    NO_CREDENTIAL, NoSession, Session, Sessions,
     directory::{Directory, Register},
     plan_seen,
 };
@@ -249,7 +249,7 @@ impl Sender {
                 }
                 return Some(reason);
             }
-            Consequence::CloseGate { delay } => close_gate(self.sessions.store(), delay).await,
+            Consequence::CloseGate { delay } => self.sessions.close_gate(delay).await,
         }
         None
     }

@@ -318,10 +318,11 @@ impl Sessions {
         let of_shared = places.held.iter().any(|(lane, _)| *lane == shared);
         match (how, places.held.first()) {
             (Release::Throttled { .. }, Some((_, slot))) if !of_shared => {
-                self.store().release(&shared, *slot, how, Duration::ZERO, PlanSeen::default()).await
+                self.release(&shared, *slot, how, Instant::now(), PlanSeen::default()).await;
             }
-            _ => Ok(()),
+            _ => {}
         }
+        Ok(())
     }
 
     fn waits_for_login(&self, extension: &str, delay: Duration) {

@@ -42,7 +42,7 @@ impl Sessions {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::{sync::Arc, time::Instant};
 
     use ringcentral::{
@@ -67,7 +67,7 @@ pub(super) mod tests {
     const SOON: Duration = Duration::from_secs(20);
 
     /// A fleet that has found each extension to have its own budget.
-    pub(in crate::sessions) async fn fleet(folder: &tempfile::TempDir, window: Duration) -> Sessions {
+    pub(crate) async fn fleet(folder: &tempfile::TempDir, window: Duration) -> Sessions {
         install_crypto();
         let options = SqliteOptions { rules: LaneRules::with_window(window), ..SqliteOptions::default() };
         let store: SharedStore = Arc::new(SqliteStore::open(&folder.path().join("fleet.db"), options).await.unwrap());

@@ -112,7 +112,9 @@ pub struct Sessions {
     auth_turn: Arc<tokio::sync::Mutex<()>>,
     /// Logins under way.
     logins: TaskTracker,
-    /// Since when they are.
+    /// What the store has not taken yet, and must.
+    telling: TaskTracker,
+    /// Since when logins are under way.
     under_way: Mutex<HashMap<String, Instant>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
     turns: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
@@ -140,6 +142,7 @@ impl Sessions {
             told_of_no_login: Mutex::default(),
             auth_turn: Arc::default(),
             logins: TaskTracker::new(),
+            telling: TaskTracker::new(),
             under_way: Mutex::default(),
             turns: Mutex::default(),
         }
@@ -189,10 +192,17 @@ impl Sessions {
     }
 
     /// Begins no login any more, and waits for those that are under way. Whoever asked for one may be gone: one that is cut off
-    /// would keep the fleet from another for a while, and leave a session that nobody knows.
+    /// would keep the fleet from another for a while, and leave a session that nobody knows. Also for penalties that the store has
+    /// not taken yet: nobody else knows of them.
     pub async fn end_logins(&self) {
         self.logins.close();
         self.logins.wait().await;
+        self.telling.close();
+        self.telling.wait().await;
+    }
+
+    pub(crate) fn telling(&self) -> &TaskTracker {
+        &self.telling
     }
 
     async fn find_newer(&self, extension: &ExtensionId, than: u64) -> Result<Session, NoSession> {
@@ -370,8 +380,9 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{doubt::tests::fleet, *};
+pub(crate) mod tests {
+    pub(crate) use super::doubt::tests::fleet;
+    use super::*;
 
     #[tokio::test]
     async fn a_login_that_hangs_is_waited_for_by_nobody_who_comes_later() {
