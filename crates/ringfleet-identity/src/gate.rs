@@ -18,7 +18,7 @@ impl Sessions {
             return;
         }
         let store = self.store().clone();
-        tell_until(self.telling(), until, move || is_closed(store.clone(), until));
+        tell_until(&self.telling, until, move || is_closed(store.clone(), until));
     }
 }
 

@@ -9,13 +9,13 @@ use ringcentral::{
     AccessToken, Answer, CallError, Caller, Client, Cure, ExtensionId, NextPage, Outcome, Page, Read, ThrottleScope,
     UsageGroup, classify_read,
 };
-use ringfleet_store::{Acquired, Gate, Group, LaneId, LeaseToken, PlanSeen, Release, StoreError};
+use ringfleet_store::{Gate, Group, LaneId, LeaseToken, PlanSeen, Release, StoreError};
 use serde::de::DeserializeOwned;
 
 use crate::{
     metrics,
     rate::plan_seen,
-    sessions::{NoSession, Session, Sessions},
+    sessions::{NoSession, Session, Sessions, Slot},
 };
 
 /// How soon a stopped fleet is looked at again.
@@ -273,9 +273,9 @@ impl Reader {
         let config = self.sessions.client().config();
         let hold = config.total_timeout + config.connect_timeout;
         loop {
-            match self.sessions.store().acquire(lane, hold).await? {
-                Acquired::Granted(slot) => return Ok(slot),
-                Acquired::Wait(delay) => wait(delay, deadline).await?,
+            match self.sessions.acquire(lane, hold).await? {
+                Slot::Taken(slot) => return Ok(slot),
+                Slot::Wait(delay) => wait(delay, deadline).await?,
             }
         }
     }

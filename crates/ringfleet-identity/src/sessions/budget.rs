@@ -12,12 +12,10 @@
 use std::time::{Duration, Instant};
 
 use ringcentral::{Answer, CallError, TokenOutcome, classify_token};
-use ringfleet_store::{
-    Acquired, Group, LaneId, LeaseToken, Millis, PlanSeen, Release, SharedStore, StoreError, TokenLease,
-};
+use ringfleet_store::{Group, LaneId, LeaseToken, Millis, PlanSeen, Release, SharedStore, StoreError, TokenLease};
 use tokio::sync::OwnedMutexGuard;
 
-use super::{Sessions, doubt, lock, login::NotIn};
+use super::{Sessions, Slot, doubt, lock, login::NotIn};
 use crate::{metrics, rate::plan_seen};
 
 /// Stands for the extension in the lane of logins that the whole app shares, and in the lock that they need before anybody
@@ -264,21 +262,21 @@ impl Sessions {
         if mine.0 == *shared {
             return Ok((vec![mine], false));
         }
-        match self.take(shared.clone()).await {
-            Ok(also) => Ok((vec![mine, also], false)),
+        let not_in = match self.acquire(shared, self.login_deadline()).await {
+            Ok(Slot::Taken(also)) => return Ok((vec![mine, (shared.clone(), also)], false)),
             // After a 429 the lane waits, and nobody tries.
-            Err(NotIn::Later { .. }) if view.penalty_until.is_none() => Ok((vec![mine], true)),
-            Err(error) => {
-                self.store().release(&mine.0, mine.1, Release::Unused, Duration::ZERO, PlanSeen::default()).await?;
-                Err(error)
-            }
-        }
+            Ok(Slot::Wait(_)) if view.penalty_until.is_none() => return Ok((vec![mine], true)),
+            Ok(Slot::Wait(delay)) => NotIn::Later { delay },
+            Err(error) => error.into(),
+        };
+        self.release(&mine.0, mine.1, Release::Unused, Instant::now(), PlanSeen::default()).await;
+        Err(not_in)
     }
 
     async fn take(&self, lane: LaneId) -> Result<(LaneId, LeaseToken), NotIn> {
-        match self.store().acquire(&lane, self.login_deadline()).await? {
-            Acquired::Granted(slot) => Ok((lane, slot)),
-            Acquired::Wait(delay) => Err(NotIn::Later { delay }),
+        match self.acquire(&lane, self.login_deadline()).await? {
+            Slot::Taken(slot) => Ok((lane, slot)),
+            Slot::Wait(delay) => Err(NotIn::Later { delay }),
         }
     }
 

@@ -17,11 +17,12 @@ mod slots;
 mod trial;
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+pub(crate) use self::slots::Slot;
 use self::trial::Trial;
 pub use self::{
     app::{AppRefusal, AppStanding},
@@ -104,8 +105,8 @@ pub struct Sessions {
     waiting: Mutex<HashMap<String, Instant>>,
     /// The last refresh of each connection that this process has refreshed.
     fresh: Mutex<HashMap<String, fresh::Fresh>>,
-    /// Logins and reads of the last seconds.
-    made: Mutex<VecDeque<slots::Made>>,
+    /// Logins and reads under way, and of the last seconds.
+    slots: Mutex<slots::Slots>,
     /// Keys that others have, and this process has not.
     foreign: Mutex<HashSet<KeyId>>,
     told_of_no_login: Mutex<Option<Instant>>,
@@ -113,7 +114,7 @@ pub struct Sessions {
     /// Logins under way.
     logins: TaskTracker,
     /// What the store has not taken yet, and must.
-    telling: TaskTracker,
+    pub(crate) telling: TaskTracker,
     /// Since when logins are under way.
     under_way: Mutex<HashMap<String, Instant>>,
     /// One renewal at a time in this process, so that the fleet's lock is not asked by every message.
@@ -137,7 +138,7 @@ impl Sessions {
             retired: Mutex::default(),
             waiting: Mutex::default(),
             fresh: Mutex::default(),
-            made: Mutex::default(),
+            slots: Mutex::default(),
             foreign: Mutex::default(),
             told_of_no_login: Mutex::default(),
             auth_turn: Arc::default(),
@@ -199,10 +200,6 @@ impl Sessions {
         self.logins.wait().await;
         self.telling.close();
         self.telling.wait().await;
-    }
-
-    pub(crate) fn telling(&self) -> &TaskTracker {
-        &self.telling
     }
 
     async fn find_newer(&self, extension: &ExtensionId, than: u64) -> Result<Session, NoSession> {

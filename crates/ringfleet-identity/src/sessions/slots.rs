@@ -1,30 +1,57 @@
 //! The slots of requests that are no messages: logins and reads.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     time::{Duration, Instant},
 };
 
-use ringfleet_store::{LaneId, LeaseToken, PlanSeen, Release, StoreError};
+use ringfleet_store::{Acquired, LaneId, LeaseToken, PlanSeen, Release, StoreError};
 
 use super::{Sessions, lock};
 use crate::{metrics, telling::tell_until};
 
 /// More than a store that is restarted without its last moment has lost.
 const LATELY: Duration = Duration::from_secs(10);
-/// At most so many are remembered, which no fleet's plans let a process make in that time.
+/// At most so many are remembered, and as many under way, which no fleet's plans let a process make in that time.
 const MOST: usize = 4_096;
 
-/// A request that the provider may have got.
+/// What came of asking for a slot.
+pub(crate) enum Slot {
+    Taken(LeaseToken),
+    /// Ask again after this time.
+    Wait(Duration),
+}
+
+/// Requests that the provider may have got, or gets now.
+#[derive(Default)]
+pub(super) struct Slots {
+    /// Under way, each with the time at which it must be over: whoever asked may have gone. Two shards may give the same token.
+    open: HashMap<(LaneId, LeaseToken), Instant>,
+    made: VecDeque<Made>,
+}
+
+/// A request that was made, or is under way.
 #[derive(Clone)]
-pub(super) struct Made {
+struct Made {
     lane: LaneId,
     slot: LeaseToken,
     how: Release,
-    at: Instant,
+    /// `None`: it is under way.
+    at: Option<Instant>,
 }
 
 impl Sessions {
+    /// A slot of `lane` for a request that takes `hold` at most.
+    pub(crate) async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Slot, StoreError> {
+        Ok(match self.store().acquire(lane, hold).await? {
+            Acquired::Granted(slot) => {
+                lock(&self.slots).begin(lane, slot, hold);
+                Slot::Taken(slot)
+            }
+            Acquired::Wait(delay) => Slot::Wait(delay),
+        })
+    }
+
     /// Gives a slot its time. A store that does not answer frees it later than it might: what was granted must not be thrown
     /// away for that. A penalty is told until the store has it, or it is over.
     pub(crate) async fn release(
@@ -35,9 +62,7 @@ impl Sessions {
         read_at: Instant,
         seen: PlanSeen,
     ) {
-        if how != Release::Unused {
-            remember(&mut lock(&self.made), Made { lane: lane.clone(), slot, how, at: read_at });
-        }
+        lock(&self.slots).end(lane, slot, how, read_at);
         let told = self.store().release(lane, slot, how, read_at.elapsed(), seen).await;
         let Err(error) = told else { return };
         metrics::store_error("release", &error);
@@ -59,17 +84,22 @@ impl Sessions {
         }
     }
 
-    /// Tells a store that was restarted of the logins and reads of this process's last ten seconds: the provider counts them,
-    /// whatever the store has lost. Said again it changes nothing, so it may be dropped and repeated.
+    /// Tells a store that was restarted of the logins and reads of this process's last ten seconds, and of those under way: the
+    /// provider counts them, whatever the store has lost. Said again it changes nothing, so it may be dropped and repeated.
     ///
     /// # Errors
     /// The store does not take all of it now; the requests are remembered.
     pub async fn reassert_slots(&self) -> Result<(), StoreError> {
-        let made: Vec<Made> = lock(&self.made).iter().cloned().collect();
+        let all = lock(&self.slots).all();
         let mut failed = None;
         // SEND-SAFETY: (of the plan) of each request that the store has lost there would be one too many in its window.
-        for Made { lane, slot, how, at } in made {
-            let age = at.elapsed();
+        for Made { lane, slot, how, at } in all {
+            // One that is under way counts from now on; its own end, which is less than a window away, gives it the right time. One
+            // that was not made has none.
+            if at.is_none() && !lock(&self.slots).is_open(&lane, slot) {
+                continue;
+            }
+            let age = at.map(|at| at.elapsed()).unwrap_or_default();
             let how = match how {
                 Release::Throttled { retry_after } => {
                     Release::Throttled { retry_after: retry_after.saturating_sub(age) }
@@ -84,16 +114,52 @@ impl Sessions {
     }
 }
 
-fn remember(recent: &mut VecDeque<Made>, made: Made) {
-    while recent.len() >= MOST || recent.front().is_some_and(|oldest| oldest.at.elapsed() > LATELY) {
-        recent.pop_front();
+impl Slots {
+    fn begin(&mut self, lane: &LaneId, slot: LeaseToken, hold: Duration) {
+        if self.open.len() >= MOST {
+            self.forget_ended();
+        }
+        if self.open.len() < MOST {
+            self.open.insert((lane.clone(), slot), Instant::now() + hold);
+        }
     }
-    recent.push_back(made);
+
+    fn end(&mut self, lane: &LaneId, slot: LeaseToken, how: Release, read_at: Instant) {
+        self.open.remove(&(lane.clone(), slot));
+        if how == Release::Unused {
+            return;
+        }
+        let is_old = |oldest: &Made| oldest.at.is_none_or(|at| at.elapsed() > LATELY);
+        while self.made.len() >= MOST || self.made.front().is_some_and(is_old) {
+            self.made.pop_front();
+        }
+        self.made.push_back(Made { lane: lane.clone(), slot, how, at: Some(read_at) });
+    }
+
+    fn is_open(&self, lane: &LaneId, slot: LeaseToken) -> bool {
+        self.open.contains_key(&(lane.clone(), slot))
+    }
+
+    fn forget_ended(&mut self) {
+        let now = Instant::now();
+        self.open.retain(|_, ends| *ends > now);
+    }
+
+    fn all(&mut self) -> Vec<Made> {
+        self.forget_ended();
+        let under_way = |(lane, slot): &(LaneId, LeaseToken)| Made {
+            lane: lane.clone(),
+            slot: *slot,
+            how: Release::Used,
+            at: None,
+        };
+        self.made.iter().cloned().chain(self.open.keys().map(under_way)).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use ringfleet_store::{Acquired, Group};
+    use ringfleet_store::Group;
     use rusqlite::Connection;
 
     use super::{super::tests::fleet, *};
@@ -101,9 +167,9 @@ mod tests {
     const MINUTE: Duration = Duration::from_secs(60);
 
     async fn taken(sessions: &Sessions, lane: &LaneId) -> LeaseToken {
-        match sessions.store().acquire(lane, MINUTE).await.unwrap() {
-            Acquired::Granted(slot) => slot,
-            Acquired::Wait(wait) => panic!("{wait:?}"),
+        match sessions.acquire(lane, MINUTE).await.unwrap() {
+            Slot::Taken(slot) => slot,
+            Slot::Wait(_) => panic!("the window is empty"),
         }
     }
 
@@ -126,5 +192,46 @@ mod tests {
         other.execute_batch("DROP TRIGGER refuses").unwrap();
         tokio::time::timeout(Duration::from_secs(20), end).await.expect("told");
         assert!(penalty().await.is_some());
+    }
+
+    #[tokio::test]
+    async fn what_is_under_way_when_the_store_loses_its_last_moment_counts_and_what_was_not_made_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = fleet(&folder, MINUTE).await;
+        let lane = LaneId::try_new("main", "101", Group::Light).unwrap();
+        let in_use = async || sessions.store().lane(&lane).await.unwrap().slots_in_use;
+        let loses = async |slot| {
+            let lost =
+                sessions.store().release(&lane, slot, Release::Unused, Duration::ZERO, PlanSeen::default()).await;
+            lost.unwrap();
+            sessions.reassert_slots().await.unwrap();
+        };
+        let slot = taken(&sessions, &lane).await;
+        loses(slot).await;
+        assert_eq!(in_use().await, 1, "under way");
+        sessions.release(&lane, slot, Release::Unused, Instant::now(), PlanSeen::default()).await;
+        loses(slot).await;
+        assert_eq!(in_use().await, 0, "not made");
+
+        let slot = taken(&sessions, &lane).await;
+        sessions.release(&lane, slot, Release::Used, Instant::now(), PlanSeen::default()).await;
+        loses(slot).await;
+        assert_eq!(in_use().await, 1, "made");
+    }
+
+    #[test]
+    fn slots_that_nobody_gives_back_are_forgotten_when_they_must_be_over_and_there_are_never_more_than_the_most() {
+        let (lane, mut slots) = (LaneId::try_new("main", "101", Group::Light).unwrap(), Slots::default());
+        slots.begin(&lane, LeaseToken(0), Duration::ZERO);
+        assert!(slots.all().is_empty());
+        for token in 1..=MOST as u64 + 1 {
+            slots.begin(&lane, LeaseToken(token), Duration::ZERO);
+        }
+        assert_eq!(slots.open.len(), 1, "those that are over have made room");
+        for token in 1..=2 * MOST as u64 {
+            slots.begin(&lane, LeaseToken(token), MINUTE);
+            slots.end(&lane, LeaseToken(2 * token), Release::Used, Instant::now());
+        }
+        assert!(slots.open.len() <= MOST && slots.made.len() == MOST);
     }
 }
