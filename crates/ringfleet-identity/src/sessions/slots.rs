@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use futures::{StreamExt, stream};
 use ringfleet_store::{Acquired, LaneId, LeaseToken, PlanSeen, Release, StoreError};
 
 use super::{Sessions, lock};
@@ -14,6 +15,8 @@ use crate::{metrics, telling::tell_until};
 const LATELY: Duration = Duration::from_secs(10);
 /// At most so many are remembered, and as many under way, which no fleet's plans let a process make in that time.
 const MOST: usize = 4_096;
+/// So many extensions are told of at a time: those of a shard that does not answer cost one deadline together.
+const AT_ONCE: usize = 256;
 
 /// What came of asking for a slot.
 pub(crate) enum Slot {
@@ -90,9 +93,19 @@ impl Sessions {
     /// # Errors
     /// The store does not take all of it now; the requests are remembered.
     pub async fn reassert_slots(&self) -> Result<(), StoreError> {
-        let all = lock(&self.slots).all();
+        // The lanes of an extension live together, on one of the store's shards.
+        let mut of_each: HashMap<String, Vec<Made>> = HashMap::new();
+        for made in lock(&self.slots).all() {
+            of_each.entry(made.lane.extension().to_owned()).or_default().push(made);
+        }
+        let told = stream::iter(of_each.into_values()).map(|of_one| self.reassert_of_one(of_one));
+        let told: Vec<_> = told.buffer_unordered(AT_ONCE).collect().await;
+        told.into_iter().collect()
+    }
+
+    /// SEND-SAFETY: (of the plan) of each request that the store has lost there would be one too many in its window.
+    async fn reassert_of_one(&self, all: Vec<Made>) -> Result<(), StoreError> {
         let mut failed = None;
-        // SEND-SAFETY: (of the plan) of each request that the store has lost there would be one too many in its window.
         for Made { lane, slot, how, at } in all {
             // One that is under way counts from now on; its own end, which is less than a window away, gives it the right time. One
             // that was not made has none.
@@ -106,9 +119,11 @@ impl Sessions {
                 }
                 how => how,
             };
-            // One shard that does not answer keeps the others from nothing.
-            let told = self.store().release(&lane, slot, how, age, PlanSeen::default()).await;
-            failed = failed.or(told.err());
+            match self.store().release(&lane, slot, how, age, PlanSeen::default()).await {
+                // It does not answer, and would be waited for once for each. What is left is told with the next try.
+                Err(error) if error.is_transient() => return Err(error),
+                told => failed = failed.or(told.err()),
+            }
         }
         failed.map_or(Ok(()), Err)
     }

@@ -8,4 +8,5 @@ mod beginning;
 mod draining;
 mod restarts;
 mod shards;
+mod slots;
 mod start;
