@@ -276,6 +276,7 @@ impl Reader {
             match self.sessions.acquire(lane, hold).await? {
                 Slot::Taken(slot) => return Ok(slot),
                 Slot::Wait(delay) => wait(delay, deadline).await?,
+                Slot::Late => wait(Duration::ZERO, deadline).await?,
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) const OF_EACH: &str = "each extension has its own budget of logins";
 const WINDOW: Duration = Duration::from_secs(60);
 /// How long one waits for the logins of others before anybody knows, and when it asks again after that.
 const PATIENCE: Duration = Duration::from_secs(3);
-const BUSY: Duration = Duration::from_millis(300);
+pub(super) const BUSY: Duration = Duration::from_millis(300);
 
 /// Places in the windows that a login counts in.
 struct Places {
@@ -267,6 +267,7 @@ impl Sessions {
             // After a 429 the lane waits, and nobody tries.
             Ok(Slot::Wait(_)) if view.penalty_until.is_none() => return Ok((vec![mine], true)),
             Ok(Slot::Wait(delay)) => NotIn::Later { delay },
+            Ok(Slot::Late) => NotIn::Later { delay: BUSY },
             Err(error) => error.into(),
         };
         self.release(&mine.0, mine.1, Release::Unused, Instant::now(), PlanSeen::default()).await;
@@ -277,6 +278,7 @@ impl Sessions {
         match self.acquire(&lane, self.login_deadline()).await? {
             Slot::Taken(slot) => Ok((lane, slot)),
             Slot::Wait(delay) => Err(NotIn::Later { delay }),
+            Slot::Late => Err(NotIn::Later { delay: BUSY }),
         }
     }
 

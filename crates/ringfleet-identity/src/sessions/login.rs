@@ -12,12 +12,14 @@ use secrecy::ExposeSecret;
 use super::{
     LOGIN_OF_ANOTHER, Sessions,
     app::{Admission, Ask, Asker, Grant},
+    budget::BUSY,
     fetch::Right,
     fresh::Fresh,
 };
 use crate::{
     credential::{Credential, Login, Method},
     failpoint, metrics,
+    moment::Moment,
     vault::VaultError,
 };
 
@@ -201,13 +203,16 @@ impl Sessions {
         ask: Ask,
         call: impl Future<Output = Result<Answer<Token>, CallError>>,
     ) -> Result<(Token, Instant), NotIn> {
-        let (mut admission, mut refused) = (None, None);
+        let (mut admission, mut refused, mut late) = (None, None, false);
         // Asked when it has its slot: logins that waited meanwhile may have found out that the app is refused.
         let admitted = async {
+            let asked = Moment::now();
             let admitted = self.admission(ask).await;
             let may = matches!(admitted, Ok(Admission::Free | Admission::Trial { .. }));
             admission = Some(admitted);
-            if !may {
+            // SEND-SAFETY: (of the plan) as for the slot itself: a process that was stopped meanwhile has lost it.
+            late = self.is_late(asked);
+            if !may || late {
                 return Err(CallError::Withheld);
             }
             let answer = call.await;
@@ -229,6 +234,9 @@ impl Sessions {
             }
             Some(Err(error)) => return Err(error.into()),
             Some(Ok(Admission::Free | Admission::Trial { .. })) | None => {}
+        }
+        if late {
+            return Err(NotIn::Later { delay: BUSY });
         }
         if let Some(refused) = refused {
             return Err(refused?);

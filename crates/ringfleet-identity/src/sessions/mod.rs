@@ -107,6 +107,8 @@ pub struct Sessions {
     fresh: Mutex<HashMap<String, fresh::Fresh>>,
     /// Logins and reads under way, and of the last seconds.
     slots: Mutex<slots::Slots>,
+    /// [`slots::LATE`], but in tests.
+    late_after: Duration,
     /// Keys that others have, and this process has not.
     foreign: Mutex<HashSet<KeyId>>,
     told_of_no_login: Mutex<Option<Instant>>,
@@ -139,6 +141,7 @@ impl Sessions {
             waiting: Mutex::default(),
             fresh: Mutex::default(),
             slots: Mutex::default(),
+            late_after: slots::LATE,
             foreign: Mutex::default(),
             told_of_no_login: Mutex::default(),
             auth_turn: Arc::default(),

@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use ringfleet_store::{Acquired, LaneId, LeaseToken, PlanSeen, Release, StoreError};
 
 use super::{Sessions, lock};
-use crate::{metrics, telling::tell_until};
+use crate::{metrics, moment::Moment, telling::tell_until};
 
 /// More than a store that is restarted without its last moment has lost.
 const LATELY: Duration = Duration::from_secs(10);
@@ -17,12 +17,17 @@ const LATELY: Duration = Duration::from_secs(10);
 const MOST: usize = 4_096;
 /// So many extensions are told of at a time: those of a shard that does not answer cost one deadline together.
 const AT_ONCE: usize = 256;
+/// What comes later than this after it was asked for is not used: as long as the store may take for an answer, and far less than
+/// the window that goes on after a slot's hold.
+pub(super) const LATE: Duration = Duration::from_secs(5);
 
 /// What came of asking for a slot.
 pub(crate) enum Slot {
     Taken(LeaseToken),
     /// Ask again after this time.
     Wait(Duration),
+    /// The answer came too late to be used; ask again.
+    Late,
 }
 
 /// Requests that the provider may have got, or gets now.
@@ -45,14 +50,30 @@ struct Made {
 
 impl Sessions {
     /// A slot of `lane` for a request that takes `hold` at most.
+    ///
+    /// SEND-SAFETY: (of the plan) a process that was stopped while it waited for the answer has lost the slot by now. So the request
+    /// is to follow at once.
     pub(crate) async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Slot, StoreError> {
-        Ok(match self.store().acquire(lane, hold).await? {
+        let asked = Moment::now();
+        let acquired = self.store().acquire(lane, hold).await?;
+        let late = self.is_late(asked);
+        Ok(match acquired {
+            Acquired::Granted(slot) if late => {
+                self.release(lane, slot, Release::Unused, Instant::now(), PlanSeen::default()).await;
+                Slot::Late
+            }
             Acquired::Granted(slot) => {
                 lock(&self.slots).begin(lane, slot, hold);
                 Slot::Taken(slot)
             }
+            Acquired::Wait(_) if late => Slot::Late,
             Acquired::Wait(delay) => Slot::Wait(delay),
         })
+    }
+
+    /// Whether what was asked for then has come too late to be used.
+    pub(super) fn is_late(&self, asked: Moment) -> bool {
+        asked.elapsed() >= self.late_after
     }
 
     /// Gives a slot its time. A store that does not answer frees it later than it might: what was granted must not be thrown
@@ -174,17 +195,33 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use ringcentral::{AccessToken, Answer, CallError, ExtensionId, Jwt, UsageGroup};
     use ringfleet_store::Group;
     use rusqlite::Connection;
 
-    use super::{super::tests::fleet, *};
+    use super::{
+        super::{
+            LoginBudget, Session,
+            app::{Asker, Grant},
+            login::NotIn,
+            tests::fleet,
+        },
+        *,
+    };
+    use crate::{Credential, Facts, Login, ReadError, Reader, Source};
 
     const MINUTE: Duration = Duration::from_secs(60);
+
+    async fn sent() -> Result<Answer<()>, CallError> {
+        panic!("it is sent")
+    }
 
     async fn taken(sessions: &Sessions, lane: &LaneId) -> LeaseToken {
         match sessions.acquire(lane, MINUTE).await.unwrap() {
             Slot::Taken(slot) => slot,
-            Slot::Wait(_) => panic!("the window is empty"),
+            Slot::Wait(_) | Slot::Late => panic!("the window is empty"),
         }
     }
 
@@ -248,5 +285,55 @@ mod tests {
             slots.end(&lane, LeaseToken(2 * token), Release::Used, Instant::now());
         }
         assert!(slots.open.len() <= MOST && slots.made.len() == MOST);
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_comes_too_late_is_given_back_and_nothing_is_sent_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sessions = fleet(&folder, MINUTE).await;
+        sessions.late_after = Duration::ZERO;
+        let lane = LaneId::try_new("main", "101", Group::Auth).unwrap();
+        let is_late = async || matches!(sessions.with_slot("101", sent()).await, Err(NotIn::Later { .. }));
+        assert!(is_late().await);
+        assert_eq!(sessions.store().lane(&lane).await.unwrap().slots_in_use, 0);
+        LoginBudget::forget(sessions.store(), "main").await.unwrap();
+        assert!(is_late().await, "where nobody knows whose the budget is");
+        // That the app's has no place must be new: then one is tried beyond it.
+        let how = Release::Throttled { retry_after: MINUTE };
+        sessions.release(&lane, LeaseToken(1), how, Instant::now(), PlanSeen::default()).await;
+        assert!(matches!(sessions.acquire(&lane, MINUTE).await.unwrap(), Slot::Late));
+
+        let token = AccessToken::try_new("a").unwrap();
+        let until = Instant::now() + MINUTE;
+        let session = Session { token, generation: 1, print: "p".to_owned(), until, life: MINUTE };
+        assert!(sessions.know("101", &session));
+        let (store, extension) = (sessions.store().clone(), ExtensionId::try_new("101").unwrap());
+        let reader = Reader::new(Arc::new(sessions));
+        let read = reader.call(&extension, UsageGroup::Light, Duration::from_millis(50), |_| sent()).await;
+        assert!(matches!(read, Err(ReadError::NoTurn { .. })));
+        let lane = LaneId::try_new("main", "101", Group::Light).unwrap();
+        assert_eq!(store.lane(&lane).await.unwrap().slots_in_use, 0);
+    }
+
+    #[tokio::test]
+    async fn a_login_that_was_admitted_too_late_is_not_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut sessions = fleet(&folder, MINUTE).await;
+        // A trial of the app is written down, which takes some seconds here.
+        sessions.app_refused(Grant::Jwt, "OAU-153").await.unwrap();
+        let other = Connection::open(folder.path().join("fleet.db")).unwrap();
+        let slow = "CREATE TRIGGER slow BEFORE UPDATE ON docs BEGIN SELECT sum(n) FROM (WITH RECURSIVE count(n) AS \
+                    (SELECT 1 UNION ALL SELECT n + 1 FROM count LIMIT 5000000) SELECT n FROM count); END";
+        other.execute_batch(slow).unwrap();
+        sessions.late_after = Duration::from_millis(200);
+        let login = Login::Jwt(Jwt::try_new("a-jwt").unwrap());
+        let extension = ExtensionId::try_new("101").unwrap();
+        let (source, facts) = (Source::File, Facts::default());
+        let credential = Credential { extension, login, prefer: 10, enabled: true, source, facts };
+        // One that is made meets nobody, and is to be tried after two seconds.
+        let tried = sessions.log_in_anew(&credential, Asker::Person).await;
+        assert!(matches!(tried, Err(NotIn::Later { delay }) if delay < Duration::from_secs(1)));
+        let lane = LaneId::try_new("main", "101", Group::Auth).unwrap();
+        assert_eq!(sessions.store().lane(&lane).await.unwrap().slots_in_use, 0);
     }
 }
