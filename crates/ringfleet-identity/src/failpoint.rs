@@ -1,5 +1,6 @@
 //! Places at which a test ends, stops or drains this process, or lets one of its tasks panic:
-//! `RINGFLEET_FAILPOINT=intent.after=kill@3` sends SIGKILL at the third passing of the place. Compiled in with the feature `failpoints` only; otherwise nothing is left of it.
+//! `RINGFLEET_FAILPOINT=intent.after=kill@3` sends SIGKILL at the third passing of the place. Compiled in with the feature
+//! `failpoints` only; otherwise nothing is left of it.
 
 #[cfg(not(feature = "failpoints"))]
 pub const fn hit(_place: &str) {}
