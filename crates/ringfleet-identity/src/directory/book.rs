@@ -31,11 +31,11 @@ pub struct ClaimedTwice {
 /// was given its feature, whoever owns it (documented).
 #[derive(Clone, Default)]
 pub struct Book {
-    claims: Claims,
-    extensions: BTreeMap<ExtensionId, ExtensionFacts>,
+    pub(super) claims: Claims,
+    pub(super) extensions: BTreeMap<ExtensionId, ExtensionFacts>,
     listed: HashMap<PhoneNumber, ListedNumber>,
     accounts: BTreeMap<AccountId, AccountList>,
-    index: Index,
+    pub(super) index: Index,
     senders: OnceLock<Vec<(PhoneNumber, ExtensionId)>>,
     complete: OnceLock<bool>,
 }
@@ -44,17 +44,17 @@ pub struct Book {
 #[derive(Clone, Default)]
 pub struct Claims {
     numbers: HashMap<PhoneNumber, ExtensionId>,
-    extensions: BTreeMap<ExtensionId, Vec<PhoneNumber>>,
+    pub(super) extensions: BTreeMap<ExtensionId, Vec<PhoneNumber>>,
 }
 
 /// Ways to find things, made anew whenever something has changed.
 #[derive(Clone, Default)]
-struct Index {
+pub(super) struct Index {
     /// Those whose own list has the number; first the one to text from.
     own: HashMap<PhoneNumber, Vec<ExtensionId>>,
-    shorts: HashMap<ShortNumber, BTreeSet<ExtensionId>>,
+    pub(super) shorts: HashMap<ShortNumber, BTreeSet<ExtensionId>>,
     /// Owners of the account's list that are known from nowhere else.
-    owners: BTreeMap<ExtensionId, Who>,
+    pub(super) owners: BTreeMap<ExtensionId, Who>,
 }
 
 /// Why a number, or an extension, can't be sent from.
@@ -170,21 +170,6 @@ impl Book {
         self.extensions.keys().chain(self.claims.extensions.keys()).chain(self.index.owners.keys()).collect()
     }
 
-    /// The extensions that an extension number or an extension id means.
-    pub fn named(&self, digits: &str) -> BTreeSet<&ExtensionId> {
-        let mut named: BTreeSet<&ExtensionId> = BTreeSet::new();
-        if let Ok(id) = ExtensionId::try_new(digits) {
-            let known = self.extensions.get_key_value(&id).map(|(id, _)| id);
-            let claimed = || self.claims.extensions.get_key_value(&id).map(|(id, _)| id);
-            let owner = || self.index.owners.get_key_value(&id).map(|(id, _)| id);
-            named.extend(known.or_else(claimed).or_else(owner));
-        }
-        if let Some(same) = ShortNumber::try_new(digits).ok().and_then(|short| self.index.shorts.get(&short)) {
-            named.extend(same);
-        }
-        named
-    }
-
     /// Whether the fleet can log in for it, as far as this process knows.
     pub fn is_connected(&self, id: &ExtensionId) -> bool {
         self.claims.extensions.contains_key(id)
@@ -291,7 +276,7 @@ impl Book {
         Who { id: id.clone(), short: own.or_else(listed).cloned() }
     }
 
-    fn was_read(&self, id: &ExtensionId) -> bool {
+    pub(super) fn was_read(&self, id: &ExtensionId) -> bool {
         self.extensions.get(id).is_some_and(|facts| facts.read_at > 0)
     }
 

@@ -15,6 +15,7 @@ mod facts;
 mod follower;
 mod gone;
 mod learn;
+mod named;
 mod plan;
 mod reading;
 mod record;

@@ -1,6 +1,6 @@
 //! Whom a number means, from all that several sources say.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ringcentral::{AccountId, ExtensionId, ExtensionStatus, NumberFeature, PhoneNumber, ShortNumber};
 
@@ -61,6 +61,14 @@ impl Told {
             listed.collect::<HashMap<_, _>>(),
             BTreeMap::from([(account(), list)]),
         )
+    }
+
+    /// With one number of the account's list, whose owner has no extension number.
+    fn listed_for(self, id_text: &str) -> Book {
+        let owner = Some(Who { id: id(id_text), short: None });
+        let listed = HashMap::from([(phone(5), ListedNumber { number: phone(5), account: account(), owner })]);
+        let extensions = self.extensions.into_iter().map(|facts| (facts.extension.clone(), facts)).collect();
+        Book::new(Claims::default(), extensions, listed, BTreeMap::new())
     }
 }
 
@@ -244,6 +252,47 @@ fn an_id_that_is_another_ones_short_number_means_both_until_it_is_written_in_ful
     assert_eq!(book.by_extension("400101"), Some(Ok((&phone(1), &id("400101")))));
     assert_eq!(book.by_extension("900"), Some(Ok((&phone(2), &id("101")))));
     assert_eq!(book.by_number(&phone(2)), Ok(&id("101")));
+}
+
+#[test]
+fn an_id_that_was_never_read_and_has_no_login_any_more_is_not_meant_where_it_is_another_ones_number() {
+    let failed = Some(Failed { code: "login-of-another-extension".into(), at: 7 });
+    let left = ExtensionFacts { failed, ..ExtensionFacts::unread(id("101")) };
+    let connected = ExtensionFacts { connected_by: vec!["jwt".into()], ..left.clone() };
+    let book = |mistake: &ExtensionFacts, claims: Vec<Claim>| {
+        Told { extensions: vec![read("400101", &[(1, SMS)]), mistake.clone()], claims, ..Told::default() }.book()
+    };
+    let both = Some(Err(NotASender::Ambiguous { extensions: vec![id("101"), id("400101")] }));
+    assert_eq!(book(&left, vec![]).by_extension("101"), Some(Ok((&phone(1), &id("400101")))));
+    assert_eq!(book(&connected, vec![]).by_extension("101"), both, "connected, and not read yet");
+    assert_eq!(book(&left, vec![claim("101", &[9])]).by_extension("101"), both, "a person wrote of it");
+    let listed =
+        Told { extensions: vec![left.clone(), read("400101", &[(1, SMS)])], ..Told::default() }.listed_for("101");
+    assert_eq!(listed.by_extension("101"), both, "the account's list has it");
+    assert_eq!(listed.number_taken_for_id(&id("101")), BTreeSet::new(), "the account's list has it");
+    // Where nobody else is meant it is still known by its id.
+    let alone = Told { extensions: vec![left], ..Told::default() }.book();
+    assert_eq!(
+        alone.by_extension("101"),
+        Some(Err(NotASender::NotConnected { who: Who { id: id("101"), short: None } }))
+    );
+}
+
+#[test]
+fn a_number_that_stands_where_an_id_belongs_is_known_by_the_extensions_that_have_it() {
+    let other = ExtensionFacts { account: None, ..read("500102", &[]) };
+    let short = ShortNumber::try_new("900").ok();
+    let read_itself = ExtensionFacts { short, ..read("103", &[]) };
+    let unread = ExtensionFacts { connected_by: vec!["jwt".into()], ..ExtensionFacts::unread(id("101")) };
+    let extensions = ["400101", "400102", "400103"].map(|id| read(id, &[]));
+    let extensions = extensions.into_iter().chain([other, read_itself, unread]).collect();
+    let book = Told { extensions, claims: vec![claim("101", &[9])], ..Told::default() }.book();
+    let taken = |word: &str| book.number_taken_for_id(&id(word)).into_iter().cloned().collect::<Vec<_>>();
+    assert_eq!(taken("101"), [id("400101")]);
+    assert_eq!(taken("102"), [id("400102"), id("500102")]);
+    for fine in ["103", "104", "400101", "not-a-number"] {
+        assert_eq!(taken(fine), [], "{fine}");
+    }
 }
 
 #[test]
