@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use ringcentral::ExtensionId;
 use ringfleet_identity::{
     Vault,
-    directory::{Directory, Follower},
+    directory::{Book, Directory, Follower},
 };
 use ringfleet_store::SharedStore;
 use tokio_util::sync::CancellationToken;
@@ -37,4 +38,40 @@ pub(crate) async fn follow(
     let (directory, follower) = Follower::start(&vault, claims).await?;
     tokio::spawn(follower.run(settings.identity.poll, stop));
     Ok(directory)
+}
+
+/// What is wrong with an id that is an extension number, of extensions that the fleet knows.
+pub(crate) fn number_taken_for_id(book: &Book, id: &ExtensionId) -> Option<String> {
+    let has_it: Vec<&str> = book.number_taken_for_id(id).into_iter().map(ExtensionId::as_str).collect();
+    match has_it[..] {
+        [] => None,
+        [one] => Some(format!("{id} is the number of extension {one}; write its id")),
+        _ => Some(format!("{id} is the number of the extensions {}; write the id of one", has_it.join(" and "))),
+    }
+}
+
+/// Tells of ids in the accounts file that are extension numbers: such an entry logs nobody in, and the number means two.
+pub(crate) fn warn_of_numbers(accounts: &Accounts, book: &Book) {
+    // A refusal would keep a whole fleet from starting for what one entry was from its first day on.
+    for problem in accounts.0.iter().filter_map(|account| number_taken_for_id(book, &account.extension)) {
+        tracing::warn!("ringcentral.accounts_file: extension_id {problem}");
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use ringfleet_identity::directory::Register;
+
+    use super::*;
+
+    /// The extension has been read; `short` is its number, if that is one.
+    pub(crate) async fn has_read(vault: &Vault, extension: &str, short: &str) {
+        let (register, extension) = (Register::new(vault), ExtensionId::try_new(extension).unwrap());
+        let read = register.change_extension(&extension, |facts| {
+            facts.short = short.parse().ok();
+            facts.read_at = 1;
+            true
+        });
+        read.await.unwrap();
+    }
 }

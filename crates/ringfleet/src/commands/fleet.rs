@@ -92,6 +92,7 @@ impl Role {
         let store = store?;
         let _ = opened.set(store.clone());
         let directory = directory::follow(settings, &accounts, &store, stop.clone()).await?;
+        directory::warn_of_numbers(&accounts, &directory.book());
         Ok(Some(Self { accounts, store, directory, stop, watched, answering: JoinSet::new() }))
     }
 

@@ -9,6 +9,7 @@ use ringfleet_store::StoreError;
 
 use super::{
     login::{PASSWORD_WARNING, Parts, login},
+    number::Numbers,
     secret,
 };
 use crate::{
@@ -29,6 +30,10 @@ pub(super) async fn add(vault: &Vault, options: AddOptions) -> anyhow::Result<Ex
         remark!("warning: {PASSWORD_WARNING}");
     }
     anyhow::ensure!(!vault.keys().is_makeshift(), ringfleet_identity::VaultError::NoKey);
+    let numbers = Numbers::known(vault, std::iter::once(&options.extension)).await?;
+    if let Some(fault) = numbers.fault(&options.extension) {
+        anyhow::bail!("nothing was changed: {fault}");
+    }
     let what = match method {
         Method::Jwt => "JWT",
         Method::Code => "refresh token",
@@ -161,7 +166,7 @@ fn confirmed(extension: &ExtensionId, method: Method) -> anyhow::Result<bool> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use ringcentral::Jwt;
@@ -171,14 +176,14 @@ mod tests {
     use super::*;
     use crate::{accounts, cli::MethodWord};
 
-    async fn vault() -> (tempfile::TempDir, Vault) {
+    pub(crate) async fn vault() -> (tempfile::TempDir, Vault) {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(&folder.path().join("fleet.db"), SqliteOptions::default()).await.unwrap();
         let keys = KeyRing::from_text(&new_key()).unwrap();
         (folder, Vault::new(Arc::new(store), Arc::new(keys), "main"))
     }
 
-    fn id(extension: &str) -> ExtensionId {
+    pub(crate) fn id(extension: &str) -> ExtensionId {
         ExtensionId::try_new(extension).unwrap()
     }
 

@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::{
     login::PASSWORD_WARNING,
+    number::Numbers,
     secret,
     sheet::{self, Row, Sheet},
 };
@@ -43,8 +44,10 @@ struct Summary {
 pub(super) async fn run(vault: &Vault, options: &ImportCredentials) -> anyhow::Result<ExitCode> {
     let name = options.file.display();
     let (text, folder) = text_of(&options.file).with_context(|| format!("{name} can't be read"))?;
-    let sheet =
+    let mut sheet =
         sheet::read(&text, &folder, &secret::from_file).with_context(|| format!("{name}: nothing was imported"))?;
+    let numbers = Numbers::known(vault, sheet.rows.iter().map(|row| &row.extension)).await?;
+    sheet.refuse(|extension| numbers.fault(extension));
     let mut summary = Summary {
         dry_run: options.dry_run,
         repeated: sheet.repeated.len() as u64,

@@ -5,6 +5,7 @@ mod check;
 mod import;
 mod list;
 mod login;
+mod number;
 mod rotate;
 mod secret;
 mod sheet;

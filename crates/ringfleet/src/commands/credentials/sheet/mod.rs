@@ -56,6 +56,23 @@ pub(super) struct Sheet {
     pub(super) refused: usize,
 }
 
+impl Sheet {
+    /// Refuses good rows of whose extension `fault` says that something is wrong.
+    pub(super) fn refuse(&mut self, fault: impl Fn(&ExtensionId) -> Option<String>) {
+        let column = Column::ExtensionId.as_str();
+        let faults = &mut self.faults;
+        self.rows.retain(|row| match fault(&row.extension) {
+            None => true,
+            Some(problem) => {
+                faults.push(Fault { line: row.line, column, problem });
+                self.refused += 1;
+                false
+            }
+        });
+        faults.sort_by_key(|fault| fault.line);
+    }
+}
+
 /// Reads the whole text. Secret files are looked for in `folder`; `read_file` reads one.
 ///
 /// # Errors
