@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ringcentral::ExtensionId;
+use ringcentral::{ExtensionId, ShortNumber};
 use ringfleet_store::{
     Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, SharedStore, State, Store, StoreError,
     WaitingCursor,
@@ -78,15 +78,22 @@ pub(super) async fn lanes(settings: &Settings, store: &SharedStore, typed: &str)
     Ok(meant.into_iter().chain(there).collect())
 }
 
-/// The one among those that a word means; the one whose id it is comes before others.
+/// The one among those that a word means.
+///
+/// Not the one whose id it is, where others have it as their number: a number that was taken for an id when a login was added
+/// would lead to a lane in which nothing ever waits, and the one that was meant would go on.
 pub(super) fn only(mut meant: Vec<ExtensionId>, typed: &str) -> anyhow::Result<Option<ExtensionId>> {
-    if let Some(at) = meant.iter().position(|id| id.as_str() == typed) {
-        return Ok(Some(meant.swap_remove(at)));
+    if meant.len() <= 1 {
+        return Ok(meant.pop());
     }
-    let ids: Vec<&str> = meant.iter().map(ExtensionId::as_str).collect();
-    let several = "several extensions are known by what was typed; give the id of one";
-    anyhow::ensure!(ids.len() <= 1, "{several}: {}", ids.join(", "));
-    Ok(meant.pop())
+    let (own, others): (Vec<&str>, Vec<&str>) = meant.iter().map(ExtensionId::as_str).partition(|id| *id == typed);
+    let others = others.join(", ");
+    anyhow::ensure!(
+        own.is_empty(),
+        "{typed} is the id of one extension and the number of another: {others}. Give that id, or a phone number of the one that is \
+         meant; if a login was added under the number by mistake, `ringfleet credentials remove` takes it out"
+    );
+    anyhow::bail!("several extensions are known by what was typed; give the id of one: {others}")
 }
 
 /// A lane that nobody has used looks like this too: the store makes it when it is asked for.
@@ -111,13 +118,18 @@ async fn has_waiting(store: &SharedStore, lane: &LaneId) -> Result<bool, StoreEr
 /// The extensions that the accounts file, the roster or the directory knows by a word.
 pub(super) async fn known(settings: &Settings, typed: &str) -> anyhow::Result<Vec<ExtensionId>> {
     let accounts = Accounts::load(settings)?;
-    // Needs no key.
-    if let Some(account) = accounts.0.iter().find(|account| account.extension.as_str() == typed) {
-        return Ok(vec![account.extension.clone()]);
+    let of_file = accounts.0.iter().map(|account| &account.extension).find(|id| id.as_str() == typed).cloned();
+    // Needs no key, unless it may be another one's number too.
+    if let Some(id) = of_file.iter().find(|_| ShortNumber::try_new(typed).is_err()) {
+        return Ok(vec![id.clone()]);
     }
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
-    Known::open(settings, &accounts, stop).await?.meant(typed)
+    match (Known::open(settings, &accounts, stop).await, of_file) {
+        // Without a key nobody's number can be known here.
+        (Err(_), Some(id)) => Ok(vec![id]),
+        (known, _) => known?.meant(typed),
+    }
 }
 
 pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Result<ExitCode> {
@@ -196,5 +208,84 @@ fn list(views: &[MessageView]) {
     }
     for view in views {
         say!("{}  {}  {}  {}", view.id, view.lane.extension(), time(view.finished_at), reason_of(view));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+
+    use ringcentral::Jwt;
+    use ringfleet_identity::{Credential, Method, Source, new_key};
+
+    use super::*;
+    use crate::{accounts, commands::credentials, config, directory::tests::has_read};
+
+    /// Of a fleet with a key and these extensions in its accounts file.
+    pub(crate) fn settings(folder: &Path, accounts: &str) -> Settings {
+        let path = |name: &str| folder.join(name);
+        std::fs::write(path("accounts.json"), accounts).unwrap();
+        std::fs::write(path("keys"), new_key().as_bytes()).unwrap();
+        let text = format!(
+            "[store]\ndata_dir = '{}'\n[ringcentral]\naccounts_file = '{}'\n[identity]\nkey_file = '{}'\n",
+            folder.display(),
+            path("accounts.json").display(),
+            path("keys").display()
+        );
+        std::fs::write(path("ringfleet.toml"), text).unwrap();
+        config::load(Some(&path("ringfleet.toml"))).unwrap().settings().unwrap()
+    }
+
+    fn id(text: &str) -> ExtensionId {
+        ExtensionId::try_new(text).unwrap()
+    }
+
+    async fn is_paused(store: &SharedStore, extension: &str) -> bool {
+        store.lane(&LaneId::try_new("main", extension, Group::Medium).unwrap()).await.unwrap().paused
+    }
+
+    /// Whether a number was taken for an id in the accounts file, or when a login was added.
+    #[tokio::test]
+    async fn no_lane_is_touched_by_a_word_that_is_one_extensions_id_and_another_ones_number() {
+        for of_file in [r#"[{"extension_id": "101", "numbers": []}]"#, "[]"] {
+            let folder = tempfile::tempdir().unwrap();
+            let settings = settings(folder.path(), of_file);
+            let vault = credentials::open(&settings).await.unwrap();
+            let store = vault.store();
+            has_read(&vault, "400100001", "101").await;
+            if of_file == "[]" {
+                let of_store = accounts::of_file(&id("101"), &Jwt::try_new("a.b.c").unwrap());
+                vault.put(&Credential { source: Source::Store { rev: 0 }, ..of_store }).await.unwrap();
+            }
+            let pause = |word: &str| lane(settings.clone(), LaneCommand::Pause { extension: word.to_owned() });
+            let told = format!("{:#}", pause("101").await.unwrap_err());
+            for part in ["no lane was touched", "101 is the id of one extension", "another: 400100001"] {
+                assert!(told.contains(part), "{part} is missing in {told}");
+            }
+            assert!(!is_paused(store, "101").await && !is_paused(store, "400100001").await);
+            pause("400100001").await.unwrap();
+            assert!(!is_paused(store, "101").await && is_paused(store, "400100001").await);
+
+            // The mistake is taken back.
+            std::fs::write(folder.path().join("accounts.json"), "[]").unwrap();
+            vault.remove(&id("101"), Method::Jwt).await.unwrap();
+            lane(settings.clone(), LaneCommand::Resume { extension: "101".to_owned() }).await.unwrap();
+            assert!(!is_paused(store, "400100001").await);
+        }
+    }
+
+    #[test]
+    fn a_word_that_means_several_means_none() {
+        let only = |ids: &[&str], typed| only(ids.iter().map(|one| id(one)).collect(), typed);
+        assert_eq!(only(&[], "101").unwrap(), None);
+        assert_eq!(only(&["400100001"], "101").unwrap(), Some(id("400100001")));
+        assert_eq!(only(&["101"], "101").unwrap(), Some(id("101")));
+        let told = |ids: &[&str]| only(ids, "101").unwrap_err().to_string();
+        assert!(
+            told(&["101", "400100001"]).contains("the number of another: 400100001."),
+            "{}",
+            told(&["101", "400100001"])
+        );
+        assert!(told(&["400100001", "500100001"]).ends_with("the id of one: 400100001, 500100001"));
     }
 }
