@@ -11,7 +11,9 @@ use super::{
     FROM, TO,
     api::{Server, read},
     fake::FakeStore,
-    moved, producer, producer_of, sqlite,
+    moved, producer, producer_of,
+    senders::a_number_taken_for_an_id,
+    sqlite,
 };
 use crate::opt_out::{Whose, standing};
 
@@ -174,6 +176,24 @@ async fn an_opt_out_of_a_number_with_a_digit_too_few_is_not_entered_and_one_from
     let (_, found) = read(fleet.server.call(Method::GET, PATH).query(&[("to", short)])).await;
     assert_eq!(found["opt_outs"].as_array().unwrap().len(), 1, "{found}");
     assert_eq!(fleet.lift(json!({"to": short})).await["status"], "lifted");
+}
+
+#[tokio::test]
+async fn an_opt_out_is_not_entered_for_an_id_that_is_another_extensions_number_and_is_lifted_there() {
+    let (_folder, store) = sqlite().await;
+    let directory = a_number_taken_for_an_id(&store).await;
+    let server = Server::of(producer_of(store.clone(), directory), store.clone()).await;
+    let fleet = Fleet { store, server, _folder };
+    let (status, problem) = read(fleet.put(&json!({"to": TO, "from": "101"}))).await;
+    assert_eq!((status, &problem["errors"][0]["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("ambiguous-sender")));
+    assert!(problem["errors"][0]["remedy"].as_str().unwrap().starts_with("write the other id"), "{problem}");
+    assert!(fleet.standing().await.is_empty());
+    fleet.enter(json!({"to": TO, "from": "400101"})).await;
+    assert_eq!(fleet.standing().await[0]["extension_id"], "400101");
+    // One that was entered under the number before is no longer wanted there.
+    Whose::Extension("101".parse().unwrap()).note(&*fleet.store, &[PhoneNumber::try_new(TO).unwrap()]).await.unwrap();
+    assert_eq!(fleet.lift(json!({"to": TO, "from": "101"})).await["status"], "lifted");
+    assert_eq!(fleet.standing().await.len(), 1);
 }
 
 #[tokio::test]

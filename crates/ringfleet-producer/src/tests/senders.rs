@@ -53,6 +53,12 @@ pub(super) async fn one_extension(store: &SharedStore) -> Arc<SenderDirectory> {
     learnt(store, vec![facts("400102", &[(2, SMS)])], &[(2, Some("400102"))]).await
 }
 
+/// Of extension 101, under whose number a login was added.
+pub(super) async fn a_number_taken_for_an_id(store: &SharedStore) -> Arc<SenderDirectory> {
+    let mistake = ExtensionFacts { connected_by: vec!["jwt".into()], ..ExtensionFacts::unread(id("101")) };
+    learnt(store, vec![facts("400101", &[(1, SMS)]), mistake], &[(1, Some("400101"))]).await
+}
+
 /// Of extension 101 alone, after everything was read: nobody is 102.
 pub(super) async fn another_extension(store: &SharedStore) -> Arc<SenderDirectory> {
     learnt(store, vec![facts("400101", &[(1, SMS)])], &[(1, Some("400101"))]).await
