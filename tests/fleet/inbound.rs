@@ -46,6 +46,9 @@ async fn everything_that_comes_in_is_listed_once(options: RigOptions) {
     };
     assert_eq!(kinds(&listed(&rig, &["--extension", first])), ["missed-call", "text"]);
     assert_eq!(kinds(&listed(&rig, &["--extension", second])), ["voicemail"]);
+    assert_eq!(kinds(&listed(&rig, &["--extension", &rig.accounts[1].numbers[0]])), ["voicemail"]);
+    let unknown = rig.run(&["inbound", "list", "--extension", "999"]);
+    assert_eq!(unknown.status.code(), Some(1), "{}", String::from_utf8_lossy(&unknown.stdout));
     assert_eq!(kinds(&listed(&rig, &["--kind", "text"])), ["text"]);
     let text = &listed(&rig, &["--kind", "text"])[0];
     assert!(text["text"].is_null() && !text["from"].as_str().unwrap().contains("2000001"), "{text}");

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::{Subcommand, ValueEnum};
-use ringcentral::ExtensionId;
 use ringfleet_worker::InboundKind;
 
 use super::extensions::{ShowOptions, duration};
@@ -15,9 +14,9 @@ pub(crate) enum InboundCommand {
     /// Workers look for them every inbound.poll, and keep them for inbound.retention. Missed calls are read with
     /// inbound.calls = true. Numbers are shortened and texts left out unless --show-private asks for them.
     List {
-        /// Only of this extension (its id)
-        #[arg(long, value_name = "ID")]
-        extension: Option<ExtensionId>,
+        /// Only of this extension: its id, its extension number, or a phone number of it
+        #[arg(long, value_name = "EXTENSION")]
+        extension: Option<String>,
         /// Only of this kind
         #[arg(long, value_enum)]
         kind: Option<KindWord>,
