@@ -6,7 +6,7 @@ use axum::{
     http::{StatusCode, request::Parts},
     response::{IntoResponse, Redirect, Response},
 };
-use ringcentral::ExtensionId;
+use ringcentral::{ExtensionId, ShortNumber};
 use ringfleet_identity::{Credential, Login, Method};
 use serde::Deserialize;
 
@@ -111,14 +111,18 @@ pub(crate) async fn invite(
     Ok(page::operator_answer(StatusCode::OK, "Invitation", &way_out, body))
 }
 
-/// The extension that an id or an extension number means. An id that nothing is known of is taken as it is.
+/// The extension that an id or an extension number means. An id that nothing is known of is taken as it is, but no word that
+/// may be the number of an extension: nobody could sign in as the one with that id.
 fn meant(site: &Site, typed: &str) -> Option<ExtensionId> {
     let book = site.directory.book();
     let named = book.named(typed);
     match named.first() {
         Some(one) if named.len() == 1 => Some((*one).clone()),
         Some(_) => named.into_iter().find(|id| id.as_str() == typed).cloned(),
-        None => ExtensionId::try_new(typed).ok(),
+        None => {
+            let is_long = typed.bytes().all(|byte| byte.is_ascii_digit()) && ShortNumber::try_new(typed).is_err();
+            ExtensionId::try_new(typed).ok().filter(|_| is_long)
+        }
     }
 }
 

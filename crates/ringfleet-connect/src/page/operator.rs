@@ -226,7 +226,7 @@ pub(crate) fn invitation(title: &Title, link: &str, until: Millis) -> Markup {
 pub(crate) fn no_such_extension(browser: &Browser) -> Markup {
     html! {
         h1 { "That is no extension id" }
-        p.lead { "An id has up to 64 letters and digits, such as 400129284008; RingCentral's list of users shows it in the address of a user's page. The number that colleagues dial will do where the fleet knows it and only one extension has it." }
+        p.lead { "An id has nine digits or more, such as 400129284008; RingCentral's list of users shows it in the address of a user's page. The number that colleagues dial will do where the fleet knows it and only one extension has it." }
         (invite_form(browser))
         p { a.button href=(LIST) { "To the list" } }
     }

@@ -191,6 +191,21 @@ async fn the_directory_names_extensions_shows_the_unconnected_and_lets_them_be_i
 }
 
 #[tokio::test]
+async fn a_word_that_nobody_is_known_by_makes_an_invitation_only_if_it_can_be_an_id() {
+    let rig = Rig::start(Options::default()).await;
+    let browser = signed_in(&rig).await;
+    let form = browser.get(LIST).await.form();
+    let invite =
+        async |typed: &str| browser.post("/connect/invitations", &[("form", &form), ("extension", typed)]).await;
+    for none in ["101", "12345678", "anna", "Anna-Arden", "40010000x", ""] {
+        let page = invite(none).await;
+        page.shows(422, &["no extension id"]);
+        assert!(!page.text.contains("class=\"copy\""), "{none}: {}", page.text);
+    }
+    invite("123456789").await.shows(200, &["Invitation for 123456789"]);
+}
+
+#[tokio::test]
 async fn a_credential_is_switched_off_and_on() {
     let rig = Rig::start(Options::default()).await;
     let browser = signed_in(&rig).await;
