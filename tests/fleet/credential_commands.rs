@@ -176,6 +176,11 @@ async fn faulty_rows_are_told_together_and_the_good_ones_go_in() {
     assert_eq!(typed.status.code(), Some(2));
     assert!(!told(&typed).contains("canary"), "{}", told(&typed));
     fleet.write("headless.csv", "101,jwt,canary\n");
+    fleet.write("open.csv", "extension_id,method,secret\n104,jwt,\"canary.1\n105,jwt,canary.2\n");
+    let open = fleet.run(&["import", "open.csv"], "");
+    assert_eq!(open.status.code(), Some(1));
+    let open = told(&open);
+    assert!(open.contains("nothing was imported") && open.contains("on line 2") && !open.contains("canary"), "{open}");
     let headless = fleet.run(&["import", "headless.csv"], "");
     assert_eq!(headless.status.code(), Some(1));
     assert!(told(&headless).contains("name the columns") && !told(&headless).contains("canary"), "{}", told(&headless));

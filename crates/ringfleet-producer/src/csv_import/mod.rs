@@ -28,6 +28,7 @@ pub use self::{
     report::{ImportError, ImportProgress, ImportSummary, RowFault},
 };
 use self::{
+    quotes::Quotes,
     reader::{Batch, ReadEnd},
     row::Row,
 };
@@ -66,6 +67,26 @@ struct Answered {
     rows: Vec<(u64, Option<Segments>)>,
     results: Vec<ItemResult>,
     bytes: u64,
+}
+
+/// The line on which the field begins that has a quotation mark which is not closed, or something between the closing one and the
+/// next comma. A reader of CSV goes on there, and may take the rows behind for a part of that field.
+pub fn misquoted(text: &[u8]) -> Option<u64> {
+    let mut quotes = Quotes::new(start::COMMA);
+    let (mut line, mut field) = (1, 1);
+    for byte in text {
+        quotes.look(std::slice::from_ref(byte));
+        if quotes.fail_before(u64::MAX) {
+            return Some(field);
+        }
+        line += u64::from(*byte == b'\n');
+        if matches!(byte, b',' | b'\n') && !quotes.are_open() {
+            field = line;
+        }
+    }
+    // It ends here.
+    quotes.look(&[]);
+    quotes.fail_before(u64::MAX).then_some(field)
 }
 
 /// Reads `reader` to its end, takes in the good rows and lists the bad ones.

@@ -80,7 +80,8 @@ The first row names the columns, in any order:
   prefer            0 to 255, the lowest comes first; empty leaves it as it is
   enabled           yes or no; empty leaves it as it is
 
-Good rows go in; faulty ones are told together with line and column, and never with a secret (exit code 3).";
+Good rows go in; faulty ones are told together with line and column, and never with a secret (exit code 3). A quotation mark that is
+not closed refuses the whole file.";
 
 const ROTATE: &str = "\
 How to change the key while the fleet runs; a changed key file is noticed within seconds:

@@ -38,6 +38,10 @@ pub(super) fn login(method: Method, parts: &Parts) -> Result<Login, Vec<FieldFau
     let mut faults = foreign(method, parts);
     let secret = parts.secret.as_str();
     let login = match method {
+        // No JWT has one; it comes from a file whose fields were cut apart in the wrong places.
+        Method::Jwt if secret.contains('"') => {
+            Err("has a quotation mark inside; was more than the JWT itself taken?".to_owned())
+        }
         Method::Jwt => Jwt::try_new(secret).map(Login::Jwt).map_err(|error| error.to_string()),
         Method::Code => RefreshToken::try_new(secret).map_err(|error| error.to_string()).map(|refresh| {
             // Named by the token it began with, so that the same one brought in again is recognised as the same connection.

@@ -40,13 +40,18 @@ impl Column {
     }
 }
 
-/// Why the first row can't be used. Names of columns are not repeated: in a file without a header they are secrets.
+/// Why no row of the file can be used. Names of columns are not repeated: in a file without a header they are secrets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HeaderError {
+pub(crate) enum SheetError {
     #[error("the file is empty; begin with a row like extension_id,method,secret")]
     Empty,
     #[error("the file can't be read as CSV; save it as \"CSV UTF-8\"")]
     Unreadable,
+    #[error(
+        "the quotation mark on line {0} is not closed before the next one, or something stands between the closing one and the next \
+         comma; put a field with commas, quotation marks or line ends into quotation marks, and write each one inside it twice"
+    )]
+    Quotes(u64),
     #[error("the columns are separated by {0}; save the file with commas between them")]
     Separator(&'static str),
     #[error("the first row must name the columns, and its column {0} has no name that is known; use {known}", known = known())]
@@ -64,31 +69,31 @@ fn known() -> String {
 pub(super) struct Columns(Vec<Column>);
 
 impl Columns {
-    pub(super) fn try_new(header: Option<&StringRecord>) -> Result<Self, HeaderError> {
-        let header = header.ok_or(HeaderError::Empty)?;
+    pub(super) fn try_new(header: Option<&StringRecord>) -> Result<Self, SheetError> {
+        let header = header.ok_or(SheetError::Empty)?;
         let mut columns = Vec::with_capacity(header.len());
         for (at, name) in header.iter().enumerate() {
             let name = name.trim().to_ascii_lowercase();
             let Some(column) = Column::ALL.into_iter().find(|column| column.as_str() == name) else {
                 return Err(match name.as_str() {
                     // Spreadsheets of half of Europe write semicolons.
-                    text if header.len() == 1 && text.contains(';') => HeaderError::Separator("semicolons"),
-                    text if header.len() == 1 && text.contains('\t') => HeaderError::Separator("tabs"),
-                    _ => HeaderError::Unknown(at + 1),
+                    text if header.len() == 1 && text.contains(';') => SheetError::Separator("semicolons"),
+                    text if header.len() == 1 && text.contains('\t') => SheetError::Separator("tabs"),
+                    _ => SheetError::Unknown(at + 1),
                 });
             };
             if columns.contains(&column) {
-                return Err(HeaderError::Twice(column.as_str()));
+                return Err(SheetError::Twice(column.as_str()));
             }
             columns.push(column);
         }
         for needed in [Column::ExtensionId, Column::Method] {
             if !columns.contains(&needed) {
-                return Err(HeaderError::Missing(needed.as_str()));
+                return Err(SheetError::Missing(needed.as_str()));
             }
         }
         if !columns.contains(&Column::Secret) && !columns.contains(&Column::SecretFile) {
-            return Err(HeaderError::Missing("secret or secret_file"));
+            return Err(SheetError::Missing("secret or secret_file"));
         }
         Ok(Self(columns))
     }

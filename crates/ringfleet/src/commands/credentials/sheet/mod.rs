@@ -13,9 +13,10 @@ use std::{
 use csv::{ReaderBuilder, StringRecord, Terminator};
 use ringcentral::ExtensionId;
 use ringfleet_identity::{AppPrint, Login, Method};
+use ringfleet_producer::csv_import;
 use secrecy::zeroize::Zeroizing;
 
-pub(super) use self::header::HeaderError;
+pub(super) use self::header::SheetError;
 use self::header::{Column, Columns};
 use super::login::{self, Parts};
 
@@ -76,21 +77,25 @@ impl Sheet {
 /// Reads the whole text. Secret files are looked for in `folder`; `read_file` reads one.
 ///
 /// # Errors
-/// A header that can't be used: then no row can be understood.
+/// A header that can't be used: then no row can be understood. Or a quotation mark that is not closed: then no row can be trusted.
 pub(super) fn read(
     text: &str,
     folder: &Path,
     read_file: &dyn Fn(&Path) -> std::io::Result<Zeroizing<String>>,
-) -> Result<Sheet, HeaderError> {
+) -> Result<Sheet, SheetError> {
     // With the line feed alone as a row's end, lines can be counted exactly.
     let text = Zeroizing::new(text.trim_start_matches('\u{feff}').replace("\r\n", "\n"));
+    // A row that was taken for a part of the one before would be missing, and a secret be two.
+    if let Some(line) = csv_import::misquoted(text.as_bytes()) {
+        return Err(SheetError::Quotes(line));
+    }
     let mut csv = ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .terminator(Terminator::Any(b'\n'))
         .from_reader(text.as_bytes());
     let mut record = StringRecord::new();
-    let found = csv.read_record(&mut record).map_err(|_| HeaderError::Unreadable)?;
+    let found = csv.read_record(&mut record).map_err(|_| SheetError::Unreadable)?;
     let columns = Columns::try_new(found.then_some(&record))?;
     let mut sheet = Sheet::default();
     let mut seen = Seen::default();
@@ -99,7 +104,7 @@ pub(super) fn read(
             Ok(false) => return Ok(sheet),
             Ok(true) => {}
             // The text is UTF-8 and rows may have any length, so this can't happen; it must not be silent if it does.
-            Err(_) => return Err(HeaderError::Unreadable),
+            Err(_) => return Err(SheetError::Unreadable),
         }
         if record.iter().all(|field| field.trim().is_empty()) {
             continue;

@@ -1,6 +1,6 @@
 use super::*;
 
-fn read(text: &str) -> Result<Sheet, HeaderError> {
+fn read(text: &str) -> Result<Sheet, SheetError> {
     let file = |path: &Path| match path.to_str() {
         Some("jwts/b.jwt") => Ok(Zeroizing::new("canary.of.file".to_owned())),
         _ => Err(std::io::Error::from(std::io::ErrorKind::NotFound)),
@@ -91,12 +91,42 @@ fn a_row_that_is_there_twice_is_told_and_one_that_contradicts_is_refused() {
 #[test]
 fn an_unusable_header_says_what_to_do_and_shows_nothing() {
     let error = |text: &str| read(text).err().unwrap();
-    assert_eq!(error(""), HeaderError::Empty);
-    assert_eq!(error("extension_id;method;secret\n"), HeaderError::Separator("semicolons"));
-    assert_eq!(error("extension_id,secret"), HeaderError::Missing("method"));
-    assert_eq!(error("extension_id,method"), HeaderError::Missing("secret or secret_file"));
-    assert_eq!(error("method,method"), HeaderError::Twice("method"));
+    assert_eq!(error(""), SheetError::Empty);
+    assert_eq!(error("extension_id;method;secret\n"), SheetError::Separator("semicolons"));
+    assert_eq!(error("extension_id,secret"), SheetError::Missing("method"));
+    assert_eq!(error("extension_id,method"), SheetError::Missing("secret or secret_file"));
+    assert_eq!(error("method,method"), SheetError::Twice("method"));
     let headless = error("101,jwt,canary\n");
-    assert_eq!(headless, HeaderError::Unknown(1));
+    assert_eq!(headless, SheetError::Unknown(1));
     assert!(!headless.to_string().contains("canary") && headless.to_string().contains("extension_number"));
+}
+
+#[test]
+fn a_quotation_mark_that_is_not_closed_refuses_the_whole_file_with_the_line_on_which_it_stands() {
+    const HEADER: &str = "extension_id,method,secret\n";
+    for (rows, line) in [
+        ("101,jwt,canary.1\n102,jwt,\"canary.2\n103,jwt,canary.3\n104,jwt,canary.4\n", 3),
+        ("101,jwt,\"canary.1\n102,jwt,\"canary.2\"\n103,jwt,canary.3\n", 2),
+        ("101,jwt,canary.1\n\n102,jwt,\"canary.2\"x\n103,jwt,canary.3\n", 4),
+        ("\"10\n1\",jwt,\"canary\"\"\n.2\n102,jwt,canary.3\n", 3),
+        ("101,jwt,canary.1\r\n102,jwt,\"canary.2\r\n103,jwt,canary.3", 3),
+    ] {
+        let error = read(&format!("\u{feff}{HEADER}{rows}")).err();
+        assert_eq!(error, Some(SheetError::Quotes(line)), "{rows:?}");
+        let told = error.unwrap().to_string();
+        assert!(told.contains(&format!("on line {line} ")) && !told.contains("canary"), "{told}");
+    }
+    let fine = "extension_id,method,username,secret\n101,password,u,\"ca\"\"nary\"\n102,password,u,ca\"nary\n103,jwt,,\"a.b.c\"";
+    assert_eq!(told(&read(fine).unwrap()), Vec::<String>::new());
+}
+
+#[test]
+fn a_jwt_with_a_quotation_mark_inside_is_refused() {
+    let sheet = read("extension_id,method,secret\n101,jwt,can\"ary\n102,jwt,\"\"\"canary\"\n103,jwt,a.b.c\n").unwrap();
+    let told = told(&sheet);
+    assert_eq!((told.len(), sheet.rows.len()), (2, 1), "{told:?}");
+    for (told, line) in told.iter().zip([2, 3]) {
+        assert!(told.starts_with(&format!("line {line}, column secret: has a quotation mark inside")), "{told}");
+        assert!(!told.contains("canary") && !told.contains("can\"ary"), "{told}");
+    }
 }
