@@ -237,6 +237,8 @@ async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have
         (&["explain", &id], &[maybe, "it is dead: MSG-290", "; look from ", "where to look first"]),
         (&["explain", &id, "--json"], &[maybe, r#""intent_at": "2"#]),
         (&["message", "dead"], &[maybe]),
+        (&["message", "show", &id, "--json"], &[&first, r#""recipient_ends_in": "7788""#]),
+        (&["message", "dead", "--json"], &[&first, r#""dead": 1"#]),
     ] {
         let told = String::from_utf8(rig.run(command).stdout).unwrap();
         for part in parts {

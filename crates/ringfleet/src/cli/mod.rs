@@ -23,7 +23,7 @@ pub(crate) use self::{
     explain::CodeOptions,
     extensions::{ExtensionsCommand, ShowOptions},
     inbound::InboundCommand,
-    operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions},
+    operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions, What},
     opt_out::{OptOutCommand, WhoOptions},
     rc::{DirectionWord, MessageWord, RangeOptions, RcCommand, ReadOptions, ViewWord},
     trial::{DemoOptions, SimulatorOptions},
@@ -181,10 +181,15 @@ mod tests {
     #[test]
     fn wrong_words_are_refused_before_anything_is_touched() {
         let two = format!("held close {ID} {ID} --as sent");
+        let show = format!("message show {ID} --json");
+        let explain = format!("explain {ID}");
         let good = [
+            &show,
+            &explain,
+            "explain 102",
             "import x.csv --on-unknown resend",
             "held list --limit 3 --json",
-            "message dead --limit 500",
+            "message dead --limit 500 --json",
             "message waiting 102 --limit 1000 --json",
             "lane cancel 102 --due-before 2030-12-01T18:00:00-05:00 --yes",
             &two,
@@ -203,6 +208,9 @@ mod tests {
             "held list --limit 0",
             "message dead --limit 501",
             "message held",
+            "message show 12",
+            "message cancel 12",
+            "explain msg_12",
             "message waiting 102 --limit 0",
             "lane cancel",
             "lane cancel 102 --due-before tomorrow",

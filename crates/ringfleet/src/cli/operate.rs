@@ -1,8 +1,10 @@
 //! What an operator types: a look at the fleet, and a hand on lanes and messages.
 
+use std::str::FromStr;
+
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use ringfleet_store::{MAX_BATCH, MessageId};
+use ringfleet_store::{IdError, MAX_BATCH, MessageId};
 
 #[derive(Args)]
 pub(crate) struct StatusOptions {
@@ -18,10 +20,24 @@ pub(crate) struct StatusOptions {
 pub(crate) struct ExplainOptions {
     /// A message's id (`msg_…`), or an extension's id, its extension number, or a phone number of it
     #[arg(value_name = "MESSAGE_ID | EXTENSION")]
-    pub what: String,
+    pub what: What,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone)]
+pub(crate) enum What {
+    Message(MessageId),
+    Extension(String),
+}
+
+impl FromStr for What {
+    type Err = IdError;
+
+    fn from_str(word: &str) -> Result<Self, IdError> {
+        if word.starts_with("msg_") { word.parse().map(Self::Message) } else { Ok(Self::Extension(word.to_owned())) }
+    }
 }
 
 #[derive(Subcommand)]
@@ -68,7 +84,12 @@ pub(crate) enum FleetCommand {
 #[derive(Subcommand)]
 pub(crate) enum MessageCommand {
     /// Shows a message; numbers are shortened and the text is left out
-    Show { id: String },
+    Show {
+        id: MessageId,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Takes messages back, each if no worker has it in hand yet
     Cancel {
         #[arg(required = true, value_name = "ID")]
@@ -90,6 +111,9 @@ pub(crate) enum MessageCommand {
         /// How many to list, the last first; 500 at most
         #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=MAX_BATCH as i64))]
         limit: u32,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 

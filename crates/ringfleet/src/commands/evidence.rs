@@ -155,6 +155,21 @@ pub(super) fn as_json(view: &MessageView, private: bool, clock_skew: Millis) -> 
     whole
 }
 
+/// One of a list, for programs.
+pub(super) fn listed(view: &MessageView) -> Value {
+    let sense = sense(&view.reason);
+    json!({
+        "id": view.id.to_string(),
+        "extension": view.lane.extension(),
+        "since": time(view.finished_at),
+        "attempts": view.attempt,
+        "reason": view.reason,
+        "meaning": sense.map(|sense| sense.meaning),
+        // SEND-SAFETY: beside the code of the last attempt it is said that an earlier one may have arrived.
+        "remedy": remedy(view, sense),
+    })
+}
+
 pub(super) fn number(number: &Private, private: bool) -> String {
     match PhoneNumber::try_new(number.expose()) {
         Ok(number) if private => number.expose().to_owned(),

@@ -4,22 +4,29 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use ringfleet_producer::{Told, ToldEta, ToldLane, ToldWhy};
-use ringfleet_store::{Explained, MessageId, Stand};
+use ringfleet_store::{Explained, Stand};
 use serde_json::json;
 
 use super::{evidence::time, operate::lanes, reason::sense};
-use crate::{cli::ExplainOptions, config::Settings, output::say, store};
+use crate::{
+    cli::{ExplainOptions, What},
+    config::Settings,
+    output::say,
+    store,
+};
 
 pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
-    if options.what.starts_with("msg_") {
-        let id: MessageId = options.what.parse()?;
-        let explained =
-            store.explain(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
-        message(&explained, options.json)?;
-    } else {
-        for lane in lanes(&settings, &store, &options.what).await? {
-            extension(&ToldLane::of(&store.explain_lane(&lane).await?), options.json)?;
+    match options.what {
+        What::Message(id) => {
+            let explained =
+                store.explain(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
+            message(&explained, options.json)?;
+        }
+        What::Extension(typed) => {
+            for lane in lanes(&settings, &store, &typed).await? {
+                extension(&ToldLane::of(&store.explain_lane(&lane).await?), options.json)?;
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -125,7 +132,7 @@ mod tests {
     }
 
     async fn told(settings: &Settings, what: &str) -> anyhow::Result<ExitCode> {
-        run(settings.clone(), ExplainOptions { what: what.to_owned(), json: false }).await
+        run(settings.clone(), ExplainOptions { what: what.parse()?, json: false }).await
     }
 
     #[test]

@@ -6,10 +6,7 @@ use anyhow::Context;
 use ringfleet_store::{Cancelled, MAX_BATCH, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store};
 use serde_json::json;
 
-use super::{
-    evidence::{self, LookFor, content_is_gone, in_doubt, reason_of, time},
-    reason::sense,
-};
+use super::evidence::{self, LookFor, content_is_gone, in_doubt, reason_of, time};
 use crate::{
     cli::{CloseAs, HeldCommand},
     config::Settings,
@@ -39,17 +36,7 @@ async fn list(store: &SharedStore, limit: u32, as_json: bool) -> anyhow::Result<
     let views = store.list(State::Held, limit).await?;
     let all = store.stats().await?.count(State::Held);
     if as_json {
-        let row = |view: &MessageView| {
-            json!({
-                "id": view.id.to_string(),
-                "extension": view.lane.extension(),
-                "since": time(view.finished_at),
-                "attempts": view.attempt,
-                "reason": view.reason,
-                "meaning": sense(&view.reason).map(|sense| sense.meaning),
-            })
-        };
-        let rows: Vec<_> = views.iter().map(row).collect();
+        let rows: Vec<_> = views.iter().map(evidence::listed).collect();
         say!("{}", serde_json::to_string_pretty(&json!({"held": all, "messages": rows}))?);
         return Ok(ExitCode::SUCCESS);
     }

@@ -5,9 +5,10 @@ use std::process::ExitCode;
 use anyhow::Context;
 use ringcentral::{ExtensionId, ShortNumber};
 use ringfleet_store::{
-    Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, SharedStore, State, Store, StoreError,
+    Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, Millis, SharedStore, State, Store, StoreError,
     WaitingCursor,
 };
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -152,9 +153,13 @@ pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Res
 pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
     match what {
-        MessageCommand::Show { id } => {
-            let id: MessageId = id.parse()?;
+        MessageCommand::Show { id, json } => {
             let view = store.get(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
+            if json {
+                let skew = settings.worker.reconcile.clock_skew.as_millis() as Millis;
+                say!("{}", serde_json::to_string_pretty(&evidence::as_json(&view, false, skew))?);
+                return Ok(ExitCode::SUCCESS);
+            }
             for line in evidence::lines(&view, false) {
                 say!("{line}");
             }
@@ -165,10 +170,16 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
             }
         }
         MessageCommand::Cancel { ids } => return cancel(&*store, &ids).await,
-        MessageCommand::Dead { limit } => {
+        MessageCommand::Dead { limit, json } => {
             let dead = store.list(State::Dead, limit).await?;
+            let all = store.stats().await?.count(State::Dead);
+            if json {
+                let rows: Vec<_> = dead.iter().map(evidence::listed).collect();
+                say!("{}", serde_json::to_string_pretty(&json!({"dead": all, "messages": rows}))?);
+                return Ok(ExitCode::SUCCESS);
+            }
             list(&dead);
-            if let Some(more) = more(dead.len(), store.stats().await?.count(State::Dead)) {
+            if let Some(more) = more(dead.len(), all) {
                 say!("{more}");
             }
         }
