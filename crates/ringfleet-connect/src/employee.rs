@@ -11,7 +11,7 @@ use ringfleet_identity::{Method, Vault};
 use serde::Deserialize;
 
 use crate::{
-    Shared,
+    Asked, Shared,
     browser::{self, Browser},
     exchange::Connected,
     limits::Act,
@@ -27,11 +27,8 @@ pub(crate) struct Visit {
 }
 
 /// `GET /connect`.
-pub(crate) async fn show(
-    State(site): State<Shared>,
-    Query(visit): Query<Visit>,
-    parts: Parts,
-) -> Result<Response, Trouble> {
+pub(crate) async fn show(State(site): State<Shared>, visit: Asked<Visit>, parts: Parts) -> Result<Response, Trouble> {
+    let Query(visit) = visit.map_err(|_| Trouble::BadAddress)?;
     let invite = visit.invite.filter(|invite| !invite.is_empty());
     let invited = match &invite {
         Some(invite) => Some(invitation::open(&site, invite).await?),
@@ -84,10 +81,11 @@ pub(crate) struct Return {
 /// was good for must not be lost.
 pub(crate) async fn callback(
     State(site): State<Shared>,
-    query: Query<Return>,
+    query: Asked<Return>,
     parts: Parts,
 ) -> Result<Response, Trouble> {
     site.limits.of_address(Act::Callback, &parts)?;
+    let Query(query) = query.map_err(|_| Trouble::BadAddress)?;
     let browser = Browser::known(&parts.headers, &site.url);
     let vault = site.vault.clone();
     let finished = tokio::spawn(async move {

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    extract::{Query, rejection::QueryRejection},
     http::HeaderName,
     middleware,
     response::Redirect,
@@ -72,6 +73,9 @@ struct Site {
 }
 
 type Shared = Arc<Site>;
+
+/// What stands behind the `?` of an address, or that it can't be read: axum's own answer to that is no page.
+type Asked<T> = Result<Query<T>, QueryRejection>;
 
 impl Site {
     fn seals(&self) -> &KeyRing {

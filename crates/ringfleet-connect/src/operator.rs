@@ -15,7 +15,7 @@ use axum::{
 use serde::Deserialize;
 
 pub(crate) use self::overview::{Entry, Health, Overview, Problem, Row, Title};
-use crate::{Shared, browser, browser::Browser, limits::Act, page, trouble::Trouble};
+use crate::{Asked, Shared, browser, browser::Browser, limits::Act, page, trouble::Trouble};
 
 /// The list of extensions.
 pub(crate) const LIST: &str = "/connect/extensions";
@@ -81,8 +81,9 @@ pub(crate) struct Which {
     done: String,
 }
 
-async fn list(State(site): State<Shared>, which: Query<Which>, parts: Parts) -> Result<Response, NoOperator> {
+async fn list(State(site): State<Shared>, which: Asked<Which>, parts: Parts) -> Result<Response, NoOperator> {
     let operator = session::of(&site, &parts.headers).await?;
+    let Query(which) = which.map_err(|_| Trouble::BadAddress)?;
     let overview = overview::read(&site, &which.q, which.page).await?;
     let body = page::operator::list(&overview, &operator.browser, &which.q, act::told(&which.done));
     Ok(page::operator_answer(StatusCode::OK, "Extensions", &page::operator::way_out(&operator.browser), body))

@@ -74,6 +74,8 @@ pub(crate) enum Trouble {
     TooLarge,
     TooSlow,
     NoSuchPage,
+    /// What stands behind the address can't be read, or stands there twice.
+    BadAddress,
     NoSuchCredential,
     WrongMethod,
     /// The operator's page has no key that would open it.

@@ -190,6 +190,12 @@ impl Trouble {
                 "There is nothing at this address.",
                 "To connect your extension, begin here.",
             ),
+            Trouble::BadAddress => again(
+                S::BAD_REQUEST,
+                "This address can't be read",
+                "Something in it stands there twice, or is not what belongs there. Perhaps it was changed when it was copied.",
+                "If it is an invitation or a bookmark, open it again as you got it. If not, begin here.",
+            ),
             Trouble::NoSuchCredential => stop(
                 S::NOT_FOUND,
                 "No such credential",

@@ -60,6 +60,28 @@ async fn a_state_that_was_never_given_out_or_is_over_leads_nowhere() {
 }
 
 #[tokio::test]
+async fn an_address_that_cant_be_read_is_told_on_a_page_like_all_others() {
+    let rig = Rig::start(Options::default()).await;
+    let browser = rig.browser();
+    browser.sign_in().await;
+    for (address, button) in [
+        ("/connect?invite=x&invite=canary", "Begin again"),
+        ("/connect/callback?state=x&state=canary", "Begin again"),
+        ("/connect/callback?code=x&code=canary&state=x", "Begin again"),
+        ("/connect/extensions?page=canary", "To the list"),
+        ("/connect/extensions?page=-1", "To the list"),
+        ("/connect/extensions?q=x&q=canary", "To the list"),
+    ] {
+        let page = browser.get(address).await;
+        page.shows(400, &["<!DOCTYPE html>", "This address can't be read", "What to do", button]);
+        assert!(!page.text.contains("canary") && !page.text.contains("deserialize"), "{address}: {}", page.text);
+    }
+    // The list tells nothing to those without a key.
+    assert_eq!(rig.browser().get("/connect/extensions?page=x").await.status, StatusCode::SEE_OTHER);
+    browser.get("/connect?utm=x&utm=y").await.shows(200, &["Connect your extension"]);
+}
+
+#[tokio::test]
 async fn codes_that_the_provider_refuses_are_told_apart() {
     let rig = Rig::start(Options::default()).await;
     let uri = format!("{}/connect/callback", rig.base[0]);
