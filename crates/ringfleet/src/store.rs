@@ -126,10 +126,14 @@ pub(crate) fn redis_options(settings: &StoreSettings, rules: LaneRules) -> Redis
 }
 
 fn sqlite_path(settings: &StoreSettings) -> PathBuf {
-    match settings.url.strip_prefix("sqlite:") {
-        Some(path) => PathBuf::from(path.trim_start_matches("//")),
-        None => settings.data_dir.join("ringfleet.db"),
-    }
+    path_of(&settings.url).unwrap_or_else(|| settings.data_dir.join("ringfleet.db"))
+}
+
+fn path_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    // SEND-SAFETY: two slashes at most: `sqlite:////var/lib/r.db` is how others write an absolute path, and made relative it would be
+    // a store of its own in each folder, where a repeat is a second text.
+    Some(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
 }
 
 /// `false` for an SQLite file that is not there yet.
@@ -161,6 +165,19 @@ mod tests {
             .filter(|word| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase()))
             .filter(|word| !OTHERS.contains(word))
             .map(str::to_ascii_lowercase)
+    }
+
+    #[test]
+    fn an_absolute_path_of_a_database_stays_absolute_however_many_slashes_are_before_it() {
+        for (url, path) in [
+            ("sqlite:r.db", "r.db"),
+            ("sqlite://r.db", "r.db"),
+            ("sqlite:/var/r.db", "/var/r.db"),
+            ("sqlite:///var/r.db", "/var/r.db"),
+            ("sqlite:////var/r.db", "/var/r.db"),
+        ] {
+            assert_eq!(super::path_of(url).as_deref(), Some(Path::new(path)), "{url}");
+        }
     }
 
     #[test]

@@ -30,13 +30,15 @@ pub(super) fn open(
     let unavailable = |error: io::Error| StoreError::Unavailable { call: "open", source: error.into() };
     make_file(path).map_err(unavailable)?;
     let unfit = |reason: &str| StoreError::Unfit { reason: format!("{}: {reason}", path.display()) };
-    if was_emptied(path).map_err(unavailable)? {
+    // SEND-SAFETY: of a link SQLite keeps the log beside the file that it leads to, and that is where it must be looked for.
+    let target = fs::canonicalize(path).map_err(unavailable)?;
+    if was_emptied(&target).map_err(unavailable)? {
         return Err(unfit("it is empty, but not the -wal beside it: it was emptied, and what it held is gone"));
     }
     let place = Place::of(path).map_err(unavailable)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || -> Result<Connection, Fault> {
-        let conn = Connection::open_with_flags(path, flags)?;
+        let conn = Connection::open_with_flags(&target, flags)?;
         conn.busy_timeout(patience)?;
         Ok(conn)
     };
@@ -64,12 +66,25 @@ fn make_file(path: &Path) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Ok(file) => file.sync_all()?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return tell_rights(path),
         Err(error) => return Err(error),
     }
     // The name must survive a power cut too, or everything that was acknowledged is gone with it.
     #[cfg(unix)]
     fs::File::open(parent)?.sync_all()?;
+    Ok(())
+}
+
+/// One that was put there by hand, such as a backup, keeps the rights that it has.
+fn tell_rights(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path)?.permissions());
+        if mode & 0o077 != 0 {
+            let (path, mode) = (path.display(), format!("{:o}", mode & 0o777));
+            tracing::warn!(%path, mode, "others on this machine may read texts and numbers in the database: chmod 600");
+        }
+    }
     Ok(())
 }
 

@@ -65,6 +65,14 @@ async fn a_file_that_has_lost_its_log_or_all_but_its_log_is_no_new_store() {
     fs::write(copy.path(), b"").expect("emptied");
     let error = open().await.expect_err("only its log is there");
     assert!(matches!(&error, StoreError::Unfit { reason } if reason.contains("emptied")), "{error:?}");
+    #[cfg(unix)]
+    {
+        let (link, elsewhere) = (File::new(), SqliteOptions::default());
+        fs::create_dir_all(link.path().parent().expect("a folder")).expect("made");
+        std::os::unix::fs::symlink(copy.path(), link.path()).expect("linked");
+        let error = SqliteStore::open(&link.path(), elsewhere).await.expect_err("through a link it is the same");
+        assert!(matches!(&error, StoreError::Unfit { reason } if reason.contains("emptied")), "{error:?}");
+    }
     fs::write(copy.path(), whole).expect("brought back");
     assert_eq!(open().await.expect("it is whole").stats().await.expect("stats").total(), 1);
 }
