@@ -104,6 +104,44 @@ async fn all_faults_of_a_file_are_written_down_where_they_are_too_many_to_be_lis
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_ids_of_an_import_are_written_to_a_new_file_of_its_owner_in_the_order_of_its_rows() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let from = &rig.accounts[0].numbers[0];
+    let rows: String = (0..1_200).map(|n| format!("{from},+155520{n:05},canary text,visit-canary-{n}\n")).collect();
+    std::fs::write(rig.path("good.csv"), format!("from,to,text,key\n{from},12,canary text,\n{rows}")).unwrap();
+    rig.keep_secret(["+15552000007", "canary text", "visit-canary-"]);
+    rig.handed_in_elsewhere(1_200);
+    let ids = |name: &str, status: &str| -> Vec<String> {
+        let output = rig.run(&["import", "good.csv", "--results", name]);
+        assert_eq!(output.status.code(), Some(3), "one row is refused: {}", told(&output));
+        let text = std::fs::read_to_string(rig.path(name)).unwrap();
+        let row = |(n, line): (usize, &str)| {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!((row["line"].as_u64(), row["status"].as_str()), (Some(n as u64 + 3), Some(status)), "{row}");
+            row["id"].as_str().unwrap().to_owned()
+        };
+        text.lines().enumerate().map(row).collect()
+    };
+    let first = ids("first.jsonl", "accepted");
+    assert_eq!((first.len(), &ids("again.jsonl", "duplicate")), (1_200, &first));
+    assert!(rig.store.get(&first[1_199].parse().unwrap()).await.unwrap().is_some());
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = std::fs::metadata(rig.path("first.jsonl")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{mode:o}");
+    }
+    let before = std::fs::read(rig.path("first.jsonl")).unwrap();
+    let refused = rig.run(&["import", "good.csv", "--results", "first.jsonl"]);
+    assert!(refused.status.code() == Some(1) && told(&refused).contains("name another --results"), "{refused:?}");
+    assert!(std::fs::read(rig.path("first.jsonl")).unwrap() == before);
+    let dry = rig.run(&["import", "good.csv", "--dry-run", "--results", "dry.jsonl"]);
+    assert!(dry.status.code() == Some(2) && told(&dry).contains("cannot be used with"), "{dry:?}");
+    assert!(!rig.path("dry.jsonl").exists());
+    rig.finish(Ends::waiting(Waiting::Exactly(1_200), "no worker is started")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn all_faults_of_a_configuration_are_told_at_once_and_the_exit_code_says_that_a_restart_cannot_help() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     let wrong = [

@@ -40,7 +40,9 @@ mod when;
 mod tests;
 
 pub use crate::{
-    csv_import::{ImportError, ImportOptions, ImportProgress, ImportSummary, RowFault, import_csv},
+    csv_import::{
+        BatchTold, ImportError, ImportOptions, ImportProgress, ImportSummary, RowFault, RowResult, import_csv,
+    },
     directory::{DirectoryError, Sender, SenderDirectory},
     draft::Draft,
     producer::{EnqueueError, ItemResult, Producer, Receipt},

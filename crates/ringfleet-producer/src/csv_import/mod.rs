@@ -25,7 +25,7 @@ use tokio::sync::mpsc;
 
 pub use self::{
     header::HeaderError,
-    report::{ImportError, ImportProgress, ImportSummary, RowFault},
+    report::{BatchTold, ImportError, ImportProgress, ImportSummary, RowFault, RowResult},
 };
 use self::{
     quotes::Quotes,
@@ -91,7 +91,7 @@ pub fn misquoted(text: &[u8]) -> Option<u64> {
 
 /// Reads `reader` to its end, takes in the good rows and lists the bad ones.
 ///
-/// `on_batch` is called after every batch, with how far it is and all faults of the batch's rows. A reader that blocks for ever, such as a pipe, keeps its thread after the
+/// `on_batch` is called after every batch, with how far it is and what became of the batch's rows. A reader that blocks for ever, such as a pipe, keeps its thread after the
 /// future is dropped, until the read returns. Dropping the future leaves rows of the batches in flight open; importing
 /// the file again settles them.
 ///
@@ -103,7 +103,7 @@ pub async fn import_csv(
     producer: &Producer,
     reader: impl Read + Send + 'static,
     options: ImportOptions,
-    mut on_batch: impl FnMut(&ImportProgress, &[RowFault]),
+    mut on_batch: impl FnMut(&ImportProgress, &BatchTold),
 ) -> Result<ImportSummary, ImportError> {
     let (sender, mut receiver) = mpsc::channel(BATCHES_WAITING);
     // Not `spawn_blocking`: the runtime would wait at its end for a read that may never return.
@@ -129,17 +129,17 @@ pub async fn import_csv(
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(batch) => {
-                let (faults, tallied) = summary.tally(batch.rows.into_iter().zip(batch.results));
+                let (told, tallied) = summary.tally(batch.rows.into_iter().zip(batch.results));
                 summary.counts.bytes = batch.bytes;
-                on_batch(&summary.counts, &faults);
-                summary.list(faults);
+                on_batch(&summary.counts, &told);
+                summary.list(told.faults);
                 if let Err((line, source)) = tallied {
                     return Err(ImportError::Store { line, summary: Box::new(summary), source: Box::new(source) });
                 }
             }
             Err(ReadEnd::Finished { bytes }) => {
                 summary.counts.bytes = bytes;
-                on_batch(&summary.counts, &[]);
+                on_batch(&summary.counts, &BatchTold::default());
                 return Ok(summary);
             }
             Err(ReadEnd::Header(error)) => return Err(ImportError::Header(error)),

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use serde::Serialize;
+use ringfleet_store::MessageId;
+use serde::{Serialize, Serializer};
 
 use super::{header::HeaderError, reader::MAX_ROW_BYTES};
 use crate::{
-    producer::{EnqueueError, ItemResult},
+    producer::{EnqueueError, ItemResult, Receipt},
     refusal::Refusal,
     segments::{OutsideGsm7, Segments},
 };
@@ -38,6 +39,28 @@ pub struct RowFault {
     pub refusal: Refusal,
 }
 
+/// What became of one row that went in.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct RowResult {
+    /// As of a fault.
+    pub line: u64,
+    /// `accepted` or `duplicate`.
+    pub status: &'static str,
+    #[serde(serialize_with = "in_words")]
+    pub id: MessageId,
+}
+
+fn in_words<S: Serializer>(id: &MessageId, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(id)
+}
+
+/// What became of the rows of one batch, each in the order of the file.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct BatchTold {
+    pub faults: Vec<RowFault>,
+    pub results: Vec<RowResult>,
+}
+
 /// What became of a file.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ImportSummary {
@@ -58,24 +81,29 @@ impl ImportSummary {
         Self { counts, first_outside_gsm7: None, faults: Vec::new(), faults_not_listed: 0, max_faults_listed }
     }
 
-    /// Counts the rows that have an answer, and gives their faults; the first one that has none, because the store failed, is
+    /// Counts the rows that have an answer, and tells what became of them; the first one that has none, because the store failed, is
     /// given back.
     pub(super) fn tally(
         &mut self,
         answers: impl Iterator<Item = ((u64, Option<Segments>), ItemResult)>,
-    ) -> (Vec<RowFault>, Result<(), (u64, EnqueueError)>) {
-        let mut faults = Vec::new();
+    ) -> (BatchTold, Result<(), (u64, EnqueueError)>) {
+        let mut told = BatchTold::default();
         let mut failed = None;
         for ((line, segments), answer) in answers {
             match answer {
-                Ok(receipt) if receipt.duplicate => self.counts.duplicates += 1,
-                Ok(_) => {
-                    self.counts.accepted += 1;
-                    self.add(line, segments);
+                Ok(Receipt { id, duplicate }) => {
+                    let status = if duplicate { "duplicate" } else { "accepted" };
+                    if duplicate {
+                        self.counts.duplicates += 1;
+                    } else {
+                        self.counts.accepted += 1;
+                        self.add(line, segments);
+                    }
+                    told.results.push(RowResult { line, status, id });
                 }
                 Err(EnqueueError::Refused(refusals)) => {
                     self.counts.refused += 1;
-                    faults.extend(refusals.into_iter().map(|refusal| RowFault { line, refusal }));
+                    told.faults.extend(refusals.into_iter().map(|refusal| RowFault { line, refusal }));
                 }
                 Err(error) => {
                     failed.get_or_insert((line, error));
@@ -84,7 +112,7 @@ impl ImportSummary {
             }
             self.counts.rows += 1;
         }
-        (faults, failed.map_or(Ok(()), Err))
+        (told, failed.map_or(Ok(()), Err))
     }
 
     fn add(&mut self, line: u64, segments: Option<Segments>) {

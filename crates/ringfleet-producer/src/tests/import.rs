@@ -20,7 +20,7 @@ use super::{
     moved, producer, producer_of, sqlite,
 };
 use crate::{
-    Code, ImportError, ImportOptions, ImportProgress, ImportSummary, RowFault, SenderDirectory,
+    BatchTold, Code, ImportError, ImportOptions, ImportProgress, ImportSummary, RowResult, SenderDirectory,
     csv_import::HeaderError, import_csv,
 };
 
@@ -38,7 +38,7 @@ async fn row_31_the_sample_file_goes_in_whole_and_only_once() {
     let (_folder, store) = sqlite().await;
     let producer = producer(store);
     let seen = Mutex::new(Vec::<ImportProgress>::new());
-    let remember = |progress: &ImportProgress, _: &[RowFault]| seen.lock().unwrap().push(*progress);
+    let remember = |progress: &ImportProgress, _: &BatchTold| seen.lock().unwrap().push(*progress);
     let first = import_csv(&producer, &sample[..], ImportOptions::default(), remember).await.unwrap();
     assert_eq!((first.counts.accepted, first.counts.duplicates, first.counts.refused), (1_500, 0, 0));
     assert_eq!(first.counts.bytes, sample.len() as u64);
@@ -127,8 +127,8 @@ async fn bad_rows_are_listed_up_to_a_cap_and_good_rows_go_in() {
     let options = ImportOptions { max_faults_listed: 10, ..ImportOptions::default() };
     let store = FakeStore::with_faults([]);
     let mut told = Vec::new();
-    let summary = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_, faults| {
-        told.extend_from_slice(faults);
+    let summary = import_csv(&producer(store.clone()), Cursor::new(file.clone()), options, |_, batch| {
+        told.extend_from_slice(&batch.faults);
     })
     .await
     .unwrap();
@@ -159,6 +159,38 @@ async fn segments_are_counted_of_what_goes_in_and_the_first_row_that_costs_more_
     let json = serde_json::to_value(&summary).unwrap();
     let told = [&json["segments"], &json["outside_gsm7"], &json["first_outside_gsm7"]];
     assert_eq!(told, [&json!(5), &json!(2), &json!({"line": 4, "character": "U+2019"})]);
+}
+
+#[tokio::test]
+async fn the_id_of_each_row_that_went_in_is_told_with_its_line_also_of_a_duplicate_and_before_a_failure() {
+    let rows: String = (0..1_200).map(|n| format!("{FROM},+1555020{n:04},hello,k{n}\n")).collect();
+    let file = format!("from,to,text,key\n{FROM},nobody,hello,bad\n{rows}");
+    let store = FakeStore::with_faults([]);
+    store.fail_after(1, Fault::HalfFull);
+    let told = async |batches_in_flight| {
+        let (mut told, options) = (Vec::<RowResult>::new(), ImportOptions { batches_in_flight, ..Default::default() });
+        let file = Cursor::new(file.clone());
+        let result = import_csv(&producer(store.clone()), file, options, |_, batch| {
+            told.extend_from_slice(&batch.results);
+        })
+        .await;
+        (told, result.is_ok())
+    };
+    let (first, ended) = told(1).await;
+    assert_eq!((first.len(), ended), (499, false), "a batch has 500 rows, one of them refused");
+    assert!(first.iter().all(|row| row.status == "accepted"));
+    let (all, ended) = told(4).await;
+    assert_eq!((all.len(), ended, &all[0].status), (1_200, true, &"duplicate"));
+    for (n, row) in all.iter().enumerate() {
+        let id = MessageId::from_key(&IdempotencyKey::try_new(format!("k{n}")).unwrap());
+        assert_eq!((row.line, row.id), (n as u64 + 3, id));
+    }
+    assert_eq!(
+        (all[1_199].status, &all[..499].iter().map(|row| row.id).collect::<Vec<_>>()),
+        ("accepted", &first.iter().map(|row| row.id).collect())
+    );
+    let line = serde_json::to_value(&first[0]).unwrap();
+    assert_eq!(line, serde_json::json!({"line": 3, "status": "accepted", "id": first[0].id.to_string()}));
 }
 
 #[tokio::test]

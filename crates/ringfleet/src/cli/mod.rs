@@ -138,6 +138,9 @@ pub(crate) struct ImportOptions {
     /// Write all faults to this new file, one JSON object a line, in the order of the CSV file; the summary lists no more than 100
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+    /// Write the id of each row that went in to this new file, one JSON object a line, in the order of the CSV file, as it goes
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub results: Option<PathBuf>,
     /// Only check the rows, and count the segments of their texts; enqueue nothing, and don't look for those that were taken in
     /// before
     #[arg(long)]
@@ -194,6 +197,7 @@ mod tests {
             "lane cancel 102 --due-before 2030-12-01T18:00:00-05:00 --yes",
             &two,
             "opt-out add +15550200001 +15550200002 --extension 102",
+            "import x.csv --results r.jsonl --faults f.jsonl",
         ];
         for good in good {
             assert!(parsed(good).is_ok(), "{good}");
@@ -215,6 +219,7 @@ mod tests {
             "lane cancel",
             "lane cancel 102 --due-before tomorrow",
             "opt-out add",
+            "import x.csv --results r.jsonl --dry-run",
             "opt-out add 15550200001",
             "opt-out remove +15550200001 --from +15550100001 --extension 101",
             &no_end,

@@ -11,8 +11,9 @@ use std::{
 use anyhow::Context;
 use ringfleet_identity::directory::Directory;
 use ringfleet_producer::{
-    ImportOptions as Options, ImportSummary, Producer, RowFault, SenderDirectory, import_csv, segments::OutsideGsm7,
+    ImportOptions as Options, ImportSummary, Producer, SenderDirectory, import_csv, segments::OutsideGsm7,
 };
+use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::rc::of_owner;
@@ -53,19 +54,23 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
         let size = file.metadata().map(|meta| meta.len()).unwrap_or(0);
         (Box::new(file), size)
     };
-    let mut faults = options.faults.as_deref().map(FaultFile::create).transpose()?;
+    let mut faults = options.faults.as_deref().map(|path| Lines::create(path, "--faults")).transpose()?;
+    let mut results = options.results.as_deref().map(|path| Lines::create(path, "--results")).transpose()?;
     let bar = progress::bytes(size, "importing");
     let import = Options { key_scope: options.scope.clone(), ..Options::default() };
-    let result = import_csv(&producer, reader, import, |now, met| {
+    let result = import_csv(&producer, reader, import, |now, told| {
         bar.set_length(size.max(now.bytes));
         bar.set_position(now.bytes);
         if let Some(faults) = &mut faults {
-            faults.add(met);
+            faults.add(&told.faults);
+        }
+        if let Some(results) = &mut results {
+            results.add(&told.results);
         }
     })
     .await;
     bar.finish_and_clear();
-    let written = faults.map_or(Ok(()), FaultFile::end);
+    let written = [faults, results].into_iter().flatten().try_for_each(Lines::end);
     match result {
         Ok(summary) => {
             let refused = summary.counts.refused > 0;
@@ -83,30 +88,33 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     }
 }
 
-/// All faults, as they are met.
-struct FaultFile {
+/// A file of lines about rows, written batch by batch, so that an import that is killed leaves those of all the batches before.
+struct Lines {
+    option: &'static str,
     file: File,
     /// The rows are taken in all the same; it is told at the end.
     failed: io::Result<()>,
 }
 
-impl FaultFile {
-    fn create(path: &Path) -> anyhow::Result<Self> {
+impl Lines {
+    fn create(path: &Path, option: &'static str) -> anyhow::Result<Self> {
         let file = of_owner().write(true).create_new(true).open(path);
         let file = file.with_context(|| {
-            format!("can't make {}; if it is there already, name another --faults, or move it away", path.display())
+            format!("can't make {}; if it is there already, name another {option}, or move it away", path.display())
         })?;
-        Ok(Self { file, failed: Ok(()) })
+        Ok(Self { option, file, failed: Ok(()) })
     }
 
-    fn add(&mut self, faults: &[RowFault]) {
-        if self.failed.is_ok() && !faults.is_empty() {
-            self.failed = lines(faults).and_then(|lines| self.file.write_all(&lines));
+    fn add(&mut self, rows: &[impl Serialize]) {
+        if self.failed.is_ok() && !rows.is_empty() {
+            self.failed = lines(rows).and_then(|lines| self.file.write_all(&lines));
         }
     }
 
     fn end(self) -> anyhow::Result<()> {
-        self.failed.context("the import went on, but not all of its faults could be written to the file of --faults")
+        let option = self.option;
+        self.failed
+            .with_context(|| format!("the import went on, but not all lines could be written to the file of {option}"))
     }
 }
 
@@ -118,10 +126,10 @@ fn segments(summary: &ImportSummary) -> String {
     format!("{all}; {more} hold characters outside GSM-7 (first: line {line}, U+{first:04X})")
 }
 
-fn lines(faults: &[RowFault]) -> io::Result<Vec<u8>> {
+fn lines(rows: &[impl Serialize]) -> io::Result<Vec<u8>> {
     let mut lines = Vec::new();
-    for fault in faults {
-        serde_json::to_writer(&mut lines, fault)?;
+    for row in rows {
+        serde_json::to_writer(&mut lines, row)?;
         lines.push(b'\n');
     }
     Ok(lines)
