@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::{RngExt, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use ringfleet_simulator::{Latency, Report};
-use ringfleet_store::State;
+use ringfleet_store::{ListFrom, State};
 
 use crate::{
     inject::{Injector, within},
@@ -141,7 +141,7 @@ impl Run {
 
     async fn judge(&self, rig: &mut Rig, recovery: Duration) -> Judged {
         let throttled = self.faults.iter().any(|fault| kinds::throttles(fault));
-        let held = rig.store.list(State::Held, 100).await.unwrap();
+        let held = rig.store.list(&ListFrom::newest(State::Held), 100).await.unwrap().messages;
         let mut ends = Ends::all();
         if throttled {
             // The injected refusals are not among them; they are all that is faulted in such a run. What was in flight beside one

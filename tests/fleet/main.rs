@@ -20,6 +20,7 @@ mod inbound;
 mod killpoints;
 mod lanes;
 mod logins;
+mod looking_up;
 mod neighbours;
 mod operations;
 mod opt_outs;

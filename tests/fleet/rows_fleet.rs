@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ringfleet_producer::Draft;
-use ringfleet_store::State;
+use ringfleet_store::{ListFrom, State};
 use ringfleet_testkit::{eventually, libfaketime};
 use serde_json::Value;
 
@@ -29,7 +29,7 @@ async fn row_17_a_message_that_kills_every_worker_is_dead_after_three_recoveries
     let view = rig.store.get(&id).await.unwrap().unwrap();
     assert_eq!((view.state, view.reason.as_str(), view.attempt), (State::Dead, "poison", 0), "{view:?}");
     assert_eq!(view.recoveries, 4, "three recoveries, and the one that ended it: {view:?}");
-    let dead = rig.store.list(State::Dead, 10).await.unwrap();
+    let dead = rig.store.list(&ListFrom::newest(State::Dead), 10).await.unwrap().messages;
     assert!(matches!(dead.as_slice(), [only] if only.id == id && !only.text.expose().is_empty()), "{dead:?}");
     assert!(!rig.worker_has_ended(4), "it killed once more");
     let dead = Except::NotSent { at_most: 1 };

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ringfleet_simulator::{Endpoint, Latency, LedgerLine};
-use ringfleet_store::{OnUnknown, State};
+use ringfleet_store::{ListFrom, OnUnknown, State};
 use ringfleet_testkit::eventually;
 
 use crate::{
@@ -141,7 +141,7 @@ async fn without_the_right_to_read_messages_it_is_held_and_says_why() {
     rig.enqueue(0, 10, None).await;
     rig.start_workers(1);
     rig.until_ended(10, Duration::from_secs(60)).await;
-    let held = rig.store.list(State::Held, 10).await.unwrap();
+    let held = rig.store.list(&ListFrom::newest(State::Held), 10).await.unwrap().messages;
     assert_eq!(held.len(), 2);
     assert!(held.iter().all(|view| view.reason == "unreadable CMN-408" && !view.text.expose().is_empty()), "{held:?}");
     rig.finish(Ends::all().except(Except::NotSent { at_most: 2 }, "nobody may look them up")).await;
@@ -164,7 +164,7 @@ const GIVE_UP: &str = "4s";
 async fn what_cannot_be_looked_up_for_long_is_held_and_says_why() {
     let rig = five_that_cannot_be_looked_up().await;
     rig.until_ended(10, Duration::from_secs(60)).await;
-    let held = rig.store.list(State::Held, 10).await.unwrap();
+    let held = rig.store.list(&ListFrom::newest(State::Held), 10).await.unwrap().messages;
     assert!(held.len() == 5 && held.iter().all(|view| view.reason == "unreadable for too long"), "{held:?}");
     rig.finish(Ends::all().except(Except::NotSent { at_most: 5 }, "nobody can look them up")).await;
 }
@@ -201,7 +201,7 @@ async fn by_policy_an_unknown_fate_is_held_at_once_or_sent_again_at_once() {
         rig.enqueue(0, 20, None).await;
         rig.start_workers(1);
         rig.until_ended(20, Duration::from_secs(60)).await;
-        for view in rig.store.list(State::Held, 10).await.unwrap() {
+        for view in rig.store.list(&ListFrom::newest(State::Held), 10).await.unwrap().messages {
             assert!(
                 view.intent_at.is_some() && !view.text.expose().is_empty(),
                 "a person has nothing to look at: {view:?}"

@@ -1,8 +1,9 @@
 -- view: reads, changes nothing.
--- ARGV     3 what, then: message id · list state limit · waiting lane part place skip places · lane name · lanes limit ·
---          spread every limit · soon ms skip limit ·
+-- ARGV     3 what, then: message id · list state limit places since [at id], of the last one that was looked at ·
+--          waiting lane part place skip places · lane name · lanes limit · spread every limit · soon ms skip limit ·
 --          sessions extension ... · stats · gate · now
--- returns  message: { blob, state now } or {};  list: { blob, id, ... };  lane(s): see lane_row
+-- returns  message: { blob, state now } or {};  list: { 1 = there may be more, at, id of the last one that was
+--          looked at, at, id, blob, ... };  lane(s): see lane_row
 --          waiting: { places looked at, time of the last one, how many have it, blob, id, state, ... }: see waiting.rs
 --          soon: { messages looked at, lane, ms when its first one is due, ... };
 --          sessions: { generation, ms it lives, ms until it is renewed, 1 = somebody renews it, refused credentials } each
@@ -23,17 +24,54 @@ local function lane_row(name)
     L.pen > now and ms(L.pen) or '', due and ms(due) or '' }
 end
 
+-- The rank, counted from the last one, of the first member behind (at, id), which need not stand there any more. Those of one
+-- instant stand in the order of their bytes; Lua's own order of strings may be another.
+local function rank_behind(key, at, id)
+  local low = call('ZCOUNT', key, '(' .. at, '+inf')
+  local high = low + call('ZCOUNT', key, at, at)
+  local a, b, c = unpack_of('>I6I6I4', id)
+  while low < high do
+    local middle = floor((low + high) / 2)
+    local x, y, z = unpack_of('>I6I6I4', call('ZREVRANGE', key, middle, middle)[1])
+    if x < a or x == a and (y < b or y == b and z < c) then
+      high = middle
+    else
+      low = middle + 1
+    end
+  end
+  return low
+end
+
 if what == 'message' then
   local m = read_message(ARGV[4])
   if not m then return {} end
   return { m.blob, state_now(m) }
 elseif what == 'list' then
-  local out = {}
-  for _, id in ipairs(call('ZREVRANGE', T..':in:'..ARGV[4], 0, tonumber(ARGV[5]) - 1)) do
-    local m = read_message(id)
-    if m then
-      out[#out + 1] = m.blob
+  local state, limit, places, since, id = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[9]
+  local key = (state == HELD or state == DEAD or state == UNKNOWN) and T..':in:'..state or FIN.key
+  local first = id and rank_behind(key, ARGV[8], id) or 0
+  local ranked = call('ZREVRANGE', key, first, first + places - 1, 'WITHSCORES')
+  local ids = {}
+  for i = 1, #ranked, 2 do ids[#ids + 1] = ranked[i] end
+  fetch(M, ids)
+  local out = { #ids == places and 1 or 0, '', '' }
+  for i, id in ipairs(ids) do
+    local at = ranked[2 * i]
+    if tonumber(at) < since then
+      out[1] = 0
+      break
+    end
+    out[2], out[3] = at, id
+    local blob = get(M, id)
+    if blob and byte(blob) == state and read_message(id) then
+      out[#out + 1] = at
       out[#out + 1] = id
+      out[#out + 1] = blob
+      limit = limit - 1
+      if limit == 0 then
+        out[1] = 1
+        break
+      end
     end
   end
   return out

@@ -22,6 +22,7 @@ pub mod delivery;
 pub mod docs;
 pub mod explain;
 pub mod ids;
+mod listing;
 pub mod message;
 pub mod opt_out;
 pub mod plan;
@@ -43,6 +44,7 @@ pub use crate::{
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Busy, Eta, Explained, LaneFacts, Place, Slot, Stand, Until, Why},
     ids::{Fingerprint, Group, IdError, IdempotencyKey, LaneId, LeaseToken, MessageId, WorkerId},
+    listing::{ListFrom, Listed},
     message::{Lease, LeaseRef, MessageView, Millis, NewMessage, OnUnknown, Priority, Private, State},
     opt_out::{OptOut, OptOutCursor, OptOuts, OptedOut},
     plan::{LaneRules, Plan, PlanSeen},

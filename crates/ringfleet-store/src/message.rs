@@ -149,6 +149,12 @@ impl State {
         self.was_sent() || matches!(self, Rejected | Expired | Cancelled | Dead | Suppressed)
     }
 
+    /// Whether [`Store::list`](crate::Store::list) knows its messages: those that have ended, and those of which a person or the
+    /// provider has to tell.
+    pub fn is_listed(self) -> bool {
+        self.is_final() || matches!(self, State::Held | State::Unknown)
+    }
+
     pub(crate) fn from_code(code: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|s| *s as u8 == code)
     }

@@ -14,7 +14,8 @@ use crate::{
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
+    listing::{ListFrom, Listed},
+    message::{LeaseRef, MessageView, Millis, NewMessage, Private},
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
     session::{Heard, RefusedCredential, SessionView, TokenLease},
@@ -122,8 +123,9 @@ pub trait Store: Send + Sync + 'static {
     async fn cancel(&self, id: &MessageId) -> Result<Cancelled, StoreError>;
     async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError>;
 
-    /// Up to `limit` messages in `Held`, `Dead` or `Unknown`, newest first.
-    async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError>;
+    /// Messages of a state that [is listed](crate::State::is_listed), of another one none; newest first, at most `limit` (1 to
+    /// [`MAX_BATCH`]). A page looks at [`MAX_BATCH`] records of each shard at most, so it may have none although more follow.
+    async fn list(&self, from: &ListFrom, limit: u32) -> Result<Listed, StoreError>;
 
     /// What waits in a lane. A page looks at [`MAX_BATCH`] places of a queue at most, or of its shard's schedule.
     async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError>;

@@ -11,7 +11,7 @@ use ringfleet_store::{Cancelled, MessageId, MessageView, Millis, Private, State 
 use serde::Serialize;
 use serde_json::json;
 
-use super::{STORE_DEADLINE, Shared, problem::Problem};
+use super::{Api, STORE_DEADLINE, Shared, problem::Problem};
 use crate::{
     draft::masked,
     retry,
@@ -43,6 +43,13 @@ pub(super) struct View {
     /// Only of a message that is unknown or held, or has ended and may have arrived.
     #[serde(flatten)]
     evidence: Option<Evidence>,
+}
+
+/// The same, and how it goes on.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    message: View,
     /// What stands in its way now, what needs a person first.
     why: Vec<ToldWhy>,
     /// When it goes; null once it has ended.
@@ -68,14 +75,18 @@ struct Evidence {
 pub(super) async fn show(
     State(api): State<Shared>,
     path: Result<Path<String>, PathRejection>,
-) -> Result<Json<View>, Problem> {
-    let id = message_id(path).ok_or_else(Problem::no_such_message)?;
-    let found = retry::within(STORE_DEADLINE, "get", api.store.get(&id)).await.map_err(|error| failed(&error))?;
-    let explained = retry::within(STORE_DEADLINE, "explain", api.store.explain(&id)).await;
+) -> Result<Json<Shown>, Problem> {
+    shown(&api, &message_id(path).ok_or_else(Problem::no_such_message)?).await
+}
+
+pub(super) async fn shown(api: &Api, id: &MessageId) -> Result<Json<Shown>, Problem> {
+    let found = retry::within(STORE_DEADLINE, "get", api.store.get(id)).await.map_err(|error| failed(&error))?;
+    let explained = retry::within(STORE_DEADLINE, "explain", api.store.explain(id)).await;
     let explained = explained.map_err(|error| failed(&error))?;
     // Removed between the two looks, it is gone.
     let (message, explained) = found.zip(explained).ok_or_else(Problem::no_such_message)?;
-    Ok(Json(view(message, Told::of(&explained))))
+    let Told { why, eta, .. } = Told::of(&explained);
+    Ok(Json(Shown { message: View::of(message), why, eta }))
 }
 
 pub(super) async fn cancel(
@@ -110,32 +121,32 @@ pub(super) fn failed(error: &StoreError) -> Problem {
     if matches!(error, StoreError::Replaced { .. }) { Problem::store_replaced() } else { Problem::internal() }
 }
 
-fn view(message: MessageView, told: Told) -> View {
-    let undecided = matches!(message.state, MessageState::Unknown | MessageState::Held);
-    let open = undecided || message.may_have_arrived().is_some();
-    let evidence = open.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });
-    let delivery = message
-        .delivery
-        .map(|report| Delivery { at: rfc3339(report.at), code: Some(report.code).filter(|code| !code.is_empty()) });
-    View {
-        id: message.id.to_string(),
-        status: message.state.as_str(),
-        priority: message.priority.as_str(),
-        on_unknown: message.on_unknown.as_str(),
-        extension: message.lane.extension().to_owned(),
-        from: redacted(&message.from),
-        to: redacted(&message.to),
-        attempts: message.attempt,
-        created_at: rfc3339(message.created_at),
-        send_at: message.send_at.and_then(rfc3339),
-        send_by: message.send_by.and_then(rfc3339),
-        reason: Some(message.reason).filter(|reason| !reason.is_empty()),
-        provider_message_id: message.provider_id,
-        finished_at: message.finished_at.and_then(rfc3339),
-        delivery,
-        evidence,
-        why: told.why,
-        eta: told.eta,
+impl View {
+    pub(super) fn of(message: MessageView) -> Self {
+        let undecided = matches!(message.state, MessageState::Unknown | MessageState::Held);
+        let open = undecided || message.may_have_arrived().is_some();
+        let evidence = open.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });
+        let delivery = message
+            .delivery
+            .map(|report| Delivery { at: rfc3339(report.at), code: Some(report.code).filter(|code| !code.is_empty()) });
+        Self {
+            id: message.id.to_string(),
+            status: message.state.as_str(),
+            priority: message.priority.as_str(),
+            on_unknown: message.on_unknown.as_str(),
+            extension: message.lane.extension().to_owned(),
+            from: redacted(&message.from),
+            to: redacted(&message.to),
+            attempts: message.attempt,
+            created_at: rfc3339(message.created_at),
+            send_at: message.send_at.and_then(rfc3339),
+            send_by: message.send_by.and_then(rfc3339),
+            reason: Some(message.reason).filter(|reason| !reason.is_empty()),
+            provider_message_id: message.provider_id,
+            finished_at: message.finished_at.and_then(rfc3339),
+            delivery,
+            evidence,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! | route | does |
 //! |---|---|
 //! | `POST /v1/messages` | takes in one message, or up to [`MAX_MESSAGES`] as `{"messages": […]}` |
+//! | `GET /v1/messages?state=…` | the messages that have ended so, the last first, page by page |
 //! | `GET /v1/messages/{id}` | where a message is, numbers masked, without its text |
 //! | `DELETE /v1/messages/{id}` | cancels a message that no worker holds yet |
 //! | `GET /v1/senders` | the numbers that texts can be sent from now, up to [`MAX_SENDERS`] at a time |
@@ -16,6 +17,7 @@
 
 mod auth;
 mod body;
+mod listing;
 mod lookup;
 mod opt_outs;
 mod problem;
@@ -30,7 +32,7 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
 use ringfleet_store::SharedStore;
 
@@ -62,7 +64,7 @@ type Shared = Arc<Api>;
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
     Router::new()
-        .route("/v1/messages", post(send::accept))
+        .route("/v1/messages", get(listing::find).post(send::accept))
         .route("/v1/messages/{id}", get(lookup::show).delete(lookup::cancel))
         .route("/v1/senders", get(senders::list))
         .route("/v1/opt-outs", get(opt_outs::list).put(opt_outs::enter).delete(opt_outs::lift))

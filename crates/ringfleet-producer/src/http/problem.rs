@@ -69,7 +69,7 @@ impl Problem {
     }
 
     pub(super) fn wrong_method() -> Self {
-        let detail = "use POST on /v1/messages, GET or DELETE on /v1/messages/{id}, GET on /v1/senders, GET, PUT or DELETE on \
+        let detail = "use POST or GET on /v1/messages, GET or DELETE on /v1/messages/{id}, GET on /v1/senders, GET, PUT or DELETE on \
                       /v1/opt-outs";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "method not allowed", detail)
     }

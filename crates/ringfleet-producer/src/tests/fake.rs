@@ -14,8 +14,8 @@ use futures::future::BoxFuture;
 use ringfleet_store::{
     Acquired, AwaitedReports, Begin, Cancelled, Claim, ClaimRequest, Decided, Delivery, Doc, DocChanges, DocCursor,
     DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Heard, Incarnation, Intent, LaneFacts,
-    LaneId, LaneView, LeaseRef, LeaseToken, MessageId, MessageView, Millis, NewMessage, NewSession, OptOut,
-    OptOutCursor, OptOuts, OptedOut, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded,
+    LaneId, LaneView, LeaseRef, LeaseToken, ListFrom, Listed, MessageId, MessageView, Millis, NewMessage, NewSession,
+    OptOut, OptOutCursor, OptOuts, OptedOut, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded,
     RefusedCredential, Release, Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError,
     TokenAsk, TokenLease, UnknownSends, Waiting, WaitingCursor, WorkerId,
 };
@@ -251,7 +251,7 @@ impl Store for FakeStore {
     async fn cancel(&self, _: &MessageId) -> Result<Cancelled, StoreError> {
         Err(away("cancel"))
     }
-    async fn list(&self, _: State, _: u32) -> Result<Vec<MessageView>, StoreError> {
+    async fn list(&self, _: &ListFrom, _: u32) -> Result<Listed, StoreError> {
         absent("list")
     }
     async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {

@@ -7,6 +7,7 @@ mod documented;
 mod fake;
 mod import;
 mod import_again;
+mod listing;
 mod lost_replies;
 mod opt_outs;
 mod rules;

@@ -18,7 +18,8 @@ use crate::{
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
+    listing::{ListFrom, Listed},
+    message::{LeaseRef, MessageView, Millis, NewMessage, Private},
     opt_out::{OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
     session::{Heard, RefusedCredential, SessionView, TokenLease},
@@ -117,8 +118,8 @@ impl Store for RedisStore {
     async fn get(&self, id: &MessageId) -> Result<Option<MessageView>, StoreError> {
         self.read_message(id).await
     }
-    async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
-        self.list_messages(state, limit).await
+    async fn list(&self, from: &ListFrom, limit: u32) -> Result<Listed, StoreError> {
+        self.list_messages(from, limit).await
     }
     async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {
         self.list_waiting(lane, from).await

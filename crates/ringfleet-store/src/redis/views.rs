@@ -16,6 +16,7 @@ use super::{
 use crate::{
     calls::{Cancelled, DueSoon, Gate, LaneView, Memory, Resolution, Stats},
     ids::{LaneId, MessageId},
+    listing::{self, ListFrom, Listed, Part},
     message::{MessageView, Millis, State},
     plan::Plan,
     store::{MAX_BATCH, StoreError},
@@ -146,25 +147,36 @@ impl RedisStore {
         round.whole().map(|()| None)
     }
 
-    pub(super) async fn list_messages(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
-        let mut views = Vec::new();
-        for tag in &self.tags {
-            let mut call = self.prepare(&self.scripts.view, tag);
-            call.arg("list").arg(state as u8).arg(limit.clamp(1, MAX_BATCH as u32));
-            let reply: Vec<Vec<u8>> = self.link.run("list", &call).await?;
-            for pair in reply.chunks_exact(2) {
-                let id = <[u8; 16]>::try_from(pair[1].as_slice()).map(MessageId::from_bytes);
-                let (Some(blob), Ok(id)) = (Blob::parse(&pair[0]), id) else {
-                    // It must not keep the others from whoever looks.
-                    tracing::warn!("a record that is no message is left out of a list");
-                    continue;
-                };
-                views.push(blob.into_view(id, state));
+    pub(super) async fn list_messages(&self, from: &ListFrom, limit: u32) -> Result<Listed, StoreError> {
+        if !from.state.is_listed() {
+            return Ok(Listed::default());
+        }
+        let limit = listing::limit(limit);
+        let parts = join_all(self.tags.iter().map(|tag| self.list_part(tag, from, limit))).await;
+        Ok(listing::page(from, parts.into_iter().collect::<Result<_, _>>()?, limit))
+    }
+
+    async fn list_part(&self, tag: &str, from: &ListFrom, limit: usize) -> Result<Part, StoreError> {
+        let mut call = self.prepare(&self.scripts.view, tag);
+        call.arg("list").arg(from.state as u8).arg(limit).arg(from.places(limit)).arg(from.since);
+        if let Some((at, id)) = &from.after {
+            call.arg(*at).arg(id.as_bytes());
+        }
+        let reply: Vec<Value> = self.link.run("list", &call).await?;
+        let bad = || unreadable("list", "a wrong shape");
+        let at = |at, id| Some((number(at)?, MessageId::from_bytes(bytes(id)?.try_into().ok()?)));
+        let [more, last_at, last_id, rows @ ..] = reply.as_slice() else { return Err(bad()) };
+        let more = number(more).ok_or_else(bad)? == 1;
+        let looked_to = more.then(|| at(last_at, last_id).ok_or_else(bad)).transpose()?;
+        let mut found = Vec::new();
+        for row in rows.chunks_exact(3) {
+            match (at(&row[0], &row[1]), bytes(&row[2]).and_then(Blob::parse)) {
+                (Some((at, id)), Some(blob)) => found.push((at, blob.into_view(id, from.state))),
+                // It must not keep the others from whoever looks.
+                _ => tracing::warn!("a record that is no message is left out of a list"),
             }
         }
-        views.sort_by_key(|view| (std::cmp::Reverse(view.finished_at), std::cmp::Reverse(view.id)));
-        views.truncate(limit as usize);
-        Ok(views)
+        Ok(Part { found, looked_to })
     }
 
     pub(super) async fn list_waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {

@@ -15,7 +15,8 @@ use crate::{
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
     ids::{LaneId, LeaseToken, MessageId, WorkerId},
-    message::{LeaseRef, MessageView, Millis, NewMessage, Private, State},
+    listing::{self, ListFrom, Listed},
+    message::{LeaseRef, MessageView, Millis, NewMessage, Private},
     opt_out::{self, OptOut, OptOutCursor, OptOuts},
     plan::PlanSeen,
     session::{Heard, RefusedCredential, SessionView, TokenLease},
@@ -149,8 +150,10 @@ impl Store for SqliteStore {
         self.call("get", move |tx| tx.get(&id)).await
     }
 
-    async fn list(&self, state: State, limit: u32) -> Result<Vec<MessageView>, StoreError> {
-        self.call("list", move |tx| tx.list(state, limit)).await
+    async fn list(&self, from: &ListFrom, limit: u32) -> Result<Listed, StoreError> {
+        let (from, limit) = (*from, listing::limit(limit));
+        let part = self.call("list", move |tx| tx.list(&from, limit)).await?;
+        Ok(listing::page(&from, vec![part], limit))
     }
 
     async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {

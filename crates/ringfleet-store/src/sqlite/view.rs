@@ -15,6 +15,7 @@ use crate::{
     calls::{DueSoon, Gate, LaneView, Stats},
     delivery::DeliveryReport,
     ids::{LaneId, MessageId},
+    listing::{ListFrom, Part},
     message::{MessageView, Millis, Private, State},
     store::MAX_BATCH,
     waiting::{LookedAt, SCHEDULE, Waiting, WaitingCursor},
@@ -25,11 +26,32 @@ impl Tx<'_> {
         self.message(id)?.map(|m| self.message_view(m)).transpose()
     }
 
-    pub(super) fn list(&mut self, state: State, limit: u32) -> Step<Vec<MessageView>> {
-        let sql =
-            "SELECT n FROM messages WHERE state IN (9, 10, 11) AND state = ?1 ORDER BY ended DESC, id DESC LIMIT ?2";
-        let found: Vec<i64> = self.rows(sql, params![state as u8, limit.min(MAX_BATCH as u32)], |row| row.get(0))?;
-        found.into_iter().map(|row| self.message_at_row(row).and_then(|m| self.message_view(m))).collect()
+    pub(super) fn list(&mut self, from: &ListFrom, limit: usize) -> Step<Part> {
+        let places = from.places(limit);
+        // Each goes by the index whose states it names.
+        let sql = if from.has_own_index() {
+            "SELECT n, ended, id, state = ?5 FROM messages WHERE state IN (9, 10, 11) AND state = ?5 \
+             AND (ended, id) < (?1, ?2) AND ended >= ?3 ORDER BY ended DESC, id DESC LIMIT ?4"
+        } else {
+            "SELECT n, ended, id, state = ?5 FROM messages WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14) \
+             AND (ended, id) < (?1, ?2) AND ended >= ?3 ORDER BY ended DESC, id DESC LIMIT ?4"
+        };
+        let (at, id) = from.after.unwrap_or((Millis::MAX, MessageId::from_bytes([u8::MAX; 16])));
+        let wanted = params![at, id.as_bytes(), from.since, places as i64, from.state as u8];
+        let looked_at: Vec<(i64, Millis, MessageId, bool)> = self
+            .rows(sql, wanted, |row| Ok((row.get(0)?, row.get(1)?, MessageId::from_bytes(row.get(2)?), row.get(3)?)))?;
+        let (mut found, mut looked_to, whole) = (Vec::new(), None, looked_at.len() < places);
+        for (row, at, id, is_meant) in looked_at {
+            looked_to = Some((at, id));
+            if is_meant {
+                let m = self.message_at_row(row)?;
+                found.push((at, self.message_view(m)?));
+            }
+            if found.len() == limit {
+                return Ok(Part { found, looked_to });
+            }
+        }
+        Ok(Part { found, looked_to: looked_to.filter(|_| !whole) })
     }
 
     pub(super) fn list_waiting(&mut self, lane: &LaneId, from: WaitingCursor) -> Step<Waiting> {

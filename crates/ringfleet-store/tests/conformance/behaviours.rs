@@ -183,6 +183,12 @@ behaviours! {
         lanes_that_stand_are_in_a_sample_as_often_as_in_the_fleet
         a_message_tells_its_history
     }
+    listing {
+        what_has_ended_is_listed_by_its_state_newest_first
+        a_list_goes_on_behind_its_last_message_though_that_has_left_it
+        a_page_looks_at_five_hundred_records_and_the_next_one_goes_on_there
+        what_ended_before_a_time_is_left_out_of_a_list
+    }
     explaining {
         a_waiting_message_knows_how_many_go_before_it
         a_scheduled_message_counts_those_of_its_lane_that_are_due_before_it

@@ -1,7 +1,8 @@
 //! What a report says after its lease has ended, or after the store has lost a moment.
 
 use ringfleet_store::{
-    Begin, Cancelled, Decided, LeaseRef, LeaseToken, MessageId, NewMessage, OptOut, Outcome, Resolution, Settled, State,
+    Begin, Cancelled, Decided, LeaseRef, LeaseToken, ListFrom, MessageId, NewMessage, OptOut, Outcome, Resolution,
+    Settled, State,
 };
 
 use crate::talk::*;
@@ -23,7 +24,7 @@ pub(crate) async fn a_late_report_decides_an_unknown_send(s: &Subject) {
         assert_eq!(s.settle(lease, outcome.clone()).await, Settled::LateEvidence(state), "{outcome:?}");
         let view = s.get(lease.id).await;
         assert_eq!((view.state, view.text.expose()), (state, if state == State::Sent { "" } else { "x" }));
-        assert_eq!(s.store.list(State::Unknown, 5).await.unwrap(), []);
+        assert_eq!(s.store.list(&ListFrom::newest(State::Unknown), 5).await.unwrap().messages, []);
         assert_eq!(s.found(lease, &["p"], 0).await, Decided::Stale);
         if !state.is_final() {
             assert_eq!((view.reason.as_str(), view.finished_at), ("not-sent", None));
@@ -114,9 +115,9 @@ pub(crate) async fn a_sending_told_late_counts_whatever_was_believed(s: &Subject
         assert_eq!((lane.in_flight, lane.parked), (0, None));
         s.adds_up(&wide(99), &ids).await;
     }
-    assert_eq!(s.store.list(State::Held, 5).await.unwrap(), []);
-    assert_eq!(s.store.list(State::Dead, 5).await.unwrap(), []);
-    assert_eq!(s.store.list(State::Unknown, 5).await.unwrap(), []);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages, []);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Dead), 5).await.unwrap().messages, []);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Unknown), 5).await.unwrap().messages, []);
     // All of them are forgotten when their time has come.
     assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 10);
 }

@@ -20,6 +20,7 @@ mod expiry;
 mod explaining;
 mod fairness;
 mod intake;
+mod listing;
 mod opting_out;
 mod pairs;
 mod penalties;

@@ -1,6 +1,6 @@
 //! Customers' data in what may be printed.
 
-use ringfleet_store::{NewMessage, Private, TokenRecord};
+use ringfleet_store::{ListFrom, NewMessage, Private, State, TokenRecord};
 
 use crate::talk::*;
 
@@ -19,7 +19,7 @@ pub(crate) async fn nothing_private_is_printed(s: &Subject) {
     printed += &format!("{:?}", s.store.get(&id).await.unwrap());
     s.begin(lease.reference()).await;
     s.settle(lease.reference(), unknown()).await;
-    printed += &format!("{:?}", s.store.list(ringfleet_store::State::Held, 5).await.unwrap());
+    printed += &format!("{:?}", s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages);
     printed +=
         &format!("{:?}", TokenRecord { generation: 1, sealed: b"CANARY-TOKEN".to_vec(), lives: DAY, renew_in: DAY });
     for canary in canaries {

@@ -1,8 +1,8 @@
 //! What workers tell a store that may have lost a moment.
 
 use ringfleet_store::{
-    Begin, Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, MAX_RECOVERIES, MessageId, NewMessage, OnUnknown,
-    Outcome, PlanSeen, Reassertion, Resolution, Settled, Settlement, State, UNDER_WAY,
+    Begin, Cancelled, Decided, Enqueued, LeaseRef, LeaseToken, ListFrom, MAX_RECOVERIES, MessageId, NewMessage,
+    OnUnknown, Outcome, PlanSeen, Reassertion, Resolution, Settled, Settlement, State, UNDER_WAY,
 };
 
 use crate::talk::*;
@@ -152,13 +152,13 @@ pub(crate) async fn a_lost_message_whose_fate_is_unknown_is_held(s: &Subject) {
     assert_eq!(s.reassert(&wide(1), lease, unknown()).await, Settled::Missing);
     let view = s.get(lease.id).await;
     assert_eq!((view.state, view.reason.as_str(), view.text.expose()), (State::Held, "rolled-back", ""));
-    let listed = s.store.list(State::Held, 5).await.unwrap();
+    let listed = s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages;
     assert_eq!(listed, [view]);
     assert_eq!(s.reassert(&wide(1), lease, unknown()).await, Settled::Again(State::Held));
     s.step(3_600_000);
     assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 0);
     assert_eq!(s.settle(lease, sent_as("p")).await, Settled::LateEvidence(State::Sent));
-    assert_eq!(s.store.list(State::Held, 5).await.unwrap(), []);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages, []);
 }
 
 pub(crate) async fn a_record_without_a_text_never_goes_to_a_queue(s: &Subject) {

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use ringfleet_store::{
-    Cancelled, Decided, Evidence, Found, LeaseRef, LeaseToken, MessageId, NewMessage, OnUnknown, Outcome, Reaped,
-    Settled, State,
+    Cancelled, Decided, Evidence, Found, LeaseRef, LeaseToken, ListFrom, MessageId, NewMessage, OnUnknown, Outcome,
+    Reaped, Settled, State,
 };
 use tokio::time::timeout;
 
@@ -221,7 +221,7 @@ pub(crate) async fn several_matches_are_for_a_person(s: &Subject) {
     let view = s.get(lease.id).await;
     assert_eq!((view.state, view.reason.as_str(), view.text.expose()), (State::Held, "several-matches", "x"));
     assert!(view.intent_at.is_some());
-    assert_eq!(s.store.list(State::Held, 5).await.unwrap().len(), 1);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages.len(), 1);
     // One text that a reading shows twice is one.
     let lease = s.send_into_the_dark(asked(&wide(1), "y")).await;
     assert_eq!(s.found(lease, &["p-3", "p-3"], 0).await, Decided::Sent);
@@ -309,10 +309,10 @@ pub(crate) async fn unknown_sends_are_listed(s: &Subject) {
         s.step(5);
         s.send_into_the_dark(asked(&wide(2), "2")).await
     });
-    let listed = s.store.list(State::Unknown, 5).await.unwrap();
+    let listed = s.store.list(&ListFrom::newest(State::Unknown), 5).await.unwrap().messages;
     assert_eq!(listed.iter().map(|view| view.id).collect::<Vec<_>>(), [b.id, a.id]);
     s.found(a, &["p"], 0).await;
-    assert_eq!(s.store.list(State::Unknown, 5).await.unwrap().len(), 1);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Unknown), 5).await.unwrap().messages.len(), 1);
 }
 
 pub(crate) async fn what_is_sent_again_wakes_a_sleeper(s: &Subject) {

@@ -1,7 +1,7 @@
 //! A person's word on what nothing else can decide.
 
 use ringfleet_store::{
-    Cancelled, LeaseRef, MAX_RECOVERIES, MessageId, Millis, NewMessage, Outcome, Resolution, Settled, State,
+    Cancelled, LeaseRef, ListFrom, MAX_RECOVERIES, MessageId, Millis, NewMessage, Outcome, Resolution, Settled, State,
 };
 
 use crate::talk::*;
@@ -45,7 +45,7 @@ pub(crate) async fn a_held_message_can_be_sent_again(s: &Subject) {
     let leases = s.claim(5).await;
     assert_eq!(texts(&leases), ["x", "behind"]);
     s.send(&leases[0]).await;
-    assert_eq!(s.store.list(State::Held, 5).await.unwrap(), []);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages, []);
     s.adds_up(&wide(1), &[id, leases[1].id]).await;
 }
 
@@ -64,7 +64,7 @@ pub(crate) async fn a_held_message_can_be_closed_as_sent_or_cancelled(s: &Subjec
         s.adds_up(&wide(lane), &ids).await;
     }
     assert!(s.claim(5).await.is_empty());
-    assert_eq!(s.store.list(State::Held, 5).await.unwrap(), []);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages, []);
     s.step(1_000);
     assert_eq!(s.store.reap(500, ms(1_000)).await.unwrap().pruned, 2);
 }
@@ -81,7 +81,7 @@ pub(crate) async fn a_dead_message_can_only_be_sent_again(s: &Subject) {
         assert_eq!(s.resolve(id, how).await, Cancelled::TooLate(State::Dead));
     }
     assert_eq!(s.resolve(id, Resolution::Resend).await, Cancelled::Done);
-    assert_eq!(s.store.list(State::Dead, 5).await.unwrap(), []);
+    assert_eq!(s.store.list(&ListFrom::newest(State::Dead), 5).await.unwrap().messages, []);
     let view = s.get(id).await;
     assert_eq!((view.state, view.attempt, view.recoveries), (State::Ready, 1, 0));
     // Its record is not forgotten as one that ended long ago.

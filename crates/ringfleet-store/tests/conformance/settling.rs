@@ -1,7 +1,8 @@
 //! What a report makes of a message.
 
 use ringfleet_store::{
-    Begin, LeaseRef, LeaseToken, MessageId, NewMessage, OnUnknown, Outcome, PlanSeen, Settled, Settlement, State,
+    Begin, LeaseRef, LeaseToken, ListFrom, MessageId, NewMessage, OnUnknown, Outcome, PlanSeen, Settled, Settlement,
+    State,
 };
 
 use crate::talk::*;
@@ -141,7 +142,7 @@ pub(crate) async fn a_late_report_decides_a_held_message(s: &Subject) {
         let lease = lose_the_worker(s).await;
         assert_eq!(s.settle(lease, outcome).await, Settled::LateEvidence(state));
         assert_eq!(s.state(id).await, state);
-        assert!(s.store.list(State::Held, 5).await.unwrap().is_empty());
+        assert!(s.store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages.is_empty());
         if !state.is_final() {
             s.step(2_000);
             let again = s.claim_one().await;

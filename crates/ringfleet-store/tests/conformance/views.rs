@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ringfleet_store::{Gate, LaneId, LaneView, NewMessage, Outcome, Priority, Reaped, State, WaitingCursor};
+use ringfleet_store::{Gate, LaneId, LaneView, ListFrom, NewMessage, Outcome, Priority, Reaped, State, WaitingCursor};
 
 use crate::talk::*;
 
@@ -154,10 +154,10 @@ pub(crate) async fn held_and_dead_messages_are_listed_newest_first(s: &Subject) 
         s.step(10);
     }
     for (state, expected) in [(State::Held, held), (State::Dead, dead)] {
-        let listed = s.store.list(state, 10).await.unwrap();
+        let listed = s.store.list(&ListFrom::newest(state), 10).await.unwrap().messages;
         assert!(listed.iter().all(|view| view.state == state));
         assert_eq!(listed.iter().map(|view| view.id).collect::<Vec<_>>(), expected);
-        let newest = s.store.list(state, 2).await.unwrap();
+        let newest = s.store.list(&ListFrom::newest(state), 2).await.unwrap().messages;
         assert_eq!(newest.iter().map(|view| view.id).collect::<Vec<_>>(), expected[..2]);
     }
 }

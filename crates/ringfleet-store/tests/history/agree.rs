@@ -1,7 +1,7 @@
 //! Whether store and model show the same, and whether a history comes to its end.
 
 use futures::future::join_all;
-use ringfleet_store::{Gate, LaneView, MessageId, PlanSeen, Private, State, Stats};
+use ringfleet_store::{Gate, LaneView, ListFrom, PlanSeen, Private, State, Stats};
 
 use crate::{
     harness::Backend,
@@ -61,12 +61,21 @@ impl Run<'_> {
             same("its lane", (&view.lane, view.priority), (&m.new.lane, m.new.priority))?;
         }
         self.opt_outs_agree().await?;
-        for state in [State::Unknown, State::Held, State::Dead] {
-            let listed = self.subject.store.list(state, 500).await.unwrap();
-            let mut listed: Vec<MessageId> = listed.into_iter().map(|view| view.id).collect();
-            listed.sort();
+        self.lists_agree().await
+    }
+
+    async fn lists_agree(&self) -> Verdict {
+        for state in State::ALL.into_iter().filter(|state| state.is_listed()) {
+            let (mut listed, mut next) = (Vec::new(), Some(ListFrom::newest(state)));
+            while let Some(from) = next {
+                let page = self.subject.store.list(&from, 7).await.unwrap();
+                listed.extend(page.messages.into_iter().map(|view| view.id));
+                next = page.next;
+            }
             let in_state = self.model.messages.iter().filter(|(_, m)| m.state == state);
-            same("a list", (state, listed), (state, in_state.map(|(id, _)| *id).collect()))?;
+            let mut expected: Vec<_> = in_state.map(|(id, m)| (m.finished_at, *id)).collect();
+            expected.sort();
+            same("a list", (state, listed), (state, expected.into_iter().rev().map(|(_, id)| id).collect::<Vec<_>>()))?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
 //! Data that are gone, or that a newer program has made.
 
 use ringfleet_store::{
-    Delivery, DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, NewSession, OptOut, OptOutCursor,
-    Reassertion, RefusedCredential, Release, Resolution, State, Store, StoreError, TokenAsk, WorkerId,
+    Delivery, DocCursor, DocKind, Evidence, Expect, Found, Gate, LeaseToken, ListFrom, NewSession, OptOut,
+    OptOutCursor, Reassertion, RefusedCredential, Release, Resolution, State, Store, StoreError, TokenAsk, WorkerId,
 };
 use ringfleet_testkit::RedisServer;
 
@@ -43,7 +43,7 @@ pub(crate) async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'st
         ("gate", store.gate().await.map(drop)),
         ("cancel", store.cancel(&lease.id).await.map(drop)),
         ("get", store.get(&lease.id).await.map(drop)),
-        ("list", store.list(State::Held, 5).await.map(drop)),
+        ("list", store.list(&ListFrom::newest(State::Held), 5).await.map(drop)),
         ("lane", store.lane(&lane).await.map(drop)),
         ("lanes", store.lanes(5).await.map(drop)),
         ("lanes_spread", store.lanes_spread(5).await.map(drop)),

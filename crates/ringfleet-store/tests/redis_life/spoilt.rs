@@ -1,6 +1,8 @@
 //! Something else stands where a key of one lane should be.
 
-use ringfleet_store::{Acquired, Begin, Cancelled, Evidence, Found, Intent, LaneView, OptOut, Reassertion, State};
+use ringfleet_store::{
+    Acquired, Begin, Cancelled, Evidence, Found, Intent, LaneView, ListFrom, OptOut, Reassertion, State,
+};
 use ringfleet_testkit::{RedisServer, eventually, patient_link};
 
 use super::*;
@@ -216,7 +218,7 @@ async fn a_record_that_is_spoilt_or_gone_in_a_workers_hand_leaves_its_place_in_t
     assert_eq!(reaped.requeued, 1, "the good one: {reaped:?}");
     assert_eq!(store.lane(&lane()).await.unwrap().in_flight, 0);
     // Nobody knows whether the one whose flight can't be read was sent.
-    let held = store.list(State::Held, 5).await.unwrap();
+    let held = store.list(&ListFrom::newest(State::Held), 5).await.unwrap().messages;
     assert_eq!(
         held.iter().map(|view| (view.id, &*view.reason)).collect::<Vec<_>>(),
         [(leases[2].id, "unreadable-flight")]
@@ -225,7 +227,7 @@ async fn a_record_that_is_spoilt_or_gone_in_a_workers_hand_leaves_its_place_in_t
     assert_eq!((stats.count(State::Claimed), stats.count(State::Sending)), (0, 0));
     assert_eq!(claimed(&store, &worker).await, [leases[3].id]);
     assert_eq!(store.stats().await.unwrap().count(State::Dead), 1, "put aside");
-    assert_eq!(store.list(State::Dead, 5).await.unwrap(), []);
+    assert_eq!(store.list(&ListFrom::newest(State::Dead), 5).await.unwrap().messages, []);
 }
 
 /// Whatever has become of their records, their requests may have arrived.

@@ -198,6 +198,7 @@ mod tests {
             &two,
             "opt-out add +15550200001 +15550200002 --extension 102",
             "import x.csv --results r.jsonl --faults f.jsonl",
+            "message list --state delivery_failed --since 24h --limit 1000 --json",
         ];
         for good in good {
             assert!(parsed(good).is_ok(), "{good}");
@@ -220,6 +221,9 @@ mod tests {
             "lane cancel 102 --due-before tomorrow",
             "opt-out add",
             "import x.csv --results r.jsonl --dry-run",
+            "message list",
+            "message list --state ready",
+            "message list --state dead --since yesterday",
             "opt-out add 15550200001",
             "opt-out remove +15550200001 --from +15550100001 --extension 101",
             &no_end,

@@ -1,10 +1,12 @@
 //! What an operator types: a look at the fleet, and a hand on lanes and messages.
 
-use std::str::FromStr;
+use std::{str::FromStr, time::Duration};
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
-use ringfleet_store::{IdError, MAX_BATCH, MessageId};
+use ringfleet_store::{IdError, MAX_BATCH, MessageId, State};
+
+use super::extensions::duration;
 
 #[derive(Args)]
 pub(crate) struct StatusOptions {
@@ -95,6 +97,21 @@ pub(crate) enum MessageCommand {
         #[arg(required = true, value_name = "ID")]
         ids: Vec<MessageId>,
     },
+    /// Lists messages that have ended in one way, or of which somebody has to tell, the last first; numbers are shortened
+    List {
+        /// rejected, delivery_failed, expired, suppressed, cancelled, dead, held, unknown, sent or delivered
+        #[arg(long, value_name = "STATE", value_parser = listed)]
+        state: State,
+        /// Only those that have been so for no longer than this time, e.g. 24h
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        since: Option<Duration>,
+        /// How many to list
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Lists what waits for an extension and is in nobody's hand, in the order in which it goes
     Waiting {
         /// Its id, its extension number, or a phone number of it
@@ -156,6 +173,11 @@ pub(crate) enum HeldCommand {
         #[arg(long = "as", value_enum, value_name = "END")]
         end: CloseAs,
     },
+}
+
+fn listed(word: &str) -> Result<State, String> {
+    let known = State::ALL.into_iter().find(|state| state.is_listed() && state.as_str() == word);
+    known.ok_or_else(|| "write one of those that `ringfleet message list --help` names".to_owned())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,9 @@
 use std::{collections::HashSet, process::ExitCode};
 
 use anyhow::Context;
-use ringfleet_store::{Cancelled, MAX_BATCH, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store};
+use ringfleet_store::{
+    Cancelled, ListFrom, MAX_BATCH, MessageId, MessageView, Millis, Resolution, SharedStore, State, Store,
+};
 use serde_json::json;
 
 use super::evidence::{self, LookFor, content_is_gone, in_doubt, reason_of, time};
@@ -33,7 +35,7 @@ pub(crate) async fn run(settings: Settings, what: HeldCommand) -> anyhow::Result
 }
 
 async fn list(store: &SharedStore, limit: u32, as_json: bool) -> anyhow::Result<ExitCode> {
-    let views = store.list(State::Held, limit).await?;
+    let views = store.list(&ListFrom::newest(State::Held), limit).await?.messages;
     let all = store.stats().await?.count(State::Held);
     if as_json {
         let rows: Vec<_> = views.iter().map(evidence::listed).collect();

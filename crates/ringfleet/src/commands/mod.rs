@@ -12,6 +12,7 @@ pub(crate) mod fleet;
 pub(crate) mod held;
 pub(crate) mod import;
 pub(crate) mod inbound;
+mod listing;
 pub(crate) mod operate;
 pub(crate) mod opt_out;
 pub(crate) mod rc;

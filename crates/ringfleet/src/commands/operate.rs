@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use ringcentral::{ExtensionId, ShortNumber};
 use ringfleet_store::{
-    Cancelled, Gate, Group, LaneId, LaneView, MessageId, MessageView, Millis, SharedStore, State, Store, StoreError,
-    WaitingCursor,
+    Cancelled, Gate, Group, LaneId, LaneView, ListFrom, MessageId, MessageView, Millis, SharedStore, State, Store,
+    StoreError, WaitingCursor,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +15,7 @@ use super::{
     evidence::{self, reason_of, time},
     extensions::Known,
     held::more,
-    waiting,
+    listing, waiting,
 };
 use crate::{
     accounts::Accounts,
@@ -170,8 +170,11 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
             }
         }
         MessageCommand::Cancel { ids } => return cancel(&*store, &ids).await,
+        MessageCommand::List { state, since, limit, json } => {
+            listing::list(&*store, state, since, limit as usize, json).await?;
+        }
         MessageCommand::Dead { limit, json } => {
-            let dead = store.list(State::Dead, limit).await?;
+            let dead = store.list(&ListFrom::newest(State::Dead), limit).await?.messages;
             let all = store.stats().await?.count(State::Dead);
             if json {
                 let rows: Vec<_> = dead.iter().map(evidence::listed).collect();

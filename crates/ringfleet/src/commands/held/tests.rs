@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ringfleet_store::{
-    Begin, ClaimRequest, Enqueued, NewMessage, OnUnknown, Outcome, PlanSeen, Priority, Private, Settlement,
+    Begin, ClaimRequest, Enqueued, ListFrom, NewMessage, OnUnknown, Outcome, PlanSeen, Priority, Private, Settlement,
     SqliteStore, WorkerId, sqlite::SqliteOptions,
 };
 
@@ -162,7 +162,7 @@ async fn a_list_that_is_not_whole_says_how_to_see_the_rest() {
     assert_eq!(more(50, 501).as_deref(), Some("… 50 of 501; --limit shows more"));
     let (_folder, store) = store().await;
     dead(&store, 501).await;
-    let listed = store.list(State::Dead, 501).await.unwrap().len();
+    let listed = store.list(&ListFrom::newest(State::Dead), 501).await.unwrap().messages.len();
     let told = more(listed, store.stats().await.unwrap().count(State::Dead));
     assert_eq!(told.as_deref(), Some("… 500 of 501; the older ones show when these are settled"));
 }
