@@ -1,4 +1,4 @@
-//! Messages found by what became of them.
+//! One message found by its key, and many by what became of them.
 
 use std::time::Duration;
 
@@ -20,6 +20,41 @@ async fn hand_in(rig: &Rig, n: usize) -> MessageId {
         ..Draft::default()
     };
     rig.hand_in(draft).await.unwrap().id
+}
+
+async fn a_message_is_shown_explained_and_taken_back_by_its_key(options: RigOptions) {
+    let rig = Rig::start(options).await;
+    rig.keep_secret(["visit-canary-"]);
+    let ids = [hand_in(&rig, 1).await, hand_in(&rig, 2).await, hand_in(&rig, 3).await].map(|id| id.to_string());
+    let by_id = rig.run(&["message", "show", &ids[0]]);
+    let by_key = rig.run(&["message", "show", "--key", "visit-canary-1"]);
+    assert!(by_id.status.success() && by_id.stdout == by_key.stdout, "{}", told(&by_key));
+    let by_key = told(&rig.run(&["explain", "--key", "visit-canary-1", "--json"]));
+    assert!(by_key.contains(&ids[0]) && by_key.contains("\"state\": \"ready\""), "{by_key}");
+    let cancelled = rig.run(&["message", "cancel", "--key", "visit-canary-1", "--key", "visit-canary-2"]);
+    let words = told(&cancelled);
+    assert!(cancelled.status.success(), "{words}");
+    assert!(ids[..2].iter().all(|id| words.contains(&format!("{id} is cancelled"))), "{words}");
+    for command in [&["message", "show"][..], &["message", "cancel"], &["explain"]] {
+        let missing = rig.run(&[command, &["--key", "visit-canary-4"]].concat());
+        assert!(missing.status.code() == Some(1) && told(&missing).contains("there is no message msg_"), "{missing:?}");
+        let no_key = rig.run(&[command, &["--key", ""]].concat());
+        assert!(no_key.status.code() == Some(1) && told(&no_key).contains("1 to 200"), "{no_key:?}");
+    }
+    let ends = Ends::waiting(Waiting::Exactly(1), "no worker is started");
+    rig.finish(ends.except(Except::NotSent { at_most: 2 }, "a person took them back")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_shown_explained_and_taken_back_by_its_key_on_a_cluster() {
+    let options = RigOptions::new(3, Duration::from_secs(2)).on_a_cluster(4);
+    a_message_is_shown_explained_and_taken_back_by_its_key(options).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_shown_explained_and_taken_back_by_its_key_on_sqlite() {
+    let options = RigOptions::new(3, Duration::from_secs(2)).on_sqlite();
+    a_message_is_shown_explained_and_taken_back_by_its_key(options).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,16 +1,17 @@
-//! `GET /v1/messages`: those in one state.
+//! `GET /v1/messages`: by a key, or those in one state.
 
 use axum::{
     Json,
     extract::{Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use ringfleet_store::{ListFrom, MAX_BATCH, State as MessageState};
+use ringfleet_store::{IdempotencyKey, ListFrom, MAX_BATCH, MessageId, State as MessageState};
 use serde::{Deserialize, Serialize};
 
 use super::{
     STORE_DEADLINE, Shared,
-    lookup::{View, failed},
+    lookup::{self, View, failed},
     problem::Problem,
 };
 use crate::retry;
@@ -21,6 +22,7 @@ const LOOKS: usize = 10;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Ask {
+    key: Option<String>,
     state: Option<String>,
     since: Option<String>,
     /// As `next` of an answer names it.
@@ -29,7 +31,7 @@ pub(super) struct Ask {
 }
 
 #[derive(Serialize)]
-pub(super) struct Page {
+struct Page {
     messages: Vec<View>,
     /// What to ask for next with `cursor`; null at the end.
     next: Option<String>,
@@ -38,11 +40,17 @@ pub(super) struct Page {
 pub(super) async fn find(
     State(api): State<Shared>,
     ask: Result<Query<Ask>, QueryRejection>,
-) -> Result<Json<Page>, Problem> {
+) -> Result<Response, Problem> {
     let refused = |detail: &str| Problem::bad_query(detail.to_owned());
     match ask {
-        Ok(Query(ask @ Ask { state: Some(_), .. })) => Ok(Json(list(&api, ask).await?)),
-        _ => Err(refused("use state, with since, cursor and limit, each once")),
+        Ok(Query(Ask { key: Some(key), state: None, since: None, cursor: None, limit: None })) => {
+            let Ok(key) = IdempotencyKey::try_new(key) else {
+                return Err(refused("a key has 1 to 200 bytes without control characters"));
+            };
+            Ok(lookup::shown(&api, &MessageId::from_key(&key)).await?.into_response())
+        }
+        Ok(Query(ask @ Ask { key: None, state: Some(_), .. })) => Ok(Json(list(&api, ask).await?).into_response()),
+        _ => Err(refused("use key alone, or state with since, cursor and limit, each once")),
     }
 }
 

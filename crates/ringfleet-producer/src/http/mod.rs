@@ -3,6 +3,7 @@
 //! | route | does |
 //! |---|---|
 //! | `POST /v1/messages` | takes in one message, or up to [`MAX_MESSAGES`] as `{"messages": […]}` |
+//! | `GET /v1/messages?key=…` | the message that has the key, as by its id |
 //! | `GET /v1/messages?state=…` | the messages that have ended so, the last first, page by page |
 //! | `GET /v1/messages/{id}` | where a message is, numbers masked, without its text |
 //! | `DELETE /v1/messages/{id}` | cancels a message that no worker holds yet |

@@ -1,4 +1,4 @@
-//! `GET /v1/messages`: those in one state.
+//! `GET /v1/messages`: by a key, and those in one state.
 
 use reqwest::{Method, StatusCode};
 use ringfleet_store::{NewMessage, OnUnknown, OptOut, Priority, Private, SharedStore};
@@ -23,6 +23,26 @@ async fn get(server: &Server, query: &[(&str, &str)]) -> (StatusCode, Value) {
 
 fn ids(page: &Value) -> Vec<String> {
     page["messages"].as_array().unwrap().iter().map(|message| message["id"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn message_is_found_by_its_key() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store).await;
+    let key = "visit 4712+ü&state=sent";
+    let id = post(&server, key).await;
+    post(&server, "another").await;
+    let (status, by_key) = get(&server, &[("key", key)]).await;
+    let (_, by_id) = read(server.call(Method::GET, &format!("/v1/messages/{id}"))).await;
+    assert_eq!((status, &by_key["id"], &by_key["why"]), (StatusCode::OK, &json!(id), &by_id["why"]));
+    assert_eq!(
+        by_key.as_object().unwrap().keys().collect::<Vec<_>>(),
+        by_id.as_object().unwrap().keys().collect::<Vec<_>>()
+    );
+
+    let (status, problem) = get(&server, &[("key", "canary")]).await;
+    assert_eq!((status, &problem["type"]), (StatusCode::NOT_FOUND, &json!("urn:ringfleet:problem:no-such-message")));
+    assert!(!problem.to_string().contains("canary"), "{problem}");
 }
 
 #[tokio::test]
@@ -108,6 +128,7 @@ async fn few_behind_many_that_have_ended_otherwise_are_told_in_one_answer() {
 async fn query_that_names_no_list_is_refused_without_being_repeated() {
     let (_folder, store) = sqlite().await;
     let server = Server::start(store).await;
+    let long = "canary".repeat(40);
     for query in [
         &[][..],
         &[("limit", "5")],
@@ -119,6 +140,9 @@ async fn query_that_names_no_list_is_refused_without_being_repeated() {
         &[("state", "sent"), ("limit", "501")],
         &[("state", "sent"), ("key", "canary")],
         &[("state", "sent"), ("canary", "1")],
+        &[("key", "canary"), ("key", "canary")],
+        &[("key", "")],
+        &[("key", &long)],
     ] {
         let (status, problem) = get(&server, query).await;
         assert_eq!((status, &problem["type"]), (StatusCode::BAD_REQUEST, &json!("urn:ringfleet:problem:bad-query")));

@@ -199,10 +199,14 @@ mod tests {
             "opt-out add +15550200001 +15550200002 --extension 102",
             "import x.csv --results r.jsonl --faults f.jsonl",
             "message list --state delivery_failed --since 24h --limit 1000 --json",
+            "message show --key visit-4712",
+            "message cancel --key visit-4712 --key visit-4713",
+            "explain --key visit-4712 --json",
         ];
         for good in good {
             assert!(parsed(good).is_ok(), "{good}");
         }
+        let by_both = ["message show", "message cancel", "explain"].map(|what| format!("{what} {ID} --key k"));
         let no_end = format!("held close {ID}");
         let wrong_end = format!("held close {ID} --as dead");
         let wrong = [
@@ -224,6 +228,12 @@ mod tests {
             "message list",
             "message list --state ready",
             "message list --state dead --since yesterday",
+            "message show",
+            "message cancel",
+            "explain",
+            &by_both[0],
+            &by_both[1],
+            &by_both[2],
             "opt-out add 15550200001",
             "opt-out remove +15550200001 --from +15550100001 --extension 101",
             &no_end,

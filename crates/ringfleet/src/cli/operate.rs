@@ -21,8 +21,11 @@ pub(crate) struct StatusOptions {
 #[derive(Args)]
 pub(crate) struct ExplainOptions {
     /// A message's id (`msg_…`), or an extension's id, its extension number, or a phone number of it
-    #[arg(value_name = "MESSAGE_ID | EXTENSION")]
-    pub what: What,
+    #[arg(value_name = "MESSAGE_ID | EXTENSION", required_unless_present = "key", conflicts_with = "key")]
+    pub what: Option<What>,
+    /// The message that was handed in with this key
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
     /// Print as JSON
     #[arg(long)]
     pub json: bool,
@@ -87,15 +90,22 @@ pub(crate) enum FleetCommand {
 pub(crate) enum MessageCommand {
     /// Shows a message; numbers are shortened and the text is left out
     Show {
-        id: MessageId,
+        #[arg(value_name = "ID", required_unless_present = "key", conflicts_with = "key")]
+        id: Option<MessageId>,
+        /// The one that was handed in with this key
+        #[arg(long, value_name = "KEY")]
+        key: Option<String>,
         /// Print as JSON
         #[arg(long)]
         json: bool,
     },
     /// Takes messages back, each if no worker has it in hand yet
     Cancel {
-        #[arg(required = true, value_name = "ID")]
+        #[arg(value_name = "ID", required_unless_present = "keys", conflicts_with = "keys")]
         ids: Vec<MessageId>,
+        /// The one that was handed in with this key; may be given several times
+        #[arg(long = "key", value_name = "KEY")]
+        keys: Vec<String>,
     },
     /// Lists messages that have ended in one way, or of which somebody has to tell, the last first; numbers are shortened
     List {

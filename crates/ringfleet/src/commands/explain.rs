@@ -7,7 +7,11 @@ use ringfleet_producer::{Told, ToldEta, ToldLane, ToldWhy};
 use ringfleet_store::{Explained, Stand};
 use serde_json::json;
 
-use super::{evidence::time, operate::lanes, reason::sense};
+use super::{
+    evidence::time,
+    operate::{lanes, of_key},
+    reason::sense,
+};
 use crate::{
     cli::{ExplainOptions, What},
     config::Settings,
@@ -17,7 +21,12 @@ use crate::{
 
 pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
-    match options.what {
+    let what = match (options.what, &options.key) {
+        (Some(what), _) => what,
+        (None, Some(key)) => What::Message(of_key(key)?),
+        (None, None) => anyhow::bail!("name a message or an extension, or a message's key"),
+    };
+    match what {
         What::Message(id) => {
             let explained =
                 store.explain(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
@@ -132,7 +141,7 @@ mod tests {
     }
 
     async fn told(settings: &Settings, what: &str) -> anyhow::Result<ExitCode> {
-        run(settings.clone(), ExplainOptions { what: what.parse()?, json: false }).await
+        run(settings.clone(), ExplainOptions { what: Some(what.parse()?), key: None, json: false }).await
     }
 
     #[test]

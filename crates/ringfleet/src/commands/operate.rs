@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use anyhow::Context;
 use ringcentral::{ExtensionId, ShortNumber};
 use ringfleet_store::{
-    Cancelled, Gate, Group, LaneId, LaneView, ListFrom, MessageId, MessageView, Millis, SharedStore, State, Store,
-    StoreError, WaitingCursor,
+    Cancelled, Gate, Group, IdempotencyKey, LaneId, LaneView, ListFrom, MessageId, MessageView, Millis, SharedStore,
+    State, Store, StoreError, WaitingCursor,
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -153,7 +153,8 @@ pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Res
 pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow::Result<ExitCode> {
     let store = store::open(&settings.store, settings.rules).await?;
     match what {
-        MessageCommand::Show { id, json } => {
+        MessageCommand::Show { id, key, json } => {
+            let id = which(id, key.as_deref())?;
             let view = store.get(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
             if json {
                 let skew = settings.worker.reconcile.clock_skew.as_millis() as Millis;
@@ -169,7 +170,12 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
                 waiting::list(&store, &lane, limit as usize, json).await?;
             }
         }
-        MessageCommand::Cancel { ids } => return cancel(&*store, &ids).await,
+        MessageCommand::Cancel { mut ids, keys } => {
+            for key in &keys {
+                ids.push(of_key(key)?);
+            }
+            return cancel(&*store, &ids).await;
+        }
         MessageCommand::List { state, since, limit, json } => {
             listing::list(&*store, state, since, limit as usize, json).await?;
         }
@@ -188,6 +194,20 @@ pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow:
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A message that is named by its id or by its key.
+fn which(id: Option<MessageId>, key: Option<&str>) -> anyhow::Result<MessageId> {
+    match (id, key) {
+        (Some(id), _) => Ok(id),
+        (None, Some(key)) => of_key(key),
+        (None, None) => anyhow::bail!("name a message by its id, or by its key"),
+    }
+}
+
+/// The key itself is not told again: it may be made of a customer's data.
+pub(super) fn of_key(key: &str) -> anyhow::Result<MessageId> {
+    Ok(MessageId::from_key(&IdempotencyKey::try_new(key)?))
 }
 
 /// One answer a message; the code says whether all, some or none are cancelled. One that was cancelled before is.
