@@ -1,6 +1,6 @@
 //! Opt-outs that a person enters, lifts and lists, beside a fleet that sends.
 
-use std::{process::Output, time::Duration};
+use std::{collections::BTreeSet, process::Output, time::Duration};
 
 use ringfleet_store::{MessageId, State};
 use ringfleet_testkit::eventually;
@@ -112,6 +112,66 @@ async fn an_opt_out_from_one_number_or_extension_leaves_the_others_and_is_lifted
     assert!(code == Some(1) && told.contains("has no opt-out"), "{told}");
     assert!(noted(&rig, &[]).is_empty());
     rig.finish(Ends::all()).await;
+}
+
+async fn opt_outs_of_one_store_are_entered_in_another_as_narrow_as_they_were(options: impl Fn(u32) -> RigOptions) {
+    let old = Rig::start(options(3)).await;
+    old.keep_secret([CUSTOMER, OTHER]);
+    let (number, id) = (old.accounts[1].numbers[0].clone(), old.accounts[2].extension_id.clone());
+    for arguments in [
+        &["add", CUSTOMER, "--from", &number][..],
+        &["add", CUSTOMER, "--extension", &id],
+        &["add", OTHER],
+        // As a STOP is noted.
+        &["add", OTHER, "--extension", &id],
+    ] {
+        assert_eq!(opt_out(&old, arguments).0, Some(0), "{arguments:?}");
+    }
+    let written = old.run_in_private(&["opt-out", "list", "--limit", "1000000", "--show-private", "--json"]).stdout;
+    let meant = |rows: Vec<Value>| -> BTreeSet<String> {
+        let meant = |row: Value| format!("{} {} {}", row["to"], row["extension"], row["from"]);
+        rows.into_iter().map(meant).collect()
+    };
+    let stood = meant(noted(&old, &[]));
+    assert_eq!(stood.len(), 4);
+    // It knows neither the number nor the extension.
+    let mut new = Rig::start(options(1)).await;
+    new.keep_secret([CUSTOMER, OTHER]);
+    std::fs::write(new.path("opt-outs.json"), &written).unwrap();
+    std::fs::write(new.path("cut.json"), String::from_utf8(written).unwrap().replacen(CUSTOMER, "canary", 1)).unwrap();
+    let (code, told) = opt_out(&new, &["import", "cut.json"]);
+    assert!(code == Some(1) && told.contains("nothing was entered") && told.contains("line 1"), "{told}");
+    assert!(!told.contains("canary") && noted(&new, &[]).is_empty(), "{told}");
+    for _ in 0..2 {
+        let (code, told) = opt_out(&new, &["import", "opt-outs.json"]);
+        assert!(code == Some(0) && told.contains("4 opt-outs count now"), "{told}");
+        assert_eq!(meant(noted(&new, &[])), stood);
+    }
+
+    // A plain list; more than one call of the store takes.
+    let many: String = (0..1_100).map(|n| format!("+1555300{n:04}\n")).collect();
+    new.keep_secret(["+15553000000", "+15553001099"]);
+    let output = new.run_with_input(&["opt-out", "import", "-"], &[], &many);
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(noted(&new, &["--limit", "2000"]).len(), 1_104);
+    let unwanted = new.enqueue_to(0, "+15553001099", "to one of them").await;
+    let wanted = new.enqueue_to(0, CUSTOMER, "from one that was not named").await;
+    new.start_workers(1);
+    ends_as(&new, unwanted, State::Suppressed).await;
+    ends_as(&new, wanted, State::Sent).await;
+    new.finish(all_but_unwanted(1)).await;
+    old.finish(Ends::all()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opt_outs_of_one_store_are_entered_in_another_as_narrow_as_they_were_on_redis() {
+    opt_outs_of_one_store_are_entered_in_another_as_narrow_as_they_were(options).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn opt_outs_of_one_store_are_entered_in_another_as_narrow_as_they_were_on_sqlite() {
+    opt_outs_of_one_store_are_entered_in_another_as_narrow_as_they_were(|extensions| options(extensions).on_sqlite())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -137,6 +137,12 @@ impl Rig {
         output
     }
 
+    /// The same of a command that is asked to show what is private.
+    pub(crate) fn run_in_private(&self, arguments: &[&str]) -> Output {
+        let mut command = self.command(arguments);
+        blocking(|| command.output().unwrap())
+    }
+
     /// The same with something on its standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
         let mut command = self.command(arguments);

@@ -1,5 +1,7 @@
 //! What is typed about who wants no texts.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use ringcentral::PhoneNumber;
 
@@ -13,6 +15,12 @@ pub(crate) enum OptOutCommand {
     /// Lifts an opt-out: exactly the one that is named
     #[command(after_help = REMOVE)]
     Remove(WhoOptions),
+    /// Enters all opt-outs of a file, each as narrow as it stands there
+    #[command(after_help = IMPORT)]
+    Import {
+        /// What `opt-out list --show-private --json` wrote, or a recipient a line; "-" is standard input
+        file: PathBuf,
+    },
     /// Lists who wants whose texts no more, the last first
     #[command(after_help = LIST)]
     List {
@@ -63,6 +71,19 @@ what comes and what still waits; what was suppressed stays so. RingCentral keeps
 START lifts.
 
 Exit code 1: there was no such opt-out; 3: there was one of some of the numbers only.";
+
+const IMPORT: &str = "\
+From another store of this fleet, whole, each with its extension and number:
+
+  ringfleet opt-out list --limit 1000000 --show-private --json > opt-outs.json
+  ringfleet opt-out import opt-outs.json
+
+From another system, one number in E.164 a line; they get no texts of any extension:
+
+  ringfleet opt-out import do-not-text.txt
+
+Extensions and numbers that this fleet does not know (yet) are taken as they stand. If anything in the file is at fault, all faults are
+told with their lines, and nothing is entered. Entered twice one stands once, so a file may be imported again.";
 
 const LIST: &str = "\
 Those that people entered, that came as a STOP, and that a delivery report told of. Numbers are shortened unless --show-private asks

@@ -15,6 +15,7 @@ pub(crate) mod inbound;
 mod listing;
 pub(crate) mod operate;
 pub(crate) mod opt_out;
+mod opt_out_file;
 pub(crate) mod rc;
 mod reason;
 mod shown;

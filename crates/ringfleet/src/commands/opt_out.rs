@@ -1,16 +1,22 @@
 //! `opt-out`: who wants no texts, entered, lifted and listed by a person.
 
-use std::{cmp::Reverse, collections::HashSet, process::ExitCode};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::Context;
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_producer::opt_out::{Lifted, Whose, may_enter, standing};
-use ringfleet_store::{OptedOut, Private, Store, opt_out::ANY_NUMBER};
+use ringfleet_store::{MAX_BATCH, OptOut, OptedOut, Private, Store, opt_out::ANY_NUMBER};
 use serde_json::{Value, json};
 
 use super::{
     evidence::{number, time},
     operate::{known, only},
+    opt_out_file,
 };
 use crate::{
     cli::{OptOutCommand, ShowOptions, WhoOptions},
@@ -26,6 +32,7 @@ pub(crate) async fn run(settings: Settings, what: OptOutCommand) -> anyhow::Resu
     match what {
         OptOutCommand::Add(who) => add(&settings, &*store, &who).await,
         OptOutCommand::Remove(who) => remove(&settings, &*store, &who).await,
+        OptOutCommand::Import { file } => import(&*store, &file).await,
         OptOutCommand::List { to, limit, how } => list(&*store, to.as_ref(), limit, &how).await,
     }
 }
@@ -54,6 +61,27 @@ async fn add(settings: &Settings, store: &dyn Store, who: &WhoOptions) -> anyhow
         let already = if since.is_some_and(|since| since < asked_at) { " (it stood already)" } else { "" };
         say!("{to} gets no more texts {}, since {}{already}", of_whom(&whose), time(since));
     }
+    say!("what waits is suppressed when its turn comes; what is being sent already is not stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// SEND-SAFETY: no extension and no number is asked for here. A new store knows none of them yet, and an opt-out that is refused for
+/// that would let texts go once they are known.
+async fn import(store: &dyn Store, file: &Path) -> anyhow::Result<ExitCode> {
+    let entries = opt_out_file::read(file)?;
+    let (all, mut done) = (entries.len(), 0);
+    let mut by_extension: BTreeMap<Option<String>, Vec<OptOut>> = BTreeMap::new();
+    for entry in entries {
+        by_extension.entry(entry.extension).or_default().push(entry.change);
+    }
+    for (extension, changes) in &by_extension {
+        for some in changes.chunks(MAX_BATCH) {
+            let entered = store.set_opt_outs(extension.as_deref(), some).await;
+            entered.with_context(|| format!("{done} of {all} opt-outs count; import the same file again"))?;
+            done += some.len();
+        }
+    }
+    say!("{all} opt-outs count now; one that stood already stands once");
     say!("what waits is suppressed when its turn comes; what is being sent already is not stopped");
     Ok(ExitCode::SUCCESS)
 }
