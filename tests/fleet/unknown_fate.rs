@@ -239,6 +239,7 @@ async fn a_dead_message_whose_first_attempt_arrived_is_told_as_one_that_may_have
         (&["message", "dead"], &[maybe]),
         (&["message", "show", &id, "--json"], &[&first, r#""recipient_ends_in": "7788""#]),
         (&["message", "dead", "--json"], &[&first, r#""dead": 1"#]),
+        (&["message", "list", "--state", "dead", "--json"], &[&first, r#""to": "#]),
     ] {
         let told = String::from_utf8(rig.run(command).stdout).unwrap();
         for part in parts {

@@ -133,8 +133,10 @@ impl Code {
         use Code::*;
         matches!(
             self,
-            // Older versions took keys with blanks at their ends. One that no store takes is not looked for.
+            // Older versions took keys with blanks at their ends, and dates that are no RFC 3339. A key that no store takes is not
+            // looked for.
             BadKey
+                | BadDate
                 | SendAtPast
                 | SendByPast
                 | UnknownSender

@@ -1,6 +1,6 @@
 //! Takes back what dead workers held, closes what passed its `send_by`, and removes old records.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use ringfleet_identity::jittered;
 use ringfleet_store::SharedStore;
@@ -10,6 +10,8 @@ use tokio_util::sync::CancellationToken;
 const BATCH: u32 = 200;
 /// How long the reports go first that have waited for a store: longer than the longest pause between two tries of one.
 const REPORTS_FIRST: Duration = Duration::from_secs(3);
+/// A store that is there answers sooner.
+const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn reap(store: SharedStore, every: Duration, retention: Duration, stop: CancellationToken) {
     let mut unreadable = 0;
@@ -21,13 +23,17 @@ pub(crate) async fn reap(store: SharedStore, every: Duration, retention: Duratio
             () = tokio::time::sleep(jittered(every)) => {}
         }
         // SEND-SAFETY: while a store is away leases end of texts that are known to be sent. Taken for of unknown fate, such a text
-        // would go out again, if that is its policy, although its report is on its way.
-        if was_away {
-            if store.ping().await.is_err() {
-                continue;
-            }
+        // would go out again, if that is its policy, although its report is on its way. Asked first, because a call that waits for
+        // the connection is carried out the moment it is back.
+        let asked = Instant::now();
+        let answered = store.ping().await.is_ok();
+        // One that is always slow is reaped all the same.
+        if !answered || (asked.elapsed() > AT_ONCE && !was_away) {
+            was_away = true;
+            continue;
+        }
+        if std::mem::take(&mut was_away) {
             tokio::time::sleep(REPORTS_FIRST).await;
-            was_away = false;
         }
         loop {
             let reaped = match store.reap(BATCH, retention).await {

@@ -52,3 +52,17 @@ async fn a_repeat_whose_key_had_blanks_when_it_was_taken_is_told_of_its_message(
     let (_, other) = read(server.post(&keyed(" visit 2 "))).await;
     assert!(other["detail"].as_str().unwrap().contains("nothing was taken"), "{other}");
 }
+
+#[tokio::test]
+async fn a_repeat_whose_date_was_taken_before_is_told_of_its_message() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store.clone()).await;
+    let mut taken = producer(store.clone()).check(&draft(), now()).unwrap();
+    taken.key = Some(ringfleet_store::IdempotencyKey::try_new("visit 1").unwrap());
+    let id = ringfleet_store::MessageId::from_key(taken.key.as_ref().unwrap());
+    store.enqueue(&[taken]).await.unwrap();
+    let again = json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": "visit 1", "send_by": "2030-12-01T09:00:00-0500"});
+    let (_, told) = read(server.post(&again)).await;
+    let codes = [&told["errors"][0]["code"], &told["errors"][1]["code"]];
+    assert_eq!((codes, &told["id"]), ([&json!("bad-date"), &json!("key-taken")], &json!(id.to_string())), "{told}");
+}

@@ -187,3 +187,20 @@ async fn a_claim_that_comes_after_one_which_asked_for_its_leases_and_found_none_
     assert_eq!(claim(&wire.direct, &wire.worker, 1).await.unwrap().leases, [], "its number is lower");
     assert_eq!(wire.claim(1).await.len(), 1);
 }
+
+#[tokio::test]
+async fn a_claim_that_comes_after_one_which_got_the_leases_of_an_earlier_one_is_given_nothing() {
+    let wire = Wire::new().await;
+    for _ in 0..2 {
+        assert_eq!(claim(&wire.direct, &wire.worker, 1).await.unwrap().leases, []);
+    }
+    put(&wire.direct, &lane(), &["1"]).await;
+    wire.claim_unheard(1).await;
+    wire.claim_unheard(1).await;
+    let lease = wire.claim(1).await.remove(0).reference();
+    assert_eq!(wire.store.begin_send(&[lease.into()], LEASE).await.unwrap(), [Begin::Go]);
+    put(&wire.direct, &lane(), &["2"]).await;
+    // As the second of the unheard, had it been held up.
+    assert_eq!(claim(&wire.direct, &wire.worker, 1).await.unwrap().leases, [], "its number is lower");
+    assert_eq!(wire.claim(1).await.len(), 1);
+}

@@ -28,6 +28,7 @@ use self::{
     entry::Story,
     recent::{MOST, Recent},
     ring::{FileId, Ring, Written},
+    telling::is_refusal,
 };
 
 /// Told to the store in one call.
@@ -266,7 +267,14 @@ impl Journal {
                 continue;
             }
             // SEND-SAFETY: a message that the store believes unsent would be sent again.
-            let told = tell(store, &some).await?;
+            let told = match tell(store, &some).await {
+                Ok(told) => told,
+                Err(error) if is_refusal(&error) => {
+                    refused = Some(error);
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             // SEND-SAFETY: this worker's own are told again until the store has them; it waits for no worker for long. A dead one's
             // would keep every worker from beginning, for as long as its file tells it.
             if alive {

@@ -1,6 +1,6 @@
 //! Tells the store what was sent, though it may refuse some of it.
 
-use std::slice::from_ref;
+use std::{collections::HashSet, slice::from_ref};
 
 use ringfleet_store::{Reassertion, Settled, SharedStore, StoreError};
 
@@ -12,7 +12,7 @@ pub(crate) struct Told {
 }
 
 /// SEND-SAFETY: one that can't be settled must not take the others along, which the store would believe unsent. A store that can
-/// settle none of several is at fault itself: an error.
+/// settle none, of several lanes, is at fault itself: an error.
 pub(crate) async fn tell(store: &SharedStore, sends: &[Reassertion]) -> Result<Told, StoreError> {
     let mut refused = match store.reassert(sends).await {
         Ok(answers) => return Ok(Told { answers: answers.into_iter().map(Some).collect(), refused: None }),
@@ -33,7 +33,9 @@ pub(crate) async fn tell(store: &SharedStore, sends: &[Reassertion]) -> Result<T
             Err(error) => return Err(error),
         }
     }
-    if sends.len() > 1 && answers.iter().all(Option::is_none) {
+    let refused_lanes: HashSet<_> =
+        sends.iter().zip(&answers).filter(|(_, answer)| answer.is_none()).map(|(send, _)| &send.lane).collect();
+    if refused_lanes.len() > 1 && answers.iter().all(Option::is_none) {
         return Err(refused);
     }
     let refused = answers.contains(&None).then_some(refused);
@@ -41,7 +43,7 @@ pub(crate) async fn tell(store: &SharedStore, sends: &[Reassertion]) -> Result<T
 }
 
 /// The same each time.
-fn is_refusal(error: &StoreError) -> bool {
+pub(super) fn is_refusal(error: &StoreError) -> bool {
     matches!(error, StoreError::Refused { .. } | StoreError::Unreadable { .. })
 }
 
@@ -92,11 +94,15 @@ mod tests {
     async fn a_dead_workers_send_that_can_not_be_settled_keeps_nobody_from_beginning() {
         let (server, folder) = (RedisServer::start(), tempfile::tempdir().unwrap());
         let store = redis(&server).await;
-        let send = sent(&store, &["101"]).await.remove(0);
+        let sends = sent(&store, &["101", "101"]).await;
         let opens = async || Journal::open(folder.path(), &store.epoch(), 1).await.unwrap();
-        let (journal, how) = (opens().await, send.settlement);
-        journal.record(vec![Entry::ended(how.lease, &send.lane, &how.outcome, true, Instant::now())]).await;
-        spoil(&server, &format!("wait:{}", send.lane));
+        let journal = opens().await;
+        let ended = |send: &Reassertion| {
+            let how = &send.settlement;
+            Entry::ended(how.lease, &send.lane, &how.outcome, true, Instant::now())
+        };
+        journal.record(sends.iter().map(ended).collect()).await;
+        spoil(&server, &format!("wait:{}", sends[0].lane));
         let telling = journal.reassert(&store, Duration::MAX, Whose::All);
         assert!(telling.await.is_err(), "its own are told until the store has them");
         drop(journal);

@@ -81,7 +81,7 @@ The first row names the columns, in any order:
   enabled           yes or no; empty leaves it as it is
 
 Good rows go in; faulty ones are told together with line and column, and never with a secret (exit code 3). A quotation mark that is
-not closed refuses the whole file.";
+not closed, or has blanks before it, refuses the whole file.";
 
 const ROTATE: &str = "\
 How to change the key while the fleet runs; a changed key file is noticed within seconds:

@@ -5,10 +5,7 @@ use std::time::Duration;
 use ringfleet_store::{ListFrom, MAX_BATCH, MessageView, Millis, State, Store};
 use serde_json::json;
 
-use super::{
-    evidence::{number, reason_of, time},
-    reason::sense,
-};
+use super::evidence::{listed, number, reason_of, time};
 use crate::{
     output::say,
     table::{self, Cell},
@@ -67,17 +64,11 @@ fn why(view: &MessageView) -> String {
 }
 
 fn to_json(view: &MessageView) -> serde_json::Value {
-    json!({
-        "id": view.id.to_string(),
-        "extension": view.lane.extension(),
-        "since": time(view.finished_at),
-        "from": number(&view.from, false),
-        "to": number(&view.to, false),
-        "attempts": view.attempt,
-        "reason": view.reason,
-        "delivery_code": view.delivery.as_ref().map(|report| &report.code).filter(|code| !code.is_empty()),
-        "meaning": sense(&view.reason).map(|sense| sense.meaning),
-    })
+    let mut row = listed(view);
+    row["from"] = json!(number(&view.from, false));
+    row["to"] = json!(number(&view.to, false));
+    row["delivery_code"] = json!(view.delivery.as_ref().map(|report| &report.code).filter(|code| !code.is_empty()));
+    row
 }
 
 fn row(view: &MessageView) -> [Cell; 5] {

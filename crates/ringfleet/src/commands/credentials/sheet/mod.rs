@@ -77,7 +77,8 @@ impl Sheet {
 /// Reads the whole text. Secret files are looked for in `folder`; `read_file` reads one.
 ///
 /// # Errors
-/// A header that can't be used: then no row can be understood. Or a quotation mark that is not closed: then no row can be trusted.
+/// A header that can't be used: then no row can be understood. Or a quotation mark that is not closed, or stands
+/// behind blanks: then no row can be trusted.
 pub(super) fn read(
     text: &str,
     folder: &Path,
