@@ -63,6 +63,8 @@ pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
 struct Role {
     accounts: Accounts,
     store: SharedStore,
+    /// Its place where readiness and metrics look for it.
+    opened: Arc<OnceLock<SharedStore>>,
     directory: Directory,
     stop: CancellationToken,
     /// Metrics are answered until the work has ended.
@@ -90,10 +92,9 @@ impl Role {
             return Ok(None);
         };
         let store = store?;
-        let _ = opened.set(store.clone());
         let directory = directory::follow(settings, &accounts, &store, stop.clone()).await?;
         directory::warn_of_numbers(&accounts, &directory.book());
-        Ok(Some(Self { accounts, store, directory, stop, watched, answering: JoinSet::new() }))
+        Ok(Some(Self { accounts, store, opened, directory, stop, watched, answering: JoinSet::new() }))
     }
 
     /// SEND-SAFETY: the last one to listen. Another that can't would end the process, and cut off what this one is taking in: see
@@ -172,13 +173,20 @@ impl Role {
         Ok(ringfleet_worker::run(vault, roster, self.directory.clone(), client, options, self.stop.clone()).await?)
     }
 
+    /// Not before all that it serves listens: whoever sends requests to what is ready would be refused.
+    fn is_ready(&self) {
+        let _ = self.opened.set(self.store.clone());
+    }
+
     /// Until it is told to stop; see [`finish`].
     async fn answer(mut self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        self.is_ready();
         finish(&mut self.answering, &self.stop, settings.worker.drain).await;
         Ok(self.end(Drained::Clean))
     }
 
     async fn work_and_answer(mut self, settings: &Settings) -> anyhow::Result<ExitCode> {
+        self.is_ready();
         let mut answering = std::mem::take(&mut self.answering);
         let work = async {
             let drained = self.work(settings).await;
