@@ -188,3 +188,21 @@ async fn a_worker_that_can_report_nothing_any_more_ends_and_what_it_has_sent_is_
     rig.until_ended(3, Duration::from_secs(60)).await;
     rig.finish(Ends::all()).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_can_report_nothing_any_more_in_a_drain_does_not_go_as_one_that_has_told_all() {
+    let mut options = RigOptions::new(1, Duration::from_secs(2)).quick();
+    options.simulator.sms_latency = ringfleet_simulator::Latency::Fixed(Duration::from_secs(2));
+    let mut rig = Rig::start(options).await;
+    rig.enqueue(0, 1, None).await;
+    let environment = [("RINGFLEET_FAILPOINT", "settle.before=panic@1"), ("RINGFLEET__METRICS__LISTEN", "127.0.0.1:0")];
+    let worker = rig.spawn(&["worker"], &environment);
+    let log = worker.log().to_owned();
+    eventually(Duration::from_secs(30), async || rig.stats().await.count(State::Sending) == 1).await;
+    assert_eq!(worker.end().code(), Some(1));
+    let said = rig.log(&log);
+    assert!(said.contains("worker drains") && said.contains("the reporting of what it sent ended"), "{said}");
+    rig.start_worker(None);
+    rig.until_ended(1, Duration::from_secs(60)).await;
+    rig.finish(Ends::all()).await;
+}

@@ -187,6 +187,11 @@ pub async fn run(
     let drained = drain(&worker, by, ended, &mut processing, &sessions).await;
     end.cancel();
     background.close();
+    // SEND-SAFETY: in a drain too. It ends by itself when nothing is in hand any more; if it panicked before, the store was not told
+    // what this worker sent, and it must not go as one that has told all.
+    if reporting.is_finished() && reporting.await.is_err() {
+        return Err(WorkerError::Ended { reason: "the reporting of what it sent ended".to_owned() });
+    }
     match drained {
         Ok(Ok(())) if stop.is_cancelled() => {
             let left = async {

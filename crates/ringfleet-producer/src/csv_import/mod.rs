@@ -69,8 +69,8 @@ struct Answered {
     bytes: u64,
 }
 
-/// The line on which the field begins that has a quotation mark which is not closed, or something between the closing one and the
-/// next comma. A reader of CSV goes on there, and may take the rows behind for a part of that field.
+/// The line on which the field begins that has a quotation mark which is not closed, blanks before the opening one, or something
+/// between the closing one and the next comma. A reader of CSV goes on there, and may take the rows behind for a part of that field.
 pub fn misquoted(text: &[u8]) -> Option<u64> {
     let mut quotes = Quotes::new(start::COMMA);
     let (mut line, mut field) = (1, 1);

@@ -49,7 +49,8 @@ pub(crate) enum SheetError {
     Unreadable,
     #[error(
         "the quotation mark on line {0} is not closed before the next one, or blanks stand before the opening one, or something \
-         between the closing one and the next comma; put a field with commas, quotation marks or line ends into quotation marks, and write each one inside it twice"
+         between the closing one and the next comma; put a field with commas, quotation marks or line ends into quotation marks, and \
+         write each one inside it twice"
     )]
     Quotes(u64),
     #[error("the columns are separated by {0}; save the file with commas between them")]
