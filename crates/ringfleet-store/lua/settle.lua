@@ -56,6 +56,8 @@ end
 -- What a store that has lost the moment of a send may have made of its message since, as if nothing had been sent.
 local ENDED_UNSENT = { [EXPIRED] = true, [SUPPRESSED] = true, [CANCELLED] = true, [DEAD] = true }
 
+local UNDER_WAY = 'under-way' -- as calls.rs has it
+
 -- A report of a lease that ended, and whose story is not closed: the store has lost the moment in which it was, or has put
 -- the message back since. Returns what and state, or nil when it changes nothing.
 local function stale(L, m, f, was, token, kind, age, text)
@@ -98,9 +100,8 @@ local function stale(L, m, f, was, token, kind, age, text)
       close(m, HELD, 'cancelled-under-way', '', token, { intent = max(first > 0 and min(first, intent) or intent, 1), reads = 0 })
       return 3, HELD
     end
-    -- SEND-SAFETY: what has ended is asked for first, whatever its policy says. The record keeps its policy.
-    if ended and m.policy == RESEND then m.policy = RECONCILE end
-    return 3, fate_unknown(L, m, text, token, intent)
+    -- SEND-SAFETY: what has ended, or may be under way still, is asked for first.
+    return 3, fate_unknown(L, m, text, token, intent, ended or text == UNDER_WAY)
   end
   return nil
 end
@@ -152,9 +153,6 @@ fetch(POSTS, names)
 for i, id in ipairs(ids) do
   local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 2], 17)
   local m = read_message(id)
-  -- SEND-SAFETY: not sent again beside a POST that is still under way, but asked for first, as the default is. The record keeps
-  -- its policy.
-  if m and kind == 'unknown' and text == 'under-way' and m.policy == RESEND then m.policy = RECONCILE end
   local f = m and read_flight(id)
   local L = m and lane_of(m.lane)
   local was = m and m.note ~= '' and note_of(m)
@@ -232,7 +230,8 @@ for i, id in ipairs(ids) do
       close(m, REJECTED, text, '', token)
       state = REJECTED
     elseif kind == 'unknown' or (kind == 'released' and live and f.state == SENDING) then
-      state = fate_unknown(L, m, text, token, f.since)
+      -- SEND-SAFETY: not sent again beside a POST that is still under way, but asked for first.
+      state = fate_unknown(L, m, text, token, f.since, text == UNDER_WAY)
     elseif kind == 'retry' and m.attempt + 1 >= min(max_attempts, 255) then -- a record counts to 255
       m.attempt = m.attempt + 1
       close(m, DEAD, text, '', token)

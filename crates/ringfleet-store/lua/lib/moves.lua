@@ -118,18 +118,20 @@ local function wait_again(m, code, token, intent)
 end
 
 -- SEND-SAFETY: nobody knows whether the provider took it. Never back to a queue from here, unless its policy says so.
--- `intent` is the time before which it certainly was not sent. Returns the state.
-local function fate_unknown(L, m, code, token, intent)
+-- `intent` is the time before which it certainly was not sent. Returns the state. `ask_first`: whatever its policy says, this
+-- report does not send it again. It is no change of `m`: the next report of the batch may be of the same message.
+local function fate_unknown(L, m, code, token, intent, ask_first)
   local first = note_of(m).intent
   intent = max(first > 0 and min(first, intent) or intent, 1)
-  local again = m.policy == RESEND and m.attempt + 1 < MOST_SENDS
+  local policy = ask_first and m.policy == RESEND and RECONCILE or m.policy
+  local again = policy == RESEND and m.attempt + 1 < MOST_SENDS
   -- SEND-SAFETY: its policy would send it again, but its recipient has opted out since. Whether the first one arrived is asked.
   local never_again = again and opted_out(m)
   if again and not never_again then
     m.attempt = m.attempt + 1
     wait_again(m, 'resent', token, intent)
     return READY
-  elseif m.policy ~= RECONCILE and not never_again then
+  elseif policy ~= RECONCILE and not never_again then
     close(m, HELD, code, '', token, { intent = intent, reads = 0 })
     return HELD
   end

@@ -301,6 +301,7 @@ behaviours! {
     }
     reasserting {
         beside_a_send_that_is_under_way_no_policy_sends_again
+        what_one_report_of_a_batch_says_of_a_message_does_not_change_its_policy_for_the_next
         a_send_told_before_its_intent_is_given_back_when_the_intent_is_refused
         what_is_told_again_has_its_place_in_the_window_though_the_store_has_lost_it
         a_refused_request_whose_intent_was_lost_counts_and_its_message_waits_again

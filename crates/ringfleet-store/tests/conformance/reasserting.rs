@@ -51,6 +51,18 @@ pub(crate) async fn beside_a_send_that_is_under_way_no_policy_sends_again(s: &Su
     assert_eq!(s.reassert(&wide(2), dead, unknown()).await, Settled::Done(State::Ready));
 }
 
+pub(crate) async fn what_one_report_of_a_batch_says_of_a_message_does_not_change_its_policy_for_the_next(s: &Subject) {
+    s.put(resent(&wide(1), "twice told")).await;
+    let first = s.claim_and_begin().await;
+    assert_eq!(s.settle(first, unknown()).await, Settled::Done(State::Ready));
+    let second = s.claim_and_begin().await;
+    let report = |lease, outcome| Settlement { lease, outcome, age: ms(0), seen: PlanSeen::default() };
+    let under_way = Outcome::Unknown { reason: UNDER_WAY.into() };
+    let batch = [report(first, under_way), report(second, unknown())];
+    let answers = s.store.settle(&batch).await.unwrap();
+    assert_eq!(answers, [Settled::Stale, Settled::Done(State::Ready)]);
+}
+
 pub(crate) async fn a_send_told_before_its_intent_is_given_back_when_the_intent_is_refused(s: &Subject) {
     for (extension, new) in [(1, message(&wide(1), "held")), (2, asked(&wide(2), "asked"))] {
         s.put(new).await;
