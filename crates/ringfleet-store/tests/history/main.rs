@@ -28,13 +28,15 @@ mod shared;
 mod upkeep;
 mod witness;
 
-use std::env;
+use std::{env, thread};
 
 use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestError, TestRng, TestRunner};
 
 use crate::harness::Backend;
 
 const HISTORIES: u32 = 1_000;
+/// Played at once, each from a seed of its own: a store and who waits for its answer leave each other idle.
+const HALVES: u32 = 2;
 
 fn number<T: std::str::FromStr>(name: &str) -> Option<T> {
     let text = env::var(name).ok()?;
@@ -47,11 +49,22 @@ fn fresh_seed() -> u64 {
 }
 
 fn play_histories(backend: Backend) {
-    let seed: u64 = number("RINGFLEET_SEED").unwrap_or_else(fresh_seed);
+    let histories = number("RINGFLEET_HISTORIES").unwrap_or(HISTORIES);
+    if let Some(seed) = number("RINGFLEET_SEED") {
+        return play_from(seed, backend, histories);
+    }
+    thread::scope(|scope| {
+        for half in 0..HALVES {
+            scope.spawn(move || play_from(fresh_seed(), backend, (histories + half) / HALVES));
+        }
+    });
+}
+
+fn play_from(seed: u64, backend: Backend, cases: u32) {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
     let config = Config {
-        cases: number("RINGFLEET_HISTORIES").unwrap_or(HISTORIES),
+        cases,
         failure_persistence: None,
         max_shrink_iters: 4_000,
         max_shrink_time: 60_000,
