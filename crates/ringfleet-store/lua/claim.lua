@@ -28,6 +28,7 @@ if ARGV[7] ~= '0' then
     end
     if #out > 1 then
       out[1] = '0'
+      -- As below: of the claims before this one some may come later.
       call('SET', answered, ARGV[6] .. ' ' .. ids, 'PX', lease_ms)
       save()
       return out

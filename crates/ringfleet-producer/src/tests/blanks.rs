@@ -1,5 +1,6 @@
 //! What nobody sees: blanks around a key, and texts of nothing but such characters.
 
+use ringfleet_store::{IdempotencyKey, MessageId};
 use serde_json::json;
 
 use super::{
@@ -36,15 +37,19 @@ fn a_key_with_blanks_at_its_ends_is_refused_as_another_door_would_take_them_off(
     assert!(judged("visit 1").is_ok());
 }
 
-/// Older versions took such keys.
+/// With a message of this key, which an older version took.
+async fn server_with(key: &str) -> (tempfile::TempDir, Server, MessageId) {
+    let (folder, store) = sqlite().await;
+    let key = IdempotencyKey::try_new(key).unwrap();
+    let mut taken = producer(store.clone()).check(&draft(), now()).unwrap();
+    taken.key = Some(key.clone());
+    store.enqueue(&[taken]).await.unwrap();
+    (folder, Server::start(store).await, MessageId::from_key(&key))
+}
+
 #[tokio::test]
 async fn a_repeat_whose_key_had_blanks_when_it_was_taken_is_told_of_its_message() {
-    let (_folder, store) = sqlite().await;
-    let server = Server::start(store.clone()).await;
-    let mut taken = producer(store.clone()).check(&draft(), now()).unwrap();
-    taken.key = Some(ringfleet_store::IdempotencyKey::try_new(" visit 1 ").unwrap());
-    let id = ringfleet_store::MessageId::from_key(taken.key.as_ref().unwrap());
-    store.enqueue(&[taken]).await.unwrap();
+    let (_folder, server, id) = server_with(" visit 1 ").await;
     let keyed = |key: &str| json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": key});
     let (_, again) = read(server.post(&keyed(" visit 1 "))).await;
     let codes = [&again["errors"][0]["code"], &again["errors"][1]["code"]];
@@ -55,12 +60,7 @@ async fn a_repeat_whose_key_had_blanks_when_it_was_taken_is_told_of_its_message(
 
 #[tokio::test]
 async fn a_repeat_whose_date_was_taken_before_is_told_of_its_message() {
-    let (_folder, store) = sqlite().await;
-    let server = Server::start(store.clone()).await;
-    let mut taken = producer(store.clone()).check(&draft(), now()).unwrap();
-    taken.key = Some(ringfleet_store::IdempotencyKey::try_new("visit 1").unwrap());
-    let id = ringfleet_store::MessageId::from_key(taken.key.as_ref().unwrap());
-    store.enqueue(&[taken]).await.unwrap();
+    let (_folder, server, id) = server_with("visit 1").await;
     let again = json!({"from": FROM, "to": TO, "text": "See you on Monday", "key": "visit 1", "send_by": "2030-12-01T09:00:00-0500"});
     let (_, told) = read(server.post(&again)).await;
     let codes = [&told["errors"][0]["code"], &told["errors"][1]["code"]];

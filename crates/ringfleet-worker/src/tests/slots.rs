@@ -50,10 +50,10 @@ async fn a_shard_that_does_not_answer_costs_one_deadline_whatever_it_is_to_be_to
 
     cluster.nodes()[0].freeze();
     let mut asked = EXTENSIONS;
-    let is_there = async |extension: u32| store.lane(&lane(&extension.to_string())).await.is_err();
+    let is_silent = async |extension: u32| store.lane(&lane(&extension.to_string())).await.is_err();
     loop {
         let extension = asked.next().expect("none of them lives where nobody answers");
-        if is_there(extension).await {
+        if is_silent(extension).await {
             break;
         }
     }
