@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use ringfleet_producer::Draft;
 use ringfleet_simulator::Latency;
 use ringfleet_store::{Eta, MessageId, State, Until, Why};
 use ringfleet_testkit::eventually;
@@ -124,7 +125,13 @@ async fn told_times_of_scheduled_messages_come_true_also_behind_others() {
         Some(jiff::Timestamp::try_from(due).unwrap().to_string())
     };
     let mut ids = rig.enqueue_named(0, 60, at(7), "scheduled").await;
-    ids.extend(rig.enqueue_named(0, 3, at(13), "later").await);
+    // To other numbers: beside one to the same recipient it would be put off for a second, which nobody can foresee.
+    for n in 0..3 {
+        let to = format!("+1555299000{n}");
+        let (from, text) = (rig.accounts[0].numbers[0].clone(), format!("later {n} of extension 0"));
+        let draft = Draft { from, to, text, send_at: at(13), ..Draft::default() };
+        ids.push(rig.hand_in(draft).await.unwrap().id);
+    }
     eventually(Duration::from_secs(20), async || rig.simulator.report().accepted >= 30).await;
     let told = ask(&rig, every_tenth(&ids).chain(&ids[59..])).await;
     assert_eq!(rig.store.get(&ids[0]).await.unwrap().unwrap().state, State::Scheduled, "asked too late");
