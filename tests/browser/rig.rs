@@ -2,12 +2,12 @@
 
 use std::{
     cell::RefCell,
-    net::TcpListener,
     process::{Child, Command, Stdio},
     time::Instant,
 };
 
 use ringfleet_simulator::{Account, AppSettings, Simulator, SimulatorConfig};
+use ringfleet_testkit::Port;
 use serde_json::json;
 
 use crate::{PATIENCE, secrets::Secrets};
@@ -24,6 +24,7 @@ pub(crate) struct Rig {
     folder: tempfile::TempDir,
     texts: RefCell<Vec<String>>,
     _page: Process,
+    _port: Port,
 }
 
 /// Ended with its guard.
@@ -38,10 +39,8 @@ impl Drop for Process {
 
 impl Rig {
     pub(crate) async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        // The port is free again for the page; nobody else is given it so soon.
-        drop(listener);
+        let port = Port::hold();
+        let base = format!("http://{}", port.address());
         let redirect_uris = vec![format!("{base}/connect/callback")];
         let app = AppSettings { refresh_tokens: true, redirect_uris, ..AppSettings::default() };
         let simulator = Simulator::start(SimulatorConfig { app, ..SimulatorConfig::default() }).await.unwrap();
@@ -52,7 +51,8 @@ impl Rig {
         let accounts = json!([{"extension_id": account.extension_id, "numbers": account.numbers}]);
         std::fs::write(folder.path().join("accounts.json"), accounts.to_string()).unwrap();
         let page = start(folder.path(), &simulator, &base, "connect");
-        let rig = Self { simulator, account, password, base, folder, texts: RefCell::default(), _page: page };
+        let rig =
+            Self { simulator, account, password, base, folder, texts: RefCell::default(), _page: page, _port: port };
         let address = rig.base.trim_start_matches("http://").to_owned();
         rig.until("the page listens", || std::net::TcpStream::connect(&address).is_ok()).await;
         rig

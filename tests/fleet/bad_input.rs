@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ringfleet_testkit::Port;
+
 use crate::{
     credential_commands::told,
     rig::{Ends, Rig, RigOptions, Waiting},
@@ -189,13 +191,13 @@ async fn all_for_which_a_worker_ends_with_64_is_told_at_once_by_the_check_of_the
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_not_there_is_told_with_its_own_exit_code() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
-    let port = ringfleet_testkit::free_port();
-    let url = format!("redis://user:canary-password@127.0.0.1:{port}");
+    let nobody = Port::hold();
+    let url = format!("redis://user:canary-password@{}", nobody.address());
     rig.keep_secret(["canary-password"]);
     let status = rig.run_with(&["status"], &[("RINGFLEET__STORE__URL", &url)]);
     let told = String::from_utf8_lossy(&status.stderr);
     assert_eq!(status.status.code(), Some(69), "{told}");
-    let at = format!("Redis at 127.0.0.1:{port}: connection refused");
+    let at = format!("Redis at {}: connection refused", nobody.address());
     for part in [at.as_str(), "is Redis running there?", "store.url", "`ringfleet doctor`"] {
         assert!(told.contains(part), "{part} is not told:\n{told}");
     }

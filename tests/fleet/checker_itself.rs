@@ -68,6 +68,7 @@ async fn a_number_a_text_or_a_token_that_is_printed_is_seen() {
     for private in [
         "recipient 15552000003",
         "recipient (+1) 5552000003",
+        "id 0.15552000003 of 5552000003.",
         "text reminder 3 of extension 0",
         "text reminder 3 o…",
         "text reminder%203%20of",
@@ -85,6 +86,13 @@ async fn a_number_a_text_or_a_token_that_is_printed_is_seen() {
     let login = http().post(rig.simulator.base_url()).basic_auth(id, Some(secret)).build().unwrap();
     rig.printed(login.headers()["authorization"].as_bytes());
     sees(rig, &["I6, "]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_digits_of_a_decimal_are_no_number() {
+    let rig = sent_five().await;
+    rig.printed("seconds_sum 0.15552000003");
+    rig.finish(Ends::all()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

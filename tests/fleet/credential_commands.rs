@@ -4,7 +4,7 @@ use std::{path::Path, process::Output, time::Duration};
 
 use ringfleet_identity::{KeyRing, Purpose};
 use ringfleet_store::{DocCursor, DocKind, Expect};
-use ringfleet_testkit::{eventually, free_port};
+use ringfleet_testkit::{Port, eventually};
 
 use crate::{
     rig::{Ends, Rig, RigOptions},
@@ -258,7 +258,8 @@ async fn the_secrets_of_webhooks_are_sealed_anew_before_the_old_key_is_called_ne
     fleet.done(&["add", &account.extension_id, "--method", "jwt"], &account.jwt);
     let environment = fleet.environment();
     let environment: Vec<_> = environment.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let listen = format!("127.0.0.1:{}", free_port());
+    let port = Port::hold();
+    let listen = port.address();
     let hears = [("RINGFLEET__INBOUND__LISTEN", listen.as_str()), ("RINGFLEET__INBOUND__POLL", "1h")];
     fleet.rig.start_worker_with(&[&environment[..], &hears].concat());
     let key = format!("main/{}", account.extension_id);

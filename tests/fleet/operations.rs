@@ -2,7 +2,7 @@
 
 use std::{process::Stdio, time::Duration};
 
-use ringfleet_testkit::{RedisServer, eventually, free_port};
+use ringfleet_testkit::{Port, RedisServer, eventually};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -37,20 +37,17 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
         "+15552000001",
         "+15552000002",
     ]);
-    let (api, metrics) = (free_port(), free_port());
+    let ports = [Port::hold(), Port::hold()];
+    let [api, metrics] = ports.each_ref().map(Port::address);
     let up = rig.spawn(
         &["up"],
-        &[
-            ("RINGFLEET__API__LISTEN", &format!("127.0.0.1:{api}")),
-            ("RINGFLEET__API__KEYS", KEY),
-            ("RINGFLEET__METRICS__LISTEN", &format!("127.0.0.1:{metrics}")),
-        ],
+        &[("RINGFLEET__API__LISTEN", &api), ("RINGFLEET__API__KEYS", KEY), ("RINGFLEET__METRICS__LISTEN", &metrics)],
     );
     let client = http();
-    let ready = format!("http://127.0.0.1:{metrics}/readyz");
+    let ready = format!("http://{metrics}/readyz");
     eventually(Duration::from_secs(20), async || client.get(&ready).send().await.is_ok_and(|r| r.status() == 200))
         .await;
-    let messages = format!("http://127.0.0.1:{api}/v1/messages");
+    let messages = format!("http://{api}/v1/messages");
 
     let draft = json!({"from": rig.accounts[0].numbers[0], "to": "+15552000001", "text": "canary text"});
     assert_eq!(client.post(&messages).json(&draft).send().await.unwrap().status(), 401);
@@ -83,7 +80,7 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
     .await;
     rig.until_ended(2, Duration::from_secs(20)).await;
 
-    let page = client.get(format!("http://127.0.0.1:{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
+    let page = client.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
     for name in [
         "ringfleet_messages{state=\"sent\"} 2",
         "ringfleet_oldest_due_age_seconds",
@@ -96,7 +93,7 @@ async fn a_text_posted_to_up_is_sent_and_can_be_watched() {
         assert!(page.contains(name), "{name} is missing in\n{page}");
     }
     rig.printed(page);
-    let health = client.get(format!("http://127.0.0.1:{metrics}/healthz")).send().await.unwrap();
+    let health = client.get(format!("http://{metrics}/healthz")).send().await.unwrap();
     assert_eq!(health.status(), 200);
     let status = rig.run(&["status", "--json"]);
     let status: Value = serde_json::from_slice(&status.stdout).unwrap();
@@ -159,8 +156,8 @@ async fn a_request_under_way_when_its_process_is_told_to_end_is_answered_while_t
     for command in ["api", "up"] {
         let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2)).on_sqlite()).await;
         rig.keep_secret([KEY, "canary text", "+15552000001"]);
-        let api = format!("127.0.0.1:{}", free_port());
-        let metrics = format!("127.0.0.1:{}", free_port());
+        let ports = [Port::hold(), Port::hold()];
+        let [api, metrics] = ports.each_ref().map(Port::address);
         let environment = [
             ("RINGFLEET__API__LISTEN", &*api),
             ("RINGFLEET__API__KEYS", KEY),
@@ -203,8 +200,8 @@ async fn a_process_that_starts_without_its_redis_is_alive_and_not_ready_and_begi
     let mut rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).quick()).await;
     rig.enqueue(0, 1, None).await;
     rig.redis_mut().kill();
-    let [of_api, of_worker] = [(); 2].map(|()| format!("127.0.0.1:{}", free_port()));
-    let api = format!("127.0.0.1:{}", free_port());
+    let ports = [Port::hold(), Port::hold(), Port::hold()];
+    let [api, of_api, of_worker] = ports.each_ref().map(Port::address);
     let api = rig.spawn(&["api"], &[("RINGFLEET__API__LISTEN", &api), ("RINGFLEET__METRICS__LISTEN", &of_api)]);
     rig.start_worker_with(&[("RINGFLEET__METRICS__LISTEN", &of_worker)]);
     let not_yet = Some((503, "the store is not opened yet\n".to_owned()));

@@ -8,7 +8,7 @@ use std::{
 use redis::aio::MultiplexedConnection;
 use ringfleet_producer::{Draft, EnqueueError};
 use ringfleet_store::{RedisStore, State, redis::RedisOptions};
-use ringfleet_testkit::{RedisServer, eventually, free_port, patient_link, wait_until};
+use ringfleet_testkit::{Port, RedisServer, eventually, patient_link, wait_until};
 
 use crate::{
     rig::{Ends, Rig, http},
@@ -169,11 +169,11 @@ async fn row_04_a_frozen_redis_holds_the_fleet_up_and_nothing_else() {
 async fn row_06_a_full_redis_refuses_new_messages_and_lets_the_fleet_send_those_it_holds() {
     const KEY: &str = "canary-key-0123456789abcdef";
     let mut rig = loaded(quick(), 60).await;
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
+    let port = Port::hold();
+    let listen = port.address();
     let api = rig.spawn(&["api"], &[("RINGFLEET__API__LISTEN", &listen), ("RINGFLEET__API__KEYS", KEY)]);
     rig.keep_secret([KEY, "a late one", "another late one", "+15552007777", "+15552007778"]);
-    let messages = format!("http://127.0.0.1:{port}/v1/messages");
+    let messages = format!("http://{listen}/v1/messages");
     let client = http();
     eventually(Duration::from_secs(30), async || client.get(&messages).send().await.is_ok()).await;
     rig.start_workers(2);

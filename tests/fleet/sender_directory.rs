@@ -9,7 +9,7 @@ use ringfleet_identity::{
     directory::{Book, Claims, Follower},
 };
 use ringfleet_store::State;
-use ringfleet_testkit::{eventually, free_port};
+use ringfleet_testkit::{Port, eventually};
 use serde_json::{Value, json};
 
 use crate::rig::{Ends, Rig, RigOptions, http};
@@ -59,13 +59,13 @@ async fn a_running_api_learns_who_may_send_and_refuses_the_others_with_the_remed
     let mut rig = Rig::start(RigOptions::new(4, Duration::from_secs(2))).await;
     connect(&rig, 3);
     rig.start_worker_with(&[REFRESH]);
-    let port = free_port();
-    let listen = format!("127.0.0.1:{port}");
+    let port = Port::hold();
+    let listen = port.address();
     let _api = rig.spawn(&["api"], &[("RINGFLEET__API__LISTEN", &listen), ("RINGFLEET__API__KEYS", KEY), REFRESH]);
     rig.keep_secret([KEY, "canary text", "+15557654321"]);
     rig.keep_secret([0, 1, 2, 10, 11, 12].map(recipient));
     rig.keep_secret(rig.accounts.iter().flat_map(|account| account.numbers.clone()));
-    let (client, base) = (http(), format!("http://127.0.0.1:{port}/v1"));
+    let (client, base) = (http(), format!("http://{listen}/v1"));
     let senders = async || -> Vec<String> {
         let Ok(answer) = client.get(format!("{base}/senders")).bearer_auth(KEY).send().await else { return Vec::new() };
         let answer: Value = answer.json().await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ringfleet_simulator::{Endpoint, LedgerLine, WebhookEvent};
-use ringfleet_testkit::{eventually, free_port};
+use ringfleet_testkit::{Port, eventually};
 use serde_json::json;
 
 use crate::{
@@ -20,8 +20,8 @@ fn options() -> RigOptions {
 }
 
 /// A worker that hears webhooks and polls so often.
-fn start_listener(rig: &mut Rig, port: u16, poll: &str) {
-    let listen = format!("127.0.0.1:{port}");
+fn start_listener(rig: &mut Rig, port: &Port, poll: &str) {
+    let listen = port.address();
     rig.start_worker_with(&[("RINGFLEET__INBOUND__LISTEN", &listen), ("RINGFLEET__INBOUND__POLL", poll)]);
 }
 
@@ -34,8 +34,8 @@ async fn until_subscribed(rig: &mut Rig) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_is_heard_through_the_webhook_long_before_the_next_poll() {
     let mut rig = Rig::start(options()).await;
-    let port = free_port();
-    start_listener(&mut rig, port, "1h");
+    let port = Port::hold();
+    start_listener(&mut rig, &port, "1h");
     until_subscribed(&mut rig).await;
     let polled = requests(&rig, Endpoint::MessageSync).await;
     says(&rig, "STOP").await;
@@ -47,7 +47,7 @@ async fn a_stop_is_heard_through_the_webhook_long_before_the_next_poll() {
 
     // A stranger's event is refused and leads to nothing; neither does one of an extension that is not ours.
     let polled = requests(&rig, Endpoint::MessageSync).await;
-    let hook = |extension: &str| format!("http://127.0.0.1:{port}/inbound/{extension}");
+    let hook = |extension: &str| format!("http://{}/inbound/{extension}", port.address());
     let body = json!({"event": "/restapi/v1.0/account/~/extension/~/message-store", "body": {"changes": []}});
     let ours = rig.accounts[0].extension_id.clone();
     for (extension, token, status) in
@@ -72,9 +72,9 @@ async fn a_missed_call_and_a_voicemail_are_listed_long_before_the_next_poll() {
     let mut options = options();
     options.simulator.calls_per_extension = 0;
     let mut rig = Rig::start(options).await;
-    let listen = format!("127.0.0.1:{}", free_port());
+    let port = Port::hold();
     rig.start_worker_with(&[
-        ("RINGFLEET__INBOUND__LISTEN", &listen),
+        ("RINGFLEET__INBOUND__LISTEN", &port.address()),
         ("RINGFLEET__INBOUND__POLL", "1h"),
         ("RINGFLEET__INBOUND__CALLS", "true"),
     ]);
@@ -97,8 +97,8 @@ async fn when_webhooks_die_the_poller_goes_on_and_a_blacklisted_subscription_is_
     let mut options = options();
     options.simulator.webhook_failures = 1;
     let mut rig = Rig::start(options).await;
-    let port = free_port();
-    start_listener(&mut rig, port, "3s");
+    let port = Port::hold();
+    start_listener(&mut rig, &port, "3s");
     until_subscribed(&mut rig).await;
     rig.kill_worker(0);
     // Nobody answers the webhook: the subscription is given up. Another worker, which hears none, hears the STOP all the same.
@@ -110,7 +110,7 @@ async fn when_webhooks_die_the_poller_goes_on_and_a_blacklisted_subscription_is_
 
     // Somebody answers again: it is subscribed anew, and told at once.
     let before = rig.simulator.report().webhooks_delivered;
-    start_listener(&mut rig, port, "3s");
+    start_listener(&mut rig, &port, "3s");
     let said = Instant::now();
     while rig.simulator.report().webhooks_delivered == before {
         assert!(said.elapsed() < 2 * SOON, "no webhook comes any more");
@@ -138,9 +138,9 @@ async fn told_by(rig: &Rig) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_subscription_is_renewed_before_it_ends() {
     let mut rig = Rig::start(options()).await;
-    let listen = format!("127.0.0.1:{}", free_port());
+    let port = Port::hold();
     rig.start_worker_with(&[
-        ("RINGFLEET__INBOUND__LISTEN", &listen),
+        ("RINGFLEET__INBOUND__LISTEN", &port.address()),
         ("RINGFLEET__INBOUND__POLL", "2s"),
         ("RINGFLEET__INBOUND__SUBSCRIPTION_LIFE", "12s"),
     ]);

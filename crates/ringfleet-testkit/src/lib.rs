@@ -6,12 +6,14 @@
 //! - [`RedisCluster`]: three masters that a test made for itself
 //! - [`SentinelPair`]: a primary and its replica, with a sentinel that fails over
 //! - [`FaultProxy`]: the wire to a server, with latency, partitions, resets and lost replies
+//! - [`Port`]: a port that stays the test's own, also while its server is away
 //! - [`eventually`]: waits for a condition, never for luck
 //!
 //! **Invariant:** a guard ends only the processes that it started, and they end with the test process, however that ends.
 
 mod binary;
 mod link;
+mod port;
 mod proxy;
 mod redis_cluster;
 mod redis_server;
@@ -22,9 +24,10 @@ mod watchdog;
 pub use crate::{
     binary::libfaketime,
     link::patient_link,
+    port::Port,
     proxy::FaultProxy,
     redis_cluster::RedisCluster,
     redis_server::{RedisServer, RedisServerBuilder},
     sentinel::SentinelPair,
-    wait::{eventually, free_port, wait_until},
+    wait::{eventually, wait_until},
 };

@@ -1,7 +1,6 @@
 //! Waiting for a condition with a deadline.
 
 use std::{
-    net::{Ipv4Addr, TcpListener},
     panic::Location,
     thread,
     time::{Duration, Instant},
@@ -39,14 +38,4 @@ pub fn wait_until(deadline: Duration, mut condition: impl FnMut() -> bool) -> bo
         thread::sleep(STEP);
     }
     true
-}
-
-/// A port of the loopback that nobody listens on at this moment. Somebody may be faster: who binds it must be ready to
-/// try another.
-///
-/// # Panics
-/// When the machine has no port left.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("the loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
 }

@@ -2,10 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
-use std::time::Duration;
+use std::{
+    io::ErrorKind,
+    net::{TcpListener, TcpStream},
+    time::Duration,
+};
 
 use redis::{Client, Commands, Connection};
-use ringfleet_testkit::{RedisCluster, RedisServer, eventually, wait_until};
+use ringfleet_testkit::{Port, RedisCluster, RedisServer, eventually, wait_until};
+use tokio::net::TcpSocket;
 
 fn link(url: &str) -> Connection {
     Client::open(url).unwrap().get_connection().unwrap()
@@ -33,6 +38,18 @@ fn a_server_without_a_file_comes_back_empty() {
     server.stop();
     server.restart();
     assert_eq!(link(&server.url()).get::<_, Option<u32>>("key").unwrap(), None);
+}
+
+#[test]
+fn a_held_port_refuses_clients_and_is_nobodys_until_a_server_is_told_its_number() {
+    let port = Port::hold();
+    for _ in 0..2 {
+        assert_eq!(TcpStream::connect(port.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        let another = TcpSocket::new_v4().unwrap().bind(port.address().parse().unwrap());
+        assert_eq!(another.unwrap_err().kind(), ErrorKind::AddrInUse);
+        let _server = TcpListener::bind(port.address()).unwrap();
+        TcpStream::connect(port.address()).unwrap();
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringfleet_testkit::{FaultProxy, eventually};
+use ringfleet_testkit::{FaultProxy, Port, eventually};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -196,7 +196,8 @@ async fn refusing_resets_new_connections_and_leaves_the_old_ones() {
 
 #[tokio::test]
 async fn a_server_that_is_not_there_resets_the_client() {
-    let proxy = FaultProxy::start(format!("127.0.0.1:{}", ringfleet_testkit::free_port()));
+    let nobody = Port::hold();
+    let proxy = FaultProxy::start(nobody.address());
     assert_eq!(hears(&mut dial(&proxy).await).await, Err(ErrorKind::ConnectionReset));
 }
 

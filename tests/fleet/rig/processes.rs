@@ -178,7 +178,7 @@ impl Rig {
     /// Starts a command that goes on, or that is to be watched.
     pub(crate) fn spawn(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Running {
         let mut files = lock(&self.said.files);
-        let log = format!("{}-{}.log", arguments[0], files.len() + 1);
+        let log = format!("spawned-{}-{}.log", files.len() + 1, arguments[0]);
         files.push(log.clone());
         let file = File::create(self.path(&log)).unwrap();
         let mut command = self.command(arguments);
@@ -266,6 +266,11 @@ impl Rig {
     fn until_it_hears(&self, worker: &mut Worker) {
         let hears = || self.log(&worker.log).contains("metrics listens");
         blocking(|| wait_until(Duration::from_secs(20), || hears() || worker.child.try_wait().unwrap().is_some()));
+    }
+
+    /// Whether it is the log of a worker that has ended.
+    pub(super) fn is_of_ended_worker(&mut self, log: &str) -> bool {
+        log.starts_with("worker-") && !self.workers.iter_mut().any(|worker| worker.log == log && !worker.has_ended())
     }
 
     pub(crate) fn worker_has_ended(&mut self, n: usize) -> bool {

@@ -3,12 +3,7 @@
 mod faults;
 mod link;
 
-use std::{
-    io,
-    net::{Ipv4Addr, TcpListener as StdListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io::ErrorKind, net::TcpListener as StdListener, sync::Arc, time::Duration};
 
 use tokio::{
     net::TcpListener,
@@ -16,7 +11,7 @@ use tokio::{
 };
 
 use self::faults::Faults;
-use crate::wait::wait_until;
+use crate::{port::Port, wait::wait_until};
 
 const PORT_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -25,7 +20,7 @@ const PORT_PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// It runs on the runtime of the test. A test whose clients block needs `flavor = "multi_thread"`.
 pub struct FaultProxy {
-    port: u16,
+    port: Arc<Port>,
     faults: Arc<Faults>,
     accepting: AbortHandle,
 }
@@ -36,42 +31,36 @@ impl FaultProxy {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn start(upstream: impl Into<String>) -> Self {
-        Self::listen(0, upstream.into()).expect("the loopback has a free port")
+        Self::start_at(Arc::new(Port::hold()), upstream)
     }
 
-    /// The same on a port of the caller's choice: one of which a proxy was dropped before, so that its clients met a port on
-    /// which nobody listens.
+    /// The same at the [`port`](Self::port) of a proxy that was dropped, whose clients have met a port on which nobody listens.
     ///
     /// # Panics
-    /// Outside of a tokio runtime, or when somebody else keeps the port.
-    pub fn start_at(port: u16, upstream: impl Into<String>) -> Self {
-        let (upstream, mut started) = (upstream.into(), None);
-        // The one before ends with its task; and the system may have given the port to a client for a moment.
-        let done = wait_until(PORT_PATIENCE, || {
-            started = Self::listen(port, upstream.clone()).ok();
-            started.is_some()
+    /// Outside of a tokio runtime.
+    pub fn start_at(port: Arc<Port>, upstream: impl Into<String>) -> Self {
+        let (upstream, mut listener) = (upstream.into(), Err(ErrorKind::AddrInUse.into()));
+        // The one before ends with its task.
+        wait_until(PORT_PATIENCE, || {
+            listener = StdListener::bind(port.address());
+            listener.is_ok()
         });
-        assert!(done, "port {port} is not to be had");
-        started.expect("just started")
-    }
-
-    fn listen(port: u16, upstream: String) -> io::Result<Self> {
-        let listener = StdListener::bind((Ipv4Addr::LOCALHOST, port))?;
+        let listener = listener.expect("nobody else has the port");
         listener.set_nonblocking(true).expect("a listener can be asked not to block");
-        let port = listener.local_addr().expect("a bound listener has an address").port();
         let listener = TcpListener::from_std(listener).expect("a tokio runtime with I/O is running");
         let faults = Arc::new(Faults::new(upstream));
         let accepting = tokio::spawn(accept(listener, faults.clone())).abort_handle();
-        Ok(Self { port, faults, accepting })
+        Self { port, faults, accepting }
     }
 
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Kept from others as long as somebody has it.
+    pub fn port(&self) -> Arc<Port> {
+        self.port.clone()
     }
 
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.port.address()
     }
 
     /// `SCHEME://127.0.0.1:PORT/`

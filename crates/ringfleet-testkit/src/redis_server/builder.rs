@@ -1,17 +1,14 @@
 //! How a server is started.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, iter, path::Path, process::Command};
 
 use tempfile::TempDir;
 
-use super::{PORT_TRIES, RedisServer, certificate, clock};
-use crate::{
-    binary,
-    wait::{free_port, wait_until},
-};
+use super::{RedisServer, certificate, clock};
+use crate::{binary, port::Port, wait::wait_until};
 
-/// Ports up to here leave room for the Cluster bus, which listens 10,000 above.
-const LAST_PORT: u16 = 55_000;
+/// The Cluster's bus listens so far above the port of the clients.
+const BUS: u16 = 10_000;
 
 /// How a server is started; see [`RedisServer::builder`].
 #[derive(Clone, Debug, Default)]
@@ -49,7 +46,7 @@ impl RedisServerBuilder {
     pub fn replica_of(mut self, primary: &RedisServer) -> Self {
         assert!(!primary.options.tls, "replicas of a server that speaks TLS are not provided for");
         self.replica = true;
-        self.args.extend(["--replicaof", "127.0.0.1", &primary.port.to_string()].map(str::to_owned));
+        self.args.extend(["--replicaof", "127.0.0.1", &primary.port().to_string()].map(str::to_owned));
         if let Some(password) = &primary.options.password {
             self.args.extend(["--masterauth".to_owned(), password.clone()]);
         }
@@ -93,12 +90,8 @@ impl RedisServerBuilder {
             fs::write(dir.path().join("sentinel.conf"), configuration).expect("own directory is writable");
         }
         let replica = self.replica;
-        let mut server = RedisServer { options: self, dir: Some(dir), port: 0, running: None };
-        let started = (0..PORT_TRIES).any(|_| {
-            server.port = std::iter::repeat_with(free_port).find(|port| *port <= LAST_PORT).expect("never ends");
-            server.try_start()
-        });
-        assert!(started, "redis-server does not start:\n{}", server.log());
+        let mut server = RedisServer { options: self, dir: Some(dir), ports: ports(), running: None };
+        assert!(server.try_start(), "redis-server does not start:\n{}", server.log());
         let follows =
             || server.ask(&["INFO", "replication"]).is_some_and(|info| info.contains("master_link_status:up"));
         let complete = !replica || wait_until(super::START_DEADLINE, follows);
@@ -134,4 +127,14 @@ impl RedisServerBuilder {
         command.args(&self.args);
         command
     }
+}
+
+/// For the clients and for the bus of a Cluster.
+fn ports() -> [Port; 2] {
+    let with_bus = || {
+        let port = Port::hold();
+        let bus = port.number().checked_add(BUS)?;
+        Some([port, Port::try_hold(bus).ok()?])
+    };
+    iter::repeat_with(with_bus).flatten().next().expect("never ends")
 }

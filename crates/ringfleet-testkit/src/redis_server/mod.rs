@@ -20,10 +20,9 @@ use tempfile::TempDir;
 
 pub use self::builder::RedisServerBuilder;
 use self::{ask::Door, process::Process};
-use crate::wait::wait_until;
+use crate::{port::Port, wait::wait_until};
 
 const START_DEADLINE: Duration = Duration::from_secs(15);
-const PORT_TRIES: u32 = 5;
 const SOCKET: &str = "redis.sock";
 
 /// A redis-server in its own directory, on a free port of the loopback. Dropping it ends it and removes the directory,
@@ -32,7 +31,8 @@ pub struct RedisServer {
     options: RedisServerBuilder,
     /// `None` only while dropping.
     dir: Option<TempDir>,
-    port: u16,
+    /// Nobody else's also while the server is down.
+    ports: [Port; 2],
     running: Option<Process>,
 }
 
@@ -55,11 +55,11 @@ impl RedisServer {
 
     /// `127.0.0.1:PORT`
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.ports[0].address()
     }
 
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports[0].number()
     }
 
     pub fn dir(&self) -> &Path {
@@ -133,9 +133,7 @@ impl RedisServer {
     /// When it does not come back.
     pub fn restart(&mut self) {
         self.kill();
-        // Somebody else may sit on the port for a moment.
-        let back = (0..PORT_TRIES).any(|_| self.try_start());
-        assert!(back, "redis-server does not come back:\n{}", self.log());
+        assert!(self.try_start(), "redis-server does not come back:\n{}", self.log());
     }
 
     /// Kills it and cuts off the end of its append-only file, be it amid a command, as a machine does that loses its
@@ -167,7 +165,7 @@ impl RedisServer {
 
     /// One command, and the beginning of its reply as it stands on the wire.
     pub fn ask(&self, command: &[&str]) -> Option<String> {
-        let door = if self.options.tls { Door::Socket(self.dir().join(SOCKET)) } else { Door::Port(self.port) };
+        let door = if self.options.tls { Door::Socket(self.dir().join(SOCKET)) } else { Door::Port(self.port()) };
         door.ask(self.options.password.as_deref(), command)
     }
 
@@ -175,10 +173,10 @@ impl RedisServer {
         self.dir().join("redis.log")
     }
 
-    /// `false` when the process ended by itself, e.g. because the port was taken meanwhile.
+    /// `false` when the process ended by itself.
     fn try_start(&mut self) -> bool {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("own directory is writable");
-        let mut command = self.options.command(self.dir(), self.port);
+        let mut command = self.options.command(self.dir(), self.port());
         let mut process = Process::spawn(command.stdout(log).stderr(Stdio::null()), self.dir());
         let pid = format!("process_id:{}\r\n", process.id());
         let answers = wait_until(START_DEADLINE, || {

@@ -7,11 +7,15 @@ use crate::rig::{Rig, http, lock};
 pub(in crate::rig) async fn metrics_pages(rig: &mut Rig) -> Vec<(String, String)> {
     let mut pages = Vec::new();
     for (name, text) in rig.all_said() {
+        // Its port may be another's by now.
+        if rig.is_of_ended_worker(&name) {
+            continue;
+        }
         let Some(address) = text.lines().find_map(|line| line.split("metrics listens address=").nth(1)) else {
             continue;
         };
         let asked = http().get(format!("http://{}/metrics", address.trim())).timeout(std::time::Duration::from_secs(5));
-        // Those that were killed, or stand still, have none.
+        // One that stands still has none.
         if let Ok(page) = asked.send().await
             && let Ok(page) = page.text().await
         {

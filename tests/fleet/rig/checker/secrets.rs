@@ -1,6 +1,6 @@
 //! What something private looks like where it was printed: whole, cut off, or changed on its way.
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, Match};
 
 /// Shorter words stand everywhere by chance.
 const SHORTEST: usize = 8;
@@ -35,10 +35,20 @@ impl Secrets {
     /// The first line that holds one of them, and which.
     pub(crate) fn first_in<'a>(&'a self, text: &'a str) -> Option<(&'a str, &'a str)> {
         text.lines().find_map(|line| {
-            let found = self.search.find(line)?;
+            let found = self.search.find_overlapping_iter(line).find(|found| !is_part_of_decimal(line, found))?;
             Some((self.forms[found.pattern().as_usize()].as_str(), line))
         })
     }
+}
+
+/// Behind the point of a decimal: among so many of a fleet's metrics the digits of some number stand by chance.
+fn is_part_of_decimal(line: &str, found: &Match) -> bool {
+    let is_digit = |c: char| c.is_ascii_digit();
+    if !line[found.range()].chars().all(is_digit) {
+        return false;
+    }
+    let whole = line[..found.start()].trim_end_matches(is_digit).strip_suffix('.');
+    whole.is_some_and(|whole| whole.ends_with(is_digit))
 }
 
 fn shortened(word: &str) -> Vec<String> {
