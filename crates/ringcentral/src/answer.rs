@@ -4,6 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use http::StatusCode;
+use jiff::Timestamp;
 
 use crate::provider_error::ProviderError;
 use crate::rate::RateHeaders;
@@ -13,6 +14,8 @@ use crate::rate::RateHeaders;
 pub struct Answer<T> {
     pub value: T,
     pub rate: RateHeaders,
+    /// The provider's clock when it answered, in whole seconds (the `Date` header), if it told it.
+    pub date: Option<Timestamp>,
     /// The `RCRequestId` header: name it to RingCentral's support.
     pub request_id: Option<String>,
     /// From just before the request to the last byte of the body; waiting for the guard is not in it.

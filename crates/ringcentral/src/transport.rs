@@ -11,13 +11,14 @@ use reqwest::{RequestBuilder, Response};
 use crate::answer::{Answer, CallError, ConnectFault, LostFault, UnreadableFault};
 use crate::guard::GuardKey;
 use crate::provider_error::ProviderError;
-use crate::rate::RateHeaders;
+use crate::rate::{RateHeaders, http_date};
 
 /// Status and headers, known before the body is.
 #[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) status: StatusCode,
     pub(crate) rate: RateHeaders,
+    pub(crate) date: Option<Timestamp>,
     pub(crate) request_id: Option<String>,
 }
 
@@ -41,6 +42,7 @@ pub(crate) async fn exchange(
     let head = Head {
         status: response.status(),
         rate: RateHeaders::read(response.headers(), Timestamp::now()),
+        date: response.headers().get("date").and_then(|date| http_date(date.to_str().ok()?)),
         request_id: request_id(response.headers()),
     };
     on_head(&head);
@@ -58,7 +60,7 @@ impl Reply {
             Ok(body) => ProviderError::parse(body),
             Err(_) => ProviderError::unread(),
         };
-        let Head { status, rate, request_id } = self.head;
+        let Head { status, rate, request_id, .. } = self.head;
         Err(CallError::Status { status, error: Box::new(error), rate, request_id })
     }
 
@@ -67,17 +69,17 @@ impl Reply {
         self,
         decode: impl FnOnce(&[u8]) -> Result<T, UnreadableFault>,
     ) -> Result<Answer<T>, CallError> {
-        let Head { status, rate, request_id } = self.head;
+        let Head { status, rate, date, request_id } = self.head;
         match self.body.and_then(|body| decode(&body)) {
-            Ok(value) => Ok(Answer { value, rate, request_id, elapsed: self.elapsed }),
+            Ok(value) => Ok(Answer { value, rate, date, request_id, elapsed: self.elapsed }),
             Err(fault) => Err(CallError::Unreadable { status, fault, rate, request_id }),
         }
     }
 
     /// A 2xx answer whose body does not matter.
     pub(crate) fn without_body(self) -> Answer<()> {
-        let Head { rate, request_id, .. } = self.head;
-        Answer { value: (), rate, request_id, elapsed: self.elapsed }
+        let Head { rate, date, request_id, .. } = self.head;
+        Answer { value: (), rate, date, request_id, elapsed: self.elapsed }
     }
 }
 

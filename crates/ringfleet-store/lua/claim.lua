@@ -98,7 +98,7 @@ local function living(L, id)
   if not waits_in(L, m) then return nil end
   count(READY, -1)
   if m.send_by > 0 and now > m.send_by then
-    close(m, EXPIRED, 'send-by-passed', '', 0)
+    close_unsent(m, EXPIRED, 'send-by-passed')
     return nil
   end
   return not busy(m) and m or nil

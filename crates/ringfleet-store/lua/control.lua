@@ -58,7 +58,7 @@ elseif what == 'cancel' then
       answer = { 2, f.state }
     else
       stop_waiting(m)
-      close(m, CANCELLED, 'cancelled', '', 0)
+      close_unsent(m, CANCELLED, 'cancelled')
       answer = { 1, CANCELLED }
     end
   end

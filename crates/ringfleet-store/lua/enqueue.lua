@@ -10,7 +10,7 @@ local any = false
 local function is_suppressed(id, record)
   if not anyone_is_out() then return false end
   local m = parse(id, record)
-  if opted_out(m) then close(m, SUPPRESSED, 'opted-out', '', 0) end
+  if opted_out(m) then close_unsent(m, SUPPRESSED, 'opted-out') end
   return m.state == SUPPRESSED
 end
 

@@ -71,7 +71,7 @@ for _, id in ipairs(call('ZRANGEBYSCORE', LEASE.key, '-inf', now, 'LIMIT', 0, li
       m.recov = m.recov + 1
       if m.recov > max_recoveries then
         -- SEND-SAFETY: the story of its lease is not closed: a store that has lost the intent may be told yet that it was sent.
-        close(m, DEAD, 'poison', '', 0)
+        close_unsent(m, DEAD, 'poison')
         poisoned = poisoned + 1
       else
         write_message(m)
@@ -95,7 +95,7 @@ for _, id in ipairs(told and call('ZRANGEBYSCORE', EXP.key, '-inf', '(' .. ms(no
     set(EXP, id, ms(now + 1000))
   else
     stop_waiting(m)
-    close(m, EXPIRED, 'send-by-passed', '', 0)
+    close_unsent(m, EXPIRED, 'send-by-passed')
     expired = expired + 1
   end
 end

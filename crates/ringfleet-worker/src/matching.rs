@@ -1,11 +1,16 @@
 //! Which of the provider's records may be the text whose fate is unknown. Pure.
 
+use icu_normalizer::DecomposingNormalizerBorrowed;
 use jiff::Timestamp;
 use ringcentral::{Direction, MessageRecord, PhoneNumber};
 use ringfleet_store::{Found, Millis, UnknownSend};
 
-/// The longest that developer accounts put before a text; what is seen is about 50 characters.
+/// What developer accounts put before a text says so: "Test SMS using a RingCentral Developer account - ".
+const DEVELOPERS: &str = "developer account";
+/// Of letters: the longest that anybody is thought to put before a text.
 const LONGEST_PREFIX: usize = 100;
+/// Of letters: a text that was cut off shows so many at least.
+const SHORTEST_BEGINNING: usize = 40;
 
 /// Why a person must look: a record can't be compared with the send.
 const UNCLEAR: &str = "unclear-match";
@@ -36,26 +41,56 @@ fn candidates(send: &UnknownSend, earliest: Millis, records: &[MessageRecord]) -
             && record.is_from(&from) != Some(false)
             && record.is_to(&to) != Some(false)
     };
-    let open: Vec<&MessageRecord> = records.iter().filter(is_open).collect();
-    let ids = |fits: &dyn Fn(&str) -> bool| -> Option<Vec<String>> {
-        let mut ids = Vec::new();
-        for record in &open {
-            // An empty subject is a missing one: nobody sends a text without words.
-            let stored = record.text.as_ref().map(|stored| plain(stored.expose())).filter(|stored| !stored.is_empty());
-            let is_ours = stored.as_deref().map(fits);
-            if is_ours == Some(false) {
-                continue;
-            }
-            let certain = [is_ours, record.is_from(&from), record.is_to(&to)] == [Some(true); 3];
-            ids.push(certain.then(|| record.id.get().to_string())?);
+    let (mut exact, mut prefixed, mut is_unclear) = (Vec::new(), Vec::new(), false);
+    for record in records.iter().filter(is_open) {
+        let certain = [record.is_from(&from), record.is_to(&to)] == [Some(true); 2];
+        let id = record.id.get().to_string();
+        // An empty subject is a missing one: nobody sends a text without words.
+        let stored = record.text.as_ref().map(|stored| plain(stored.expose())).filter(|stored| !stored.is_empty())?;
+        match likeness(&text, &stored) {
+            Likeness::Same if certain => exact.push(id),
+            Likeness::Same => return None,
+            Likeness::Prefixed if certain => prefixed.push(id),
+            Likeness::Prefixed | Likeness::Unclear => is_unclear = true,
+            Likeness::Another => {}
         }
-        Some(ids)
-    };
-    let exact = ids(&|stored| stored == text)?;
+    }
     if !exact.is_empty() {
         return Some(exact);
     }
-    ids(&|stored| stored.strip_suffix(text.as_str()).is_some_and(|prefix| prefix.chars().count() <= LONGEST_PREFIX))
+    (!is_unclear).then_some(prefixed)
+}
+
+enum Likeness {
+    Same,
+    /// With what a developer account puts before it.
+    Prefixed,
+    /// It may have been changed on its way, or it is another text that much resembles ours.
+    Unclear,
+    Another,
+}
+
+/// SEND-SAFETY: that the provider keeps a text as it was sent is its word. One that was cut off, or put into other letters or signs,
+/// must not count as another text, which would prove that ours was never sent.
+fn likeness(ours: &str, stored: &str) -> Likeness {
+    if stored == ours {
+        return Likeness::Same;
+    }
+    if stored.strip_suffix(ours).is_some_and(|prefix| prefix.to_lowercase().contains(DEVELOPERS)) {
+        return Likeness::Prefixed;
+    }
+    let (ours, stored) = (letters(ours), letters(stored));
+    let before = stored.strip_suffix(ours.as_str()).filter(|_| !ours.is_empty());
+    let is_like = stored == ours
+        || before.is_some_and(|before| before.chars().count() <= LONGEST_PREFIX)
+        || stored.chars().count() >= SHORTEST_BEGINNING && ours.starts_with(&stored);
+    if is_like { Likeness::Unclear } else { Likeness::Another }
+}
+
+/// Letters and digits alone, without accents and in one case.
+fn letters(text: &str) -> String {
+    let parts = DecomposingNormalizerBorrowed::new_nfkd().normalize(text);
+    parts.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
 /// Line ends and runs of blanks may be written otherwise by those who pass a text on.
@@ -172,7 +207,43 @@ mod tests {
         assert_eq!(found("See you at 9", std::slice::from_ref(&prefixed)), ["1"]);
         let both = [prefixed, record(2, json!({}))];
         assert_eq!(found("See you at 9", &both), ["2"]);
+        let alone = |text: &str| vec![record(1, json!({"subject": text}))];
         let long = format!("{}See you at 9", "x".repeat(LONGEST_PREFIX + 1));
-        assert!(found("See you at 9", &[record(1, json!({"subject": long}))]).is_empty());
+        assert!(found("See you at 9", &alone(&long)).is_empty());
+    }
+
+    #[test]
+    fn a_text_that_may_have_been_changed_on_its_way_is_a_persons_business() {
+        let long = "Your appointment with Dr. José Müller is on Tuesday, 3 March at 9:30 – bring “the form” ☺";
+        let with_own = |subject: String| [record(1, json!({"subject": subject})), record(2, json!({"subject": long}))];
+        for changed in [
+            // Other signs, other letters, one sign in two, cut off, something before it, without its signs.
+            long.replace(['“', '”'], "\"").replace('–', "-").replace('☺', "?"),
+            long.replace('é', "e").replace('ü', "u"),
+            long.replace('é', "e\u{301}"),
+            long.to_uppercase(),
+            long.chars().take(70).collect(),
+            format!("{}…", long.chars().take(70).collect::<String>()),
+            format!("FREE MSG: {long}"),
+            long.chars().filter(|c| !c.is_ascii_punctuation()).collect(),
+        ] {
+            let records = with_own(changed);
+            let alone = super::found(&send(long), INTENT - 1_000, &records[..1], INTENT);
+            assert_eq!(alone, Found::Undecidable { reason: UNCLEAR.to_owned() }, "{records:?}");
+            assert_eq!(found(long, &records), ["2"], "ours is there");
+        }
+        // An employee's own words that end, or begin, as ours do.
+        let own = record(1, json!({"subject": "Sorry, not: See you at 9"}));
+        let judged = super::found(&send("See you at 9"), INTENT - 1_000, &[own], INTENT);
+        assert_eq!(judged, Found::Undecidable { reason: UNCLEAR.to_owned() });
+        for another in [
+            long.replace("9:30", "10:30"),
+            long.replace("Tuesday", "Friday"),
+            "Your appointment".to_owned(),
+            "☺".to_owned(),
+        ] {
+            assert!(found(long, &[record(1, json!({"subject": another}))]).is_empty(), "{another}");
+        }
+        assert!(found("☺", &[record(1, json!({"subject": "See you"}))]).is_empty());
     }
 }

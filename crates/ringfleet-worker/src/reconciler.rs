@@ -4,8 +4,12 @@
 //!
 //! [`Store::decide`]: ringfleet_store::Store::decide
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
+use jiff::Timestamp;
 use ringcentral::{Availability, ExtensionId, MessageQuery, MessageRecord, Read};
 use ringfleet_identity::{Reader, Unread, jittered};
 use ringfleet_store::{Decided, Evidence, Found, Millis, SharedStore, UnknownSend, UnknownSends};
@@ -22,6 +26,19 @@ use crate::{
 const LANES: u32 = 8;
 /// A reading longer than this is not of this world: 1,000 records a page.
 const MOST_PAGES: usize = 50;
+
+/// Why a person must look: the times of store and provider can't be compared.
+const CLOCKS_APART: &str = "clocks-apart";
+
+enum Reading {
+    /// `read_at`: when it began.
+    Whole {
+        read_at: Millis,
+    },
+    ClocksApart {
+        seconds: Millis,
+    },
+}
 
 pub(crate) struct Reconciler {
     pub(crate) store: SharedStore,
@@ -65,11 +82,21 @@ impl Reconciler {
     async fn look_up(&self, unknown: UnknownSends) {
         let mut records = Vec::new();
         let evidence = match self.read(&unknown, &mut records).await {
-            Ok(read_at) => {
+            Ok(Reading::Whole { read_at }) => {
                 if let Err(error) = failing::is_over(&self.store, &unknown.lane).await {
                     metrics::store_error("doc_put", &error);
                 }
                 self.judge(&unknown.sends, &records, read_at)
+            }
+            // SEND-SAFETY: not looked up later: by then the clocks may agree, and an intent that was noted while the store's was
+            // ahead would have the search begin behind the text.
+            Ok(Reading::ClocksApart { seconds }) => {
+                tracing::error!(
+                    lane = %unknown.lane, seconds,
+                    "the store's clock is ahead of the provider's by so much (negative: behind), and no send of unknown fate can \
+                     be looked up: a person must. Set the clock of the store's machine"
+                );
+                held(unknown.sends.iter(), CLOCKS_APART)
             }
             Err(Unread::Store(error)) => return metrics::store_error("reconcile", &error),
             Err(Unread::Refused { code }) => held(unknown.sends.iter(), &format!("unreadable {code}")),
@@ -101,6 +128,10 @@ impl Reconciler {
         let skew = self.options.clock_skew;
         let found = |send: &UnknownSend| {
             let earliest = send.intent_at.saturating_sub(skew.as_millis() as Millis);
+            // SEND-SAFETY: noted by a clock that was ahead and has been put right since.
+            if send.intent_at.saturating_sub(skew.as_millis() as Millis) > read_at {
+                return Found::Undecidable { reason: CLOCKS_APART.to_owned() };
+            }
             matching::found(send, earliest, records, read_at)
         };
         sends.iter().map(|send| Evidence { lease: send.lease, found: found(send) }).collect()
@@ -128,7 +159,7 @@ impl Reconciler {
 
     /// Gathers all outbound texts of the extension since the first of these sends, to the last page, and says when the reading
     /// began.
-    async fn read(&self, unknown: &UnknownSends, records: &mut Vec<MessageRecord>) -> Result<Millis, Unread> {
+    async fn read(&self, unknown: &UnknownSends, records: &mut Vec<MessageRecord>) -> Result<Reading, Unread> {
         let extension = ExtensionId::try_new(unknown.lane.extension())
             .map_err(|_| Unread::Refused { code: "no extension".to_owned() })?;
         let first = unknown.sends.iter().map(|send| send.intent_at).min().unwrap_or_default();
@@ -137,20 +168,34 @@ impl Reconciler {
         // last 24 hours only, and what it does not show would count as never sent. By the clock of the lane's shard, which has
         // noted when the sends became unknown, taken before the first request: however long this process is held up, an early
         // reading stays an early one.
+        let asked = Instant::now();
         let now = self.store.time_of(&unknown.lane).await?;
         let texts = MessageQuery::outbound_sms(instant(first - skew), instant(now + skew));
         // SEND-SAFETY: a text that somebody has deleted since was sent all the same, and is shown to those alone who ask for it.
         let availabilities = vec![Availability::Alive, Availability::Deleted, Availability::Purged];
         let texts = Read::messages(&MessageQuery { availabilities, ..texts });
         let patience = self.lock / 2;
-        let mut page = self.reader.read_page(&extension, &texts, patience).await?.value;
+        let answer = self.reader.read_page(&extension, &texts, patience).await?;
+        if let Some(seconds) = answer.date.and_then(|date| apart(now, asked.elapsed(), date, skew)) {
+            return Ok(Reading::ClocksApart { seconds });
+        }
+        let mut page = answer.value;
         for _ in 0..MOST_PAGES {
             records.append(&mut page.records);
-            let Some(next) = page.next else { return Ok(now) };
+            let Some(next) = page.next else { return Ok(Reading::Whole { read_at: now }) };
             page = self.reader.next_page(&extension, &next, patience).await?.value;
         }
         Err(Unread::Later)
     }
+}
+
+/// By how many seconds the store's clock was ahead of the provider's, when that is more than they may differ by. `date` is of
+/// some moment between the store's `now` and `waited` later.
+fn apart(now: Millis, waited: Duration, date: Timestamp, skew: Millis) -> Option<Millis> {
+    let date = date.as_millisecond();
+    let (least, most) = (now - skew, now + waited.as_millis() as Millis + skew);
+    // It is told in whole seconds.
+    (date + 999 < least || date > most).then(|| (now - date) / 1_000)
 }
 
 /// For a person to decide of.
@@ -168,7 +213,6 @@ mod tests {
         extract::Query,
         routing::{MethodRouter, get},
     };
-    use jiff::Timestamp;
     use ringfleet_store::{Clock, LeaseRef, LeaseToken, MessageId, Private, sqlite::SqliteOptions};
     use serde::Deserialize;
     use serde_json::json;
@@ -176,7 +220,10 @@ mod tests {
     use super::*;
     use crate::tests::rig::{EXTENSION, LEASE, credential, lane, number, provider, sessions, sqlite, vault};
 
-    const NOW: Millis = 1_767_323_045_000; // 2026-01-02T03:04:05Z
+    /// The provider's clock, which tells its date with each answer.
+    fn today() -> Millis {
+        Timestamp::now().as_millisecond()
+    }
 
     /// Of a store whose clock is moved by hand, and a provider that answers `list`.
     async fn reconciler(folder: &Path, clock: Clock, list: MethodRouter) -> Reconciler {
@@ -193,15 +240,15 @@ mod tests {
         }
     }
 
-    /// A send that became unknown just now.
-    fn unknown() -> UnknownSends {
+    /// A send that became unknown at `now`.
+    fn unknown(now: Millis) -> UnknownSends {
         let send = UnknownSend {
             lease: LeaseRef { id: MessageId::random(), token: LeaseToken(1) },
             from: Private::new(number(0)),
             to: Private::new(number(1)),
             text: Private::new("x"),
-            intent_at: NOW,
-            since: NOW,
+            intent_at: now,
+            since: now,
         };
         UnknownSends { lane: lane(EXTENSION), sends: vec![send] }
     }
@@ -216,30 +263,58 @@ mod tests {
     #[tokio::test]
     async fn a_text_is_in_the_list_by_a_clock_of_the_providers_that_is_behind_or_ahead() {
         let skew = ReconcileOptions::default().clock_skew.as_millis() as Millis;
-        for created in [NOW - skew, NOW + skew] {
+        let now = today();
+        for created in [now - skew, now + skew] {
             let list = get(move |Query(Dates { date_from, date_to }): Query<Dates>| async move {
                 let shown = (date_from..=date_to).contains(&instant(created));
                 let records: Vec<_> = shown.then(|| json!({"id": 1})).into_iter().collect();
                 Json(json!({"records": records}))
             });
             let folder = tempfile::tempdir().unwrap();
-            let reconciler = reconciler(folder.path(), Clock::by_hand(NOW).0, list).await;
+            let reconciler = reconciler(folder.path(), Clock::by_hand(now).0, list).await;
             let mut records = Vec::new();
-            reconciler.read(&unknown(), &mut records).await.unwrap();
+            reconciler.read(&unknown(now), &mut records).await.unwrap();
             assert_eq!(records.len(), 1, "{created}");
         }
     }
 
     #[tokio::test]
     async fn a_reading_is_as_old_as_its_beginning_however_long_it_takes() {
-        let (folder, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::by_hand(NOW));
+        let now = today();
+        let (folder, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::by_hand(now));
         let list = get(move || {
             hand.fetch_add(3_600_000, Ordering::SeqCst);
             async { Json(json!({"records": []})) }
         });
         let reconciler = reconciler(folder.path(), clock, list).await;
-        let read_at = reconciler.read(&unknown(), &mut Vec::new()).await.unwrap();
-        assert_eq!(read_at, NOW, "it shows what was so then");
-        assert!(reconciler.store.now().await.unwrap() > NOW);
+        let reading = reconciler.read(&unknown(now), &mut Vec::new()).await.unwrap();
+        assert!(matches!(reading, Reading::Whole { read_at } if read_at == now), "it shows what was so then");
+        assert!(reconciler.store.now().await.unwrap() > now);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_looked_up_by_a_clock_that_is_not_the_providers() {
+        for wrong in [-3_600_000, 3_600_000] {
+            let list = get(|| async { Json(json!({"records": []})) });
+            let (folder, now) = (tempfile::tempdir().unwrap(), today() + wrong);
+            let reconciler = reconciler(folder.path(), Clock::by_hand(now).0, list).await;
+            let reading = reconciler.read(&unknown(now), &mut Vec::new()).await.unwrap();
+            let Reading::ClocksApart { seconds } = reading else { panic!("{wrong} ms are not noticed") };
+            assert!((seconds - wrong / 1_000).abs() < 30, "{seconds}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_intent_of_a_clock_that_was_ahead_is_a_persons_to_judge() {
+        let (folder, now) = (tempfile::tempdir().unwrap(), today());
+        let reconciler = reconciler(folder.path(), Clock::by_hand(now).0, get(|| async {})).await;
+        for (ahead, is_held) in [(0, false), (60_000, false), (3_600_000, true)] {
+            let evidence = reconciler.judge(&unknown(now + ahead).sends, &[], now).remove(0);
+            let reason = match evidence.found {
+                Found::Undecidable { reason } => Some(reason),
+                Found::Candidates { .. } => None,
+            };
+            assert_eq!(reason.as_deref(), is_held.then_some(CLOCKS_APART));
+        }
     }
 }

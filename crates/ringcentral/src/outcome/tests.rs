@@ -45,7 +45,8 @@ fn of(code: u16, provider: &str) -> Outcome {
 #[test]
 fn answer_with_an_id_is_accepted() {
     let sent = SmsSent { id: ProviderMessageId::try_new(7).expect("valid"), status: MessageStatus::Queued };
-    let answer = Answer { value: sent, rate: RateHeaders::default(), request_id: None, elapsed: Duration::ZERO };
+    let answer =
+        Answer { value: sent, rate: RateHeaders::default(), date: None, request_id: None, elapsed: Duration::ZERO };
     assert_eq!(classify(&Ok(answer)), Outcome::Accepted { id: sent.id, status: sent.status });
 }
 

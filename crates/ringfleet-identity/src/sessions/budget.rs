@@ -379,7 +379,7 @@ mod tests {
             let refused = answered(400, "OAU-211", None);
             assert_eq!(shown_by(&refused, tries), tries.then_some(OF_EACH));
             let rate = RateHeaders::default();
-            let granted = Ok(Answer { value: (), rate, request_id: None, elapsed: Duration::ZERO });
+            let granted = Ok(Answer { value: (), rate, date: None, request_id: None, elapsed: Duration::ZERO });
             assert_eq!(shown_by(&granted, tries), tries.then_some(OF_EACH));
         }
     }

@@ -158,7 +158,13 @@ pub(crate) mod tests {
             let no_release = "CREATE TRIGGER no_release BEFORE UPDATE ON sessions WHEN NEW.renewer IS NULL \
                               BEGIN SELECT RAISE(ABORT, 'no'); END";
             other.execute_batch(no_release).unwrap();
-            Ok(Answer { value: (), rate: RateHeaders::default(), request_id: None, elapsed: Duration::ZERO })
+            Ok(Answer {
+                value: (),
+                rate: RateHeaders::default(),
+                date: None,
+                request_id: None,
+                elapsed: Duration::ZERO,
+            })
         };
         let answer = sessions.with_slot("101", call).await;
         assert!(matches!(answer, Ok(Ok(_))));

@@ -101,7 +101,13 @@ impl Sessions {
         let request = AuthorizeRequest { redirect_uri, state: &state, challenge: Some(&pkce.challenge) };
         let call = async {
             let page = self.client.try_login_page(request).await?;
-            Ok(Answer { value: page, rate: RateHeaders::default(), request_id: None, elapsed: Default::default() })
+            Ok(Answer {
+                value: page,
+                rate: RateHeaders::default(),
+                date: None,
+                request_id: None,
+                elapsed: Default::default(),
+            })
         };
         Ok(self.with_slot(ALL_EXTENSIONS, call).await.map_err(no_session)?.map(|answer| answer.value))
     }

@@ -103,6 +103,10 @@ local function close(m, state, code, provider_id, token, was)
   end
 end
 
+-- SEND-SAFETY: it ends without a send that this would be the end of. Whose story was closed before stays known: a journal tells
+-- of that send once more, and it must not open the message again.
+local function close_unsent(m, state, code) close(m, state, code, '', token_of(m) or 0) end
+
 -- It waits again, at the head of its lane, and the story of `token` is closed. `intent` is that of its first send whose fate is
 -- or was unknown, if the note does not tell it yet.
 local function wait_again(m, code, token, intent)

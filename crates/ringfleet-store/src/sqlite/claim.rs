@@ -146,7 +146,7 @@ impl Tx<'_> {
             self.count(State::Ready, -1);
             let m = self.message_at_row(message)?;
             if m.is_past(self.now) {
-                self.close(&m, State::Expired, "send-by-passed", "", 0)?;
+                self.close_unsent(&m, State::Expired, "send-by-passed")?;
             } else if !self.is_busy(&m)? {
                 return Ok(Some(m));
             }

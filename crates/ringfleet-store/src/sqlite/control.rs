@@ -98,7 +98,7 @@ impl Tx<'_> {
             return Ok(Cancelled::TooLate(flight.state));
         }
         self.stop_waiting(&m)?;
-        self.close(&m, State::Cancelled, "cancelled", "", 0)?;
+        self.close_unsent(&m, State::Cancelled, "cancelled")?;
         Ok(Cancelled::Done)
     }
 }

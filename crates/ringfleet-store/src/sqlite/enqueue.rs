@@ -77,7 +77,7 @@ impl Tx<'_> {
         m.row = self.inserted_row();
         if self.is_out(new.lane.extension(), new.from.expose(), new.to.expose())? {
             // SEND-SAFETY: it never comes to a queue.
-            self.close(&m, State::Suppressed, "opted-out", "", 0)?;
+            self.close_unsent(&m, State::Suppressed, "opted-out")?;
             return Ok(Enqueued::Accepted(id));
         }
         if m.send_at > self.now {

@@ -194,6 +194,12 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// SEND-SAFETY: it ends without a send that this would be the end of. Whose story was closed before stays known: a journal
+    /// tells of that send once more, and it must not open the message again.
+    pub(super) fn close_unsent(&mut self, m: &Message, state: State, code: &str) -> Step<()> {
+        self.close(m, state, code, "", m.token)
+    }
+
     pub(super) fn close(&mut self, m: &Message, state: State, code: &str, provider_id: &str, token: i64) -> Step<()> {
         // A text is kept no longer than it is needed.
         let sql = "UPDATE messages SET state = ?2, code = ?3, provider_id = ?4, token = ?5, ended = ?6, attempt = ?7, \

@@ -62,7 +62,7 @@ impl Tx<'_> {
         m.recoveries += 1;
         if m.recoveries > MAX_RECOVERIES {
             // SEND-SAFETY: the story of its lease is not closed: a store that has lost the intent may be told yet that it was sent.
-            self.close(&m, State::Dead, "poison", "", 0)?;
+            self.close_unsent(&m, State::Dead, "poison")?;
             sum.poisoned += 1;
         } else {
             self.exec("UPDATE messages SET recoveries = ?2 WHERE n = ?1", params![m.row, m.recoveries])?;
@@ -83,7 +83,7 @@ impl Tx<'_> {
                 continue;
             }
             self.stop_waiting(&m)?;
-            self.close(&m, State::Expired, "send-by-passed", "", 0)?;
+            self.close_unsent(&m, State::Expired, "send-by-passed")?;
             expired += 1;
         }
         Ok(expired)

@@ -322,6 +322,7 @@ behaviours! {
         a_lost_send_that_is_told_with_a_wrong_age_is_looked_for_from_its_claim_on
         a_send_that_was_cancelled_while_it_was_under_way_and_refused_stays_cancelled
         a_lost_intent_of_a_message_that_was_taken_for_poison_is_asked_for
+        a_send_that_was_proven_absent_opens_no_message_again_that_has_ended_since
     }
     opting_out {
         a_message_to_who_opted_out_is_taken_and_ends_at_once

@@ -370,3 +370,31 @@ pub(crate) async fn a_lost_intent_of_a_message_that_was_taken_for_poison_is_aske
     assert_eq!(s.reassert(&wide(1), last.unwrap(), unknown()).await, Settled::LateEvidence(State::Unknown));
     s.adds_up(&wide(1), &[id]).await;
 }
+
+pub(crate) async fn a_send_that_was_proven_absent_opens_no_message_again_that_has_ended_since(s: &Subject) {
+    for (lane, ended) in (1..).map(wide).zip([State::Cancelled, State::Expired, State::Expired, State::Dead]) {
+        let send_by = (ended == State::Expired).then(|| s.now() + SETTLE_MS + 100);
+        let lease = s.send_into_the_dark(NewMessage { send_by, ..asked(&lane, "a") }).await;
+        s.prove_absent(lease).await;
+        match ended {
+            State::Cancelled => assert_eq!(s.store.cancel(&lease.id).await.unwrap(), Cancelled::Done),
+            State::Expired => {
+                s.step(101);
+                // By whoever comes first.
+                if lane == wide(2) {
+                    assert_eq!(s.reap().await.expired, 1);
+                }
+                assert!(s.claim(1).await.is_empty());
+            }
+            _ => {
+                for _ in 0..=MAX_RECOVERIES {
+                    s.claim_one().await;
+                    s.step(LEASE.as_millis() as i64);
+                    s.reap().await;
+                }
+            }
+        }
+        assert_eq!(s.state(lease.id).await, ended);
+        assert_eq!(s.reassert(&lane, lease, unknown()).await, Settled::Again(ended));
+    }
+}

@@ -1,6 +1,6 @@
 //! What the reaper did, and what has passed its time.
 
-use ringfleet_store::{LeaseToken, Millis, Reaped, State};
+use ringfleet_store::{Millis, Reaped, State};
 
 use crate::{
     run::{Run, Verdict, ms, same},
@@ -56,7 +56,7 @@ impl Run<'_> {
         for id in past {
             let view = self.subject.store.get(&id).await.unwrap().ok_or_else(|| format!("LOST: {id}"))?;
             if view.state == State::Expired {
-                self.model.close(&id, State::Expired, "send-by-passed", LeaseToken(0), None);
+                self.model.close_unsent(&id, State::Expired, "send-by-passed");
                 expired += 1;
             }
         }

@@ -98,6 +98,9 @@ pub(super) fn lines(view: &MessageView, private: bool) -> Vec<String> {
             _ if view.reason == "unclear-match" => {
                 "looked up   in the provider's message store: one that can't be compared may be it".to_owned()
             }
+            _ if view.reason == "clocks-apart" => {
+                "looked up   in vain: the store's clock was not the provider's".to_owned()
+            }
             _ if view.reason == "several-matches" => {
                 "looked up   in the provider's message store: several may be it".to_owned()
             }
@@ -247,6 +250,8 @@ mod tests {
             let unclear = "looked up   in the provider's message store: one that can't be compared may be it";
             assert_eq!(looked_up("unclear-match", reads), unclear);
         }
+        let apart = "looked up   in vain: the store's clock was not the provider's";
+        assert_eq!(looked_up("clocks-apart", 1), apart);
         let never = "looked up   never in the provider's message store";
         assert_eq!(looked_up("worker-lost", 0), never);
         let not_found = "looked up   2 times in the provider's message store, not found";

@@ -11,7 +11,7 @@ pub(super) struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so, and … for any name.
-const OWN: [(&str, &str); 39] = [
+const OWN: [(&str, &str); 40] = [
     (
         "app … is not this worker's",
         "it was handed in for another ringcentral.app than the worker's: give each app a store.prefix of its own",
@@ -30,6 +30,10 @@ const OWN: [(&str, &str); 39] = [
     (
         "cancelled-under-way",
         "it was cancelled while the store did not know that it was being sent, so nobody knows whether it went out",
+    ),
+    (
+        "clocks-apart",
+        "the store's clock was not the provider's, so the two could not be compared; times told here are by the store's",
     ),
     ("opted-out", "its recipient has opted out"),
     ("closed-by-operator", "a person said what became of it"),
@@ -65,7 +69,7 @@ const OWN: [(&str, &str); 39] = [
     ("unauthorised ", "the provider refused the login"),
     (
         "unclear-match",
-        "the provider's message store holds a text that can't be compared with it, as one without a legible number",
+        "the provider's message store holds a text that may be it or not: a number in it can't be read, or its words differ a little",
     ),
     (
         "unreadable for too long",
@@ -207,6 +211,7 @@ mod tests {
             "released-after-intent",
             "several-matches",
             "unclear-match",
+            "clocks-apart",
             "never-arrived",
             "rolled-back",
         ];

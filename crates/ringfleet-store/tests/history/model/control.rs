@@ -10,10 +10,15 @@ impl Model {
             None => Cancelled::Missing,
             Some(m) if !m.waits() => Cancelled::TooLate(m.state),
             Some(_) => {
-                self.close(id, State::Cancelled, "cancelled", LeaseToken(0), None);
+                self.close_unsent(id, State::Cancelled, "cancelled");
                 Cancelled::Done
             }
         }
+    }
+
+    /// It ends without a send that this would be the end of: whose story was closed stays known.
+    pub(crate) fn close_unsent(&mut self, id: &MessageId, state: State, reason: &str) {
+        self.close(id, state, reason, self.messages[id].closed, None);
     }
 
     pub(crate) fn park(&mut self, lane: &LaneId, reason: Option<&str>) {

@@ -143,7 +143,7 @@ impl Model {
         if self.is_out(&new) {
             let message = self.blank(new);
             self.messages.insert(id, message);
-            self.close(&id, State::Suppressed, "opted-out", LeaseToken(0), None);
+            self.close_unsent(&id, State::Suppressed, "opted-out");
             return;
         }
         let later = new.send_at.filter(|at| *at > self.now);

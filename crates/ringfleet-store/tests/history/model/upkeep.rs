@@ -1,6 +1,6 @@
 //! What the reaper does.
 
-use ringfleet_store::{LeaseToken, MAX_RECOVERIES, MessageId, Millis, Reaped, State};
+use ringfleet_store::{MAX_RECOVERIES, MessageId, Millis, Reaped, State};
 
 use super::{Message, Model};
 
@@ -24,7 +24,7 @@ impl Model {
             let m = self.message(&id);
             m.recoveries += 1;
             if m.recoveries > MAX_RECOVERIES {
-                self.close(&id, State::Dead, "poison", LeaseToken(0), None);
+                self.close_unsent(&id, State::Dead, "poison");
                 reaped.poisoned += 1;
             } else {
                 self.put_back(&id);

@@ -76,8 +76,9 @@ pub(super) fn store_clock(provider_ahead: SignedDuration, allowed: Duration) -> 
         small if small <= NOTHING => Finding::ok("clock", "the provider's and the store's agree"),
         difference if difference > allowed => Finding::fail(
             "clock",
-            format!("{told}, which is more than reconcile.clock_skew: a text that was sent might not be found again"),
-            "set the clock of the store's machine by NTP",
+            format!("{told}, which is more than reconcile.clock_skew: what became of a send can't be looked up"),
+            "set the clock of the store's machine by NTP; a store that was ahead comes back slowly, and at once when no worker \
+             has run for five seconds",
         ),
         _ => Finding::warn("clock", told, "set the clock of the store's machine by NTP"),
     }
