@@ -2,8 +2,11 @@
 -- ARGV     3 worker, 4 incarnation it has told its sends to, 5 '1' when it goes for good, if it has told all
 -- returns  { incarnation, steps back of the server's clock }
 
-local n = incarnation()
-local has_told = tonumber(ARGV[4]) >= n
+local n, told_to = incarnation(), tonumber(ARGV[4])
+-- SEND-SAFETY: it has told of a loss that this store does not know of: a server with older data serves again, as one that was
+-- replaced for a while and never restarted.
+if told_to > n then n = lose(told_to) end
+local has_told = told_to >= n
 -- SEND-SAFETY: one that goes without having told what a lost moment held is waited for: nobody else may know.
 if ARGV[5] == '1' and has_told then
   call('HDEL', WORKERS, ARGV[3])

@@ -3,6 +3,16 @@
 -- Workers that are there: name -> when last seen, and the incarnation they have told their sends to.
 local WORKERS = T..':workers'
 
+-- SEND-SAFETY: moments are lost of which the greatest known number is `known`: the fleet's gate closes. Returns their own number.
+local function lose(known)
+  -- A time, not a count: a store that has lost the last count would give it out again.
+  local n = max(known + 1, now)
+  -- Beside a penalty of the provider's, which goes on behind it.
+  call('HSET', GATE, 'lost', ms(now + rule[10]))
+  call('HSET', T..':inc', 'n', n, 'at', ms(now))
+  return n
+end
+
 -- Notices that another server, or the same one after a restart, holds the data: its last moments may be lost.
 -- SEND-SAFETY: in the same step the fleet's gate closes, until every worker that was there has told what it has sent (see
 -- watch), or has stayed away for the patience of rule[10]; nothing that a lost moment made ready again is given out before.
@@ -12,11 +22,8 @@ local function incarnation()
   local known = call('HMGET', T..':inc', 'id', 'n')
   local n = tonumber(known[2]) or 0
   if known[1] ~= id then
-    -- A time, not a count: a store that has lost the last count would give it out again.
-    n = max(n + 1, now)
-    -- Beside a penalty of the provider's, which goes on behind it.
-    call('HSET', GATE, 'lost', ms(now + rule[10]))
-    call('HSET', T..':inc', 'id', id, 'n', n, 'at', ms(now))
+    n = lose(n)
+    call('HSET', T..':inc', 'id', id)
   end
   return n
 end

@@ -191,9 +191,9 @@ pub(crate) struct Fleet {
     store: RedisStore,
     /// Each with the handle that is its own.
     workers: [(RedisStore, WorkerId); 2],
-    now: Incarnation,
+    pub(crate) now: Incarnation,
     /// When the gate closed.
-    closed_at: i64,
+    pub(crate) closed_at: i64,
 }
 
 impl Fleet {

@@ -54,6 +54,29 @@ async fn who_has_told_of_a_restart_that_the_store_has_forgotten_has_not_told_of_
     fleet.is_open().await;
 }
 
+/// It was replaced for a while, and takes over again.
+#[tokio::test]
+async fn a_server_that_serves_again_with_older_data_is_noticed_though_it_was_never_restarted() {
+    let mut fleet = Fleet::new().await;
+    fleet.restart(2).await;
+    fleet.all_are_heard().await;
+    fleet.tells(0).await;
+    fleet.tells(1).await;
+    let _: i64 = ask(&fleet.server.url(), &["HSET", &format!("{{{PREFIX}:0}}:inc"), "n", "1"]);
+    let before = fleet.now.restarts;
+    fleet.now = fleet.looks(0).await;
+    assert!(fleet.now.restarts > before);
+    // The number is a time.
+    fleet.closed_at = fleet.now.restarts as i64;
+    fleet.is_closed().await;
+    fleet.looks(1).await;
+    fleet.all_are_heard().await;
+    fleet.tells(0).await;
+    fleet.is_closed().await;
+    fleet.tells(1).await;
+    fleet.is_open().await;
+}
+
 /// What it has lost may be another sending that the text proves.
 #[tokio::test]
 async fn nobodys_fate_is_decided_by_a_store_that_was_restarted_whoever_asks_it_first() {
