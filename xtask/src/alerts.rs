@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use anyhow::{Context, Result, ensure};
 
-use self::cases::CASES;
 use crate::{cargo::Workspace, child, files};
 
 mod cases;
@@ -58,7 +57,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
 fn tests(document: &str, rules_file: &str) -> Result<String> {
     let alerts = alerts(document)?;
     let mut text = format!("rule_files: ['{rules_file}']\nevaluation_interval: 1m\ntests:\n");
-    for case in CASES {
+    for case in cases::all() {
         writeln!(text, "  - name: {}\n    interval: 1m\n    input_series:", case.name)?;
         for (series, values) in case.series() {
             writeln!(text, "      - {{series: '{series}}}', values: '{values}'}}")?;
@@ -77,7 +76,7 @@ fn tests(document: &str, rules_file: &str) -> Result<String> {
         }
         writeln!(text, "]}}")?;
     }
-    let never = |name: &String| !CASES.iter().any(|case| case.alerts.iter().any(|a| a.split('{').next() == Some(name)));
+    let never = |name: &String| !cases::all().any(|case| case.alerts.iter().any(|a| a.split('{').next() == Some(name)));
     let untested: Vec<String> = alerts.into_iter().map(|(_, alert)| alert.name).filter(never).collect();
     ensure!(untested.is_empty(), "no case lets these fire: {}", untested.join(", "));
     Ok(text)

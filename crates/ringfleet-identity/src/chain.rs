@@ -21,9 +21,16 @@ const URGENT: f64 = 0.85;
 pub struct Chain {
     /// When it is due, the same for every process.
     pub due_at: Millis,
+    /// By then the last of the workers has come to it too.
+    pub late_at: Millis,
     pub urgent_at: Millis,
     pub ends_at: Millis,
     pub life_ms: Millis,
+}
+
+impl Chain {
+    /// Each worker comes later by a part of its own of the life, up to this, so that they don't all ask at one moment.
+    pub const LATEST: f64 = 0.05;
 }
 
 impl Credential {
@@ -43,7 +50,8 @@ impl Credential {
         // Nobody knows how old one is that was brought in from elsewhere.
         let unknown = facts.refreshed_at.is_none() && facts.ends_at.is_none();
         let due_at = if unknown { issued_at } else { part(DUE + SPREAD * spread(connection, issued_at)) };
-        Some(Chain { due_at, urgent_at: part(URGENT), ends_at, life_ms })
+        let late_at = due_at + (life_ms as f64 * Chain::LATEST) as Millis;
+        Some(Chain { due_at, late_at, urgent_at: part(URGENT), ends_at, life_ms })
     }
 }
 

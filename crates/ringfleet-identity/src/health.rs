@@ -23,7 +23,7 @@ pub enum SessionState {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum ConnectionState {
     Good,
-    /// To be refreshed now, whether or not a message needs it.
+    /// To be refreshed now, whether or not a message needs it: no worker has a reason to wait any longer.
     Due,
     /// It has run out: its employee has to connect the extension again.
     Ended,
@@ -113,7 +113,7 @@ impl Health {
                 let state = match code {
                     Some(_) => ConnectionState::Refused,
                     None if chain.ends_at <= now => ConnectionState::Ended,
-                    None if chain.due_at <= now => ConnectionState::Due,
+                    None if chain.late_at <= now => ConnectionState::Due,
                     None => ConnectionState::Good,
                 };
                 if matches!(state, ConnectionState::Good | ConnectionState::Due) {
@@ -207,5 +207,21 @@ mod tests {
         }
         assert_eq!(health.connections, [ConnectionState::Good, ConnectionState::Due, ConnectionState::Ended]);
         assert_eq!(health.first_end, Some(NOW + 10));
+    }
+
+    #[test]
+    fn a_connection_is_due_when_the_last_of_the_workers_would_have_refreshed_it_and_not_before() {
+        let app = AppPrint::of("id", "secret");
+        let connection = connection(0, 1_000_000);
+        let chain = connection.chain().unwrap();
+        assert_eq!(chain.late_at - chain.due_at, 50_000, "a worker comes up to a twentieth of the life later");
+        let state = |now| {
+            let mut health = Health::default();
+            health.add(&[&connection], &view(0, 0), &app, now);
+            health.connections[0]
+        };
+        assert_eq!(state(chain.due_at), ConnectionState::Good);
+        assert_eq!(state(chain.late_at - 1), ConnectionState::Good);
+        assert_eq!(state(chain.late_at), ConnectionState::Due);
     }
 }

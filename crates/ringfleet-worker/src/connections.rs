@@ -24,8 +24,6 @@ const SHOWN: Duration = Duration::from_secs(2);
 const LEAST: Duration = Duration::from_millis(200);
 /// Refreshed in one round, one after the other; then it is looked again whether a message waits for a login.
 const A_ROUND: usize = 20;
-/// Each worker comes later by a part of its own of a connection's life, up to this, so that they don't all ask at one moment.
-const LATEST: f64 = 0.05;
 
 pub(crate) struct Connections {
     sessions: Arc<Sessions>,
@@ -36,7 +34,7 @@ pub(crate) struct Connections {
 
 impl Connections {
     pub(crate) fn new(sessions: Arc<Sessions>) -> Self {
-        Self { sessions, lateness: rand::random_range(0.0..LATEST), resting: HashMap::new() }
+        Self { sessions, lateness: rand::random_range(0.0..Chain::LATEST), resting: HashMap::new() }
     }
 
     pub(crate) async fn keep_alive(mut self, stop: CancellationToken) {
