@@ -32,7 +32,7 @@ pub(crate) async fn lane(settings: Settings, what: LaneCommand) -> anyhow::Resul
     | LaneCommand::Resume { extension: typed }
     | LaneCommand::Cancel { extension: typed, .. }) = &what;
     let mut code = ExitCode::SUCCESS;
-    for lane in lanes(&settings, &store, typed).await? {
+    for lane in lanes(&settings, &store, typed).await.context("no lane was touched")? {
         let extension = lane.extension();
         match what {
             LaneCommand::Pause { .. } => {
@@ -68,12 +68,12 @@ pub(super) async fn lanes(settings: &Settings, store: &SharedStore, typed: &str)
                 is_there = has_waiting(store, own).await?;
             }
             if !is_there {
-                return Err(error.context("no lane was touched"));
+                return Err(error);
             }
             Vec::new()
         }
     };
-    let meant = only(meant, typed).context("no lane was touched")?;
+    let meant = only(meant, typed)?;
     let there = own.filter(|_| is_there && meant.as_ref().is_none_or(|id| id.as_str() != typed));
     let meant = meant.map(|id| lane(id.as_str())).transpose()?;
     Ok(meant.into_iter().chain(there).collect())
