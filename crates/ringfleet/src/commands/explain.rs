@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = store::open_existing(&settings.store, settings.rules).await?;
     let what = match (options.what, &options.key) {
         (Some(what), _) => what,
         (None, Some(key)) => What::Message(of_key(key)?),

@@ -18,7 +18,7 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: Settings, what: HeldCommand) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = store::open_existing(&settings.store, settings.rules).await?;
     let skew = settings.worker.reconcile.clock_skew.as_millis() as Millis;
     match what {
         HeldCommand::List { limit, json } => list(&store, limit, json).await,
