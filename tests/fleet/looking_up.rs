@@ -88,3 +88,16 @@ async fn what_has_ended_in_one_way_is_listed_the_last_first_with_shortened_numbe
     let ends = Ends::waiting(Waiting::Exactly(2), "no worker is started");
     rig.finish(ends.except(Except::NotSent { at_most: 10 }, "a person took them back")).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_shown_as_json_turns_nothing_round_on_a_terminal_and_is_whole_in_a_file() {
+    let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
+    let text = "canary \u{202e}gnp.exe\u{200b}";
+    let id = rig.enqueue_to(0, "+15552000001", text).await.to_string();
+    let command = ["held", "show", &id, "--show-private", "--json"];
+    let written: Value = serde_json::from_slice(&rig.run_in_private(&command).stdout).unwrap();
+    assert_eq!(written["text"], text);
+    let shown = told(&rig.run_in_private_on_a_terminal(&command));
+    assert!(shown.contains("\"canary gnp.exe\""), "{shown}");
+    rig.finish(Ends::waiting(Waiting::Exactly(1), "no worker is started")).await;
+}

@@ -22,6 +22,7 @@ mod lanes;
 mod logins;
 mod looking_up;
 mod neighbours;
+mod no_store;
 mod operations;
 mod opt_outs;
 mod plans;

@@ -223,6 +223,12 @@ async fn operators_see_who_may_text_and_have_it_read_again_and_no_number_lies_op
     let one = json(&["extensions", "show", "101"]);
     assert_eq!(one["extensions"][0]["numbers"][0]["wrong"]["code"], "sender-cannot-text", "{one}");
     assert_eq!(one["extensions"][0]["paused"], Value::Null, "{one}");
+    assert_eq!(command(&["lane", "pause", "102"]).0, Some(0));
+    let (_, table) = command(&["extensions", "list", "--wrong"]);
+    let lines: Vec<&str> = table.lines().filter(|line| line.starts_with("102 ")).collect();
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.ends_with("paused")), "{table}");
+    assert_eq!(json(&["extensions", "list"])["extensions"][1]["paused"]["code"], "paused");
+    assert_eq!(command(&["lane", "resume", "102"]).0, Some(0));
     assert_eq!(command(&["lane", "pause", "101"]).0, Some(0));
     let (_, told) = command(&["extensions", "show", "101"]);
     assert!(told.contains("its lane is paused by an operator (paused)"), "{told}");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ringcentral::ExtensionId;
 use ringfleet_identity::{
-    Vault,
+    KeyRing, Vault,
     directory::{Book, Directory, Follower},
 };
 use ringfleet_store::SharedStore;
@@ -13,14 +13,15 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     accounts::Accounts,
     config::{KeySource, Settings},
-    keys,
 };
 
-/// What the accounts file says and, unless the directory is off, what the fleet has learnt; followed until `stop`.
+/// What the accounts file says and, unless the directory is off, what the fleet has learnt; followed until `stop`. `keys` is asked for the
+/// keys if they are needed.
 pub(crate) async fn follow(
     settings: &Settings,
     accounts: &Accounts,
     store: &SharedStore,
+    keys: impl FnOnce(&Settings) -> anyhow::Result<KeyRing>,
     stop: CancellationToken,
 ) -> anyhow::Result<Directory> {
     let claims = accounts.claims()?;
@@ -34,7 +35,7 @@ pub(crate) async fn follow(
         );
         return Ok(Directory::fixed(claims));
     }
-    let vault = Vault::new(store.clone(), Arc::new(keys::ring(settings)?), &settings.provider.app);
+    let vault = Vault::new(store.clone(), Arc::new(keys(settings)?), &settings.provider.app);
     let (directory, follower) = Follower::start(&vault, claims).await?;
     tokio::spawn(follower.run(settings.identity.poll, stop));
     Ok(directory)

@@ -10,6 +10,7 @@ use ringfleet_identity::{KeyRing, KeyRingError};
 
 use crate::config::{Faults, KeySource, Settings, unreadable};
 
+/// Makes the key of a store that is a file beside it: for what seals something.
 pub(crate) fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
     let app = settings.provider.client_id.as_ref().zip(settings.provider.client_secret.as_ref());
     let given = match &settings.identity.keys {
@@ -35,6 +36,23 @@ pub(crate) fn ring(settings: &Settings) -> anyhow::Result<KeyRing> {
         Some((id, secret)) => given.also_of_app(id.as_str(), secret.expose()),
         None => given,
     })
+}
+
+/// For a command that only looks, and makes no key file. While there is none nothing was sealed, and a key that nobody keeps opens
+/// nothing.
+pub(crate) fn ring_to_look(settings: &Settings) -> anyhow::Result<KeyRing> {
+    match missing(&settings.identity.keys) {
+        Some(_) => Ok(KeyRing::from_text(&ringfleet_identity::new_key())?),
+        None => ring(settings),
+    }
+}
+
+/// The key file that [`ring`] would make.
+pub(crate) fn missing(source: &KeySource) -> Option<&Path> {
+    match source {
+        KeySource::OwnFile(path) if !path.exists() => Some(path),
+        _ => None,
+    }
 }
 
 /// The file of `identity.key_file`.

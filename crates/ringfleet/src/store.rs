@@ -6,14 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+use anyhow::Context;
 use ringfleet_store::{
     LaneRules, RedisStore, SharedStore, StoreError,
     redis::RedisOptions,
     sqlite::{self, SqliteOptions, SqliteStore, Synchronous},
 };
 use ringfleet_worker::{JournalError, check_journals};
+use tempfile::TempDir;
 
-use crate::config::{Settings, StoreSettings};
+use crate::config::{Faults, Settings, StoreSettings};
 
 /// Between two tries to reach a store that is away. One takes up to ten seconds by itself.
 const AGAIN_IN: Duration = Duration::from_secs(1);
@@ -22,6 +24,7 @@ const SAY_EVERY: Duration = Duration::from_secs(60);
 /// For moving some megabytes from the log of an SQLite file into the file, on a slow disk.
 const CLOSING: Duration = Duration::from_secs(5);
 
+/// Makes an SQLite file that isn't there yet: for the roles, and for what brings something in.
 pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<SharedStore, StoreError> {
     if settings.is_redis() {
         return Ok(Arc::new(RedisStore::connect(redis_options(settings, rules)).await?));
@@ -29,6 +32,12 @@ pub(crate) async fn open(settings: &StoreSettings, rules: LaneRules) -> Result<S
     let synchronous = if settings.sqlite_full { Synchronous::Full } else { Synchronous::Normal };
     let options = SqliteOptions { rules, synchronous, ..SqliteOptions::default() };
     Ok(Arc::new(SqliteStore::open(&sqlite_path(settings), options).await?))
+}
+
+/// For all that looks or operates: a new, empty store would look like a fleet at rest, and who stops it would stop nobody.
+pub(crate) async fn open_existing(settings: &StoreSettings, rules: LaneRules) -> anyhow::Result<SharedStore> {
+    must_exist(settings)?;
+    Ok(open(settings, rules).await?)
 }
 
 /// For a process that goes on until it is told to end: a Redis that can't be reached, or is reading its data still, is waited for.
@@ -60,16 +69,16 @@ fn is_away(error: &StoreError) -> bool {
 }
 
 /// For a stop: a shard that does not answer must not keep it from the others.
-pub(crate) async fn open_to_stop(settings: &StoreSettings, rules: LaneRules) -> Result<SharedStore, StoreError> {
+pub(crate) async fn open_to_stop(settings: &StoreSettings, rules: LaneRules) -> anyhow::Result<SharedStore> {
     if settings.is_redis() {
         return Ok(Arc::new(RedisStore::connect_to_stop(redis_options(settings, rules)).await?));
     }
-    open(settings, rules).await
+    open_existing(settings, rules).await
 }
 
 /// The fleet's store if there is one and it answers, for those who only want to know what it knows.
-pub(crate) async fn open_existing(settings: &StoreSettings, rules: LaneRules) -> Option<SharedStore> {
-    if !settings.is_redis() && !sqlite_path(settings).exists() {
+pub(crate) async fn open_to_ask(settings: &StoreSettings, rules: LaneRules) -> Option<SharedStore> {
+    if !may_exist(settings) {
         return None;
     }
     match open(settings, rules).await {
@@ -138,7 +147,30 @@ fn path_of(url: &str) -> Option<PathBuf> {
 
 /// `false` for an SQLite file that is not there yet.
 pub(crate) fn may_exist(settings: &StoreSettings) -> bool {
-    settings.is_redis() || sqlite_path(settings).exists()
+    // Of one that can't be seen, opening it tells why.
+    settings.is_redis() || sqlite_path(settings).try_exists().unwrap_or(true)
+}
+
+fn must_exist(settings: &StoreSettings) -> Result<(), Faults> {
+    if may_exist(settings) {
+        return Ok(());
+    }
+    let at = if settings.url.is_empty() { "store.data_dir" } else { "store.url" };
+    let problem = format!(
+        "there is no store at {}, and this command makes none; name the fleet's settings with --config FILE, or its store in \
+         store.url. `ringfleet up`, a worker, or the first import makes a new one",
+        describe(settings)
+    );
+    Err(Faults::one(at, problem))
+}
+
+/// The settings with a store of their own, which is there for as long as the folder is: for a dry run.
+pub(crate) fn scratch(settings: &Settings) -> anyhow::Result<(TempDir, Settings)> {
+    let folder = tempfile::tempdir().context("can't make a folder for the dry run")?;
+    let mut own = settings.clone();
+    own.store.url = format!("sqlite:{}", folder.path().join("dry-run.db").display());
+    own.store.sqlite_full = false;
+    Ok((folder, own))
 }
 
 /// How a person would name it; never shows a password.
@@ -146,7 +178,9 @@ pub(crate) fn describe(settings: &StoreSettings) -> String {
     if settings.is_redis() {
         crate::config::without_password(&settings.url)
     } else {
-        format!("sqlite:{}", sqlite_path(settings).display())
+        let path = sqlite_path(settings);
+        // Which folder a relative one is seen from decides whose store it is.
+        format!("sqlite:{}", std::path::absolute(&path).unwrap_or(path).display())
     }
 }
 

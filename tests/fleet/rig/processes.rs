@@ -143,6 +143,17 @@ impl Rig {
         blocking(|| command.output().unwrap())
     }
 
+    /// The same on a terminal.
+    pub(crate) fn run_in_private_on_a_terminal(&self, arguments: &[&str]) -> Output {
+        let plain = self.command(arguments);
+        let words = std::iter::once(plain.get_program()).chain(plain.get_args());
+        let line = words.map(|word| format!("'{}'", word.display())).collect::<Vec<_>>().join(" ");
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).current_dir(self.folder.path()).stdin(Stdio::null());
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        blocking(|| command.output().unwrap())
+    }
+
     /// The same with something on its standard input.
     pub(crate) fn run_with_input(&self, arguments: &[&str], environment: &[(&str, &str)], input: &str) -> Output {
         let mut command = self.command(arguments);

@@ -71,7 +71,12 @@ fn with_header_key(mut decoded: Decoded, headers: &HeaderMap) -> Decoded {
         Err(_) => Refusal::new(Field::Key, Code::NotUtf8, "Idempotency-Key is not UTF-8", "write printable characters"),
         Ok(key) if decoded.draft.key.as_deref().is_none_or(|own| own == key) => {
             decoded.draft.key = Some(key.to_owned());
-            return decoded;
+            if !is_quoted(key) {
+                return decoded;
+            }
+            let problem = "Idempotency-Key stands in quotation marks, and would be taken with them";
+            let remedy = "write the key alone; one that has such marks of its own goes into the field key";
+            Refusal::new(Field::Key, Code::BadKey, problem, remedy)
         }
         Ok(_) => {
             let problem = "Idempotency-Key and the field key differ";
@@ -82,6 +87,13 @@ fn with_header_key(mut decoded: Decoded, headers: &HeaderMap) -> Decoded {
     decoded
 }
 
+/// As the IETF's draft of this header has it: a string of Structured Fields.
+// SEND-SAFETY: a client that writes it with the marks once and without them the next time would send a second text, and to take
+// them off here would make another message of what was taken with them before. That one is still looked up under its key.
+fn is_quoted(key: &str) -> bool {
+    key.len() > 1 && key.starts_with('"') && key.ends_with('"')
+}
+
 /// Faults of the JSON and of the content together; a field that has the wrong type is not judged for its content too.
 fn check(producer: &Producer, decoded: Decoded, now: Timestamp) -> Checked {
     let Decoded { draft, mut faults } = decoded;
@@ -90,7 +102,7 @@ fn check(producer: &Producer, decoded: Decoded, now: Timestamp) -> Checked {
     }
     match producer.check(&draft, now) {
         Ok(message) if faults.is_empty() => Ok(Outgoing::new(message)),
-        Ok(_) => Err(faults.into()),
+        Ok(_) => Err(Refused::of(faults, draft.key.as_deref())),
         Err(more) => {
             let named: Vec<Field> = faults.iter().map(|fault| fault.field).collect();
             faults.extend(more.into_iter().filter(|fault| !named.contains(&fault.field)));

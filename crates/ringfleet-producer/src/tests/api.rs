@@ -227,6 +227,26 @@ async fn idempotency_key_makes_a_repeat_harmless() {
 }
 
 #[tokio::test]
+async fn a_key_in_a_header_with_quotation_marks_is_refused_and_a_message_that_has_it_with_them_is_told() {
+    let (_folder, store) = sqlite().await;
+    let server = Server::start(store.clone()).await;
+    let quoted = || server.post(&message()).header("Idempotency-Key", "\"order-1\"");
+    let (status, refused) = read(quoted()).await;
+    assert_eq!((status, &refused["type"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("urn:ringfleet:problem:refused")));
+    assert_eq!((&refused["errors"][0]["code"], &refused["errors"][1]), (&json!("bad-key"), &Value::Null), "{refused}");
+    assert_eq!(store.stats().await.unwrap().total(), 0);
+
+    let mut before = message();
+    before["key"] = json!("\"order-1\"");
+    let (status, taken) = read(server.post(&before)).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "the field is taken as it is written: {taken}");
+    let (_, refused) = read(quoted()).await;
+    let [first, second] = [0, 1].map(|n| &refused["errors"][n]);
+    assert_eq!((&first["code"], &second["code"]), (&json!("bad-key"), &json!("key-taken")), "{refused}");
+    assert_eq!(second["id"], taken["id"]);
+}
+
+#[tokio::test]
 async fn bulk_answers_for_every_item() {
     let (_folder, store) = sqlite().await;
     let server = Server::start(store).await;

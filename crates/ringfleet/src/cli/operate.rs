@@ -75,8 +75,8 @@ pub(crate) enum LaneCommand {
 
 #[derive(Subcommand)]
 pub(crate) enum FleetCommand {
-    /// The kill switch: nothing is claimed or begun any more, by any worker, and nothing is read, until `resume`. Connections are
-    /// still renewed
+    /// The kill switch: nothing is claimed or begun any more, by any worker of this store, and nothing is read, until `resume`.
+    /// Connections are still renewed
     Stop {
         /// Shown to everybody who asks why nothing moves
         #[arg(long, default_value = "stopped by operator")]

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = store::open_existing(&settings.store, settings.rules).await?;
     let what = match (options.what, &options.key) {
         (Some(what), _) => what,
         (None, Some(key)) => What::Message(of_key(key)?),
@@ -173,7 +173,7 @@ mod tests {
         }
         for what in ["103", "999", "+15559999999", "not a word"] {
             let error = format!("{:#}", told(&settings, what).await.unwrap_err());
-            assert!(error.contains("no lane was touched") && error.contains("`ringfleet extensions list`"), "{error}");
+            assert!(error.contains("`ringfleet extensions list`") && !error.contains("touched"), "{error}");
         }
     }
 

@@ -38,6 +38,27 @@ pub(crate) fn run(options: &CodeOptions) -> anyhow::Result<ExitCode> {
             }
         }
     }
-    let all = found.iter().all(|(_, sense)| sense.is_some());
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::from(exit::FAILED) })
+    let known = found.iter().filter(|(_, sense)| sense.is_some()).count();
+    Ok(match (known, found.len() - known) {
+        (_, 0) => ExitCode::SUCCESS,
+        (0, _) => ExitCode::from(exit::FAILED),
+        _ => ExitCode::from(exit::PARTLY),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_whether_all_some_or_none_are_known() {
+        for (codes, code) in [
+            (&["OAU-211", "CMN-401"][..], ExitCode::SUCCESS),
+            (&["OAU-211", "XYZ-1", "CMN-401"], ExitCode::from(exit::PARTLY)),
+            (&["XYZ-1", "XYZ-2"], ExitCode::from(exit::FAILED)),
+        ] {
+            let options = CodeOptions { codes: codes.iter().map(ToString::to_string).collect(), json: true };
+            assert_eq!(format!("{:?}", run(&options).unwrap()), format!("{code:?}"), "{codes:?}");
+        }
+    }
 }

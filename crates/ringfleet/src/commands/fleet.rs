@@ -92,7 +92,7 @@ impl Role {
             return Ok(None);
         };
         let store = store?;
-        let directory = directory::follow(settings, &accounts, &store, stop.clone()).await?;
+        let directory = directory::follow(settings, &accounts, &store, keys::ring, stop.clone()).await?;
         directory::warn_of_numbers(&accounts, &directory.book());
         Ok(Some(Self { accounts, store, opened, directory, stop, watched, answering: JoinSet::new() }))
     }

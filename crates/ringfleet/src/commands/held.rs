@@ -14,11 +14,11 @@ use crate::{
     config::Settings,
     exit,
     output::{self, say},
-    store,
+    store, table,
 };
 
 pub(crate) async fn run(settings: Settings, what: HeldCommand) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = store::open_existing(&settings.store, settings.rules).await?;
     let skew = settings.worker.reconcile.clock_skew.as_millis() as Millis;
     match what {
         HeldCommand::List { limit, json } => list(&store, limit, json).await,
@@ -70,7 +70,8 @@ pub(super) fn more(listed: usize, all: u64) -> Option<String> {
 async fn show(store: &dyn Store, id: MessageId, private: bool, json: bool, skew: Millis) -> anyhow::Result<ExitCode> {
     let view = store.get(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
     if json {
-        say!("{}", serde_json::to_string_pretty(&evidence::as_json(&view, private, skew))?);
+        let whole = serde_json::to_string_pretty(&evidence::as_json(&view, private, skew))?;
+        say!("{}", table::for_stdout(&whole));
         return Ok(ExitCode::SUCCESS);
     }
     for line in evidence::lines(&view, private).into_iter().chain(advice(&view, skew)) {

@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::rc::of_owner;
 use crate::{
-    accounts::Accounts, cli::ImportOptions, config::Settings, directory, exit, output::say, progress, store, telemetry,
+    accounts::Accounts, cli::ImportOptions, config::Settings, directory, exit, keys, output::say, progress, store,
+    telemetry,
 };
 
 pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::Result<ExitCode> {
@@ -26,12 +27,9 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     let accounts = Accounts::load(&settings)?;
     // A dry run changes nothing, so a store of its own, for as long as it lasts, will do. Who may be sent from is read from
     // the fleet's, if there is one.
-    let scratch = options.dry_run.then(tempfile::tempdir).transpose().context("can't make a folder for the dry run")?;
-    let (store, fleet) = if let Some(scratch) = &scratch {
-        let mut nowhere = settings.store.clone();
-        nowhere.url = format!("sqlite:{}", scratch.path().join("dry-run.db").display());
-        nowhere.sqlite_full = false;
-        (store::open(&nowhere, settings.rules).await?, store::open_existing(&settings.store, settings.rules).await)
+    let scratch = options.dry_run.then(|| store::scratch(&settings)).transpose()?;
+    let (store, fleet) = if let Some((_, own)) = &scratch {
+        (store::open(&own.store, own.rules).await?, store::open_to_ask(&settings.store, settings.rules).await)
     } else {
         let store = store::open(&settings.store, settings.rules).await?;
         store::refuse_replaced(&settings, &store).await?;
@@ -41,7 +39,7 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
     let directory = match &fleet {
-        Some(fleet) => directory::follow(&settings, &accounts, fleet, stop).await?,
+        Some(fleet) => directory::follow(&settings, &accounts, fleet, keys::ring_to_look, stop).await?,
         None => Directory::fixed(accounts.claims()?),
     };
     let directory = SenderDirectory::of(directory, &settings.provider.app)?;

@@ -9,7 +9,7 @@ use ringfleet_worker::{Inbound, Inbox};
 use serde_json::json;
 
 use super::{
-    credentials,
+    credentials::{self, Makes},
     evidence::time,
     operate::{known, only},
 };
@@ -22,7 +22,7 @@ use crate::{
 
 pub(crate) async fn run(settings: Settings, what: InboundCommand) -> anyhow::Result<ExitCode> {
     let InboundCommand::List { extension, kind, since, limit, how } = what;
-    let vault = credentials::open(&settings).await?;
+    let vault = credentials::open(&settings, Makes::Nothing).await?;
     let kept = Inbox::new(&vault).list().await?;
     let extension = match extension {
         Some(typed) => Some(meant(&settings, &typed, &kept.inbound).await?),
@@ -119,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let accounts = r#"[{"extension_id": "400100001", "numbers": ["+15550100001"]}]"#;
         let settings = settings(folder.path(), accounts);
-        let vault = credentials::open(&settings).await.unwrap();
+        let vault = credentials::open(&settings, Makes::Store).await.unwrap();
         let id = |text: &str| ExtensionId::try_new(text).unwrap();
         has_read(&vault, "400100002", "102").await;
         let left = |extension| Inbound {

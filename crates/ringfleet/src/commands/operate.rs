@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    credentials::Makes,
     evidence::{self, reason_of, time},
     extensions::Known,
     held::more,
@@ -22,29 +23,33 @@ use crate::{
     cli::{FleetCommand, LaneCommand, MessageCommand},
     config::Settings,
     exit,
-    output::say,
+    output::{remark, say},
     store,
 };
 
 pub(crate) async fn lane(settings: Settings, what: LaneCommand) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = store::open_existing(&settings.store, settings.rules).await?;
+    let place = store::describe(&settings.store);
     let (LaneCommand::Pause { extension: typed }
     | LaneCommand::Resume { extension: typed }
     | LaneCommand::Cancel { extension: typed, .. }) = &what;
     let mut code = ExitCode::SUCCESS;
-    for lane in lanes(&settings, &store, typed).await? {
+    for lane in lanes(&settings, &store, typed).await.context("no lane was touched")? {
         let extension = lane.extension();
         match what {
             LaneCommand::Pause { .. } => {
                 store.set_paused(&lane, true).await?;
-                say!("extension {extension} is paused; what is under way is finished, nothing else begins");
+                say!(
+                    "extension {extension} is paused; what is under way is finished, nothing else begins (store {place})"
+                );
             }
             LaneCommand::Resume { .. } => {
                 store.set_paused(&lane, false).await?;
                 store.set_parked(&lane, None).await?;
-                say!("extension {extension} goes on");
+                say!("extension {extension} goes on (store {place})");
             }
             LaneCommand::Cancel { due_before, yes, .. } => {
+                say!("store {place}");
                 code = waiting::cancel(&store, &lane, due_before, yes).await?;
             }
         }
@@ -68,12 +73,12 @@ pub(super) async fn lanes(settings: &Settings, store: &SharedStore, typed: &str)
                 is_there = has_waiting(store, own).await?;
             }
             if !is_there {
-                return Err(error.context("no lane was touched"));
+                return Err(error);
             }
             Vec::new()
         }
     };
-    let meant = only(meant, typed).context("no lane was touched")?;
+    let meant = only(meant, typed)?;
     let there = own.filter(|_| is_there && meant.as_ref().is_none_or(|id| id.as_str() != typed));
     let meant = meant.map(|id| lane(id.as_str())).transpose()?;
     Ok(meant.into_iter().chain(there).collect())
@@ -126,7 +131,7 @@ pub(super) async fn known(settings: &Settings, typed: &str) -> anyhow::Result<Ve
     }
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
-    match (Known::open(settings, &accounts, stop).await, of_file) {
+    match (Known::open(settings, &accounts, Makes::Nothing, stop).await, of_file) {
         // Without a key nobody's number can be known here.
         (Err(_), Some(id)) => Ok(vec![id]),
         (known, _) => known?.meant(typed),
@@ -134,24 +139,40 @@ pub(super) async fn known(settings: &Settings, typed: &str) -> anyhow::Result<Ve
 }
 
 pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Result<ExitCode> {
+    let place = store::describe(&settings.store);
     match what {
         FleetCommand::Stop { reason } => {
             let store = store::open_to_stop(&settings.store, settings.rules).await?;
             let stopped = store.set_gate(&Gate::Stopped { reason }).await;
             stopped.context("the fleet may go on, in part or as a whole; stop it again")?;
-            say!("the fleet is stopped: nothing is claimed or begun; `ringfleet fleet resume` lets it go on");
+            say!(
+                "the fleet is stopped: nothing is claimed or begun; `ringfleet fleet resume` lets it go on (store {place})"
+            );
+            if nobody_is_there(&settings, &*store).await {
+                remark!(
+                    "warning: no worker has shown itself in this store lately; if workers run, they have another one and go on: \
+                     name the settings of their fleet with --config"
+                );
+            }
         }
         FleetCommand::Resume => {
-            let store = store::open(&settings.store, settings.rules).await?;
+            let store = store::open_existing(&settings.store, settings.rules).await?;
             store.set_gate(&Gate::Open).await?;
-            say!("the fleet goes on");
+            say!("the fleet goes on (store {place})");
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// Whether no worker uses this store, as far as it can tell.
+async fn nobody_is_there(settings: &Settings, store: &dyn Store) -> bool {
+    // The facts of any lane tell how many workers there are, also of one that is not there.
+    let Ok(lane) = LaneId::try_new(&settings.provider.app, "0", Group::Medium) else { return false };
+    store.explain_lane(&lane).await.is_ok_and(|facts| facts.workers == 0)
+}
+
 pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = store::open_existing(&settings.store, settings.rules).await?;
     match what {
         MessageCommand::Show { id, key, json } => {
             let id = which(id, key.as_deref())?;
@@ -284,7 +305,7 @@ pub(super) mod tests {
         for of_file in [r#"[{"extension_id": "101", "numbers": []}]"#, "[]"] {
             let folder = tempfile::tempdir().unwrap();
             let settings = settings(folder.path(), of_file);
-            let vault = credentials::open(&settings).await.unwrap();
+            let vault = credentials::open(&settings, Makes::Store).await.unwrap();
             let store = vault.store();
             has_read(&vault, "400100001", "101").await;
             if of_file == "[]" {

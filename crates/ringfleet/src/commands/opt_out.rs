@@ -28,7 +28,12 @@ use crate::{
 };
 
 pub(crate) async fn run(settings: Settings, what: OptOutCommand) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = match &what {
+        OptOutCommand::Add(_) | OptOutCommand::Import { .. } => store::open(&settings.store, settings.rules).await?,
+        OptOutCommand::Remove(_) | OptOutCommand::List { .. } => {
+            store::open_existing(&settings.store, settings.rules).await?
+        }
+    };
     match what {
         OptOutCommand::Add(who) => add(&settings, &*store, &who).await,
         OptOutCommand::Remove(who) => remove(&settings, &*store, &who).await,

@@ -13,7 +13,7 @@ use self::{logins::Logins, stopped::Stopped};
 use crate::{cli::StatusOptions, config::Settings, output::say, store};
 
 pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
-    let store = store::open(&settings.store, settings.rules).await?;
+    let store = store::open_existing(&settings.store, settings.rules).await?;
     let stats = store.stats().await?;
     // All that can be had, as logins are counted over more lanes than are listed.
     let mut lanes = store.lanes(MAX_BATCH as u32).await?;

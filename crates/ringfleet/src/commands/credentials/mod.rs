@@ -27,7 +27,16 @@ use crate::{
 pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Result<ExitCode> {
     let settings = layers.settings()?;
     telemetry::start(&settings.log_level, settings.log_format)?;
-    let vault = open(&settings).await?;
+    let is_dry = matches!(&what, CredentialsCommand::Import(options) if options.dry_run);
+    // Before there is a store, a dry run has none to look into.
+    let scratch = (is_dry && !store::may_exist(&settings.store)).then(|| store::scratch(&settings)).transpose()?;
+    let vault = match &scratch {
+        Some((_, own)) => {
+            let store = store::open(&own.store, own.rules).await?;
+            Vault::new(store, Arc::new(keys::ring_to_look(own)?), &own.provider.app)
+        }
+        None => open(&settings, if is_dry { Makes::Nothing } else { makes(&what) }).await?,
+    };
     // Whatever is wrong with it, it hinders no change of the store.
     let of_file = || Accounts::load(&settings).ok().map(|accounts| accounts.credentials());
     match what {
@@ -61,11 +70,40 @@ pub(crate) async fn run(layers: &Layers, what: CredentialsCommand) -> anyhow::Re
     }
 }
 
+/// What a command makes that isn't there yet.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Makes {
+    /// It only looks.
+    Nothing,
+    /// It seals something.
+    Key,
+    /// It brings something in.
+    Store,
+}
+
+fn makes(what: &CredentialsCommand) -> Makes {
+    match what {
+        CredentialsCommand::Add(_) | CredentialsCommand::Import(_) => Makes::Store,
+        CredentialsCommand::NewKey
+        | CredentialsCommand::List { .. }
+        | CredentialsCommand::Remove { .. }
+        | CredentialsCommand::ForgetBudget => Makes::Nothing,
+        CredentialsCommand::Check(_)
+        | CredentialsCommand::Enable(_)
+        | CredentialsCommand::Disable(_)
+        | CredentialsCommand::Prefer { .. }
+        | CredentialsCommand::RotateKey => Makes::Key,
+    }
+}
+
 /// The fleet's credentials as the settings name them.
-pub(crate) async fn open(settings: &Settings) -> anyhow::Result<Vault> {
-    let keys = Arc::new(keys::ring(settings)?);
-    let store = store::open(&settings.store, settings.rules).await?;
-    Ok(Vault::new(store, keys, &settings.provider.app))
+pub(crate) async fn open(settings: &Settings, makes: Makes) -> anyhow::Result<Vault> {
+    let store = match makes {
+        Makes::Store => store::open(&settings.store, settings.rules).await?,
+        Makes::Nothing | Makes::Key => store::open_existing(&settings.store, settings.rules).await?,
+    };
+    let keys = if makes == Makes::Nothing { keys::ring_to_look(settings)? } else { keys::ring(settings)? };
+    Ok(Vault::new(store, Arc::new(keys), &settings.provider.app))
 }
 
 fn app_print(settings: &Settings) -> Option<AppPrint> {

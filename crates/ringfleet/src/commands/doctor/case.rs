@@ -51,7 +51,7 @@ impl Case {
         let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
         let once = CancellationToken::new();
         once.cancel();
-        let directory = directory::follow(&settings, &accounts, vault.store(), once).await?;
+        let directory = directory::follow(&settings, &accounts, vault.store(), keys::ring, once).await?;
         let name = WorkerId::incarnation("doctor");
         let sessions =
             Arc::new(Sessions::new(vault.clone(), roster.clone(), client.clone(), name, settings.worker.lease));

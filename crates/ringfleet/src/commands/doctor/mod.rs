@@ -26,7 +26,7 @@ use crate::{
     accounts::Accounts,
     cli::DoctorOptions,
     config::{Layers, Settings},
-    exit,
+    exit, keys,
     output::say,
     progress, provider, store as stores,
 };
@@ -61,6 +61,11 @@ async fn look(
     let server = server::look(&client, &settings).await;
     let answers = server.level() < Level::Fail;
     report.add(server);
+    // It makes neither. What it opens it keeps to the plans by the store, and seals for the fleet.
+    if !stores::may_exist(&settings.store) {
+        report.add(Section::new("Store", vec![none_yet("store", &stores::describe(&settings.store))]));
+        return Ok(());
+    }
     let store = match stores::open(&settings.store, settings.rules).await {
         Ok(store) => store,
         Err(error) => {
@@ -72,6 +77,10 @@ async fn look(
         }
     };
     report.add(store::look(&store, &client, &settings).await);
+    if let Some(path) = keys::missing(&settings.identity.keys) {
+        report.add(Section::new("Keys", vec![none_yet("key", &path.display().to_string())]));
+        return Ok(());
+    }
     let connect_page = settings.connect.as_ref().map(|connect| connect.public_url.redirect_uri().clone());
     let redirect_uri = options.redirect_uri.clone().or(connect_page);
     let case = match Case::open(settings, accounts, client, store, options.extensions.clone(), redirect_uri).await {
@@ -96,6 +105,12 @@ async fn look(
         report.add(test_send::look(&case, extension, to).await);
     }
     Ok(())
+}
+
+fn none_yet(check: &str, place: &str) -> Finding {
+    let next = "if there is a fleet, name its settings with --config, or bring it back; else start `ringfleet up`, which makes it, and \
+                sends nothing before something is handed in";
+    Finding::fail(check, format!("there is none at {place}; without it nothing else can be looked at"), next)
 }
 
 /// A client also for settings that lack what only a login needs, so that the server can be looked at.

@@ -1,20 +1,16 @@
 //! `extensions list`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    process::ExitCode,
-};
+use std::{collections::BTreeSet, process::ExitCode};
 
 use console::Style;
-use futures::{StreamExt, stream};
-use ringcentral::ExtensionId;
-use ringfleet_store::{Group, LaneId, MAX_BATCH, Millis};
+use futures::{StreamExt, TryStreamExt, stream};
+use ringfleet_store::{Group, LaneId, LaneView, Millis, Why};
 use serde_json::{Value, json};
 
 use super::{
     Known,
     entry::{Entry, Line, Wrong, entries},
-    show::{as_json, features, number},
+    show::{as_json, features, number, with_lane},
 };
 use crate::{
     cli::ShowOptions,
@@ -23,19 +19,19 @@ use crate::{
     table::{self, Cell},
 };
 
-/// Lanes that are asked for one by one: so many under way.
+/// Lanes that are asked for at once.
 const AT_ONCE: usize = 64;
 
 pub(super) async fn run(known: &Known, wrong_only: bool, how: &ShowOptions) -> anyhow::Result<ExitCode> {
     let book = known.book();
-    let mut all = entries(known, None);
-    let parked = parked(known, &all).await?;
+    let mut all = with_lanes(known, entries(known, None)).await?;
     let (extensions, able) = (all.len(), book.senders().len());
     if wrong_only {
-        all.retain(|entry| entry.wrongs().next().is_some() || parked.contains_key(&entry.who.id));
+        all.retain(|(entry, lane)| entry.wrongs().next().is_some() || stands(lane).is_some());
     }
     if how.json {
-        let rows: Vec<Value> = all.iter().map(|entry| as_json(entry, how.show_private)).collect();
+        let row = |(entry, lane): &(Entry, LaneView)| with_lane(as_json(entry, how.show_private), entry, lane);
+        let rows: Vec<Value> = all.iter().map(row).collect();
         let nobodys = book.listed().filter(|listed| listed.owner.is_none()).count();
         let accounts: Vec<Value> = book
             .accounts()
@@ -59,7 +55,7 @@ pub(super) async fn run(known: &Known, wrong_only: bool, how: &ShowOptions) -> a
         );
         return Ok(ExitCode::SUCCESS);
     }
-    let rows: Vec<_> = all.iter().flat_map(|entry| rows(entry, parked.get(&entry.who.id), how.show_private)).collect();
+    let rows: Vec<_> = all.iter().flat_map(|(entry, lane)| rows(entry, lane, how.show_private)).collect();
     for line in
         table::lines(["extension", "id", "name", "number", "features", "connected", "known since", "state"], &rows)
     {
@@ -72,37 +68,33 @@ pub(super) async fn run(known: &Known, wrong_only: bool, how: &ShowOptions) -> a
     Ok(ExitCode::SUCCESS)
 }
 
-/// Why lanes stand still that have messages waiting.
-async fn parked(known: &Known, all: &[Entry]) -> anyhow::Result<BTreeMap<ExtensionId, String>> {
+/// Each with its lane. The store lists those that have messages waiting; one that stands without any has to be asked for.
+async fn with_lanes(known: &Known, all: Vec<Entry>) -> anyhow::Result<Vec<(Entry, LaneView)>> {
     let store = known.vault.store();
-    let mut views = store.lanes(MAX_BATCH as u32).await?;
-    if views.len() >= MAX_BATCH {
-        // There may be more, which the store does not tell of in one answer.
-        let lane_of = |entry: &Entry| LaneId::try_new(known.vault.app(), entry.who.id.as_str(), Group::Medium).ok();
-        let told: BTreeSet<LaneId> = views.iter().filter_map(|view| view.lane.clone()).collect();
-        let others = all.iter().filter_map(lane_of).filter(|lane| !told.contains(lane));
-        let mut asked = stream::iter(others).map(|lane| async move { store.lane(&lane).await }).buffered(AT_ONCE);
-        while let Some(view) = asked.next().await {
-            views.push(view?);
-        }
+    let ask = |entry: Entry| async move {
+        let lane = LaneId::try_new(known.vault.app(), entry.who.id.as_str(), Group::Medium)?;
+        anyhow::Ok((entry, store.lane(&lane).await?))
+    };
+    stream::iter(all).map(ask).buffered(AT_ONCE).try_collect().await
+}
+
+/// Why its lane stands until somebody acts.
+fn stands(lane: &LaneView) -> Option<String> {
+    match &lane.parked {
+        Some(reason) => Some(format!("parked: {}", reason.split(" #").next().unwrap_or_default())),
+        None => lane.paused.then(|| Why::Paused.code().to_owned()),
     }
-    let parked = views.into_iter().filter(|view| view.waiting > 0).filter_map(|view| {
-        let lane = view.lane.filter(|lane| lane.app() == known.vault.app() && lane.group() == Group::Medium)?;
-        let reason = view.parked?.split(" #").next().unwrap_or_default().to_owned();
-        Some((ExtensionId::try_new(lane.extension()).ok()?, reason))
-    });
-    Ok(parked.collect())
 }
 
 /// One for each number, or one without.
-fn rows(entry: &Entry, parked: Option<&String>, private: bool) -> Vec<[Cell; 8]> {
+fn rows(entry: &Entry, lane: &LaneView, private: bool) -> Vec<[Cell; 8]> {
     let short = entry.who.short.as_ref().map_or("-", |short| short.as_str());
     let name = entry.name.as_deref().unwrap_or("-");
     let connected = if entry.connected_by.is_empty() { "no".to_owned() } else { entry.connected_by.join(", ") };
     let row = |line: Option<&Line>| {
         let wrong = line.and_then(|line| line.wrong.as_ref()).or(entry.wrong.as_ref()).or(entry.failed.as_ref());
-        let (text, style) = match (parked, wrong) {
-            (Some(reason), _) => (format!("parked: {reason}"), Style::new().red()),
+        let (text, style) = match (stands(lane), wrong) {
+            (Some(stands), _) => (stands, Style::new().red()),
             (None, Some(wrong)) => (wrong.code.clone(), Style::new().yellow()),
             (None, None) => ("ok".to_owned(), Style::new().green()),
         };
@@ -122,8 +114,10 @@ fn rows(entry: &Entry, parked: Option<&String>, private: bool) -> Vec<[Cell; 8]>
 }
 
 /// A sentence for each word that stands in the table.
-fn legend(all: &[Entry]) -> Vec<String> {
-    let codes: BTreeSet<&str> = all.iter().flat_map(Entry::wrongs).map(|wrong: &Wrong| wrong.code.as_str()).collect();
+fn legend(all: &[(Entry, LaneView)]) -> Vec<String> {
+    let wrongs = all.iter().flat_map(|(entry, _)| entry.wrongs()).map(|wrong: &Wrong| wrong.code.as_str());
+    let paused = all.iter().any(|(_, lane)| lane.paused && lane.parked.is_none()).then(|| Why::Paused.code());
+    let codes: BTreeSet<&str> = wrongs.chain(paused).collect();
     let mut lines: Vec<String> =
         codes.iter().filter_map(|code| Some(format!("{code}: {}", shown(code)?.meaning))).collect();
     if !codes.is_empty() {

@@ -16,8 +16,8 @@ use ringfleet_identity::{
 use ringfleet_producer::SenderDirectory;
 use tokio_util::sync::CancellationToken;
 
-use super::credentials;
-use crate::{accounts::Accounts, cli::ExtensionsCommand, config::Settings, directory, output::remark, telemetry};
+use super::credentials::{self, Makes};
+use crate::{accounts::Accounts, cli::ExtensionsCommand, config::Settings, directory, keys, output::remark, telemetry};
 
 /// What the fleet knows, followed while the command runs.
 pub(super) struct Known {
@@ -36,7 +36,11 @@ pub(crate) async fn run(settings: Settings, what: ExtensionsCommand) -> anyhow::
     let accounts = Accounts::load(&settings)?;
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
-    let known = Known::open(&settings, &accounts, stop).await?;
+    let makes = match &what {
+        ExtensionsCommand::List { .. } | ExtensionsCommand::Show { .. } => Makes::Nothing,
+        ExtensionsCommand::Refresh { .. } => Makes::Key,
+    };
+    let known = Known::open(&settings, &accounts, makes, stop).await?;
     match what {
         ExtensionsCommand::List { wrong, how } => list::run(&known, wrong, &how).await,
         ExtensionsCommand::Show { which, how } => show::run(&known, &which, &how).await,
@@ -49,12 +53,13 @@ impl Known {
     pub(super) async fn open(
         settings: &Settings,
         accounts: &Accounts,
+        makes: Makes,
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
-        let vault = credentials::open(settings).await?;
+        let vault = credentials::open(settings, makes).await?;
         let (roster, follower) = Follower::start(vault.clone(), accounts.credentials()).await?;
         tokio::spawn(follower.run(settings.identity.poll, stop.clone()));
-        let directory = directory::follow(settings, accounts, vault.store(), stop).await?;
+        let directory = directory::follow(settings, accounts, vault.store(), keys::ring_to_look, stop).await?;
         let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
         let senders = SenderDirectory::of(directory.clone(), &settings.provider.app)?;
         Ok(Self { vault, roster, directory, senders: senders.with_connect_page(connect_page.as_deref()) })

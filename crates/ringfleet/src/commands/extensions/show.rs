@@ -109,7 +109,7 @@ pub(super) fn as_json(entry: &Entry, private: bool) -> Value {
     })
 }
 
-fn with_lane(mut row: Value, entry: &Entry, lane: &LaneView) -> Value {
+pub(super) fn with_lane(mut row: Value, entry: &Entry, lane: &LaneView) -> Value {
     row["waiting"] = json!(lane.waiting);
     row["parked"] = json!(lane.parked.as_deref().map(of_parked).as_ref().map(wrong_json));
     row["paused"] = json!(of_paused(entry, lane).as_ref().map(wrong_json));

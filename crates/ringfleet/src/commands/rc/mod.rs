@@ -30,7 +30,7 @@ use self::{
     source::{Question, Source},
     trouble::Trouble,
 };
-use super::extensions::Known;
+use super::{credentials::Makes, extensions::Known};
 use crate::{
     accounts::Accounts,
     cli::{RcCommand, ReadOptions},
@@ -50,7 +50,8 @@ pub(crate) async fn run(settings: Settings, what: RcCommand) -> anyhow::Result<E
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
     // A credential that is brought in or renewed while a long run goes on counts in it.
-    let known = Known::open(&settings, &accounts, stop).await?;
+    // Its sessions and places lie in the store; who only reads has no worker that would have made it.
+    let known = Known::open(&settings, &accounts, Makes::Store, stop).await?;
     let (question, read) = Question::of(what);
     let chosen = chosen(&known, &read, question.of_account())?;
     let (name, lock) = (WorkerId::incarnation("rc"), settings.worker.lease);

@@ -11,7 +11,7 @@ use super::short;
 use crate::{
     accounts::Accounts,
     commands::{evidence::time, reason::sense},
-    config::{KeySource, Settings},
+    config::Settings,
     keys,
     output::say,
 };
@@ -57,10 +57,7 @@ pub(super) async fn read(
 async fn credentials(settings: &Settings, store: &SharedStore) -> anyhow::Result<Option<Vec<Credential>>> {
     // What is wrong with the file, `ringfleet config check` tells.
     let mut all = Accounts::load(settings).map(|accounts| accounts.credentials()).unwrap_or_default();
-    // Looking makes no key file.
-    let missing = matches!(&settings.identity.keys, KeySource::OwnFile(path) if !path.exists());
-    let keys = if missing { None } else { keys::ring(settings).ok() };
-    let Some(keys) = keys else { return Ok((!all.is_empty()).then_some(all)) };
+    let Ok(keys) = keys::ring_to_look(settings) else { return Ok((!all.is_empty()).then_some(all)) };
     let kept = Vault::new(store.clone(), Arc::new(keys), &settings.provider.app).all().await?;
     let place = |credential: &Credential| (credential.extension.clone(), credential.login.method());
     let taken: BTreeSet<_> = kept.iter().map(|kept| (kept.extension.clone(), kept.method)).collect();
