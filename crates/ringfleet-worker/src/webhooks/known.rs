@@ -33,6 +33,8 @@ struct Read {
     tried: Option<Instant>,
     /// The last try came to its end.
     whole: bool,
+    /// How often the keys had changed when one was wanting.
+    wants_key: Option<u64>,
 }
 
 impl Known {
@@ -54,16 +56,21 @@ impl Known {
         }
         // Also of one that is cancelled.
         (read.tried, read.whole) = (Some(Instant::now()), false);
-        match self.read_on(&mut read.cursor).await {
+        match self.read_on(&mut read).await {
             Ok(()) => read.whole = true,
             Err(error) => metrics::store_error("webhook", &error),
         }
         read.whole
     }
 
-    async fn read_on(&self, cursor: &mut DocCursor) -> Result<(), StoreError> {
+    async fn read_on(&self, read: &mut Read) -> Result<(), StoreError> {
+        let keys = self.vault.keys();
+        if read.wants_key.is_some_and(|then| keys.look() != then) {
+            (read.wants_key, read.cursor) = (None, DocCursor::default());
+        }
+        let changes = keys.changes();
         loop {
-            let page = self.vault.store().docs_since(DocKind::Subscription, cursor, PAGE).await?;
+            let page = self.vault.store().docs_since(DocKind::Subscription, &read.cursor, PAGE).await?;
             let mut secrets = self.secrets.lock().unwrap_or_else(PoisonError::into_inner);
             if page.reset {
                 secrets.clear();
@@ -74,11 +81,12 @@ impl Known {
             for doc in &page.changed {
                 let Some(extension) = self.extension(&doc.key) else { continue };
                 match Record::open(&self.vault, &doc.key, &doc.body) {
-                    Some(record) => secrets.insert(extension, record.secret.expose().into()),
-                    None => secrets.remove(&extension),
-                };
+                    Some(record) => drop(secrets.insert(extension, record.secret.expose().into())),
+                    // Its secret is mostly the one of before, until the key has come.
+                    None => drop(read.wants_key.get_or_insert(changes)),
+                }
             }
-            *cursor = page.cursor;
+            read.cursor = page.cursor;
             if !page.more {
                 return Ok(());
             }
@@ -97,21 +105,46 @@ mod tests {
     use ringcentral::VerificationToken;
     use ringfleet_identity::{KeyRing, new_key};
     use ringfleet_store::sqlite::SqliteOptions;
+    use ringfleet_testkit::eventually;
 
     use super::*;
-    use crate::tests::rig::sqlite;
+    use crate::tests::rig::{PATIENCE, sqlite};
+
+    /// With its name as the secret.
+    async fn subscribe(vault: &Vault, extension: &ExtensionId) {
+        let secret = VerificationToken::try_new(extension.as_str()).unwrap();
+        let record = Record { id: None, secret, wants: String::new(), renew_at: 0 };
+        record.save(vault, extension).await.unwrap();
+    }
 
     #[tokio::test]
-    async fn strangers_cost_the_store_few_questions_and_take_no_subscription_its_place() {
+    async fn a_subscription_that_was_sealed_with_another_key_is_known_when_that_key_has_come() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, file) = (sqlite(folder.path(), SqliteOptions::default()).await, folder.path().join("key"));
+        let (own, other) = (new_key(), new_key());
+        std::fs::write(&file, &*own).unwrap();
+        let here = Vault::new(store.clone(), Arc::new(KeyRing::from_file(file.clone()).unwrap()), "main");
+        let there = Vault::new(store, Arc::new(KeyRing::from_text(&other).unwrap()), "main");
+        let extension = ExtensionId::try_new("101").unwrap();
+        subscribe(&there, &extension).await;
+        let known = Known::new(here);
+        assert!(known.look_again().await);
+        assert_eq!(known.secret(&extension), None);
+        eventually(PATIENCE, async || {
+            // Written anew each time, because a file's time may not show two changes of one moment.
+            std::fs::write(&file, format!("{}\n{}\n", *own, *other)).unwrap();
+            known.look_again().await && known.secret(&extension).is_some()
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn strangers_cost_the_store_few_questions_and_push_no_subscription_out() {
         let folder = tempfile::tempdir().unwrap();
         let store = sqlite(folder.path(), SqliteOptions::default()).await;
         let vault = Vault::new(store, Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
         let [first, second, strange] = ["101", "102", "999"].map(|id| ExtensionId::try_new(id).unwrap());
-        let subscribe = async |extension: &ExtensionId| {
-            let secret = VerificationToken::try_new(extension.as_str()).unwrap();
-            let record = Record { id: None, secret, wants: String::new(), renew_at: 0 };
-            record.save(&vault, extension).await.unwrap();
-        };
+        let subscribe = async |extension: &ExtensionId| subscribe(&vault, extension).await;
         let known = Known::new(vault.clone());
         subscribe(&first).await;
         assert!(known.look_again().await);
