@@ -276,16 +276,12 @@ async fn how_full_redis_is_is_told_beside_its_limit() {
     rig.finish(Ends::all()).await;
 }
 
-/// A shell gives every program 1,024 files, three listeners may have 1,536 connections.
+/// Soft and hard limit of a process that a shell has started with this `ulimit`, as the system tells them.
 #[cfg(target_os = "linux")]
-#[tokio::test(flavor = "multi_thread")]
-async fn a_process_takes_all_the_files_that_the_system_lets_it_have() {
+async fn limits_under(ulimit: &str, name: &str) -> [String; 2] {
     let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "ulimit -S -n 99; exec \"$0\" simulator --listen 127.0.0.1:0",
-        env!("CARGO_BIN_EXE_ringfleet"),
-    ]);
+    let script = format!("ulimit {ulimit}; exec \"$0\" simulator --listen 127.0.0.1:0");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_ringfleet")]);
     let mut simulator = command.stdout(Stdio::piped()).stdin(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     // It has printed where it listens.
     let mut printed = [0];
@@ -294,7 +290,21 @@ async fn a_process_takes_all_the_files_that_the_system_lets_it_have() {
         .unwrap()
         .unwrap();
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", simulator.id().unwrap())).unwrap();
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap();
+    let line = limits.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     let [soft, hard, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else { panic!("{line}") };
+    [soft, hard].map(str::to_owned)
+}
+
+/// A shell gives every program 1,024 files, three listeners may have 1,536 connections.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_takes_all_the_files_that_the_system_lets_it_have() {
+    let [soft, hard] = limits_under("-S -n 99", "Max open files").await;
     assert_eq!(soft, hard);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn no_process_leaves_its_secrets_in_a_core_dump() {
+    assert_eq!(limits_under("-c unlimited", "Max core file size").await, ["0", "0"]);
 }

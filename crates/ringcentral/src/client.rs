@@ -108,7 +108,7 @@ impl Client {
             permit.answered();
             self.learn(key, head);
         };
-        let reply = transport::exchange(request, cap, on_head).await;
+        let reply = transport::exchange(request, cap, self.0.config.answer_cap_bytes, on_head).await;
         transport::trace(key, &reply);
         if matches!(reply, Err(CallError::Connect { .. })) {
             // The server counted nothing; a store with the exact window gives its slot back too, and must not be delayed.

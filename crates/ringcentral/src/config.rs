@@ -21,7 +21,8 @@ pub struct ClientConfig {
     pub connect_timeout: Duration,
     /// One call from its start to the last byte of its answer: 15 s. Waiting for the guard is not in it.
     pub total_timeout: Duration,
-    /// Largest answer of a send, a token call and a subscription: 64 KiB. A larger one counts as unreadable.
+    /// Largest answer of a send, a token call and a subscription, and largest refusal of any call: 64 KiB. A larger one counts as
+    /// unreadable.
     pub answer_cap_bytes: usize,
     /// Largest answer of a read: 16 MiB (1000 messages, the documented most of a page, take about 1 MiB, as many calls with
     /// all their legs several).

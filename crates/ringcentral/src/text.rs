@@ -96,6 +96,15 @@ impl StoredText {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// So many bytes of its beginning at most, for who has no room for any length. As private as the text itself.
+    pub fn beginning(&self, bytes: usize) -> &str {
+        let mut end = bytes.min(self.0.len());
+        while !self.0.is_char_boundary(end) {
+            end -= 1;
+        }
+        &self.0[..end]
+    }
 }
 
 impl From<String> for StoredText {
@@ -137,6 +146,13 @@ mod tests {
         let text = MessageText::try_new("canary 😀").expect("valid");
         assert_eq!(format!("{text:?}"), "MessageText(9 utf-16 units)");
         assert_eq!(format!("{:?}", StoredText::from(String::from("canary"))), "StoredText(6 bytes)");
+    }
+
+    #[test]
+    fn beginning_ends_between_two_characters() {
+        let text = StoredText::from(String::from("a😀b"));
+        let beginnings: Vec<_> = [0, 1, 4, 5, 6, 100].into_iter().map(|bytes| text.beginning(bytes)).collect();
+        assert_eq!(beginnings, ["", "a", "a", "a😀", "a😀b", "a😀b"]);
     }
 
     proptest! {

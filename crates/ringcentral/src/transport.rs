@@ -30,11 +30,12 @@ pub(crate) struct Reply {
     elapsed: Duration,
 }
 
-/// Sends a request once and reads its answer; `on_head` sees the headers before the body is waited for. The deadline is
-/// the client's.
+/// Sends a request once and reads its answer, of `cap` bytes at most, or `error_cap` if it is no success; `on_head` sees the
+/// headers before the body is waited for. The deadline is the client's.
 pub(crate) async fn exchange(
     request: RequestBuilder,
     cap: usize,
+    error_cap: usize,
     on_head: impl FnOnce(&Head),
 ) -> Result<Reply, CallError> {
     let started = Instant::now();
@@ -46,6 +47,8 @@ pub(crate) async fn exchange(
         request_id: request_id(response.headers()),
     };
     on_head(&head);
+    // A page that a read may ask for is large; what refuses it is not, and is parsed whole.
+    let cap = if head.status.is_success() { cap } else { error_cap };
     let body = read_capped(response, cap).await;
     Ok(Reply { head, body, elapsed: started.elapsed() })
 }
@@ -236,7 +239,7 @@ mod tests {
             .tls_backend_preconfigured(crate::tls::trusting_nobody().expect("tls"))
             .build()
             .expect("a client");
-        let error = exchange(http.post(url).body("x"), 1024, |_| {}).await.expect_err("no answer");
+        let error = exchange(http.post(url).body("x"), 1024, 1024, |_| {}).await.expect_err("no answer");
         server.abort();
         error
     }

@@ -133,6 +133,23 @@ async fn list_may_be_larger_than_an_answer_but_not_endless() {
 }
 
 #[tokio::test]
+async fn refusal_of_a_read_is_not_read_beyond_the_cap_of_an_answer_and_keeps_its_status_and_headers() {
+    let huge = format!(r#"{{"errorCode":"CMN-101","message":"{}"}}"#, "x".repeat(100_000));
+    let headers = ["Retry-After: 7", "RCRequestId: of-this-one"];
+    let stub = Stub::start(vec![answer(403, &headers, &huge)]).await;
+    let (client, extension, token) = (stub.client(), extension(), token());
+    let list = client.read_page(caller(&extension, &token), &Read::extension_phone_numbers(Whose::Own)).await;
+    let one = client.read(caller(&extension, &token), &Read::account()).await;
+    for error in [list.expect_err("refused"), one.expect_err("refused")] {
+        let provider = error.provider().expect("an answer");
+        assert_eq!((provider.shape, &provider.code), (ErrorShape::Unread, &None));
+        assert_eq!(error.status().map(|status| status.as_u16()), Some(403));
+        assert_eq!(error.request_id(), Some("of-this-one"));
+        assert_eq!(error.rate().and_then(|rate| rate.retry_after), Some(std::time::Duration::from_secs(7)));
+    }
+}
+
+#[tokio::test]
 async fn limit_without_rate_headers_closes_every_key_of_a_lone_client() {
     let stub = Stub::start(vec![answer(429, &["Retry-After: 60"], "")]).await;
     let mut config = stub.config();

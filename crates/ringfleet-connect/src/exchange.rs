@@ -14,6 +14,9 @@ use crate::{login::Taken, provider::Provider, trouble::Trouble};
 /// A connection that can't be made has not used the code up; a look into the store may be repeated anyway.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
+/// Permissions that are kept of a connection. The provider has some sixty; a list without end would not fit into its document,
+/// and the employee could never connect.
+const MOST_PERMISSIONS: usize = 200;
 /// The permission without which nothing can be sent.
 const TEXTING: &str = "SMS";
 
@@ -151,7 +154,7 @@ impl Exchange {
                 added_at: now,
                 refreshed_at: Some(now),
                 ends_at: lives.map(|lives| now + lives),
-                scope: token.scope.iter().map(|permission| permission.as_str().to_owned()).collect(),
+                scope: token.scope.iter().take(MOST_PERMISSIONS).map(|word| word.as_str().to_owned()).collect(),
                 refused: None,
             },
         };

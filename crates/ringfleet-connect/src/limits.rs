@@ -1,6 +1,10 @@
 //! How often one address may ask for what costs something: a login, its end, a key.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv6Addr, SocketAddr},
+    num::NonZeroU32,
+    sync::Once,
+};
 
 use axum::{
     extract::ConnectInfo,
@@ -9,7 +13,6 @@ use axum::{
 use governor::{
     DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter, clock::Clock, clock::DefaultClock,
 };
-use std::num::NonZeroU32;
 
 use crate::trouble::Trouble;
 
@@ -37,6 +40,8 @@ pub(crate) struct Limits {
     clock: DefaultClock,
     /// Where a proxy in front writes the caller's address.
     address_header: Option<HeaderName>,
+    /// Told that it tells none.
+    warned: Once,
 }
 
 impl Limits {
@@ -48,6 +53,7 @@ impl Limits {
             all: [300, 600, 60].map(|n| RateLimiter::direct(per_minute(n))),
             clock: DefaultClock::default(),
             address_header,
+            warned: Once::new(),
         }
     }
 
@@ -77,10 +83,27 @@ impl Limits {
 
     /// Behind a proxy the last entry is the proxy's own word; those before it are the caller's, who may write anything.
     fn address(&self, connection: Option<IpAddr>, headers: &HeaderMap) -> IpAddr {
-        let told = self.address_header.as_ref().and_then(|name| headers.get_all(name).iter().next_back());
-        let last = told.and_then(|value| value.to_str().ok()?.rsplit(',').next()?.trim().parse().ok());
+        let last = self.address_header.as_ref().and_then(|name| {
+            let told = headers.get_all(name).iter().next_back();
+            let last = told.and_then(|value| read_address(value.to_str().ok()?.rsplit(',').next()?.trim()));
+            if last.is_none() {
+                self.warned.call_once(|| {
+                    tracing::warn!(
+                        "a request came without a caller's address in the header that connect.address_header names, and counts as \
+                         the proxy's own: if the proxy writes none there, all callers share one limit"
+                    );
+                });
+            }
+            last
+        });
         last.or(connection).unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
     }
+}
+
+/// Some proxies write the port too, and brackets around an IPv6 address.
+fn read_address(told: &str) -> Option<IpAddr> {
+    let bare = told.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(told);
+    bare.parse().ok().or_else(|| told.parse().ok().map(|address: SocketAddr| address.ip()))
 }
 
 /// The first `bits` of an IPv6 address: one household or company has a whole /64 at least.
@@ -125,6 +148,22 @@ mod tests {
         assert_eq!(passes(&limits, "127.0.0.1", "203.0.113.9, 198.51.100.1"), 10);
         assert_eq!(passes(&limits, "127.0.0.1", "203.0.113.10, 198.51.100.1"), 0, "the caller chose its own address");
         assert_eq!(passes(&limits, "127.0.0.1", "198.51.100.2"), 10);
+    }
+
+    #[test]
+    fn a_proxy_may_write_the_port_too_and_what_can_not_be_read_is_told_of() {
+        let limits = Limits::new(Some(HeaderName::from_static("x-forwarded-for")));
+        for (n, written) in
+            ["203.0.113.9:51000", "203.0.113.10", "[2001:db8:1::1]:443", "[2001:db8:2::1]", "2001:db8:3::1"]
+                .iter()
+                .enumerate()
+        {
+            assert_eq!(passes(&limits, "127.0.0.1", &format!("203.0.113.1, {written}")), 10, "{written} is number {n}");
+        }
+        assert_eq!(passes(&limits, "127.0.0.1", "203.0.113.9:51001"), 0, "another port is another address");
+        assert!(!limits.warned.is_completed());
+        assert_eq!(passes(&limits, "127.0.0.1", "unknown"), 10);
+        assert!(limits.warned.is_completed());
     }
 
     #[test]

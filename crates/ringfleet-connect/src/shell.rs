@@ -14,6 +14,8 @@ use crate::trouble::Trouble;
 
 /// The largest form, in bytes.
 const MAX_BODY_BYTES: usize = 16 * 1024;
+/// Of a form, to arrive.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// Longer than a login takes at its slowest: a slot, the exchange with its tries, a look at the extension.
 const DEADLINE: Duration = Duration::from_secs(90);
 
@@ -32,12 +34,14 @@ const HEADERS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("x-robots-tag"), "noindex"),
 ];
 
-/// Reads the body inside the deadline, runs the handler, and sets the headers, on errors too.
+/// Reads the body and runs the handler, each inside its deadline, and sets the headers, on errors too.
 pub(crate) async fn surround(request: Request, next: Next) -> Response {
     let answer = async {
         let (parts, body) = request.into_parts();
-        let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
-            return Trouble::TooLarge.into_response();
+        let body = match tokio::time::timeout(BODY_DEADLINE, axum::body::to_bytes(body, MAX_BODY_BYTES)).await {
+            Ok(Ok(body)) => body,
+            Ok(Err(_)) => return Trouble::TooLarge.into_response(),
+            Err(_) => return Trouble::TooSlow.into_response(),
         };
         next.run(Request::from_parts(parts, Body::from(body))).await
     };
@@ -62,4 +66,31 @@ pub(crate) async fn icon() -> impl IntoResponse {
 
 fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "public, max-age=600")], text)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{Router, middleware, routing::post};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+        time::Instant,
+    };
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_form_that_does_not_arrive_is_given_up_long_before_a_login_is() {
+        let site = Router::new().route("/", post(async || "here")).layer(middleware::from_fn(surround));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(async move { axum::serve(listener, site).await });
+        let began = Instant::now();
+        stream.write_all(b"POST / HTTP/1.1\r\nhost: here\r\ncontent-length: 9\r\n\r\nkey=").await.unwrap();
+        let mut told = [0; 12];
+        stream.read_exact(&mut told).await.unwrap();
+        assert_eq!(&told, b"HTTP/1.1 504");
+        // The clock of the test jumps to the next deadline.
+        assert!((BODY_DEADLINE..2 * BODY_DEADLINE).contains(&began.elapsed()), "{:?}", began.elapsed());
+    }
 }

@@ -152,12 +152,12 @@ impl KeyRing {
     }
 
     /// How often the keys have changed. What could not be opened before may open when it is another number.
-    pub(crate) fn changes(&self) -> u64 {
+    pub fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
     }
 
     /// As [`changes`](Self::changes), after a look at the key file.
-    pub(crate) fn look(&self) -> u64 {
+    pub fn look(&self) -> u64 {
         self.look_at_file(true);
         self.changes()
     }

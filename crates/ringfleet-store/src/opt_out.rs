@@ -62,6 +62,11 @@ pub(crate) fn since(rev: u64) -> Millis {
     (rev >> 11) as Millis
 }
 
+/// The first revision that can be of that time.
+pub(crate) fn first_rev(at: Millis) -> i64 {
+    at.saturating_mul(1 << 11)
+}
+
 /// Values are not quoted: they are private.
 pub(crate) fn check(call: &'static str, extension: Option<&str>, numbers: &[&Private]) -> Result<(), StoreError> {
     let refused = |reason| Err(StoreError::Refused { call, reason });

@@ -217,6 +217,15 @@ pub trait Store: Send + Sync + 'static {
     /// change for every extension is one step each, all at once: repeat it if it fails. Any number of changes.
     async fn set_opt_outs(&self, extension: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError>;
 
+    /// Lifts of these opt-outs, whatever their `out`, those that stand since `until` or before: who asked for texts then has said
+    /// nothing of what was entered later. Else as [`set_opt_outs`](Store::set_opt_outs).
+    async fn lift_opt_outs(
+        &self,
+        extension: Option<&str>,
+        opt_outs: &[OptOut],
+        until: Millis,
+    ) -> Result<(), StoreError>;
+
     /// Whether a text from `from` of `extension` to `to` would be suppressed.
     async fn opted_out(&self, extension: &str, from: &Private, to: &Private) -> Result<bool, StoreError>;
 

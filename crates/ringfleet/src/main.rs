@@ -4,6 +4,7 @@ mod accounts;
 mod cli;
 mod commands;
 mod config;
+mod core_dumps;
 mod directory;
 mod exit;
 mod keys;
@@ -24,6 +25,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
+    core_dumps::write_none();
     let cli = cli::parse();
     open_files::take_all();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {

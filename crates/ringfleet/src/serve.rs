@@ -23,6 +23,8 @@ use tower::Service;
 const MOST_CONNECTIONS: usize = 512;
 /// From a connection's beginning, or the answer before, to the end of a request's head.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// Of a request's head, and read ahead of a connection: hyper would keep 400 KiB of each, before anybody has shown a key.
+const MOST_HEAD_BYTES: usize = 64 * 1024;
 /// Of an answer that its client does not take: as long as some of it is read now and then, it may go on for longer.
 const UNREAD_DEADLINE: Duration = Duration::from_secs(30);
 /// Of a connection, however often it asks: its place is not its own for ever.
@@ -98,6 +100,8 @@ async fn serve(
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(HEAD_DEADLINE)
+            .max_header_size(MOST_HEAD_BYTES)
+            .max_buf_size(MOST_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let over = timeout(limits.life, open.enter(limits.most));
         tokio::spawn(async move {

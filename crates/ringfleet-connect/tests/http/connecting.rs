@@ -42,6 +42,15 @@ async fn an_employee_connects_an_extension_and_the_credential_lies_sealed_in_the
 }
 
 #[tokio::test]
+async fn an_app_with_permissions_without_end_is_connected_all_the_same() {
+    let permissions = ["SMS".to_owned()].into_iter().chain((0..9_000).map(|n| format!("P{n}"))).collect();
+    let rig = Rig::start(Options { permissions: Some(permissions), ..Options::default() }).await;
+    rig.browser().connect(0).await.shows(200, &["can now send texts"]);
+    let scope = rig.credential(0).await.unwrap().facts.scope;
+    assert_eq!((scope.len(), scope[0].as_str()), (200, "SMS"));
+}
+
+#[tokio::test]
 async fn a_login_that_begins_at_one_process_ends_at_another() {
     let rig = Rig::start(Options::default()).await;
     let mut browser = rig.browser();

@@ -30,6 +30,8 @@ pub(crate) const KEY: &str = "operator-key-0123456789";
 pub(crate) struct Options {
     pub(crate) no_refresh_tokens: bool,
     pub(crate) not_registered: bool,
+    /// Of the app; those that it needs without a word.
+    pub(crate) permissions: Option<Vec<String>>,
     pub(crate) account: Option<String>,
     /// Of each user; 100 without a word.
     pub(crate) logins_a_minute: Option<u32>,
@@ -78,7 +80,9 @@ impl Rig {
         let base = listeners.each_ref().map(|listener| format!("http://{}", listener.local_addr().unwrap()));
         let redirect_uris =
             if options.not_registered { Vec::new() } else { vec![format!("{}/connect/callback", base[0])] };
-        let app = AppSettings { refresh_tokens: !options.no_refresh_tokens, redirect_uris, ..AppSettings::default() };
+        let mut app =
+            AppSettings { refresh_tokens: !options.no_refresh_tokens, redirect_uris, ..AppSettings::default() };
+        app.permissions = options.permissions.clone().unwrap_or(app.permissions);
         let config = SimulatorConfig {
             app,
             extensions: 5,

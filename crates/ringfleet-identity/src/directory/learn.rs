@@ -11,6 +11,10 @@ use super::{
 /// What a number may be texted with.
 const FOR_TEXTS: [NumberFeature; 3] = [NumberFeature::SmsSender, NumberFeature::MmsSender, NumberFeature::A2pSmsSender];
 
+/// Of an extension's name. The provider sets no bound, and a document that is too large is not written: the extension would be
+/// known by what was read before, for good.
+const MOST_NAME_BYTES: usize = 256;
+
 /// A reading that came to its end.
 pub(crate) struct Reading {
     /// `None` where the extension's user may read its numbers and not this.
@@ -26,7 +30,7 @@ impl ExtensionFacts {
         if let Some(info) = &reading.info {
             self.account = info.account.as_ref().map(|account| account.id.clone()).or(self.account.take());
             self.short = info.extension_number.clone();
-            self.name = Private::new(info.name.as_ref().map_or("", |name| name.expose()));
+            self.name = Private::new(info.name.as_ref().map_or("", |name| name.beginning(MOST_NAME_BYTES)));
             self.status = info.status;
         }
         let mut numbers: Vec<OwnNumber> = Vec::new();
@@ -59,6 +63,7 @@ impl ExtensionFacts {
 #[cfg(test)]
 mod tests {
     use ringcentral::{ExtensionId, ExtensionStatus};
+    use ringfleet_store::docs::MAX_BODY_BYTES;
 
     use super::*;
 
@@ -95,6 +100,18 @@ mod tests {
         assert_eq!((facts.who().to_string(), facts.name.expose()), ("extension 102".into(), "Ada Brook"));
         assert_eq!((facts.status, facts.failed.clone(), facts.read_at), (ExtensionStatus::Enabled, None, 7));
         assert_eq!(shown(&facts), [("+15550100001", 2, 7), ("+15550100003", 1, 7), ("+15550100002", 0, 7)]);
+    }
+
+    #[test]
+    fn a_name_without_end_leaves_room_for_what_counts() {
+        let mut facts = ExtensionFacts::unread(ExtensionId::try_new("400102").unwrap());
+        let info = serde_json::json!({"id": "400102", "name": "é".repeat(50_000)});
+        let numbers: Vec<_> = (0..500).map(|n| format!("+15550{n:06}")).collect();
+        let numbers: Vec<(&str, &str, &[&str])> =
+            numbers.iter().map(|number| (number.as_str(), "DirectNumber", ["SmsSender"].as_slice())).collect();
+        facts.learn(&Reading { info: Some(serde_json::from_value(info).unwrap()), ..reading(1, &numbers) });
+        assert_eq!((facts.name.expose().len(), facts.numbers.len()), (MOST_NAME_BYTES, MOST_NUMBERS));
+        assert!(facts.body().len() < MAX_BODY_BYTES, "{} bytes", facts.body().len());
     }
 
     #[test]

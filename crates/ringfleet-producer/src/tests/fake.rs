@@ -344,6 +344,9 @@ impl Store for FakeStore {
         self.opt_out(1, changes);
         Ok(())
     }
+    async fn lift_opt_outs(&self, _: Option<&str>, _: &[OptOut], _: Millis) -> Result<(), StoreError> {
+        absent("lift_opt_outs")
+    }
     async fn opted_out(&self, _: &str, _: &Private, to: &Private) -> Result<bool, StoreError> {
         Ok(self.opt_outs[1].lock().unwrap().iter().any(|one| one.to == *to))
     }

@@ -20,7 +20,7 @@ use redis::{
 
 use super::{
     away::unreached,
-    connect::{RedisOptions, manager_config, unfit},
+    connect::{RedisOptions, bare, manager_config, unfit},
     link::{Single, of_no_use},
     scripts::{code_of, store_error},
     slots::{self, Address, View},
@@ -40,6 +40,8 @@ pub(super) struct Cluster(Arc<Inner>);
 struct Inner {
     /// The nodes that were named. The first one's login and TLS are all nodes'.
     named: Vec<ConnectionInfo>,
+    /// Or a node that they name, and that is on another machine, is not reached without TLS.
+    allow_plaintext: bool,
     config: ConnectionManagerConfig,
     /// Slots of the shards' tags.
     slots: HashMap<String, u16>,
@@ -56,6 +58,15 @@ struct Map {
 
 impl Cluster {
     pub(super) async fn connect(options: &RedisOptions, tags: &[String]) -> Result<Self, StoreError> {
+        let this = Self::of(options, tags)?;
+        let views = this.look().await.map_err(|error| unreached(&this.0.named, error))?;
+        this.refused(&views).map_or(Ok(()), |reason| Err(unfit(reason)))?;
+        this.draw(&views);
+        Ok(this)
+    }
+
+    /// Of which nothing is known yet.
+    fn of(options: &RedisOptions, tags: &[String]) -> Result<Self, StoreError> {
         let refused = |error| store_error("connect", error);
         let named = options.urls.iter().map(|url| url.trim().into_connection_info());
         let named = named.collect::<RedisResult<Vec<_>>>().map_err(refused)?;
@@ -68,10 +79,8 @@ impl Cluster {
         let config = manager_config(options).set_number_of_retries(0);
         let slots = tags.iter().map(|tag| (tag.clone(), slots::slot_of(tag))).collect();
         let named = named.iter().map(only_one).collect();
-        let (map, looking) = (RwLock::default(), AtomicBool::new(false));
-        let this = Self(Arc::new(Inner { named, config, slots, map, looking }));
-        this.look().await.map_err(|error| unreached(&this.0.named, error))?;
-        Ok(this)
+        let (map, looking, allow_plaintext) = (RwLock::default(), AtomicBool::new(false), options.allow_plaintext);
+        Ok(Self(Arc::new(Inner { named, allow_plaintext, config, slots, map, looking })))
     }
 
     /// The connection to the node that has the slot of `tag`, as far as is known.
@@ -104,8 +113,16 @@ impl Cluster {
         }
         let this = self.clone();
         tokio::spawn(async move {
-            if let Err(error) = this.look().await {
-                tracing::warn!(kind = error.category(), "no node of the Cluster tells who has which slots");
+            match this.look().await {
+                Ok(views) => {
+                    if let Some(reason) = this.refused(&views) {
+                        tracing::error!("{reason}");
+                    }
+                    this.draw(&views);
+                }
+                Err(error) => {
+                    tracing::warn!(kind = error.category(), "no node of the Cluster tells who has which slots");
+                }
             }
             tokio::time::sleep(PAUSE).await;
             this.0.looking.store(false, Ordering::Release);
@@ -113,7 +130,7 @@ impl Cluster {
     }
 
     /// Asks nodes who has which slots. An error if none tells.
-    async fn look(&self) -> RedisResult<()> {
+    async fn look(&self) -> RedisResult<Vec<View>> {
         let mut asked: Vec<ConnectionInfo> = self.0.named.clone();
         {
             let map = self.0.map.read().unwrap_or_else(PoisonError::into_inner);
@@ -136,11 +153,24 @@ impl Cluster {
         if let (true, Some(failed)) = (views.is_empty(), failed) {
             return Err(failed);
         }
-        self.draw(&views);
-        Ok(())
+        Ok(views)
     }
 
-    /// Puts what was told into the map. Who goes on having a shard keeps its connection.
+    /// What is to be said of a node that was told of and may not be reached.
+    fn refused(&self, views: &[View]) -> Option<String> {
+        let (host, _) = views.iter().flat_map(|view| &view.nodes).find(|node| !self.may_reach(node))?;
+        Some(format!(
+            "the Cluster names its node {host}, which would be used without TLS: write rediss:// in store.url, or set \
+             store.allow_plaintext on a private network"
+        ))
+    }
+
+    fn may_reach(&self, node: &Address) -> bool {
+        self.0.allow_plaintext || bare(self.info(node).addr()).is_none()
+    }
+
+    /// Puts what was told into the map. Who goes on having a shard keeps its connection. A node that may not be reached is left
+    /// out: the login would be told there, and what is asked of it.
     fn draw(&self, views: &[View]) {
         let mut map = self.0.map.write().unwrap_or_else(PoisonError::into_inner);
         let mut known: HashMap<Address, Single> = map.owners.values().cloned().collect();
@@ -154,11 +184,15 @@ impl Cluster {
                 tracing::info!(slot, host = owner.0, port = owner.1, "another node of the Cluster has this slot now");
             }
         }
-        map.nodes = views.iter().flat_map(|view| view.nodes.iter().cloned()).collect();
+        let told = views.iter().flat_map(|view| &view.nodes);
+        map.nodes = told.filter(|node| self.may_reach(node)).cloned().collect();
     }
 
     /// A connection that is made when it is first used: nobody waits for it here.
     fn lead(&self, node: &Address) -> Option<Single> {
+        if !self.may_reach(node) {
+            return None;
+        }
         let (client, config) = (Client::open(self.info(node)).ok()?, self.0.config.clone());
         let link = ConnectionManager::new_lazy_with_config(client.clone(), config.clone()).ok()?;
         Some(Single::new(client, config, link))
@@ -187,4 +221,39 @@ async fn view(node: ConnectionInfo) -> RedisResult<View> {
     let mut link = Client::open(node)?.get_multiplexed_async_connection_with_config(&config).await?;
     let reply: Value = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut link).await?;
     Ok(View::read(&reply, &host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a Cluster makes of being told that this host has all slots: what it says, and whether it would go there.
+    fn told_of(host: &str, url: &str, allow_plaintext: bool) -> (Option<String>, bool) {
+        let options = RedisOptions { allow_plaintext, ..RedisOptions::new(url) };
+        let cluster = Cluster::of(&options, &options.tags()).expect("a node is named");
+        let node = Value::Array(vec![Value::BulkString(host.into()), Value::Int(6379)]);
+        let view =
+            View::read(&Value::Array(vec![Value::Array(vec![Value::Int(0), Value::Int(16_383), node])]), "asked");
+        let refused = cluster.refused(std::slice::from_ref(&view));
+        cluster.draw(&[view]);
+        let map = cluster.0.map.read().expect("nobody panicked");
+        assert_eq!(map.owners.len(), map.nodes.len(), "it has the slots, or is not known");
+        (refused, !map.nodes.is_empty())
+    }
+
+    #[tokio::test]
+    async fn a_node_on_another_machine_that_a_cluster_names_is_not_reached_without_tls_unless_that_is_allowed() {
+        let (refused, reached) = told_of("10.0.0.1", "redis://:canary@127.0.0.1", false);
+        let refused = refused.expect("what is wrong");
+        assert!(refused.contains("10.0.0.1") && refused.contains("store.allow_plaintext"), "{refused}");
+        assert!(!reached && !refused.contains("canary"), "{refused}");
+        for (host, url, allowed) in [
+            ("10.0.0.1", "redis://127.0.0.1", true),
+            ("10.0.0.1", "rediss://127.0.0.1", false),
+            ("127.0.0.2", "redis://127.0.0.1", false),
+            ("::1", "redis://127.0.0.1", false),
+        ] {
+            assert_eq!(told_of(host, url, allowed), (None, true), "{host} {url} {allowed}");
+        }
+    }
 }

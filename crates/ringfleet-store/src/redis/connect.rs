@@ -71,7 +71,7 @@ impl RedisOptions {
         if self.urls.is_empty() {
             faults.push("no Redis URL is given".to_owned());
         }
-        faults.extend(self.urls.iter().filter_map(|url| Self::check_url(url, self.allow_plaintext).err()));
+        faults.extend(Self::check_urls(self.urls.iter().map(String::as_str), self.allow_plaintext));
         if faults.is_empty() { Ok(()) } else { Err(unfit(faults.join("; "))) }
     }
 
@@ -87,11 +87,27 @@ impl RedisOptions {
         Ok(())
     }
 
-    /// Whether it names a server, and what is sent there stays private on the way.
-    ///
-    /// # Errors
-    /// What is wrong; of the URL itself the host alone is told.
-    pub fn check_url(url: &str, allow_plaintext: bool) -> Result<(), String> {
+    /// What is wrong with them: whether each names a server, and what is sent there stays private on the way. Of a URL the host
+    /// alone is told.
+    pub fn check_urls<'a>(urls: impl IntoIterator<Item = &'a str>, allow_plaintext: bool) -> Vec<String> {
+        let (mut faults, mut with_tls) = (Vec::new(), [false; 2]);
+        for url in urls {
+            match Self::check_url(url, allow_plaintext) {
+                Ok(tls) => with_tls[usize::from(tls)] = true,
+                Err(fault) => faults.push(fault),
+            }
+        }
+        if with_tls == [true; 2] {
+            // All nodes of a Cluster are reached as the first one is, which only some of these would have.
+            faults.push(
+                "some nodes of the Cluster have TLS and some have none: write rediss:// for all of them".to_owned(),
+            );
+        }
+        faults
+    }
+
+    /// Whether it has TLS.
+    fn check_url(url: &str, allow_plaintext: bool) -> Result<bool, String> {
         // The address would end inside the password: what is taken for a host, and told as one, would be the user.
         let address = url.trim().split_once("://").map_or("", |(_, rest)| rest);
         let end = address.find(['/', '?', '#']).unwrap_or(address.len());
@@ -103,15 +119,20 @@ impl RedisOptions {
         }
         let info = redis::IntoConnectionInfo::into_connection_info(url.trim())
             .map_err(|_| "the Redis URL can't be read: write redis://HOST:PORT/DB or rediss://…".to_owned())?;
-        if let redis::ConnectionAddr::Tcp(host, _) = info.addr()
-            && !allow_plaintext
-            && !is_loopback(host)
-        {
+        if let Some(host) = bare(info.addr()).filter(|_| !allow_plaintext) {
             return Err(format!(
                 "Redis at {host} would be used without TLS: write rediss://, or set store.allow_plaintext on a private network"
             ));
         }
-        Ok(())
+        Ok(matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. }))
+    }
+}
+
+/// The host of another machine that is reached without TLS: passwords and texts would cross the network in the clear.
+pub(super) fn bare(addr: &redis::ConnectionAddr) -> Option<&str> {
+    match addr {
+        redis::ConnectionAddr::Tcp(host, _) => Some(host.as_str()).filter(|host| !is_loopback(host)),
+        _ => None,
     }
 }
 
@@ -272,10 +293,20 @@ mod tests {
     #[test]
     fn a_password_that_ends_the_address_is_not_taken_for_one() {
         for url in ["redis://u:6379/x@h", "redis://u:6379?x@h", "rediss://u:6379#x@h", "redis://u:x/y@h:1/0"] {
-            assert!(RedisOptions::check_url(url, true).is_err_and(|told| told.contains("%23")), "{url}");
+            let told = RedisOptions::check_urls([url], true);
+            assert!(told.len() == 1 && told[0].contains("%23"), "{url}: {told:?}");
         }
         for url in ["redis://u:a%2Fb@h/1", "redis://u:a@b@h:1", "rediss://:x@h/#insecure", "redis://[::1]:1/2"] {
-            assert_eq!(RedisOptions::check_url(url, true), Ok(()), "{url}");
+            assert!(RedisOptions::check_urls([url], true).is_empty(), "{url}");
+        }
+    }
+
+    #[test]
+    fn nodes_with_tls_and_nodes_without_are_refused_in_one_list() {
+        let told = RedisOptions::check_urls(["rediss://10.0.0.1", " redis://127.0.0.1"], true);
+        assert!(told.len() == 1 && told[0].contains("write rediss:// for all"), "{told:?}");
+        for urls in [["rediss://10.0.0.1", "rediss://127.0.0.1"], ["redis://127.0.0.1", "redis://[::1]"]] {
+            assert!(RedisOptions::check_urls(urls, false).is_empty(), "{urls:?}");
         }
     }
 

@@ -8,7 +8,7 @@ use super::{
     scripts::{number, text, unreadable},
 };
 use crate::{
-    message::Private,
+    message::{Millis, Private},
     opt_out::{self, OptOut, OptOutCursor, OptOuts, OptedOut},
     store::{MAX_BATCH, StoreError},
 };
@@ -32,6 +32,31 @@ impl RedisStore {
         match extension {
             Some(extension) => tell(self.tag_of(extension)).await,
             // SEND-SAFETY: all are told, also beside one that does not answer: it must not let the others text on.
+            None => self.all_took(join_all(self.tags.iter().map(|tag| tell(tag))).await),
+        }
+    }
+
+    pub(super) async fn lift_opt_outs_until(
+        &self,
+        extension: Option<&str>,
+        opt_outs: &[OptOut],
+        until: Millis,
+    ) -> Result<(), StoreError> {
+        let numbers: Vec<_> = opt_outs.iter().flat_map(|one| [&one.from, &one.to]).collect();
+        opt_out::check("lift_opt_outs", extension, &numbers)?;
+        let tell = async |tag: &str| {
+            for some in opt_outs.chunks(MAX_BATCH) {
+                let mut call = self.prepare(&self.scripts.opt_out, tag);
+                call.arg("lift").arg(opt_out::first_rev(until.saturating_add(1)));
+                for one in some {
+                    call.arg(extension.unwrap_or_default()).arg(one.from.expose()).arg(one.to.expose());
+                }
+                self.link.run::<Value>("lift_opt_outs", &call).await?;
+            }
+            Ok(())
+        };
+        match extension {
+            Some(extension) => tell(self.tag_of(extension)).await,
             None => self.all_took(join_all(self.tags.iter().map(|tag| tell(tag))).await),
         }
     }

@@ -204,6 +204,14 @@ impl Store for RedisStore {
     async fn set_opt_outs(&self, extension: Option<&str>, changes: &[OptOut]) -> Result<(), StoreError> {
         self.opt_out_all(extension, changes).await
     }
+    async fn lift_opt_outs(
+        &self,
+        extension: Option<&str>,
+        opt_outs: &[OptOut],
+        until: Millis,
+    ) -> Result<(), StoreError> {
+        self.lift_opt_outs_until(extension, opt_outs, until).await
+    }
     async fn opted_out(&self, extension: &str, from: &Private, to: &Private) -> Result<bool, StoreError> {
         self.ask_opted_out(extension, from, to).await
     }

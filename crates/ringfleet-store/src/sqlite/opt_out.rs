@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use super::{fault::Step, raw_number, tx::Tx};
 use crate::{
-    message::Private,
+    message::{Millis, Private},
     opt_out::{self, OptOut, OptOutCursor, OptOuts, OptedOut},
 };
 
@@ -22,6 +22,17 @@ impl Tx<'_> {
                 let sql = "INSERT INTO opt_outs (extension, sender, recipient, rev) VALUES (?1, ?2, ?3, ?4)";
                 self.exec(sql, params![extension, from, to, rev])?;
             }
+        }
+        Ok(())
+    }
+
+    /// SEND-SAFETY: what was entered after `until` stays, because who asked for texts then has not heard of it.
+    pub(super) fn lift_opt_outs(&mut self, extension: &str, opt_outs: &[OptOut], until: Millis) -> Step<()> {
+        // The first revision of a later time.
+        let later = opt_out::first_rev(until.saturating_add(1));
+        for one in opt_outs {
+            let sql = "DELETE FROM opt_outs WHERE extension = ?1 AND sender = ?2 AND recipient = ?3 AND rev < ?4";
+            self.exec(sql, params![extension, one.from.expose(), one.to.expose(), later])?;
         }
         Ok(())
     }

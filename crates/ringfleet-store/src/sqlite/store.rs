@@ -272,6 +272,22 @@ impl Store for SqliteStore {
         Ok(())
     }
 
+    async fn lift_opt_outs(
+        &self,
+        extension: Option<&str>,
+        opt_outs: &[OptOut],
+        until: Millis,
+    ) -> Result<(), StoreError> {
+        let numbers: Vec<_> = opt_outs.iter().flat_map(|one| [&one.from, &one.to]).collect();
+        opt_out::check("lift_opt_outs", extension, &numbers)?;
+        let extension = extension.unwrap_or_default().to_owned();
+        for some in opt_outs.chunks(MAX_BATCH) {
+            let (extension, some) = (extension.clone(), some.to_vec());
+            self.call("lift_opt_outs", move |tx| tx.lift_opt_outs(&extension, &some, until)).await?;
+        }
+        Ok(())
+    }
+
     async fn opted_out(&self, extension: &str, from: &Private, to: &Private) -> Result<bool, StoreError> {
         opt_out::check("opted_out", Some(extension), &[from, to])?;
         let (extension, from, to) = (extension.to_owned(), from.clone(), to.clone());

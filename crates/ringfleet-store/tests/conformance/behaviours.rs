@@ -336,6 +336,7 @@ behaviours! {
         a_person_cannot_send_again_to_who_opted_out
         an_opt_out_reaches_as_far_as_it_says
         lifting_one_opt_out_lifts_no_other
+        what_was_entered_after_an_opt_in_outlives_it
         opt_outs_are_listed_page_by_page
         a_number_that_no_message_can_have_is_refused
         a_suppressed_message_is_forgotten_like_any_other

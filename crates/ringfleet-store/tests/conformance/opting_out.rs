@@ -218,6 +218,37 @@ pub(crate) async fn lifting_one_opt_out_lifts_no_other(s: &Subject) {
     assert!(!is_out(s, &wide(1), &to).await);
 }
 
+pub(crate) async fn what_was_entered_after_an_opt_in_outlives_it(s: &Subject) {
+    let to = Private::new("+16505550199");
+    for extension in [Some("1"), None] {
+        s.step(60_000);
+        let entered = s.now();
+        let opt_out = [change(FROM, &to, true)];
+        let lift = async |until| {
+            s.store.lift_opt_outs(extension, &opt_out, until).await.unwrap();
+            !is_out(s, &wide(1), &to).await
+        };
+        s.store.set_opt_outs(extension, &opt_out).await.unwrap();
+        s.step(60_000);
+        // Entered once more it stands since its first time.
+        s.store.set_opt_outs(extension, &opt_out).await.unwrap();
+        for before in [i64::MIN, 0, entered - 1] {
+            assert!(!lift(before).await, "{extension:?} {before}");
+        }
+        assert!(lift(entered).await, "{extension:?}");
+        // Of several each is judged by itself.
+        let both = [change(FROM, &to, true), change("+16505550101", &to, true)];
+        s.store.set_opt_outs(extension, &both[..1]).await.unwrap();
+        s.step(1_000);
+        s.store.set_opt_outs(extension, &both[1..]).await.unwrap();
+        s.store.lift_opt_outs(extension, &both, s.now() - 1).await.unwrap();
+        assert!(!is_out(s, &wide(1), &to).await, "{extension:?}");
+        assert!(s.store.opted_out("1", &both[1].from, &to).await.unwrap(), "{extension:?}");
+        s.store.lift_opt_outs(extension, &both, i64::MAX).await.unwrap();
+        assert!(!s.store.opted_out("1", &both[1].from, &to).await.unwrap(), "{extension:?}");
+    }
+}
+
 pub(crate) async fn opt_outs_are_listed_page_by_page(s: &Subject) {
     let to = |n: u32| Private::new(format!("+1650555{n:04}"));
     let changes: Vec<_> = (0..600).map(|n| change(FROM, &to(n), true)).collect();

@@ -116,7 +116,7 @@ impl Mailboxes {
     ///
     /// SEND-SAFETY: wishes are heeded all the same: a full store takes no record of what came in, and sends what it has.
     async fn act_upon(&self, extension: &ExtensionId, taken: Taken) -> Result<(), StoreError> {
-        let heeded = heed(&self.store, self.app(), extension, taken.heard).await;
+        let heeded = heed(&self.store, self.app(), extension, taken.heard, self.clock_skew).await;
         taken.failed.map_or(heeded, Err)
     }
 

@@ -11,6 +11,10 @@ use crate::{
     metrics,
 };
 
+/// Kept of a text. No SMS is as long, but the provider sets no bound, and a document has one: written as JSON, six bytes may stand
+/// for one of these.
+const MOST_TEXT_BYTES: usize = 10_000;
+
 /// A text or a voicemail that came in, with the provider's id.
 pub(super) fn received(extension: &ExtensionId, record: &MessageRecord) -> Option<(String, Inbound)> {
     let kind = match record.kind {
@@ -28,7 +32,7 @@ pub(super) fn received(extension: &ExtensionId, record: &MessageRecord) -> Optio
         at: record.creation_time?.as_millisecond(),
         from: record.from.as_ref().and_then(number),
         to: record.to.iter().find_map(number),
-        text: text.map(|text| Private::new(text.expose())),
+        text: text.map(|text| Private::new(text.beginning(MOST_TEXT_BYTES))),
     };
     Some((record.id.get().to_string(), inbound))
 }
@@ -38,17 +42,20 @@ fn number(party: &Party) -> Option<PhoneNumber> {
 }
 
 impl Mailboxes {
-    /// Keeps what came in, each once.
+    /// Keeps what came in, each once. What the store will never take keeps nothing else from it: read again and again, it would
+    /// keep its extension's mailbox from being read on for good.
     pub(super) async fn keep(&self, all: Vec<(String, Inbound)>) -> Result<(), StoreError> {
         if all.is_empty() {
             return Ok(());
         }
         let now = self.store.now().await?;
         for (id, inbound) in all {
-            if let Some(rest) = rest_of(self.inbound.retention, inbound.at, now)
-                && self.inbox.put(&inbound, &id, rest).await?
-            {
-                metrics::received(inbound.kind.as_str());
+            let Some(rest) = rest_of(self.inbound.retention, inbound.at, now) else { continue };
+            match self.inbox.put(&inbound, &id, rest).await {
+                Ok(true) => metrics::received(inbound.kind.as_str()),
+                Ok(false) => {}
+                Err(error @ StoreError::Refused { .. }) => metrics::store_error("inbound", &error),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -117,6 +124,27 @@ mod tests {
         tokio::time::timeout(10 * RETENTION, forgotten).await.expect("it is forgotten in its time");
         read().await;
         assert_eq!(kept().await, 0);
+    }
+
+    #[tokio::test]
+    async fn what_the_store_never_takes_keeps_nothing_else_from_being_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("fleet.db");
+        let store: SharedStore = Arc::new(SqliteStore::open(&file, SqliteOptions::default()).await.unwrap());
+        let at = store.now().await.unwrap();
+        let mailboxes = mailboxes(store, Duration::from_secs(3_600));
+        let extension = ExtensionId::try_new("400100001").unwrap();
+        let text = |text: String| {
+            let created = jiff::Timestamp::from_millisecond(at).unwrap().to_string();
+            let raw = json!({"id": 7, "type": "SMS", "direction": "Inbound", "subject": text, "creationTime": created});
+            received(&extension, &serde_json::from_value(raw).unwrap()).unwrap().1
+        };
+        // The last byte of what is kept falls into a character; and each byte takes the most room that one can.
+        let (long, odd) = (text(format!("x{}", "é".repeat(50_000))), text("\u{1}".repeat(100_000)));
+        assert_eq!(long.text.as_ref().map(|text| text.expose().len()), Some(MOST_TEXT_BYTES - 1));
+        let all = [("7", long), ("no key\0", text("refused".into())), ("8", odd), ("9", text("the last".into()))];
+        mailboxes.keep(all.map(|(id, inbound)| (id.to_owned(), inbound)).into()).await.unwrap();
+        assert_eq!(mailboxes.inbox.list().await.unwrap().inbound.len(), 3);
     }
 
     #[test]

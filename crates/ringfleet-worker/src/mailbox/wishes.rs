@@ -71,12 +71,14 @@ fn asks_for(text: &str) -> Option<bool> {
 /// Takes note of wishes. What can't be heeded or noted keeps no other from it, and the first failure is given at the end.
 ///
 /// SEND-SAFETY: of what was said between two numbers the last word counts, whatever of it was noted before: a store that takes
-/// no note makes the next reading hear everything again, an old START among it.
+/// no note makes the next reading hear everything again, an old START among it. `clock_skew`: so far the provider's clock, by
+/// which wishes have their times, may be ahead of the store's.
 pub(super) async fn heed(
     store: &SharedStore,
     app: &str,
     extension: &ExtensionId,
     mut heard: Vec<Wish>,
+    clock_skew: Duration,
 ) -> Result<(), StoreError> {
     heard.sort_by_key(|wish| Reverse((wish.at, wish.text.get())));
     // SEND-SAFETY: a sync and the list after it may both have a text; the second must not pass for said over by the first, and be
@@ -87,14 +89,20 @@ pub(super) async fn heed(
     let mut failed = None;
     for mut wish in heard {
         wish.changes.retain(|pair| said.insert((pair.from.expose().to_owned(), pair.to.expose().to_owned())));
-        failed = failed.or(heed_one(store, app, extension, &wish).await.err());
+        failed = failed.or(heed_one(store, app, extension, &wish, clock_skew).await.err());
     }
     failed.map_or(Ok(()), Err)
 }
 
 /// SEND-SAFETY: each counts once, however often its text is read, so that an opt-in or an operator who came later has the last
 /// word. Dying in the middle repeats it.
-async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish: &Wish) -> Result<(), StoreError> {
+async fn heed_one(
+    store: &SharedStore,
+    app: &str,
+    extension: &ExtensionId,
+    wish: &Wish,
+    clock_skew: Duration,
+) -> Result<(), StoreError> {
     let key = format!("{app}/{extension}/heard/{}", wish.text.get());
     if store.doc_get(DocKind::Progress, &key).await?.is_some_and(|doc| doc.body == HEEDED) {
         return Ok(());
@@ -103,7 +111,8 @@ async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish:
         // They said something else later.
         return note(store, &key, HEEDED).await;
     }
-    if !wish.out && wish.at.as_millisecond() < store.now().await? - OLDEST_START_MS {
+    let at = wish.at.as_millisecond();
+    if !wish.out && at < store.now().await? - OLDEST_START_MS {
         // SEND-SAFETY: said before an absence of weeks, and perhaps before somebody entered that they want no more.
         return note(store, &key, HEEDED).await;
     }
@@ -112,12 +121,18 @@ async fn heed_one(store: &SharedStore, app: &str, extension: &ExtensionId, wish:
         // lift what an operator has set meanwhile. A STOP waits for nothing.
         note(store, &key, BEGUN).await?;
     }
-    store.set_opt_outs(Some(extension.as_str()), &wish.changes).await?;
-    if !wish.out {
-        // The same pair of numbers, as a person or a backend has entered it: those go with the number. Once: heeded again because one
-        // shard is silent it would lift what is entered meanwhile, and the doubtful case is not to send.
-        if let Err(error) = store.set_opt_outs(None, &wish.changes).await {
-            metrics::store_error("set_opt_outs", &error);
+    if wish.out {
+        store.set_opt_outs(Some(extension.as_str()), &wish.changes).await?;
+    } else {
+        // SEND-SAFETY: a START is read minutes after it was said, and lifts nothing that was noted or entered meanwhile.
+        store.lift_opt_outs(Some(extension.as_str()), &wish.changes, at).await?;
+        // The same pair of numbers, as a person or a backend has entered it: those go with the number. Once: heeded again because
+        // one shard is silent it would lift what is entered meanwhile, and the doubtful case is not to send.
+        // SEND-SAFETY: nor what was entered so shortly before it that the clocks may be wrong about the order. Of a STOP that was
+        // heard the note is later than the STOP itself, and a START soon after it is to count.
+        let until = at.saturating_sub(clock_skew.as_millis() as Millis);
+        if let Err(error) = store.lift_opt_outs(None, &wish.changes, until).await {
+            metrics::store_error("lift_opt_outs", &error);
         }
     }
     note(store, &key, HEEDED).await?;
@@ -131,7 +146,7 @@ async fn note(store: &SharedStore, key: &str, how_far: &[u8]) -> Result<(), Stor
 
 #[cfg(test)]
 mod tests {
-    use ringfleet_store::sqlite::SqliteOptions;
+    use ringfleet_store::{Clock, sqlite::SqliteOptions};
     use ringfleet_testkit::RedisServer;
     use serde_json::json;
 
@@ -139,6 +154,7 @@ mod tests {
     use crate::tests::rig::{mend, redis, spoil, sqlite};
 
     const CUSTOMER: &str = "+15550200001";
+    const SKEW: Duration = Duration::from_secs(120);
 
     fn record(change: serde_json::Value) -> MessageRecord {
         let mut raw = json!({"id": 1, "type": "SMS", "direction": "Inbound", "subject": "Stop",
@@ -217,7 +233,7 @@ mod tests {
 
         async fn tries_to_hear(&self, records: &[MessageRecord]) -> Result<(), StoreError> {
             let heard = records.iter().filter_map(wish).collect();
-            heed(&self.store, "main", &self.extension, heard).await
+            heed(&self.store, "main", &self.extension, heard, SKEW).await
         }
 
         async fn is_out(&self, own: &str) -> bool {
@@ -248,7 +264,8 @@ mod tests {
         let (fleet, own) = (Fleet::new().await, "+15550100001");
         let now = Timestamp::now().as_second();
         let at = |id: u64, text: &str| {
-            let created = Timestamp::from_second(now - 60 + id as i64).expect("a time").to_string();
+            // The last one is said after what the test notes.
+            let created = Timestamp::from_second(now - 120 + 60 * id as i64).expect("a time").to_string();
             record(json!({"id": id, "subject": text, "creationTime": created}))
         };
         fleet.hears(&[at(2, "STOP")]).await;
@@ -259,6 +276,28 @@ mod tests {
         fleet.operator_lets(own, true).await;
         fleet.hears(&[at(1, "START"), at(2, "STOP"), at(3, "START")]).await;
         assert!(fleet.is_out(own).await);
+    }
+
+    #[tokio::test]
+    async fn a_start_lifts_nothing_that_was_entered_after_it_was_said() {
+        const NOW: Millis = 1_767_323_045_000;
+        let own = "+15550100001";
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = SqliteOptions { clock: Clock::by_hand(NOW).0, ..SqliteOptions::default() };
+        let fleet = Fleet::on(sqlite(folder.path(), options).await);
+        let opt_out = [OptOut { from: Private::new(own), to: Private::new(CUSTOMER), out: true }];
+        let skew = SKEW.as_millis() as Millis;
+        let mut id = 0;
+        // By a person or a backend, whose time is the store's alone; and as it is noted of a STOP, or imported.
+        for (extension, lifted_by) in [(None, NOW + skew), (Some(fleet.extension.as_str()), NOW)] {
+            fleet.store.set_opt_outs(extension, &opt_out).await.expect("entered");
+            for (said, out) in [(NOW - 300_000, true), (lifted_by - 1, true), (lifted_by, false)] {
+                id += 1;
+                let created = Timestamp::from_millisecond(said).expect("a time").to_string();
+                fleet.hears(&[record(json!({"id": id, "subject": "START", "creationTime": created}))]).await;
+                assert_eq!(fleet.is_out(own).await, out, "{extension:?}, said {} ms later", said - NOW);
+            }
+        }
     }
 
     #[tokio::test]

@@ -4,9 +4,11 @@
 //! costs one request of Light, and a lost one only time, until the next poll.
 //!
 //! - `receiver`: the webhook
+//! - `known`: the secrets that events must carry
 //! - `subscriptions`: makes, renews and replaces them, as the one process of the fleet that does
 //! - `record`: the fleet's document of a subscription
 
+mod known;
 mod receiver;
 mod record;
 mod subscriptions;

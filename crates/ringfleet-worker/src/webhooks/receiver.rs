@@ -1,9 +1,9 @@
 //! The webhook: echoes the provider's handshake, and takes events of the fleet's own subscriptions for hints to look.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use axum::{
@@ -16,12 +16,11 @@ use axum::{
 };
 use ringcentral::ExtensionId;
 use ringfleet_identity::Vault;
-use ringfleet_store::StoreError;
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 use tokio::sync::Notify;
 
-use super::record::Record;
+use super::known::Known;
 use crate::metrics;
 
 const VALIDATION: &str = "validation-token";
@@ -32,10 +31,6 @@ const MAX_VALIDATION_BYTES: usize = 512;
 const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The provider waits 3 s (documented).
 const DEADLINE: Duration = Duration::from_millis(2_500);
-/// A secret is asked of the store again after this time.
-const REMEMBERED: Duration = Duration::from_secs(30);
-/// Secrets remembered at once; an unknown extension is not.
-const MOST_REMEMBERED: usize = 20_000;
 
 /// Extensions at which something came in, for those who look.
 #[derive(Default, Debug)]
@@ -86,14 +81,13 @@ impl Hints {
 }
 
 struct Receiver {
-    vault: Vault,
     hints: Arc<Hints>,
-    secrets: Mutex<HashMap<ExtensionId, (Arc<str>, Instant)>>,
+    known: Known,
 }
 
 /// Serves `POST /inbound/{extension}`. The caller bounds who may reach it; what comes in is checked here.
 pub fn router(vault: Vault, hints: Arc<Hints>) -> Router {
-    let receiver = Arc::new(Receiver { vault, hints, secrets: Mutex::default() });
+    let receiver = Arc::new(Receiver { hints, known: Known::new(vault) });
     Router::new().route("/inbound/{extension}", post(receive)).with_state(receiver)
 }
 
@@ -113,15 +107,17 @@ impl Receiver {
         let Ok(body) = axum::body::to_bytes(body, MAX_BODY_BYTES).await else {
             return ("too_large", StatusCode::PAYLOAD_TOO_LARGE.into_response());
         };
-        let secret = match self.secret(&extension).await {
-            Ok(secret) => secret,
-            // The provider tries again.
-            Err(error) => {
-                metrics::store_error("webhook", &error);
-                return ("later", StatusCode::SERVICE_UNAVAILABLE.into_response());
-            }
+        let is_event = || {
+            let secret = self.known.secret(&extension);
+            secret.is_some_and(|secret| is_from_the_provider(&head.headers, &secret))
         };
-        if secret.as_ref().is_some_and(|secret| is_from_the_provider(&head.headers, secret)) {
+        // Who names an extension without a subscription and who lacks the secret of one go the same way: neither the time it takes
+        // nor an outage of the store tells who is connected.
+        if !is_event() && !self.known.look_again().await {
+            // The provider tries again.
+            return ("later", StatusCode::SERVICE_UNAVAILABLE.into_response());
+        }
+        if is_event() {
             // Nothing of it is believed but where to look.
             self.hints.give(extension, Came::of(&body));
             return ("event", StatusCode::OK.into_response());
@@ -133,23 +129,8 @@ impl Receiver {
             let headers = [(HeaderName::from_static(VALIDATION), token.clone()), (header::CONTENT_TYPE, json)];
             return ("handshake", (headers, Body::empty()).into_response());
         }
-        (if secret.is_some() { "refused" } else { "unknown" }, StatusCode::UNAUTHORIZED.into_response())
-    }
-
-    /// What events of the extension's subscription must carry; `None` if the fleet has none.
-    async fn secret(&self, extension: &ExtensionId) -> Result<Option<Arc<str>>, StoreError> {
-        let known = lock(&self.secrets).get(extension).cloned();
-        if let Some((secret, _)) = known.filter(|(_, since)| since.elapsed() < REMEMBERED) {
-            return Ok(Some(secret));
-        }
-        let Some(record) = Record::load(&self.vault, extension).await? else { return Ok(None) };
-        let secret: Arc<str> = record.secret.expose().into();
-        let mut secrets = lock(&self.secrets);
-        if secrets.len() >= MOST_REMEMBERED {
-            secrets.clear();
-        }
-        secrets.insert(extension.clone(), (secret.clone(), Instant::now()));
-        Ok(Some(secret))
+        let result = if self.known.secret(&extension).is_some() { "refused" } else { "unknown" };
+        (result, StatusCode::UNAUTHORIZED.into_response())
     }
 }
 
@@ -168,21 +149,29 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod tests {
     use ringcentral::VerificationToken;
     use ringfleet_identity::{KeyRing, new_key};
-    use ringfleet_store::sqlite::{SqliteOptions, SqliteStore};
+    use ringfleet_store::{SharedStore, sqlite::SqliteOptions};
+    use ringfleet_testkit::{RedisServer, eventually};
 
     use super::*;
+    use crate::{
+        tests::rig::{PATIENCE, redis, spoil, sqlite},
+        webhooks::record::Record,
+    };
 
     const OURS: &str = "400100001";
     const STRANGE: &str = "400100002";
     const SECRET: &str = "a-secret-of-the-fleet";
 
     async fn receiver(folder: &tempfile::TempDir) -> Receiver {
-        let store = SqliteStore::open(&folder.path().join("fleet.db"), SqliteOptions::default()).await.unwrap();
-        let vault = Vault::new(Arc::new(store), Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
+        receiver_on(sqlite(folder.path(), SqliteOptions::default()).await).await
+    }
+
+    async fn receiver_on(store: SharedStore) -> Receiver {
+        let vault = Vault::new(store, Arc::new(KeyRing::from_text(&new_key()).unwrap()), "main");
         let secret = VerificationToken::try_new(SECRET).unwrap();
         let record = Record { id: None, secret, wants: String::new(), renew_at: 0 };
         record.save(&vault, &ExtensionId::try_new(OURS).unwrap()).await.unwrap();
-        Receiver { vault, hints: Arc::default(), secrets: Mutex::default() }
+        Receiver { hints: Arc::default(), known: Known::new(vault) }
     }
 
     /// The answer to a call with this header: what is counted, its status, and the token that it gives back.
@@ -211,8 +200,6 @@ mod tests {
         }
         assert_eq!(call(&receiver, "no id", (VALIDATION, "x")).await.1, 401);
         assert!(lock(&receiver.hints.waiting).is_empty(), "a stranger was believed");
-        let strange = ExtensionId::try_new(STRANGE).unwrap();
-        assert!(!lock(&receiver.secrets).contains_key(&strange), "strangers fill what is remembered");
     }
 
     #[tokio::test]
@@ -225,5 +212,22 @@ mod tests {
             assert_ne!(call(&receiver, STRANGE, (name, SECRET)).await.0, "event");
             assert!(lock(&receiver.hints.waiting).is_empty());
         }
+    }
+
+    #[tokio::test]
+    async fn while_the_store_fails_no_answer_tells_who_is_connected_and_the_provider_is_heard() {
+        let server = RedisServer::start();
+        let receiver = receiver_on(redis(&server).await).await;
+        let heard = async || call(&receiver, OURS, (VALIDATION, SECRET)).await.0 == "event";
+        assert!(heard().await);
+        spoil(&server, "docrev:subscription");
+        eventually(PATIENCE, async || call(&receiver, STRANGE, (VALIDATION, "x")).await.1 == 503).await;
+        for header in [(VALIDATION, "x"), ("verification-token", "guessed"), ("x-other", "x")] {
+            for extension in [OURS, STRANGE] {
+                let told = call(&receiver, extension, header).await;
+                assert_eq!(told, ("later", 503, String::new()), "{extension} {}", header.0);
+            }
+        }
+        assert!(heard().await);
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 const FORMAT: u8 = 1;
 /// Documents read at once.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 
 pub(super) struct Record {
     /// `None` while it is being made: the webhook must know the secret before.
@@ -37,17 +37,18 @@ impl Record {
     pub(super) async fn load(vault: &Vault, extension: &ExtensionId) -> Result<Option<Self>, StoreError> {
         let key = key(vault, extension);
         let Some(doc) = vault.store().doc_get(DocKind::Subscription, &key).await? else { return Ok(None) };
-        let read = || {
-            let plain = vault.keys().open(Purpose::Subscription { key: &key }, &doc.body).ok()?;
-            let body: Body = serde_json::from_slice(&plain).ok().filter(|body: &Body| body.v == FORMAT)?;
-            Some(Self {
-                id: body.id.map(|id| SubscriptionId::try_new(&id)).transpose().ok()?,
-                secret: VerificationToken::try_new(&body.secret).ok()?,
-                wants: body.wants,
-                renew_at: body.renew_at,
-            })
-        };
-        Ok(read())
+        Ok(Self::open(vault, &key, &doc.body))
+    }
+
+    pub(super) fn open(vault: &Vault, key: &str, sealed: &[u8]) -> Option<Self> {
+        let plain = vault.keys().open(Purpose::Subscription { key }, sealed).ok()?;
+        let body: Body = serde_json::from_slice(&plain).ok().filter(|body: &Body| body.v == FORMAT)?;
+        Some(Self {
+            id: body.id.map(|id| SubscriptionId::try_new(&id)).transpose().ok()?,
+            secret: VerificationToken::try_new(&body.secret).ok()?,
+            wants: body.wants,
+            renew_at: body.renew_at,
+        })
     }
 
     pub(super) async fn save(&self, vault: &Vault, extension: &ExtensionId) -> Result<(), StoreError> {

@@ -206,10 +206,8 @@ pub(super) fn read_store(r: &mut Reader<'_>) -> Option<StoreSettings> {
 
 /// What the store would find before it connects; here it is told together with everything else.
 fn check_redis(r: &mut Reader<'_>, urls: &str, prefix: Option<&str>, allow_plaintext: Option<bool>) {
-    for url in urls.split(',') {
-        if let Err(problem) = RedisOptions::check_url(url, allow_plaintext.unwrap_or(true)) {
-            r.fault("store.url", problem);
-        }
+    for problem in RedisOptions::check_urls(urls.split(','), allow_plaintext.unwrap_or(true)) {
+        r.fault("store.url", problem);
     }
     if let Some(Err(problem)) = prefix.map(RedisOptions::check_prefix) {
         r.fault("store.prefix", problem);

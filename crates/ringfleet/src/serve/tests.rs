@@ -48,6 +48,28 @@ async fn a_request_under_way_is_answered_before_the_task_ends() {
     served.await.unwrap();
 }
 
+#[tokio::test]
+async fn a_head_of_48_kib_is_read_and_one_of_100_is_refused() {
+    let router = Router::new().route("/", get(async || "here").post(async |body: axum::body::Bytes| body));
+    let (address, _served, _stop) = listen(router).await;
+    for (kib, told) in [(48, "HTTP/1.1 200"), (100, "HTTP/1.1 431")] {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET / HTTP/1.1\r\nhost: here\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(kib << 10));
+        // One that is refused may be closed before all of it is written.
+        let _ = stream.write_all(head.as_bytes()).await;
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&status), told, "{kib} KiB");
+    }
+    // A body has its own bound.
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let body = vec![b'x'; 1 << 20];
+    let head = format!("POST / HTTP/1.1\r\nhost: here\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    assert!(told_until_closed(stream).await.len() > body.len());
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn connections_whose_answers_nobody_reads_are_closed_and_make_room_for_others() {
