@@ -179,8 +179,8 @@ impl Sessions {
                     return Err(NotIn::Refused { code: "no-refresh-token".to_owned() });
                 };
                 let ends_at = token.refresh_token_expires_in.map(|life| now + life.as_millis() as Millis);
-                let fresh =
-                    Fresh { print: print.to_owned(), presented: presented.clone(), next, refreshed_at: now, ends_at };
+                let (print, presented) = (print.to_owned(), presented.clone());
+                let fresh = Fresh { print, presented, next, refreshed_at: now, ends_at, kept_since: None };
                 self.advance(extension, fresh).await.map_err(not_now)?;
                 Ok((token, since))
             }
