@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use ringcentral::Client;
 use ringfleet_identity::{
-    Reader, Roster, Sessions, Vault,
+    Reader, Roster, Sessions, Told, Vault,
     directory::{Directory, Refresher, Register},
 };
 use ringfleet_store::{Begin, Incarnation, Intent, LaneId, SharedStore, StoreError, WorkerId};
@@ -293,6 +293,7 @@ fn start_reading(
             every: inbound.poll.unwrap_or(LOOK_AT_SUBSCRIPTIONS).min(inbound.subscription_life / 5),
             life: inbound.subscription_life,
             stop: stop.clone(),
+            refused: Told::default(),
         };
         background.spawn(subscriptions.run(worker.clone()));
     }

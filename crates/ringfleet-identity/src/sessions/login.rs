@@ -245,6 +245,7 @@ impl Sessions {
         match (outcome, answer) {
             (TokenOutcome::Granted, Ok(Answer { value: token, elapsed, .. })) => {
                 failpoint::hit("refresh.after_response");
+                self.told_of_failing.is_over(extension);
                 let owner = token.owner_id.as_ref();
                 if owner.is_some_and(|owner| owner.as_str() != extension.as_str()) {
                     // SEND-SAFETY: texts of this lane would leave from somebody else's extension.
@@ -259,7 +260,9 @@ impl Sessions {
             (TokenOutcome::Throttled { after, .. }, _) => Err(NotIn::Later { delay: after }),
             (TokenOutcome::Granted, Err(_)) => Err(NotIn::Unsure),
             (TokenOutcome::Transient { reason }, _) => {
-                tracing::warn!(extension.id = extension.as_str(), %reason, "no login; it is tried again");
+                if self.told_of_failing.is_news(extension.clone(), &reason.to_string()) {
+                    tracing::warn!(extension.id = extension.as_str(), %reason, "no login; it is tried again");
+                }
                 match reason {
                     TransientReason::Connect(
                         ConnectFault::Dns | ConnectFault::Refused | ConnectFault::Timeout | ConnectFault::Tls,
