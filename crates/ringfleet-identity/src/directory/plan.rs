@@ -172,6 +172,7 @@ mod tests {
             let mut asked = Vec::new();
             while let Some(by) = at(*now).account(&book(&extensions, list.clone()), &account()) {
                 asked.push(by.clone());
+                assert!(asked.len() <= extensions.len(), "somebody is asked again");
                 if by == administrator {
                     break;
                 }

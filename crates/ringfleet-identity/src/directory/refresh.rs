@@ -137,13 +137,7 @@ impl Refresher {
         due.sort_by_key(|(due, _)| *due);
         for (due, job) in due {
             let (logs_in, asked) = (self.logs_in(&job), matches!(due, Due::Asked(_)));
-            let running = |which: fn(&Running) -> bool| lately.running.values().filter(|one| which(one)).count();
-            // Logins go one after the other: when the app shares a budget, the first refusal tells. And however many are asked for,
-            // one place is left to the others.
-            if readings.len() >= AT_ONCE
-                || (logs_in && (running(|one| one.logs_in) > 0 || !logins.roomy))
-                || (asked && running(|one| one.asked) >= AT_ONCE - 1)
-            {
+            if !lately.has_place(asked, logs_in) || (logs_in && !logins.roomy) {
                 continue;
             }
             let this = self.clone();
@@ -262,6 +256,15 @@ impl Refresher {
 }
 
 impl Lately {
+    /// Logins go one after the other: when the app shares a budget, the first refusal tells. And however many are asked for, one
+    /// place is left to the others.
+    fn has_place(&self, asked: bool, logs_in: bool) -> bool {
+        let running = |which: fn(&Running) -> bool| self.running.values().filter(|one| which(one)).count();
+        self.running.len() < AT_ONCE
+            && !(logs_in && running(|one| one.logs_in) > 0)
+            && !(asked && running(|one| one.asked) >= AT_ONCE - 1)
+    }
+
     fn may_begin(&self, job: &Job, shown: Millis) -> bool {
         self.running.values().all(|running| running.job != *job)
             && self.resting.get(job).is_none_or(|(until, _)| *until <= Instant::now())
@@ -305,4 +308,48 @@ fn accounts(book: &Book) -> BTreeSet<&AccountId> {
 
 fn latest_denial(list: &super::facts::AccountList) -> Millis {
     list.denied.iter().map(|(_, failed)| failed.at).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::facts::Failed, *};
+    use crate::sessions::tests::fleet;
+
+    fn id(extension: &str) -> ExtensionId {
+        ExtensionId::try_new(extension).unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_place_is_left_to_readings_that_nobody_asked_for_and_one_of_all_logs_in() {
+        let mut lately = Lately::default();
+        let begins = |lately: &mut Lately, extension: &str, asked, logs_in| {
+            let running = Running { job: Job::Extension(id(extension)), logs_in, asked };
+            lately.running.insert(tokio::spawn(async {}).id(), running);
+        };
+        begins(&mut lately, "1", true, true);
+        assert!(lately.has_place(true, false) && !lately.has_place(true, true) && !lately.has_place(false, true));
+        begins(&mut lately, "2", true, false);
+        assert!(lately.has_place(true, false));
+        begins(&mut lately, "3", true, false);
+        assert!(!lately.has_place(true, false) && lately.has_place(false, false));
+        begins(&mut lately, "4", false, false);
+        assert!(!lately.has_place(false, false));
+    }
+
+    #[tokio::test]
+    async fn a_login_that_has_changed_is_due_until_it_is_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = Reader::new(Arc::new(fleet(&folder, Duration::from_secs(60)).await));
+        let refresher = Refresher::new(reader, Directory::fixed(Default::default()), Duration::from_secs(60));
+        let failed = Some(Failed { code: NO_CREDENTIAL.to_owned(), at: 5 });
+        let facts = ExtensionFacts { failed, ..ExtensionFacts::unread(id("101")) };
+        let mut lately = Lately::default();
+        assert!(!refresher.login_changed(&facts, &mut lately), "nothing is known of the one before");
+        lately.refused.insert(id("101"), "another".to_owned());
+        for _ in 0..2 {
+            assert!(refresher.login_changed(&facts, &mut lately));
+        }
+        lately.refused.remove(&id("101"));
+        assert!(!refresher.login_changed(&facts, &mut lately));
+    }
 }
