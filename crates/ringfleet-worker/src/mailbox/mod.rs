@@ -39,7 +39,7 @@ use crate::{
     webhooks::{Came, Hints},
 };
 
-/// Extensions read at the same time by one worker, for each cause.
+/// Extensions read at the same time by one worker, for each cause; by a poll of a large fleet, more.
 const AT_ONCE: usize = 4;
 /// Nobody else reads an extension for its reports for so long, which is how often one that sends all the time is read at most. A
 /// longer reading may be done twice, which does no harm.
