@@ -24,6 +24,7 @@ mod roster;
 mod seal;
 mod sessions;
 mod telling;
+mod told;
 mod vault;
 
 pub use chain::Chain;
@@ -42,4 +43,5 @@ pub use sessions::{
     AppRefusal, AppStanding, Granted, KeptAlive, LoginBudget, NO_CREDENTIAL, NoSession, Session, Sessions, Standing,
     Tried,
 };
+pub use told::{EachMinute, Told};
 pub use vault::{Kept, Resealed, Stored, Vault, VaultError};

@@ -51,32 +51,28 @@ impl Caretaker {
         let mut known = standings(&self.sessions);
         let mut shown = None;
         let all = || self.sessions.roster().extensions().into_iter();
-        let mut due: Due = all().map(|extension| (extension, false)).collect();
-        let next = || {
+        let again = || {
             let wait = EVERY.min(self.refresh.unwrap_or(EVERY));
             tokio::time::Instant::now() + jittered(wait)
         };
-        // Not put off by what changes meanwhile: in a large fleet a connection is refreshed every few seconds.
-        let mut all_at = next();
-        // Their turn comes again with all: they must not stand before the others.
+        // All in turn, begun anew only when its end was reached: in a large fleet that takes longer than the time after which it
+        // may be, and a connection is refreshed every few seconds.
+        let mut round = all();
+        let mut again_at = again();
+        let mut changed = Due::new();
+        // Some that have changed, when the store did not answer.
         let mut missed = Due::new();
         loop {
-            let many = due.len() > 1;
-            while let Some((extension, cleared)) = due.pop_first() {
-                if let Err(error) = self.look_after(&extension, cleared).await {
-                    crate::metrics::store_error("lane", &error);
-                    missed.insert(extension, cleared);
-                    // Of several shards the others answer.
-                    if self.sessions.store().shards() == 1 {
-                        break;
-                    }
-                }
-                if many {
-                    tokio::time::sleep(PACE).await;
-                }
-                if stop.is_cancelled() || changes.has_changed().unwrap_or(false) {
-                    break;
-                }
+            let mut answers = true;
+            // One of each, so that whatever changes all the time keeps nobody from its turn.
+            if let Some((extension, cleared)) = changed.pop_first()
+                && !self.see_to(&extension, cleared).await
+            {
+                missed.insert(extension, cleared);
+                answers = false;
+            }
+            if let Some(extension) = round.next() {
+                answers &= self.see_to(&extension, false).await;
             }
             self.sessions.show_waiting();
             if shown.is_none_or(|shown: Instant| shown.elapsed() > EVERY / 2) {
@@ -85,21 +81,35 @@ impl Caretaker {
                     crate::metrics::store_error("sessions", &error);
                 }
             }
+            let more = !changed.is_empty() || round.len() > 0;
+            // Of several shards the others answer.
+            let goes_on = more && (answers || self.sessions.store().shards() > 1);
             tokio::select! {
                 () = stop.cancelled() => return,
                 Ok(()) = changes.changed() => {
                     let now = standings(&self.sessions);
-                    due.extend(take_over(&self.sessions, &known, &now));
+                    add(&mut changed, take_over(&self.sessions, &known, &now));
                     known = now;
                 }
-                () = tokio::time::sleep_until(all_at) => {
-                    all_at = next();
-                    for (extension, cleared) in all().map(|extension| (extension, false)).chain(std::mem::take(&mut missed)) {
-                        *due.entry(extension).or_default() |= cleared;
+                () = tokio::time::sleep_until(again_at) => {
+                    again_at = again();
+                    add(&mut changed, std::mem::take(&mut missed));
+                    if round.len() == 0 {
+                        round = all();
                     }
                 }
+                () = tokio::time::sleep(PACE), if goes_on => {}
             }
         }
+    }
+
+    /// `false`: the store does not answer, or not for this one.
+    async fn see_to(&self, extension: &str, cleared: bool) -> bool {
+        let seen_to = self.look_after(extension, cleared).await;
+        if let Err(error) = &seen_to {
+            crate::metrics::store_error("lane", error);
+        }
+        seen_to.is_ok()
     }
 
     async fn look_after(&self, extension: &str, cleared: bool) -> Result<(), StoreError> {
@@ -179,6 +189,12 @@ fn is_another(standings: &[Standing], cause: &str) -> bool {
     match cause.split_once('#') {
         Some((_, refused)) => standings.iter().any(|one| refused.split(',').all(|print| print != one.print)),
         None => cause == NO_CREDENTIAL && !standings.is_empty(),
+    }
+}
+
+fn add(due: &mut Due, more: Due) {
+    for (extension, cleared) in more {
+        *due.entry(extension).or_default() |= cleared;
     }
 }
 

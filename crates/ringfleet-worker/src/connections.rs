@@ -21,6 +21,8 @@ const EVERY: Duration = Duration::from_secs(30);
 const SPARE_AGAIN: Duration = Duration::from_secs(2);
 /// By then the roster shows what was done.
 const SHOWN: Duration = Duration::from_secs(2);
+/// The next look at one that was given up.
+const REFUSED: Duration = Duration::from_secs(3_600);
 const LEAST: Duration = Duration::from_millis(200);
 /// Refreshed in one round, one after the other; then it is looked again whether a message waits for a login.
 const A_ROUND: usize = 20;
@@ -102,12 +104,46 @@ impl Connections {
             // life that is left.
             let longest = match kept {
                 KeptAlive::Refreshed | KeptAlive::NotDue | KeptAlive::Elsewhere => SHOWN,
-                KeptAlive::Later | KeptAlive::Refused => 2 * EVERY,
+                KeptAlive::Later => 2 * EVERY,
+                // For as long as nobody acts, which may be years. Whoever lets its lane go on expects it to be kept alive again.
+                KeptAlive::Refused => REFUSED,
             };
             let rest = Duration::from_millis(chain.life_ms.unsigned_abs() / 50).clamp(LEAST, longest);
             self.resting.insert(extension, Instant::now() + rest);
             next = next.min(rest);
         }
         Ok(if more { LEAST } else { next })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ringcentral::RefreshToken;
+    use ringfleet_identity::{Credential, Follower, Login};
+    use ringfleet_store::{Heard, RefusedCredential, WorkerId, sqlite::SqliteOptions};
+
+    use super::*;
+    use crate::tests::rig::{EXTENSION, LEASE, NOBODY, client, credential, sqlite, vault};
+
+    #[tokio::test]
+    async fn a_connection_that_was_given_up_is_looked_at_once_an_hour() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = vault(sqlite(folder.path(), SqliteOptions::default()).await);
+        let login = Login::Code { connection: "c".to_owned(), refresh: RefreshToken::try_new("first").unwrap() };
+        vault.put(&Credential { login, ..credential(EXTENSION) }).await.unwrap();
+        let (roster, _) = Follower::start(vault.clone(), Vec::new()).await.unwrap();
+        let worker = WorkerId::incarnation("w");
+        let sessions = Arc::new(Sessions::new(vault.clone(), roster, client(NOBODY), worker.clone(), LEASE));
+        let refused =
+            RefusedCredential { print: sessions.standings(EXTENSION).remove(0).print, reason: "OAU-236".to_owned() };
+        let heard = vault.store().token_refuse(EXTENSION, &worker, 0, &refused, Duration::ZERO).await.unwrap();
+        assert_eq!(heard, Heard::New);
+
+        let mut connections = Connections::new(sessions);
+        // It is due from its beginning on.
+        connections.lateness = 0.0;
+        connections.round(&CancellationToken::new()).await.unwrap();
+        let rest = connections.resting[EXTENSION].saturating_duration_since(Instant::now());
+        assert!((REFUSED / 2..=REFUSED).contains(&rest), "{rest:?}");
     }
 }

@@ -33,6 +33,7 @@ mod foresight;
 mod inbox;
 mod journal;
 mod keeper;
+mod loops;
 mod mailbox;
 mod matching;
 mod metrics;

@@ -4,13 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use ringcentral::Client;
 use ringfleet_identity::{
-    Reader, Roster, Sessions, Vault,
+    Reader, Roster, Sessions, Told, Vault,
     directory::{Directory, Refresher, Register},
 };
 use ringfleet_store::{Begin, Incarnation, Intent, LaneId, SharedStore, StoreError, WorkerId};
 use tokio::{
     sync::{Notify, Semaphore, mpsc},
-    task::JoinHandle,
     time::{Instant, error::Elapsed, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -27,6 +26,7 @@ use crate::{
     inbox::Inbox,
     journal::{Journal, JournalError, Whose},
     keeper,
+    loops::Loops,
     mailbox::Mailboxes,
     options::WorkerOptions,
     queue, reaper,
@@ -83,7 +83,7 @@ pub async fn run(
     let worker = WorkerId::incarnation(&options.name);
     let store = vault.store().clone();
     tracing::info!(worker.id = %worker, concurrency = options.concurrency, store = store.kind(), "worker starts");
-    let background = TaskTracker::new();
+    let (loops, mut ended_early) = Loops::new(&stop);
     // The loops that serve a drain must outlive it.
     let end = CancellationToken::new();
     let _end_guard = end.clone().drop_guard();
@@ -107,11 +107,11 @@ pub async fn run(
     }
 
     let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
-    let mut reporting = background.spawn(settling);
-    background.spawn(app::stay(store.clone(), vault.app().to_owned(), app::EVERY, stop.clone()));
-    let begin = begin_batches(&store, &journal, lease, &background);
-    let mut keeping = background.spawn(keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
-    background.spawn(reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
+    let reporting = loops.spawn("the reporting of what it sent", settling);
+    loops.spawn("the claim on the store", app::stay(store.clone(), vault.app().to_owned(), app::EVERY, stop.clone()));
+    let begin = begin_batches(&store, &journal, lease, loops.tasks());
+    loops.spawn("the keeping of its leases", keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
+    loops.spawn("the reaper", reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
     let sessions = Arc::new(Sessions::new(vault.clone(), roster, client.clone(), worker.clone(), lease));
     let watcher =
         Watcher::new(store.clone(), journal.clone(), sessions.clone(), options.retention, worker.clone(), known);
@@ -123,12 +123,12 @@ pub async fn run(
         register: register.clone(),
         refresh: options.directory_refresh,
     };
-    background.spawn(caretaker.care(stop.clone()));
-    background.spawn(Connections::new(sessions.clone()).keep_alive(stop.clone()));
-    background.spawn(Foresight::new(sessions.clone()).run(stop.clone()));
+    loops.spawn("the caretaker", caretaker.care(stop.clone()));
+    loops.spawn("the keeping of connections", Connections::new(sessions.clone()).keep_alive(stop.clone()));
+    loops.spawn("the foresight", Foresight::new(sessions.clone()).run(stop.clone()));
     if let Some(every) = options.directory_refresh {
         let refresher = Refresher::new(Reader::new(sessions.clone()), directory.clone(), every);
-        background.spawn(refresher.run(worker.clone(), stop.clone()));
+        loops.spawn("the reading of the directory", refresher.run(worker.clone(), stop.clone()));
     }
 
     let (out, work) = mpsc::channel(concurrency);
@@ -145,8 +145,9 @@ pub async fn run(
         concurrency,
         stop: stop.clone(),
     };
-    background.spawn(claimer.run());
-    start_reading(&vault, &sessions, &worker, &options, &background, &stop);
+    // When it ends, so does the processing.
+    loops.tasks().spawn(claimer.run());
+    start_reading(&vault, &sessions, &worker, &options, &loops, &stop);
 
     let sender = Sender {
         client,
@@ -174,9 +175,9 @@ pub async fn run(
                 _ => WorkerError::Ended { reason: "its watch over the store ended".to_owned() },
             });
         }
-        what = lost(&mut reporting, &mut keeping) => {
+        Some(what) = ended_early.recv() => {
             // SEND-SAFETY: it would go on sending, and nobody would be told: a text that was sent and not reported is looked up when
-            // its lease ends, or sent again if its policy says so.
+            // its lease ends, or sent again if its policy says so. Without its leases, or a STOP, it would be no better.
             end.cancel();
             return Err(WorkerError::Ended { reason: format!("{what} ended") });
         }
@@ -186,7 +187,7 @@ pub async fn run(
     tracing::info!(worker.id = %worker, budget = ?options.drain, "worker drains");
     let drained = drain(&worker, by, ended, &mut processing, &sessions).await;
     end.cancel();
-    background.close();
+    loops.tasks().close();
     // SEND-SAFETY: in a drain too. It ends by itself when nothing is in hand any more; if it panicked before, the store was not told
     // what this worker sent, and it must not go as one that has told all.
     if reporting.is_finished() && reporting.await.is_err() {
@@ -260,7 +261,7 @@ fn start_reading(
     sessions: &Arc<Sessions>,
     worker: &WorkerId,
     options: &WorkerOptions,
-    background: &TaskTracker,
+    loops: &Loops,
     stop: &CancellationToken,
 ) {
     let reader = Reader::new(sessions.clone());
@@ -273,15 +274,15 @@ fn start_reading(
         tells: options.delivery_every.is_some(),
         stop: stop.clone(),
     };
-    background.spawn(reconciler.run());
+    loops.spawn("the reconciler", reconciler.run());
     let inbound = &options.inbound;
     let mailboxes =
         Mailboxes::new(reader.clone(), Inbox::new(vault), inbound.clone(), options.reconcile.clock_skew, stop.clone());
     if let Some(every) = options.delivery_every {
-        background.spawn(mailboxes.clone().follow_deliveries(every));
+        loops.spawn("the reading of delivery reports", mailboxes.clone().follow_deliveries(every));
     }
     if let Some(every) = inbound.poll {
-        background.spawn(mailboxes.clone().poll(worker.clone(), every));
+        loops.spawn("the polling of mailboxes", mailboxes.clone().poll(worker.clone(), every));
     }
     if let Some(public_url) = inbound.public_url.clone() {
         let subscriptions = Subscriptions {
@@ -292,19 +293,12 @@ fn start_reading(
             // Two looks at least between the middle of its life and its end.
             every: inbound.poll.unwrap_or(LOOK_AT_SUBSCRIPTIONS).min(inbound.subscription_life / 5),
             life: inbound.subscription_life,
+            refused: Told::default(),
             stop: stop.clone(),
         };
-        background.spawn(subscriptions.run(worker.clone()));
+        loops.spawn("the keeping of subscriptions", subscriptions.run(worker.clone()));
     }
-    background.spawn(mailboxes.follow_hints(inbound.hints.clone()));
-}
-
-/// Which of the loops has ended that a worker can't send without. Both outlive the processing, so it must have panicked.
-async fn lost(reporting: &mut JoinHandle<()>, keeping: &mut JoinHandle<()>) -> &'static str {
-    tokio::select! {
-        _ = reporting => "the reporting of what it sent",
-        _ = keeping => "the keeping of its leases",
-    }
+    loops.spawn("the following of webhooks", mailboxes.follow_hints(inbound.hints.clone()));
 }
 
 /// Lets what is in hand, and what logs in, come to its end until `by`. `Err`: something is still in hand. With nothing in hand

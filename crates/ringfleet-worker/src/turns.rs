@@ -44,6 +44,11 @@ impl Turns {
         false
     }
 
+    /// How many extensions have their turn.
+    pub(crate) fn len(&self) -> usize {
+        self.next.len()
+    }
+
     /// Lets another process go on at once.
     pub(crate) async fn leave(&mut self) {
         self.lead.leave().await;

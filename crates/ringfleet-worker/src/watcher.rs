@@ -15,6 +15,10 @@ const EVERY: Duration = Duration::from_millis(500);
 /// How long a look at dead workers' files is waited for: the store's restarts must be noticed whatever the disk does.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// For how long the store is told of connections, logins and reads at a stretch: there may be thousands, and it must be noticed
+/// when it is restarted meanwhile, or told of sends that it did not take. What is left is told with the next look.
+const REST: Duration = Duration::from_secs(10);
+
 pub(crate) struct Watcher {
     store: SharedStore,
     journal: Arc<Journal>,
@@ -92,29 +96,23 @@ impl Watcher {
     }
 
     /// Tells a store that has lost a moment. `false`: it, or a connection, can't be told all now, and is to be told again.
-    async fn tell(&mut self, seen: Incarnation) -> bool {
+    pub(crate) async fn tell(&mut self, seen: Incarnation) -> bool {
         // SEND-SAFETY: any shard's loss changes the sum, which only grows: each is told of all sends once more.
         if seen.restarts != self.noticed {
             self.noticed = seen.restarts;
             self.sends = 0;
             self.journal.tell_anew();
+            self.sessions.tell_connections_anew();
         }
-        // Before the gate may open: a login with a refresh token that was used before could cost the connection.
-        let connections = self.sessions.reassert_connections().await;
-        if let Err(error) = &connections {
-            tracing::warn!(error = error as &dyn std::error::Error, "connections can't be told again now");
-        }
-        // SEND-SAFETY: whatever is the matter with a connection: the gate does not wait for it longer than for a dead worker.
+        // SEND-SAFETY: before all the rest, which may be much or not to be told at all: the gate does not wait for that longer than
+        // for a dead worker, and what only this worker knows to be sent would be given out again.
         let sends = self.journal.reassert(&self.store, self.retention, Whose::All).await;
-        let slots = self.sessions.reassert_slots().await;
-        if let Err(error) = &slots {
-            crate::metrics::store_error("release", error);
-        }
+        let rest = tokio::time::timeout(REST, self.tell_rest()).await.unwrap_or(false);
         match sends {
             Ok(sends) => {
                 // Its own are told once, however often the rest must be.
                 self.sends = self.sends.max(sends);
-                if connections.is_err() || slots.is_err() {
+                if !rest {
                     return false;
                 }
                 crate::metrics::reasserted(self.sends);
@@ -130,6 +128,19 @@ impl Watcher {
                 false
             }
         }
+    }
+
+    /// All but the sends; `false`: there is something left.
+    async fn tell_rest(&self) -> bool {
+        // Before the gate may open: a login with a refresh token that was used before could cost the connection.
+        let (connections, slots) = tokio::join!(self.sessions.reassert_connections(), self.sessions.reassert_slots());
+        if let Err(error) = &connections {
+            tracing::warn!(error = error as &dyn std::error::Error, "connections can't be told again now");
+        }
+        if let Err(error) = &slots {
+            crate::metrics::store_error("release", error);
+        }
+        connections.is_ok() && slots.is_ok()
     }
 
     /// The worker goes for good, with nothing under way: a store that is restarted later need not wait for it. Ends when the store

@@ -8,37 +8,34 @@ use ringfleet_identity::{
     directory::{Book, Directory, Follower},
 };
 use ringfleet_store::SharedStore;
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::Accounts,
     config::{KeySource, Settings},
 };
 
-/// What the accounts file says and, unless the directory is off, what the fleet has learnt; followed until `stop`. `keys` is asked for the
-/// keys if they are needed.
+/// What the accounts file says and, unless the directory is off, what the fleet has learnt, with what keeps it in step. `keys` is asked
+/// for the keys if they are needed.
 pub(crate) async fn follow(
     settings: &Settings,
     accounts: &Accounts,
     store: &SharedStore,
     keys: impl FnOnce(&Settings) -> anyhow::Result<KeyRing>,
-    stop: CancellationToken,
-) -> anyhow::Result<Directory> {
+) -> anyhow::Result<(Directory, Option<Follower>)> {
     let claims = accounts.claims()?;
     if settings.worker.directory_refresh.is_none() {
-        return Ok(Directory::fixed(claims));
+        return Ok((Directory::fixed(claims), None));
     }
     if matches!(settings.identity.keys, KeySource::App) && settings.provider.client_secret.is_none() {
         tracing::warn!(
             "neither identity.key_file nor the app's secret is here, so what the fleet knows of senders can't be opened; \
              the accounts file alone says who may send"
         );
-        return Ok(Directory::fixed(claims));
+        return Ok((Directory::fixed(claims), None));
     }
     let vault = Vault::new(store.clone(), Arc::new(keys(settings)?), &settings.provider.app);
     let (directory, follower) = Follower::start(&vault, claims).await?;
-    tokio::spawn(follower.run(settings.identity.poll, stop));
-    Ok(directory)
+    Ok((directory, Some(follower)))
 }
 
 /// What is wrong with an id that is an extension number, of extensions that the fleet knows.

@@ -1,9 +1,13 @@
 //! What the provider says of extensions and of the account's numbers.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use ringcentral::{AccountId, ExtensionId, ExtensionStatus, NumberFeature, PhoneNumber, ShortNumber};
 use ringfleet_store::{Millis, Private};
+
+/// So many that may not read an account's list are remembered by name, which fits into its document. Beyond that they are asked in
+/// the order of their ids, and the last one tells how far that has come.
+pub(crate) const MOST_DENIED: usize = 300;
 
 /// One extension, as its own reading told it last.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -125,7 +129,7 @@ pub struct AccountList {
     /// Whose session it was read with.
     pub read_by: Option<ExtensionId>,
     pub numbers: u32,
-    /// Extensions that may not read it, so that others are asked.
+    /// Extensions that may not read it, so that others are asked: the last [`MOST_DENIED`] of them, the latest one last.
     pub denied: Vec<(ExtensionId, Failed)>,
     pub failed: Option<Failed>,
     pub asked_at: Millis,
@@ -138,6 +142,33 @@ impl AccountList {
 
     pub fn tried_at(&self) -> Millis {
         self.failed.as_ref().map_or(self.read_at, |failed| failed.at.max(self.read_at))
+    }
+
+    /// This one may not read it.
+    pub(crate) fn deny(&mut self, id: &ExtensionId, failed: Failed) {
+        self.denied.retain(|(known, _)| known != id);
+        self.denied.push((id.clone(), failed));
+        let over = self.denied.len().saturating_sub(MOST_DENIED);
+        self.denied.drain(..over);
+        // When it is forgotten again it has its turn with the others.
+        self.read_by.take_if(|reader| reader == id);
+    }
+
+    /// This one has read it.
+    pub(crate) fn is_read_by(&mut self, id: &ExtensionId) {
+        // Should it lose that right, those before it may have got it.
+        match self.denied.len() < MOST_DENIED {
+            true => self.denied.retain(|(known, _)| known != id),
+            false => self.denied.clear(),
+        }
+        self.read_by = Some(id.clone());
+    }
+
+    /// Who was denied after `since`; and, when there are too many to remember, the one of them up to which all were asked.
+    pub(crate) fn denied_since(&self, since: Millis) -> (BTreeSet<&ExtensionId>, Option<&ExtensionId>) {
+        let denied = || self.denied.iter().filter(|(_, failed)| failed.at > since).map(|(id, _)| id);
+        let last = denied().next_back().filter(|_| denied().count() >= MOST_DENIED);
+        (denied().collect(), last)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is to be read next. Pure.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use ringcentral::{AccountId, ExtensionId};
 use ringfleet_store::Millis;
@@ -21,6 +21,16 @@ const IDLE: i64 = 24;
 const AFTER_FAILURE: i64 = 12;
 const DENIED: i64 = 24;
 
+/// What is due, in the order in which it is to be read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Due {
+    /// Somebody waits for it, who asked then: a message that may not leave, a number that is looked for. In a large fleet the
+    /// others may be hours behind.
+    Asked(Millis),
+    /// Since then.
+    Since(Millis),
+}
+
 /// When things are read again.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rhythm {
@@ -38,21 +48,21 @@ impl Rhythm {
         self.every_ms() / 10 * 8 + (self.every_ms() / 10 * 4) * i64::from(hash(name) & 0xffff) / 0x1_0000
     }
 
-    /// Since when an extension waits for its reading; `None` if it is not due. `costly`: it would have to be logged in just
+    /// `None` for an extension that is not due. `costly`: it would have to be logged in just
     /// for this, on a budget that others need more.
     pub(crate) fn extension(
         self,
         extension: &ExtensionId,
         facts: Option<&ExtensionFacts>,
         costly: bool,
-    ) -> Option<Millis> {
-        let Some(facts) = facts.filter(|facts| facts.tried_at() > 0) else { return Some(0) };
+    ) -> Option<Due> {
+        let Some(facts) = facts.filter(|facts| facts.tried_at() > 0) else { return Some(Due::Since(0)) };
         if facts.asked_at > facts.tried_at() && self.now >= facts.tried_at() + ASKED_PAUSE {
-            return Some(facts.asked_at);
+            return Some(Due::Asked(facts.asked_at));
         }
         let pause = self.of(extension.as_str()) * if costly { IDLE } else { 1 };
         let due = facts.tried_at().saturating_add(pause);
-        (due <= self.now).then_some(due)
+        (due <= self.now).then_some(Due::Since(due))
     }
 
     /// Who is to read an account's list now: one who may, best the one who did last, `None` if it is not due or nobody may.
@@ -69,23 +79,25 @@ impl Rhythm {
             return None;
         }
         let since = self.now.saturating_sub(self.every_ms().saturating_mul(DENIED));
-        let denied: BTreeSet<&ExtensionId> =
-            list.denied.iter().filter(|(_, failed)| failed.at > since).map(|(id, _)| id).collect();
+        let (denied, last) = list.denied_since(since);
         let may = |facts: &&ExtensionFacts| {
             facts.account.as_ref() == Some(account)
                 && !facts.connected_by.is_empty()
                 && facts.inactive().is_none()
                 && !denied.contains(&facts.extension)
         };
-        let mut readers = book.extensions().filter(may).map(|facts| &facts.extension).peekable();
-        let first = readers.peek().copied();
-        readers.find(|id| Some(*id) == list.read_by.as_ref()).or(first)
+        let reader = list.read_by.as_ref().and_then(|id| book.extension(id)).filter(may);
+        // In the order of their ids.
+        let mut others = book.extensions().filter(may).filter(|facts| last.is_none_or(|last| facts.extension > *last));
+        reader.or_else(|| others.next()).map(|facts| &facts.extension)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, HashMap};
+    use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+    use ringfleet_store::docs::MAX_BODY_BYTES;
 
     use super::{super::facts::Failed, *};
 
@@ -117,12 +129,13 @@ mod tests {
     fn an_extension_is_read_at_once_then_every_hour_and_when_somebody_asks() {
         let facts = read("7", 1_000);
         let due = |facts: &ExtensionFacts, now| at(now).extension(&id("7"), Some(facts), false);
-        assert_eq!(at(5).extension(&id("7"), None, true), Some(0));
+        assert_eq!(at(5).extension(&id("7"), None, true), Some(Due::Since(0)));
         assert_eq!(due(&facts, 1_000 + HOUR / 10 * 8 - 1), None);
         assert!(due(&facts, 1_000 + HOUR / 10 * 12).is_some());
         assert_eq!(at(1_000 + 2 * HOUR).extension(&id("7"), Some(&facts), true), None, "a login is dear");
         let asked = ExtensionFacts { asked_at: 1_500, ..facts.clone() };
-        assert_eq!((due(&asked, 1_999), due(&asked, 2_000)), (None, Some(1_500)));
+        assert_eq!((due(&asked, 1_999), due(&asked, 2_000)), (None, Some(Due::Asked(1_500))));
+        assert!(Due::Asked(1_500) < Due::Since(0), "before all that nobody waits for");
         let answered = ExtensionFacts { failed: Some(Failed { code: "CMN-401".into(), at: 1_600 }), ..asked };
         assert_eq!(due(&answered, 10_000), None);
     }
@@ -150,5 +163,36 @@ mod tests {
         assert_eq!(at(7 + 2 * HOUR).account(&book(&extensions, list.clone()), &account()), Some(&id("2")));
         let failed = AccountList { failed: Some(Failed { code: "x".into(), at: 8 }), ..list };
         assert_eq!(at(8 + HOUR / 12).account(&book(&extensions, failed), &account()), Some(&id("2")));
+    }
+    #[test]
+    fn one_who_may_is_found_behind_thousands_who_may_not_and_each_of_them_is_asked_once_in_a_time() {
+        let extensions: Vec<_> = (0..2_001).map(|n| read(&format!("4001{n:08}"), 5)).collect();
+        let administrator = &extensions.last().unwrap().extension;
+        let asks = |list: &mut AccountList, now: &mut Millis| {
+            let mut asked = Vec::new();
+            while let Some(by) = at(*now).account(&book(&extensions, list.clone()), &account()) {
+                asked.push(by.clone());
+                assert!(asked.len() <= extensions.len(), "somebody is asked again");
+                if by == administrator {
+                    break;
+                }
+                list.deny(by, Failed { code: "CMN-408".into(), at: *now });
+                assert!(list.body().len() + 100 < MAX_BODY_BYTES, "{}", list.body().len());
+                *now += 15_000;
+            }
+            asked
+        };
+        let all: Vec<_> = extensions.iter().map(|facts| facts.extension.clone()).collect();
+        let (mut list, mut now) = (AccountList::unread(account()), 10);
+        assert!(asks(&mut list, &mut now) == all, "in their order, once each");
+        // It loses that right.
+        let loses = |list: &mut AccountList, now| list.deny(administrator, Failed { code: "CMN-408".into(), at: now });
+        list.is_read_by(administrator);
+        loses(&mut list, now);
+        assert!(asks(&mut list, &mut now) == all, "the others may have got it");
+        loses(&mut list, now);
+        assert_eq!(at(now).account(&book(&extensions, list.clone()), &account()), None);
+        now += DENIED * HOUR;
+        assert!(asks(&mut list, &mut now) == all, "and again");
     }
 }

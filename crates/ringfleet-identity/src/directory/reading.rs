@@ -76,6 +76,7 @@ impl Refresher {
             // user may not read who they are, the token's word must do; RingCentral's say it.
             return self.extension_failed(extension, LOGIN_OF_ANOTHER, at).await;
         }
+        self.refused.is_over(extension);
         let reading = Reading { info, numbers, at };
         let before = self.book().extension(extension).cloned();
         let mut after = None;
@@ -100,7 +101,9 @@ impl Refresher {
         code: &str,
         at: Millis,
     ) -> Result<(Millis, &'static str), Failure> {
-        tracing::warn!(extension.id = extension.as_str(), rc.error_code = %code, "numbers of an extension can't be read");
+        if self.refused.is_news(extension.clone(), code) {
+            tracing::warn!(extension.id = extension.as_str(), rc.error_code = %code, "numbers of an extension can't be read");
+        }
         let connected_by = self.connected_by(extension);
         self.register()
             .change_extension(extension, |facts| {
@@ -140,10 +143,9 @@ impl Refresher {
         self.register()
             .change_account(account, |known| {
                 known.read_at = at;
-                known.read_by = Some(by.clone());
+                known.is_read_by(by);
                 known.numbers = list.len() as u32;
                 known.failed = None;
-                known.denied.retain(|(id, _)| id != by);
                 true
             })
             .await?;
@@ -165,8 +167,7 @@ impl Refresher {
                 if app {
                     known.failed = Some(failed.clone());
                 } else {
-                    known.denied.retain(|(id, _)| id != by);
-                    known.denied.push((by.clone(), failed.clone()));
+                    known.deny(by, failed.clone());
                 }
                 true
             })

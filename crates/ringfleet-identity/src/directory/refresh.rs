@@ -12,13 +12,21 @@ use ringfleet_store::{Millis, SharedStore, StoreError, WorkerId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{book::Book, facts::ExtensionFacts, follower::Directory, plan::Rhythm, reading::Ended, register::Register};
+use super::{
+    book::Book,
+    facts::ExtensionFacts,
+    follower::Directory,
+    plan::{Due, Rhythm},
+    reading::Ended,
+    register::Register,
+};
 use crate::{
     credential::{Credential, Source},
     jitter::jittered,
     lead::Lead,
     reader::Reader,
     sessions::{LOGIN_OF_ANOTHER, LoginBudget, NO_CREDENTIAL, Sessions},
+    told::Told,
 };
 
 /// Readings at once, in the whole fleet.
@@ -32,6 +40,8 @@ pub struct Refresher {
     directory: Directory,
     register: Register,
     every: Duration,
+    /// Extensions that can't be read.
+    pub(super) refused: Told<ExtensionId>,
 }
 
 /// What can be read.
@@ -41,16 +51,24 @@ enum Job {
     Account { account: AccountId, by: ExtensionId },
 }
 
+/// A reading under way.
+struct Running {
+    job: Job,
+    /// It may have to log in.
+    logs_in: bool,
+    /// Somebody waits for it.
+    asked: bool,
+}
+
 /// What this process did lately.
 #[derive(Default)]
 struct Lately {
-    /// Readings under way; `true` for one that may have to log in.
-    running: HashMap<tokio::task::Id, (Job, bool)>,
+    running: HashMap<tokio::task::Id, Running>,
     /// Not again before this, after a failure.
     resting: HashMap<Job, (Instant, Duration)>,
     /// When what was told last was read. The directory shows it a moment later, and must not make it due again meanwhile.
     told: HashMap<Job, Millis>,
-    /// The credentials with which an extension could not be logged in for, as this process saw them last.
+    /// The credentials with which an extension could not be logged in for, as this process saw them when it was tried last.
     refused: HashMap<ExtensionId, String>,
 }
 
@@ -58,7 +76,7 @@ impl Refresher {
     /// `every`: how old what is known of an extension, or of an account's list, may grow.
     pub fn new(reader: Reader, directory: Directory, every: Duration) -> Self {
         let register = Register::new(reader.sessions().vault());
-        Self { reader, directory, register, every }
+        Self { reader, directory, register, every, refused: Told::default() }
     }
 
     pub(super) fn reader(&self) -> &Reader {
@@ -116,12 +134,10 @@ impl Refresher {
         let rhythm = Rhythm { now: self.store().now().await?, every: self.every };
         let logins = self.sessions().login_budget().await?;
         let mut due = self.due(&book, &connected, rhythm, logins, lately);
-        due.sort_by_key(|(since, _)| *since);
-        for (_, job) in due {
-            let logs_in = self.logs_in(&job);
-            let one_of_them = lately.running.values().any(|(_, logs_in)| *logs_in);
-            // Logins go one after the other: when the app shares a budget, the first refusal tells.
-            if readings.len() >= AT_ONCE || (logs_in && (one_of_them || !logins.roomy)) {
+        due.sort_by_key(|(due, _)| *due);
+        for (due, job) in due {
+            let (logs_in, asked) = (self.logs_in(&job), matches!(due, Due::Asked(_)));
+            if !lately.has_place(asked, logs_in) || (logs_in && !logins.roomy) {
                 continue;
             }
             let this = self.clone();
@@ -132,7 +148,10 @@ impl Refresher {
                     Job::Account { account, by } => this.read_account(account, by).await,
                 }
             });
-            lately.running.insert(handle.id(), (job, logs_in));
+            if let Job::Extension(extension) = &job {
+                lately.refused.remove(extension);
+            }
+            lately.running.insert(handle.id(), Running { job, logs_in, asked });
         }
         Ok(())
     }
@@ -144,19 +163,19 @@ impl Refresher {
         rhythm: Rhythm,
         logins: LoginBudget,
         lately: &mut Lately,
-    ) -> Vec<(Millis, Job)> {
+    ) -> Vec<(Due, Job)> {
         let mut due = Vec::new();
         for account in accounts(book) {
             if let Some(by) = rhythm.account(book, account) {
                 let shown = book.account(account).map_or(0, |list| list.tried_at().max(latest_denial(list)));
-                due.push((0, shown, Job::Account { account: account.clone(), by: by.clone() }));
+                due.push((Due::Since(0), shown, Job::Account { account: account.clone(), by: by.clone() }));
             }
         }
         for extension in connected {
             let facts = book.extension(extension);
             let costly = logins.shared && self.sessions().remembered(extension.as_str()).is_none();
             let since = match facts {
-                Some(facts) if self.login_changed(facts, lately) => Some(rhythm.now),
+                Some(facts) if self.login_changed(facts, lately) => Some(Due::Asked(rhythm.now)),
                 facts => rhythm.extension(extension, facts, costly),
             };
             let shown = facts.map_or(0, ExtensionFacts::tried_at);
@@ -173,8 +192,8 @@ impl Refresher {
             return false;
         }
         let now = self.sessions().prints(facts.extension.as_str());
-        let before = lately.refused.insert(facts.extension.clone(), now.clone());
-        before.is_some_and(|before| before != now)
+        let before = lately.refused.entry(facts.extension.clone()).or_insert_with(|| now.clone());
+        *before != now
     }
 
     fn logs_in(&self, job: &Job) -> bool {
@@ -237,8 +256,17 @@ impl Refresher {
 }
 
 impl Lately {
+    /// Logins go one after the other: when the app shares a budget, the first refusal tells. And however many are asked for, one
+    /// place is left to the others.
+    fn has_place(&self, asked: bool, logs_in: bool) -> bool {
+        let running = |which: fn(&Running) -> bool| self.running.values().filter(|one| which(one)).count();
+        self.running.len() < AT_ONCE
+            && !(logs_in && running(|one| one.logs_in) > 0)
+            && !(asked && running(|one| one.asked) >= AT_ONCE - 1)
+    }
+
     fn may_begin(&self, job: &Job, shown: Millis) -> bool {
-        self.running.values().all(|(running, _)| running != job)
+        self.running.values().all(|running| running.job != *job)
             && self.resting.get(job).is_none_or(|(until, _)| *until <= Instant::now())
             && self.told.get(job).is_none_or(|told| shown >= *told)
     }
@@ -249,7 +277,7 @@ impl Lately {
             // A panic stays with its reading.
             Err(error) => (error.id(), Ended::Later { delay: LONGEST_REST }),
         };
-        let Some((job, _)) = self.running.remove(&id) else { return };
+        let Some(Running { job, .. }) = self.running.remove(&id) else { return };
         match ended {
             Ended::Told { at } => {
                 self.resting.remove(&job);
@@ -280,4 +308,48 @@ fn accounts(book: &Book) -> BTreeSet<&AccountId> {
 
 fn latest_denial(list: &super::facts::AccountList) -> Millis {
     list.denied.iter().map(|(_, failed)| failed.at).max().unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::facts::Failed, *};
+    use crate::sessions::tests::fleet;
+
+    fn id(extension: &str) -> ExtensionId {
+        ExtensionId::try_new(extension).unwrap()
+    }
+
+    #[tokio::test]
+    async fn one_place_is_left_to_readings_that_nobody_asked_for_and_one_of_all_logs_in() {
+        let mut lately = Lately::default();
+        let begins = |lately: &mut Lately, extension: &str, asked, logs_in| {
+            let running = Running { job: Job::Extension(id(extension)), logs_in, asked };
+            lately.running.insert(tokio::spawn(async {}).id(), running);
+        };
+        begins(&mut lately, "1", true, true);
+        assert!(lately.has_place(true, false) && !lately.has_place(true, true) && !lately.has_place(false, true));
+        begins(&mut lately, "2", true, false);
+        assert!(lately.has_place(true, false));
+        begins(&mut lately, "3", true, false);
+        assert!(!lately.has_place(true, false) && lately.has_place(false, false));
+        begins(&mut lately, "4", false, false);
+        assert!(!lately.has_place(false, false));
+    }
+
+    #[tokio::test]
+    async fn a_login_that_has_changed_is_due_until_it_is_tried() {
+        let folder = tempfile::tempdir().unwrap();
+        let reader = Reader::new(Arc::new(fleet(&folder, Duration::from_secs(60)).await));
+        let refresher = Refresher::new(reader, Directory::fixed(Default::default()), Duration::from_secs(60));
+        let failed = Some(Failed { code: NO_CREDENTIAL.to_owned(), at: 5 });
+        let facts = ExtensionFacts { failed, ..ExtensionFacts::unread(id("101")) };
+        let mut lately = Lately::default();
+        assert!(!refresher.login_changed(&facts, &mut lately), "nothing is known of the one before");
+        lately.refused.insert(id("101"), "another".to_owned());
+        for _ in 0..2 {
+            assert!(refresher.login_changed(&facts, &mut lately));
+        }
+        lately.refused.remove(&id("101"));
+        assert!(!refresher.login_changed(&facts, &mut lately));
+    }
 }

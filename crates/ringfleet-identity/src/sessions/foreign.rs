@@ -1,13 +1,9 @@
 //! What shows that this process was given other keys or logins than the rest of the fleet.
 
-use std::time::{Duration, Instant};
-
 use ringcentral::ExtensionId;
 
 use super::{Sessions, lock};
 use crate::key::KeyId;
-
-const MINUTE: Duration = Duration::from_secs(60);
 
 impl Sessions {
     /// The fleet's session is sealed with this key, which is not here. Without a word such processes would log in one after the
@@ -26,12 +22,9 @@ impl Sessions {
     /// A message came to this process, which has no login of its extension, so the lane is parked. A worker that has one lets it
     /// go on, and it runs far below its plan without a word of who parks it. Told once a minute at most.
     pub fn tell_of_no_login(&self, extension: &ExtensionId) {
-        let mut told = lock(&self.told_of_no_login);
-        if told.is_some_and(|at| at.elapsed() < MINUTE) {
-            return;
-        }
-        *told = Some(Instant::now());
+        let Some(times) = self.told_of_no_login.happened() else { return };
         tracing::warn!(
+            times,
             worker = self.worker.as_str(),
             extension.id = extension.as_str(),
             "this worker has no login of the extension and parks its lane; if the lane goes on again, another worker has one: give \

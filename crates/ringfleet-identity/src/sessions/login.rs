@@ -179,8 +179,8 @@ impl Sessions {
                     return Err(NotIn::Refused { code: "no-refresh-token".to_owned() });
                 };
                 let ends_at = token.refresh_token_expires_in.map(|life| now + life.as_millis() as Millis);
-                let fresh =
-                    Fresh { print: print.to_owned(), presented: presented.clone(), next, refreshed_at: now, ends_at };
+                let (print, presented) = (print.to_owned(), presented.clone());
+                let fresh = Fresh { print, presented, next, refreshed_at: now, ends_at, kept_since: None };
                 self.advance(extension, fresh).await.map_err(not_now)?;
                 Ok((token, since))
             }
@@ -245,6 +245,7 @@ impl Sessions {
         match (outcome, answer) {
             (TokenOutcome::Granted, Ok(Answer { value: token, elapsed, .. })) => {
                 failpoint::hit("refresh.after_response");
+                self.told_of_failing.is_over(extension);
                 let owner = token.owner_id.as_ref();
                 if owner.is_some_and(|owner| owner.as_str() != extension.as_str()) {
                     // SEND-SAFETY: texts of this lane would leave from somebody else's extension.
@@ -259,7 +260,9 @@ impl Sessions {
             (TokenOutcome::Throttled { after, .. }, _) => Err(NotIn::Later { delay: after }),
             (TokenOutcome::Granted, Err(_)) => Err(NotIn::Unsure),
             (TokenOutcome::Transient { reason }, _) => {
-                tracing::warn!(extension.id = extension.as_str(), %reason, "no login; it is tried again");
+                if self.told_of_failing.is_news(extension.clone(), &reason.to_string()) {
+                    tracing::warn!(extension.id = extension.as_str(), %reason, "no login; it is tried again");
+                }
                 match reason {
                     TransientReason::Connect(
                         ConnectFault::Dns | ConnectFault::Refused | ConnectFault::Timeout | ConnectFault::Tls,

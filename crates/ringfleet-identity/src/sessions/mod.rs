@@ -40,12 +40,12 @@ use crate::{
     key::KeyId,
     metrics,
     roster::Roster,
+    told::{EachMinute, Told},
     vault::Vault,
 };
 
 /// After a login that did not work, the messages that waited for it don't each try another.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-
 /// A login that has been under way for so long is waited for no more: each that waits has other lanes to serve.
 const HANGS: Duration = Duration::from_secs(5);
 /// Of a login that hangs, or a process that is about to stop.
@@ -111,7 +111,8 @@ pub struct Sessions {
     late_after: Duration,
     /// Keys that others have, and this process has not.
     foreign: Mutex<HashSet<KeyId>>,
-    told_of_no_login: Mutex<Option<Instant>>,
+    told_of_no_login: EachMinute,
+    told_of_failing: Told<ExtensionId>,
     auth_turn: Arc<tokio::sync::Mutex<()>>,
     /// Logins under way.
     logins: TaskTracker,
@@ -143,7 +144,8 @@ impl Sessions {
             slots: Mutex::default(),
             late_after: slots::LATE,
             foreign: Mutex::default(),
-            told_of_no_login: Mutex::default(),
+            told_of_no_login: EachMinute::default(),
+            told_of_failing: Told::default(),
             auth_turn: Arc::default(),
             logins: TaskTracker::new(),
             telling: TaskTracker::new(),

@@ -2,8 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
+use ringcentral::Jwt;
 use ringfleet_identity::{
-    Follower, Roster, Vault,
+    Credential, Follower, Login, Roster, Vault,
     directory::{self, Claims},
 };
 use ringfleet_store::{RedisStore, SharedStore, WorkerId, redis::RedisOptions, sqlite::SqliteOptions};
@@ -89,6 +90,38 @@ async fn a_lane_parked_for_its_sender_goes_on_by_itself_while_credentials_change
     let before = *changes.borrow_and_update();
     goes_on(&store, "101").await;
     assert!(*changes.borrow() > before, "nothing changed meanwhile, so nothing is shown");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn in_a_large_fleet_the_last_extension_has_its_turn_although_the_first_ones_credential_changes_all_the_time() {
+    const FIRST: &str = "1000";
+    const LAST: &str = "1499";
+    let folder = tempfile::tempdir().unwrap();
+    let vault = vault(sqlite(folder.path(), SqliteOptions::default()).await);
+    let (store, register, stop) = (vault.store().clone(), Register::new(&vault), CancellationToken::new());
+    let now = store.now().await.unwrap();
+    store.set_parked(&lane(LAST), Some(&for_sender("MSG-304", now))).await.unwrap();
+    read(&register, LAST, now + 1).await;
+    let (directory, _) = directory::Follower::start(&vault, Claims::default()).await.unwrap();
+    let credentials = (1_000..1_500).map(|extension| credential(&extension.to_string())).collect();
+    let (roster, follower) = Follower::start(vault.clone(), credentials).await.unwrap();
+    let mut changes = roster.changes();
+    let often = Duration::from_millis(5);
+    tokio::spawn(follower.run(often, stop.clone()));
+    let busy = vault.clone();
+    tokio::spawn(stop.clone().run_until_cancelled_owned(async move {
+        // Each time another one.
+        for n in 0_u64.. {
+            let login = Login::Jwt(Jwt::try_new(&format!("jwt-{n}")).unwrap());
+            busy.put(&Credential { login, ..credential(FIRST) }).await.unwrap();
+            tokio::time::sleep(often).await;
+        }
+    }));
+
+    tokio::spawn(caretaker(vault, roster, directory).care(stop.clone()));
+    goes_on(&store, LAST).await;
+    assert!(*changes.borrow_and_update() > 10, "the first one hardly changed meanwhile, so nothing is shown");
     stop.cancel();
 }
 

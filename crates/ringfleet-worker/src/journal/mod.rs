@@ -19,6 +19,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use ringfleet_identity::EachMinute;
 use ringfleet_store::{Intent, LaneId, LeaseRef, Outcome, Reassertion, Settled, SharedStore, StoreError};
 use tokio::task::AbortHandle;
 
@@ -54,6 +55,8 @@ pub(crate) struct Journal {
     told: Mutex<HashSet<usize>>,
     /// Whose texts went out twice, as has been said.
     twice: Mutex<HashSet<LeaseRef>>,
+    /// Writes that failed.
+    failures: EachMinute,
 }
 
 /// Whose sends are told.
@@ -114,6 +117,7 @@ impl Journal {
             adopted,
             told: Mutex::default(),
             twice,
+            failures: EachMinute::default(),
         }
     }
 
@@ -174,18 +178,26 @@ impl Journal {
             let oldest = late.iter().map(|(began, _)| *began).min().unwrap_or(began);
             let patience = self.patience.saturating_sub(began.saturating_duration_since(oldest));
             if patience.is_zero() && late.len() >= MOST_LATE {
-                return failed();
+                return self.failed();
             }
             patience
         };
         let mut writing = tokio::task::spawn_blocking(move || how(&ring, &entries));
         match tokio::time::timeout(patience, &mut writing).await {
             Ok(Ok(Ok(()))) => {}
-            Ok(_) => failed(),
+            Ok(_) => self.failed(),
             Err(_) => {
                 self.late().push((began, writing.abort_handle()));
-                failed();
+                self.failed();
             }
+        }
+    }
+
+    fn failed(&self) {
+        // The send goes on all the same: the file is the second net, not the first.
+        metrics::counter!("ringfleet_journal_errors_total").increment(1);
+        if let Some(writes) = self.failures.happened() {
+            tracing::warn!(writes, "the journal can't be written, or not in time; is the disk full, or does it hang?");
         }
     }
 
@@ -365,10 +377,4 @@ fn last_of(entries: Vec<Entry>, shards: usize) -> Vec<Entry> {
 /// Whose texts went out twice, as their workers have said.
 fn said_twice(entries: &[Entry]) -> impl Iterator<Item = LeaseRef> {
     entries.iter().filter(|entry| entry.story == Story::SaidTwice).map(|entry| entry.lease)
-}
-
-fn failed() {
-    // The send goes on all the same: the file is the second net, not the first.
-    metrics::counter!("ringfleet_journal_errors_total").increment(1);
-    tracing::warn!("the journal can't be written, or not in time; is the disk full, or does it hang?");
 }

@@ -22,14 +22,10 @@ mod received;
 mod reports;
 mod wishes;
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use ringcentral::ExtensionId;
-use ringfleet_identity::{Reader, Unread, jittered};
+use ringfleet_identity::{Reader, Told, Unread, jittered};
 use ringfleet_store::{Group, LaneId, Millis, SharedStore, WorkerId};
 use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -43,7 +39,7 @@ use crate::{
     webhooks::{Came, Hints},
 };
 
-/// Extensions read at the same time by one worker, for each cause.
+/// Extensions read at the same time by one worker, for each cause; by a poll of a large fleet, more.
 const AT_ONCE: usize = 4;
 /// Nobody else reads an extension for its reports for so long, which is how often one that sends all the time is read at most. A
 /// longer reading may be done twice, which does no harm.
@@ -58,8 +54,7 @@ pub(crate) struct Mailboxes {
     inbound: InboundOptions,
     /// How far the clocks of store and provider may be apart.
     clock_skew: Duration,
-    /// Refusals that this process has told.
-    refused: Mutex<HashSet<(ExtensionId, What)>>,
+    refused: Told<(ExtensionId, What)>,
     stop: CancellationToken,
 }
 
@@ -72,7 +67,7 @@ impl Mailboxes {
         stop: CancellationToken,
     ) -> Arc<Self> {
         let store = reader.sessions().store().clone();
-        Arc::new(Self { store, reader, inbox, inbound, clock_skew, refused: Mutex::default(), stop })
+        Arc::new(Self { store, reader, inbox, inbound, clock_skew, refused: Told::default(), stop })
     }
 
     /// Looks for delivery reports until `stop`. Readings under way end with it, which costs nothing but their repetition.
@@ -167,11 +162,10 @@ impl Mailboxes {
             Err(Unfinished::Unread(Unread::Refused { .. })) => "refused",
             Err(Unfinished::Unread(Unread::Later | Unread::Store(_))) => "later",
         });
-        let mut told = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let which = (extension.clone(), what);
         match read {
-            Ok(()) => drop(told.remove(&which)),
-            Err(Unfinished::Unread(Unread::Refused { code })) if told.insert(which) => {
+            Ok(()) => self.refused.is_over(&which),
+            Err(Unfinished::Unread(Unread::Refused { code })) if self.refused.is_news(which, &code) => {
                 tracing::warn!(extension.id = %extension, rc.error_code = code, "{}", what.refusal());
             }
             Err(Unfinished::Unread(Unread::Store(error))) => metrics::store_error("mailbox", &error),

@@ -11,15 +11,16 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use ringcentral::{ExtensionId, Read, RefreshToken};
 use ringfleet_identity::{Credential, KeptAlive, Login, Reader, Sessions};
 use ringfleet_store::{
-    Begin, Group, Incarnation, LaneId, MessageId, OnUnknown, SharedStore, State, StoreError, WorkerId,
+    Begin, Group, Incarnation, LaneId, MessageId, OnUnknown, RedisStore, SharedStore, State, StoreError, WorkerId,
+    redis::RedisOptions,
 };
 use ringfleet_testkit::{RedisServer, eventually};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::rig::{
-    EXTENSION, LEASE, NOBODY, PATIENCE, Worker, claimed, client, credential, lane, mend, provider, redis, sessions,
-    spoil, state, text, vault,
+    EXTENSION, LEASE, NOBODY, PATIENCE, Worker, claimed, client, credential, lane, mend, options, provider, redis,
+    sessions, spoil, state, text, vault,
 };
 use crate::{
     journal::{Journal, Whose},
@@ -141,24 +142,60 @@ async fn logins_and_reads_of_a_lost_moment_count_in_their_windows() {
     eventually(PATIENCE, async || slots().await == [1, 1]).await;
 }
 
-#[tokio::test]
-async fn sends_are_told_although_a_connection_can_not_be() {
-    let mut server = server();
-    let store = redis(&server).await;
-    let (vault, plain) = (vault(store.clone()), credential(EXTENSION));
-    let refresh = RefreshToken::try_new("first").unwrap();
-    let connection = Credential { login: Login::Code { connection: "c".to_owned(), refresh }, ..plain };
+/// Refreshed once, in that store.
+async fn a_connection(store: &SharedStore) -> Arc<Sessions> {
+    let vault = vault(store.clone());
+    let connection = Credential { login: connection("first"), ..credential(EXTENSION) };
     vault.put(&connection).await.unwrap();
     let extension = connection.extension.clone();
     let sessions = sessions(vault, provider(Router::new()).await, connection);
     assert_eq!(sessions.keep_alive(&extension).await.unwrap(), KeptAlive::Refreshed);
+    sessions
+}
 
+fn connection(refresh: &str) -> Login {
+    Login::Code { connection: "c".to_owned(), refresh: RefreshToken::try_new(refresh).unwrap() }
+}
+
+#[tokio::test]
+async fn sends_are_told_although_a_connection_can_not_be() {
+    let mut server = server();
+    let store = redis(&server).await;
+    let sessions = a_connection(&store).await;
     let journal = watches(&store, sessions.clone()).await;
     let id = begins(&store, &journal, 1).await;
     spoil(&server, "doc:credential");
+    sessions.tell_connections_anew();
     assert!(sessions.reassert_connections().await.is_err());
     server.restart();
     is_told(&store, id).await;
+}
+
+/// The connection lives in a store of its own here, so that only that can be frozen.
+#[tokio::test]
+async fn sends_are_told_before_connections_and_those_hold_nothing_up_for_long() {
+    let (mut server, mut elsewhere) = (server(), RedisServer::start());
+    let store = redis(&server).await;
+    let options = RedisOptions { response_timeout: 10 * PATIENCE, ..options(&elsewhere) };
+    let sessions = a_connection(&(Arc::new(RedisStore::connect(options).await.unwrap()) as SharedStore)).await;
+    let (mut watcher, journal) = watcher(&store, sessions).await;
+    let id = begins(&store, &journal, 1).await;
+    server.restart();
+    elsewhere.freeze();
+    let mut seen = None;
+    eventually(PATIENCE, async || {
+        seen = store.watch(&WorkerId::incarnation("another"), Incarnation::default()).await.ok();
+        seen.is_some()
+    })
+    .await;
+    let telling = watcher.tell(seen.unwrap());
+    tokio::pin!(telling);
+    tokio::select! {
+        _ = &mut telling => panic!("a connection was waited for before"),
+        () = is_told(&store, id) => {}
+    }
+    let told = tokio::time::timeout(PATIENCE, telling).await.unwrap();
+    assert!(!told, "it has not told all");
 }
 
 #[tokio::test]

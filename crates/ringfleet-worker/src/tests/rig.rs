@@ -62,11 +62,14 @@ pub(crate) async fn sqlite(folder: &Path, options: SqliteOptions) -> SharedStore
     Arc::new(SqliteStore::open(&folder.join("fleet.db"), options).await.unwrap())
 }
 
-/// Waits no longer than it must for workers that stay away.
 pub(crate) async fn redis(server: &RedisServer) -> SharedStore {
+    Arc::new(RedisStore::connect(options(server)).await.unwrap())
+}
+
+/// Waits no longer than it must for workers that stay away.
+pub(crate) fn options(server: &RedisServer) -> RedisOptions {
     let restart_patience = Duration::from_secs(1);
-    let options = RedisOptions { allow_volatile: true, restart_patience, ..RedisOptions::new(server.url()) };
-    Arc::new(RedisStore::connect(options).await.unwrap())
+    RedisOptions { allow_volatile: true, restart_patience, ..RedisOptions::new(server.url()) }
 }
 
 /// Puts something else where a key of the store should be: what needs that is refused, and nothing else, until it is mended.

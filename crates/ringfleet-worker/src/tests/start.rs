@@ -1,6 +1,9 @@
 //! How a worker begins.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ringfleet_identity::{
     KeyRing, Roster, Vault,
@@ -16,7 +19,7 @@ use super::rig::{
 };
 use crate::{
     journal::{Entry, Journal},
-    options::WorkerOptions,
+    options::{InboundOptions, WorkerOptions},
     run::{WorkerError, run},
 };
 
@@ -71,4 +74,18 @@ async fn a_worker_tells_what_every_dead_one_has_left_before_it_claims() {
     let (ended, ()) = tokio::join!(running, all_are_sent);
     ended.unwrap();
     assert_eq!(*taken.lock().unwrap(), [number(2)]);
+}
+
+/// The time of some extension's first poll is beyond all that a clock shows, which is a panic.
+#[tokio::test]
+async fn a_worker_one_of_whose_loops_has_panicked_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = sqlite(folder.path(), SqliteOptions::default()).await;
+    let many = (101..=200).map(|extension| credential(&extension.to_string()));
+    let (roster, directory) = (Roster::fixed(many), Directory::fixed(Claims::default()));
+    let inbound = InboundOptions { poll: Some(Duration::MAX), ..InboundOptions::default() };
+    let options = WorkerOptions { inbound, ..WorkerOptions::default() };
+    let running = run(vault(store), roster, directory, client(NOBODY), options, CancellationToken::new());
+    let ended = tokio::time::timeout(PATIENCE, running).await.unwrap();
+    assert!(matches!(&ended, Err(WorkerError::Ended { reason }) if reason.contains("polling")), "{ended:?}");
 }

@@ -7,7 +7,7 @@ use ringcentral::{
     Answer, CallError, EventFilter, ExtensionId, NewSubscription, Read, Subscription, SubscriptionId,
     SubscriptionStatus, UsageGroup, VerificationToken, WebhookAddress,
 };
-use ringfleet_identity::{ReadError, Reader, Turn, Unread, Vault, jittered};
+use ringfleet_identity::{ReadError, Reader, Told, Turn, Unread, Vault, jittered};
 use ringfleet_store::{Millis, WorkerId};
 use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
@@ -43,6 +43,8 @@ pub(crate) struct Subscriptions {
     pub(crate) every: Duration,
     /// A subscription lives so long unless it is renewed, and it is at half of it.
     pub(crate) life: Duration,
+    /// Refusals that this process has told.
+    pub(crate) refused: Told<ExtensionId>,
     pub(crate) stop: CancellationToken,
 }
 
@@ -87,16 +89,21 @@ impl Subscriptions {
             () = self.stop.cancelled() => return AGAIN,
             kept = self.keep(&extension) => kept,
         };
+        if kept.is_ok() {
+            self.refused.is_over(&extension);
+        }
         let (result, wait) = match kept {
             Ok(Kept::Active) => ("active", self.every),
             Ok(Kept::Made) => ("made", self.every),
             Ok(Kept::Renewed) => ("renewed", self.every),
             Err(Unread::Refused { code }) => {
-                tracing::warn!(
-                    extension.id = name,
-                    rc.error_code = code,
-                    "no webhook is told of what comes in at the extension; polling goes on. `ringfleet explain-code` tells why"
-                );
+                if self.refused.is_news(extension, &code) {
+                    tracing::warn!(
+                        extension.id = name,
+                        rc.error_code = code,
+                        "no webhook is told of what comes in at the extension; polling goes on. `ringfleet explain-code` tells why"
+                    );
+                }
                 ("refused", REFUSED_AGAIN)
             }
             Err(Unread::Later) => ("later", AGAIN),

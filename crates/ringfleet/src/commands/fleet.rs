@@ -66,6 +66,8 @@ struct Role {
     /// Its place where readiness and metrics look for it.
     opened: Arc<OnceLock<SharedStore>>,
     directory: Directory,
+    /// What keeps credentials and directory in step with the store.
+    followers: JoinSet<()>,
     stop: CancellationToken,
     /// Metrics are answered until the work has ended.
     watched: CancellationToken,
@@ -92,9 +94,13 @@ impl Role {
             return Ok(None);
         };
         let store = store?;
-        let directory = directory::follow(settings, &accounts, &store, keys::ring, stop.clone()).await?;
+        let (directory, follower) = directory::follow(settings, &accounts, &store, keys::ring).await?;
+        let mut followers = JoinSet::new();
+        if let Some(follower) = follower {
+            followers.spawn(follower.run(settings.identity.poll, stop.clone()));
+        }
         directory::warn_of_numbers(&accounts, &directory.book());
-        Ok(Some(Self { accounts, store, opened, directory, stop, watched, answering: JoinSet::new() }))
+        Ok(Some(Self { accounts, store, opened, directory, followers, stop, watched, answering: JoinSet::new() }))
     }
 
     /// SEND-SAFETY: the last one to listen. Another that can't would end the process, and cut off what this one is taking in: see
@@ -156,21 +162,28 @@ impl Role {
     }
 
     /// The credentials of the accounts file and of the store, followed until this process stops.
-    async fn roster(&self, settings: &Settings) -> anyhow::Result<(Vault, Roster)> {
+    async fn roster(&mut self, settings: &Settings) -> anyhow::Result<(Vault, Roster)> {
         let vault = self.vault(settings)?;
         let (roster, follower) = Follower::start(vault.clone(), self.accounts.credentials()).await?;
-        tokio::spawn(follower.run(settings.identity.poll, self.stop.clone()));
+        self.followers.spawn(follower.run(settings.identity.poll, self.stop.clone()));
         Ok((vault, roster))
     }
 
-    async fn work(&self, settings: &Settings) -> anyhow::Result<Drained> {
+    async fn work(&mut self, settings: &Settings) -> anyhow::Result<Drained> {
         let client = provider::client(&settings.provider, &settings.rules)?;
         let (vault, roster) = self.roster(settings).await?;
         if roster.is_empty() {
             tracing::warn!("{}", super::config::NOBODY);
         }
         let options = settings.worker.clone();
-        Ok(ringfleet_worker::run(vault, roster, self.directory.clone(), client, options, self.stop.clone()).await?)
+        let run = ringfleet_worker::run(vault, roster, self.directory.clone(), client, options, self.stop.clone());
+        tokio::pin!(run);
+        let followed = tokio::select! {
+            drained = &mut run => return Ok(drained?),
+            followed = followed(&mut self.followers, &self.stop) => followed,
+        };
+        let drained = run.await?;
+        followed.map(|()| drained)
     }
 
     /// Not before all that it serves listens: whoever sends requests to what is ready would be refused.
@@ -181,20 +194,22 @@ impl Role {
     /// Until it is told to stop; see [`finish`].
     async fn answer(mut self, settings: &Settings) -> anyhow::Result<ExitCode> {
         self.is_ready();
-        finish(&mut self.answering, &self.stop, settings.worker.drain).await;
-        Ok(self.end(Drained::Clean))
+        let finish = finish(&mut self.answering, &self.stop, settings.worker.drain);
+        let (followed, ()) = tokio::join!(followed(&mut self.followers, &self.stop), finish);
+        followed.map(|()| self.end(Drained::Clean))
     }
 
     async fn work_and_answer(mut self, settings: &Settings) -> anyhow::Result<ExitCode> {
         self.is_ready();
         let mut answering = std::mem::take(&mut self.answering);
+        let stop = self.stop.clone();
         let work = async {
             let drained = self.work(settings).await;
             // Without a worker there is no fleet: the rest ends too.
-            self.stop.cancel();
+            stop.cancel();
             drained
         };
-        let (drained, ()) = tokio::join!(work, finish(&mut answering, &self.stop, settings.worker.drain));
+        let (drained, ()) = tokio::join!(work, finish(&mut answering, &stop, settings.worker.drain));
         Ok(self.end(drained?))
     }
 
@@ -207,6 +222,19 @@ impl Role {
     }
 }
 
+/// Until `stop`. A follower that has ended before it must have panicked: what is known of credentials and numbers would grow old
+/// without a word, so the process drains and ends with an error.
+async fn followed(followers: &mut JoinSet<()>, stop: &CancellationToken) -> anyhow::Result<()> {
+    tokio::select! {
+        () = stop.cancelled() => return Ok(()),
+        Some(_) = followers.join_next() => {}
+    }
+    let was_told = stop.is_cancelled();
+    stop.cancel();
+    anyhow::ensure!(was_told, "the following of credentials or of the directory ended");
+    Ok(())
+}
+
 /// The requests under way when `stop` came are answered, for as long as a drain may take.
 /// SEND-SAFETY: a request whose answer is cut off may have been taken in; a caller without a key would hand it in once more.
 async fn finish(answering: &mut JoinSet<()>, stop: &CancellationToken, patience: Duration) {
@@ -214,5 +242,27 @@ async fn finish(answering: &mut JoinSet<()>, stop: &CancellationToken, patience:
     let all = async { while answering.join_next().await.is_some() {} };
     if tokio::time::timeout(patience, all).await.is_err() {
         tracing::warn!("requests are still under way after worker.drain; they are cut off");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_process_whose_follower_has_panicked_stops_with_an_error_and_one_that_is_told_to_stop_without() {
+        let (mut followers, stop) = (JoinSet::new(), CancellationToken::new());
+        followers.spawn(async { panic!("on purpose") });
+        assert!(followed(&mut followers, &stop).await.is_err());
+        assert!(stop.is_cancelled());
+
+        let stop = CancellationToken::new();
+        followers.spawn(stop.clone().cancelled_owned());
+        stop.cancel();
+        while !followers.is_empty() {
+            followed(&mut followers, &stop).await.unwrap();
+            followers.join_next().await;
+        }
+        assert!(followed(&mut JoinSet::new(), &stop).await.is_ok());
     }
 }

@@ -39,7 +39,13 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     let stop = CancellationToken::new();
     let _followed_until_the_end = stop.clone().drop_guard();
     let directory = match &fleet {
-        Some(fleet) => directory::follow(&settings, &accounts, fleet, keys::ring_to_look, stop).await?,
+        Some(fleet) => {
+            let (directory, follower) = directory::follow(&settings, &accounts, fleet, keys::ring_to_look).await?;
+            if let Some(follower) = follower {
+                tokio::spawn(follower.run(settings.identity.poll, stop));
+            }
+            directory
+        }
         None => Directory::fixed(accounts.claims()?),
     };
     let directory = SenderDirectory::of(directory, &settings.provider.app)?;

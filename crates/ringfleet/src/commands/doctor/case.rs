@@ -5,7 +5,6 @@ use std::sync::Arc;
 use ringcentral::{Client, ExtensionId, PhoneNumber, RedirectUri};
 use ringfleet_identity::{Follower, Kept, Reader, Roster, Sessions, Vault, directory::Directory};
 use ringfleet_store::{SharedStore, WorkerId};
-use tokio_util::sync::CancellationToken;
 
 use crate::{accounts::Accounts, config::Settings, directory, keys};
 
@@ -49,9 +48,7 @@ impl Case {
         let kept = vault.all().await?;
         // Read once: what changes while the doctor looks is of no use to it.
         let (roster, _) = Follower::start(vault.clone(), accounts.credentials()).await?;
-        let once = CancellationToken::new();
-        once.cancel();
-        let directory = directory::follow(&settings, &accounts, vault.store(), keys::ring, once).await?;
+        let (directory, _) = directory::follow(&settings, &accounts, vault.store(), keys::ring).await?;
         let name = WorkerId::incarnation("doctor");
         let sessions =
             Arc::new(Sessions::new(vault.clone(), roster.clone(), client.clone(), name, settings.worker.lease));

@@ -59,7 +59,10 @@ impl Known {
         let vault = credentials::open(settings, makes).await?;
         let (roster, follower) = Follower::start(vault.clone(), accounts.credentials()).await?;
         tokio::spawn(follower.run(settings.identity.poll, stop.clone()));
-        let directory = directory::follow(settings, accounts, vault.store(), keys::ring_to_look, stop).await?;
+        let (directory, follower) = directory::follow(settings, accounts, vault.store(), keys::ring_to_look).await?;
+        if let Some(follower) = follower {
+            tokio::spawn(follower.run(settings.identity.poll, stop));
+        }
         let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
         let senders = SenderDirectory::of(directory.clone(), &settings.provider.app)?;
         Ok(Self { vault, roster, directory, senders: senders.with_connect_page(connect_page.as_deref()) })
