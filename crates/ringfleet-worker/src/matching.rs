@@ -7,8 +7,10 @@ use ringfleet_store::{Found, Millis, UnknownSend};
 
 /// What developer accounts put before a text says so: "Test SMS using a RingCentral Developer account - ".
 const DEVELOPERS: &str = "developer account";
-/// Of letters: the longest that anybody is thought to put before a text.
-const LONGEST_PREFIX: usize = 100;
+/// Of letters: the longest that anybody is thought to put before a text, or after it.
+const LONGEST_BESIDE: usize = 100;
+/// What stands for a letter that somebody could not write.
+const REPLACEMENTS: [char; 2] = ['?', '\u{fffd}'];
 /// Of letters: a text that was cut off shows so many at least.
 const SHORTEST_BEGINNING: usize = 40;
 
@@ -19,7 +21,8 @@ const UNCLEAR: &str = "unclear-match";
 /// not created before `earliest`.
 ///
 /// SEND-SAFETY: a record wrongly left out makes a second text, one wrongly taken in loses one. So one that can't be compared is
-/// neither: it is a person's business, whatever else is there, since what else is there may be another message's.
+/// neither: it is a person's business, whatever else is there, since what else is there may be another message's. Only beside our
+/// very words others that differ a little are taken for what they are, other texts.
 pub(crate) fn found(send: &UnknownSend, earliest: Millis, records: &[MessageRecord], read_at: Millis) -> Found {
     match candidates(send, earliest, records) {
         Some(ids) => Found::Candidates { ids, read_at },
@@ -79,10 +82,16 @@ fn likeness(ours: &str, stored: &str) -> Likeness {
     if stored.strip_suffix(ours).is_some_and(|prefix| prefix.to_lowercase().contains(DEVELOPERS)) {
         return Likeness::Prefixed;
     }
+    let is_replaced = ours.chars().count() == stored.chars().count()
+        && ours.chars().zip(stored.chars()).all(|(own, kept)| own == kept || REPLACEMENTS.contains(&kept));
     let (ours, stored) = (letters(ours), letters(stored));
-    let before = stored.strip_suffix(ours.as_str()).filter(|_| !ours.is_empty());
-    let is_like = stored == ours
-        || before.is_some_and(|before| before.chars().count() <= LONGEST_PREFIX)
+    let beside = match ours.is_empty() {
+        true => None,
+        false => stored.strip_suffix(ours.as_str()).or_else(|| stored.strip_prefix(ours.as_str())),
+    };
+    let is_like = is_replaced
+        || stored == ours
+        || beside.is_some_and(|beside| beside.chars().count() <= LONGEST_BESIDE)
         || stored.chars().count() >= SHORTEST_BEGINNING && ours.starts_with(&stored);
     if is_like { Likeness::Unclear } else { Likeness::Another }
 }
@@ -208,7 +217,7 @@ mod tests {
         let both = [prefixed, record(2, json!({}))];
         assert_eq!(found("See you at 9", &both), ["2"]);
         let alone = |text: &str| vec![record(1, json!({"subject": text}))];
-        let long = format!("{}See you at 9", "x".repeat(LONGEST_PREFIX + 1));
+        let long = format!("{}See you at 9", "x".repeat(LONGEST_BESIDE + 1));
         assert!(found("See you at 9", &alone(&long)).is_empty());
     }
 
@@ -225,6 +234,8 @@ mod tests {
             long.chars().take(70).collect(),
             format!("{}…", long.chars().take(70).collect::<String>()),
             format!("FREE MSG: {long}"),
+            format!("{long} Reply STOP to opt out"),
+            long.chars().map(|c| if c.is_ascii() { c } else { '?' }).collect(),
             long.chars().filter(|c| !c.is_ascii_punctuation()).collect(),
         ] {
             let records = with_own(changed);

@@ -129,7 +129,7 @@ impl Reconciler {
         let found = |send: &UnknownSend| {
             let earliest = send.intent_at.saturating_sub(skew.as_millis() as Millis);
             // SEND-SAFETY: noted by a clock that was ahead and has been put right since.
-            if send.intent_at.saturating_sub(skew.as_millis() as Millis) > read_at {
+            if earliest > read_at {
                 return Found::Undecidable { reason: CLOCKS_APART.to_owned() };
             }
             matching::found(send, earliest, records, read_at)

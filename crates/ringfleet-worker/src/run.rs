@@ -12,7 +12,7 @@ use tokio::{
     sync::{Notify, Semaphore, mpsc},
     time::{Instant, error::Elapsed, timeout_at},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     app,
@@ -65,6 +65,10 @@ pub enum WorkerError {
     Store(#[from] StoreError),
 }
 
+/// The loops without which not even a drain is safe.
+const REPORTING: &str = "the reporting of what it sent";
+const KEEPING: &str = "the keeping of its leases";
+
 /// A drain that has used up its time leaves so much for telling the store that the worker goes.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -107,10 +111,10 @@ pub async fn run(
     }
 
     let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
-    let reporting = loops.spawn("the reporting of what it sent", settling);
+    let reporting = loops.spawn(REPORTING, settling);
     loops.spawn("the claim on the store", app::stay(store.clone(), vault.app().to_owned(), app::EVERY, stop.clone()));
-    let begin = begin_batches(&store, &journal, lease, loops.tasks());
-    loops.spawn("the keeping of its leases", keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
+    let begin = begin_batches(&store, &journal, lease, &loops);
+    loops.spawn(KEEPING, keeper::keep(store.clone(), in_hand.clone(), lease, end.clone()));
     loops.spawn("the reaper", reaper::reap(store.clone(), options.reap_every, options.retention, stop.clone()));
     let sessions = Arc::new(Sessions::new(vault.clone(), roster, client.clone(), worker.clone(), lease));
     let watcher =
@@ -165,6 +169,7 @@ pub async fn run(
     };
     let processing = queue::process(worker.as_str(), work, concurrency, Arc::new(sender));
     tokio::pin!(processing);
+    let mut lost = None;
     let ended = tokio::select! {
         ended = &mut processing => Some(ended),
         lost = &mut watching => {
@@ -176,10 +181,16 @@ pub async fn run(
             });
         }
         Some(what) = ended_early.recv() => {
-            // SEND-SAFETY: it would go on sending, and nobody would be told: a text that was sent and not reported is looked up when
-            // its lease ends, or sent again if its policy says so. Without its leases, or a STOP, it would be no better.
-            end.cancel();
-            return Err(WorkerError::Ended { reason: format!("{what} ended") });
+            if what == REPORTING || what == KEEPING {
+                // SEND-SAFETY: it would go on sending, and nobody would be told: a text that was sent and not reported is looked up
+                // when its lease ends, or sent again if its policy says so. Without its leases it would be no better.
+                end.cancel();
+                return Err(WorkerError::Ended { reason: format!("{what} ended") });
+            }
+            tracing::error!(what, "it ended, so the worker drains and ends");
+            lost = Some(what);
+            stop.cancel();
+            None
         }
         () = stop.cancelled() => None,
     };
@@ -213,7 +224,10 @@ pub async fn run(
                 ),
             }
             tracing::info!(worker.id = %worker, "worker drained");
-            Ok(Drained::Clean)
+            match lost {
+                Some(what) => Err(WorkerError::Ended { reason: format!("{what} ended") }),
+                None => Ok(Drained::Clean),
+            }
         }
         Ok(Ok(())) => Err(WorkerError::Ended { reason: "its source of work ended".to_owned() }),
         Ok(Err(reason)) => Err(WorkerError::Ended { reason }),
@@ -236,7 +250,7 @@ pub(crate) fn begin_batches(
     store: &SharedStore,
     journal: &Arc<Journal>,
     lease: Duration,
-    background: &TaskTracker,
+    loops: &Loops,
 ) -> Vec<Batcher<(Intent, LaneId), Begin>> {
     let of_a_shard = |_| {
         let (store, journal) = (store.clone(), journal.clone());
@@ -249,7 +263,7 @@ pub(crate) fn begin_batches(
                 store.begin_send(&intents, lease).await
             }
         });
-        background.spawn(beginning);
+        loops.spawn("the noting of what it is about to send", beginning);
         begin
     };
     (0..store.shards()).map(of_a_shard).collect()

@@ -9,7 +9,7 @@ use ringfleet_worker::{JournalError, WorkerError};
 use crate::{config::Faults, output::remark};
 
 pub(crate) const FAILED: u8 = 1;
-/// Some rows or messages were refused; the others went in.
+/// Some rows, messages, extensions, credentials or codes were refused, are left or are not known; the others are done.
 pub(crate) const PARTLY: u8 = 3;
 /// `EX_CONFIG` would be 78; 64 is what supervisors of this field take for "don't restart, it can't help".
 pub(crate) const CONFIG: u8 = 64;

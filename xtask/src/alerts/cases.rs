@@ -75,7 +75,7 @@ impl Case {
     }
 }
 
-/// What changes does so at the 120th minute. `_x120 1+0x60` is a counter that appears with its first event.
+/// Of a case, what changes does so about the 120th minute. `_x120 1+0x60` is a counter that appears with its first event.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     store::CASES.iter().chain(sending::CASES)
 }

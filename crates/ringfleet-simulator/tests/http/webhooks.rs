@@ -57,6 +57,12 @@ async fn outbound_changes_come_as_counts_and_inbound_texts_as_a_whole() {
     assert_eq!(text["event"], made["eventFilters"][1]);
     assert_eq!((&text["body"]["id"], &text["body"]["subject"]), (&json!(arrived["id"].to_string()), &json!("STOP")));
     assert_eq!((&text["body"]["messageStatus"], got.len()), (&json!("Received"), before + 1));
+    // The receiver has it before its answer is read.
+    let began = std::time::Instant::now();
+    while (rig.simulator.report().webhooks_delivered as usize) < got.len() {
+        assert!(began.elapsed() < Duration::from_secs(5));
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
     let report = rig.simulator.report();
     assert_eq!((report.webhooks_delivered as usize, report.webhooks_failed), (got.len(), 0));
 }

@@ -28,15 +28,15 @@ pub(super) async fn run(mailboxes: Arc<Mailboxes>, process: WorkerId, every: Dur
             continue;
         }
         let mut most = at_once(turns.len(), every);
+        // Not for each that has ended: the next ones are looked for among all.
+        if most.saturating_sub(readings.len()) < most.div_ceil(AT_ONCE) {
+            continue;
+        }
         // Each look may find room for a login: of a budget that all share they would take more together than sends can spare.
         if most > AT_ONCE && !has_own_logins(&mailboxes).await {
             most = AT_ONCE;
         }
         let free = most.saturating_sub(readings.len());
-        // Not for each that has ended: the next ones are looked for among all.
-        if free < most.div_ceil(AT_ONCE) {
-            continue;
-        }
         for extension in turns.take(free, every, every) {
             let this = mailboxes.clone();
             readings.spawn(async move { this.look(&extension, Cause::Time).await });

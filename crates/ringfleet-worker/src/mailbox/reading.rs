@@ -15,7 +15,7 @@ use super::{
     Mailboxes,
     cursor::{self, Cursor},
     received::received,
-    reports::tell,
+    reports::tell_all,
     wishes::{Wish, heed, wish},
 };
 
@@ -107,7 +107,7 @@ impl Mailboxes {
     /// Tells what became of sent texts, keeps what came in, and gathers the wishes among it.
     async fn take_in(&self, extension: &ExtensionId, lane: &LaneId, records: &[MessageRecord], taken: &mut Taken) {
         taken.heard.extend(records.iter().filter_map(wish));
-        let told = tell(&self.store, lane, records).await;
+        let told = tell_all(&self.store, lane, records, &taken.heard).await;
         let kept = self.keep(records.iter().filter_map(|record| received(extension, record)).collect()).await;
         taken.failed = taken.failed.take().or(told.err()).or(kept.err());
     }

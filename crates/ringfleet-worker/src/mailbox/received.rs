@@ -54,7 +54,10 @@ impl Mailboxes {
             match self.inbox.put(&inbound, &id, rest).await {
                 Ok(true) => metrics::received(inbound.kind.as_str()),
                 Ok(false) => {}
-                Err(error @ StoreError::Refused { .. }) => metrics::store_error("inbound", &error),
+                Err(error @ StoreError::Refused { .. }) => {
+                    metrics::store_error("inbound", &error);
+                    tracing::warn!(error = &error as &dyn std::error::Error, "something that came in can't be kept");
+                }
                 Err(error) => return Err(error),
             }
         }

@@ -30,6 +30,18 @@ pub(super) struct Wish {
     changes: Vec<OptOut>,
 }
 
+impl Wish {
+    /// Whether it asks again for texts as this outbound one, and was said after it. Both times are the provider's.
+    pub(super) fn is_opt_in_after(&self, sent: &MessageRecord) -> bool {
+        let fits = |pair: &OptOut| {
+            let [from, to] = [&pair.from, &pair.to].map(|number| PhoneNumber::try_new(number.expose()).ok());
+            from.is_some_and(|from| sent.is_from(&from) == Some(true))
+                && to.is_some_and(|to| sent.is_to(&to) == Some(true))
+        };
+        !self.out && sent.creation_time.is_some_and(|sent| self.at > sent) && self.changes.iter().any(fits)
+    }
+}
+
 /// The wish of an inbound text, if it is one.
 pub(super) fn wish(record: &MessageRecord) -> Option<Wish> {
     let inbound = matches!(record.direction, Direction::Inbound);
@@ -127,7 +139,8 @@ async fn heed_one(
         // SEND-SAFETY: a START is read minutes after it was said, and lifts nothing that was noted or entered meanwhile.
         store.lift_opt_outs(Some(extension.as_str()), &wish.changes, at).await?;
         // The same pair of numbers, as a person or a backend has entered it: those go with the number. Once: heeded again because
-        // one shard is silent it would lift what is entered meanwhile, and the doubtful case is not to send.
+        // one shard is silent it would lift what was entered anew meanwhile, which keeps the time of its first entry; and the
+        // doubtful case is not to send.
         // SEND-SAFETY: nor what was entered so shortly before it that the clocks may be wrong about the order. Of a STOP that was
         // heard the note is later than the STOP itself, and a START soon after it is to count.
         let until = at.saturating_sub(clock_skew.as_millis() as Millis);

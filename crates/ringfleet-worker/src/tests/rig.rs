@@ -24,9 +24,11 @@ use ringfleet_store::{
 use ringfleet_testkit::{RedisServer, eventually};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::Semaphore};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
-use crate::{claimer::Work, journal::Journal, keeper::InHand, run::begin_batches, sender::Sender, settler::settler};
+use crate::{
+    claimer::Work, journal::Journal, keeper::InHand, loops::Loops, run::begin_batches, sender::Sender, settler::settler,
+};
 
 pub(crate) const EXTENSION: &str = "101";
 pub(crate) const LEASE: Duration = Duration::from_secs(60);
@@ -178,7 +180,7 @@ impl Worker {
             sessions: sessions(vault, client.clone(), credential(EXTENSION)),
             client,
             directory: Directory::fixed(Claims::default()),
-            begin: begin_batches(store, &journal, LEASE, &TaskTracker::new()),
+            begin: begin_batches(store, &journal, LEASE, &Loops::new(&CancellationToken::new()).0),
             settler,
             places: vec![Semaphore::new(1)],
             journal: journal.clone(),

@@ -10,7 +10,7 @@ use crate::config::parse_duration;
 pub(crate) enum ExtensionsCommand {
     /// Lists who may text from which number, who is connected, since when that is known, and what is wrong
     List {
-        /// Only those with something wrong
+        /// Only those with something wrong: parked and paused ones too
         #[arg(long)]
         wrong: bool,
         #[command(flatten)]

@@ -44,7 +44,7 @@ pub(crate) struct Cli {
 }
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 done · 1 failed, or a promise was broken · 2 wrong arguments · 3 done in part: some were refused or are left ·
+Exit codes: 0 done · 1 failed, or a promise was broken · 2 wrong arguments · 3 done in part: some were refused, are left or are not known ·
 64 the configuration is at fault · 65 the store was flushed or exchanged · 69 the store can't be reached";
 
 #[derive(Subcommand)]

@@ -46,7 +46,11 @@ async fn check(layers: &Layers) -> anyhow::Result<()> {
             }
         }
     }
-    notes.push("whether store, server and logins are in order too, `ringfleet doctor` tells".to_owned());
+    notes.push(
+        "whether store, server and logins are in order too, `ringfleet doctor` tells, once `ringfleet up` or `credentials add` has made \
+         the store"
+            .to_owned(),
+    );
     match &layers.file {
         Some(file) => say!("{} is in order", file.display()),
         None => say!("the settings are in order (no file was read, only defaults and environment)"),

@@ -25,6 +25,25 @@ pub(super) const CASES: &[Case] = &[
         &["RingfleetMessagesExpire"],
     ),
     case(
+        "messages expire in a fleet that has sent nothing yet",
+        r#"
+ringfleet_messages{instance="a",state="expired"} 50+0x120 5000+0x60
+ringfleet_settled_total{instance="a",outcome="sent",answer="done"} _x180
+ringfleet_settled_total{instance="a",outcome="sent",answer="late"} _x180
+ringfleet_settled_total{instance="a",outcome="unknown",answer="done"} _x180
+"#,
+        &["RingfleetMessagesExpire"],
+    ),
+    case(
+        "messages expire while attempt after attempt fails",
+        r#"
+ringfleet_messages{instance="a",state="expired"} 50+0x120 100+0x60
+ringfleet_settled_total{instance="a",outcome="sent",answer="done"} 0+4x180
+ringfleet_settled_total{instance="a",outcome="throttled",answer="done"} 0+4000x180
+"#,
+        &["RingfleetMessagesExpire"],
+    ),
+    case(
         "one message for three hundred sends expires",
         r#"ringfleet_messages{instance="a",state="expired"} 50+0x120 850+0x60"#,
         &[],

@@ -63,7 +63,7 @@ async fn look(
     report.add(server);
     // It makes neither. What it opens it keeps to the plans by the store, and seals for the fleet.
     if !stores::may_exist(&settings.store) {
-        report.add(Section::new("Store", vec![none_yet("store", &stores::describe(&settings.store))]));
+        report.add(Section::new("Store", vec![none_yet("store", &stores::describe(&settings.store), MAKES_STORE)]));
         return Ok(());
     }
     let store = match stores::open(&settings.store, settings.rules).await {
@@ -78,7 +78,7 @@ async fn look(
     };
     report.add(store::look(&store, &client, &settings).await);
     if let Some(path) = keys::missing(&settings.identity.keys) {
-        report.add(Section::new("Keys", vec![none_yet("key", &path.display().to_string())]));
+        report.add(Section::new("Keys", vec![none_yet("key", &path.display().to_string(), MAKES_KEY)]));
         return Ok(());
     }
     let connect_page = settings.connect.as_ref().map(|connect| connect.public_url.redirect_uri().clone());
@@ -107,9 +107,12 @@ async fn look(
     Ok(())
 }
 
-fn none_yet(check: &str, place: &str) -> Finding {
-    let next = "if there is a fleet, name its settings with --config, or bring it back; else start `ringfleet up`, which makes it, and \
-                sends nothing before something is handed in";
+const MAKES_STORE: &str = "if there is a fleet, name its settings with --config, or bring it back; else `ringfleet credentials add` \
+                           and the first `ringfleet up` make it, which sends nothing before something is handed in";
+const MAKES_KEY: &str = "if there was one, bring it back; else `ringfleet credentials add` and the first `ringfleet up` or worker make \
+                         it; what waits already is sent then, unless `ringfleet fleet stop` came before";
+
+fn none_yet(check: &str, place: &str, next: &str) -> Finding {
     Finding::fail(check, format!("there is none at {place}; without it nothing else can be looked at"), next)
 }
 

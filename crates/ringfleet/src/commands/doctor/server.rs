@@ -77,8 +77,8 @@ pub(super) fn store_clock(provider_ahead: SignedDuration, allowed: Duration) -> 
         difference if difference > allowed => Finding::fail(
             "clock",
             format!("{told}, which is more than reconcile.clock_skew: what became of a send can't be looked up"),
-            "set the clock of the store's machine by NTP; a store that was ahead comes back slowly, and at once when no worker \
-             has run for five seconds",
+            "set the clock of the store's machine by NTP; a store that was ahead comes back slowly, and at once when nobody has \
+             asked it for ten seconds",
         ),
         _ => Finding::warn("clock", told, "set the clock of the store's machine by NTP"),
     }
