@@ -142,7 +142,8 @@ async fn heed_one(
         // one shard is silent it would lift what was entered anew meanwhile, which keeps the time of its first entry; and the
         // doubtful case is not to send.
         // SEND-SAFETY: nor what was entered so shortly before it that the clocks may be wrong about the order. Of a STOP that was
-        // heard the note is later than the STOP itself, and a START soon after it is to count.
+        // heard the note is later than the STOP itself, so above a START soon after it is to count; one that the clocks put before
+        // the note does not, and whoever said it has to say it again.
         let until = at.saturating_sub(clock_skew.as_millis() as Millis);
         if let Err(error) = store.lift_opt_outs(None, &wish.changes, until).await {
             metrics::store_error("lift_opt_outs", &error);
