@@ -104,6 +104,28 @@ async fn what_brings_something_in_makes_the_store_and_a_key_is_made_where_someth
     rig.finish(Ends::all()).await;
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lies_in_memory_is_warned_of_and_one_on_a_disk_is_not() {
+    let (rig, [url, (data_dir, on_disk)]) = elsewhere().await;
+    let row = format!("from,to,text\n{},+15552000001,canary text\n", rig.accounts[0].numbers[0]);
+    std::fs::write(rig.path("one.csv"), row).unwrap();
+    let imported = |data: &str| {
+        let output = rig.run_with(&["import", "one.csv"], &[(url.0, &url.1), (data_dir, data)]);
+        assert!(output.status.success(), "{}", told(&output));
+        told(&output)
+    };
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let in_memory = memory.path().display().to_string();
+    let warned = imported(&in_memory);
+    for part in ["in memory (tmpfs)", "store.data_dir", &*in_memory] {
+        assert!(warned.contains(part), "{part} is missing in {warned}");
+    }
+    // A disk, or a folder for temporary files.
+    assert!(!imported(&on_disk).contains("in memory"));
+    rig.finish(Ends::all()).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_names_the_store_and_warns_where_no_worker_has_shown_itself() {
     for options in [RigOptions::new(1, Duration::from_secs(2)), RigOptions::new(1, Duration::from_secs(2)).on_sqlite()]

@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, config::DbConfig};
 
-use super::{Synchronous, fault::Fault, place::Place, reap, time, workers};
+use super::{Synchronous, disk, fault::Fault, place::Place, reap, time, workers};
 use crate::store::StoreError;
 
 const SCHEMA: &str = include_str!("schema.sql");
@@ -32,6 +32,7 @@ pub(super) fn open(
     let unfit = |reason: &str| StoreError::Unfit { reason: format!("{}: {reason}", path.display()) };
     // SEND-SAFETY: of a link SQLite keeps the log beside the file that it leads to, and that is where it must be looked for.
     let target = fs::canonicalize(path).map_err(unavailable)?;
+    disk::check(&target).map_err(unavailable)?.map_err(unfit_at(&unfit))?;
     if was_emptied(&target).map_err(unavailable)? {
         return Err(unfit("it is empty, but not the -wal beside it: it was emptied, and what it held is gone"));
     }

@@ -15,6 +15,7 @@ mod begin_send;
 mod claim;
 mod control;
 mod delivery;
+mod disk;
 mod docs;
 mod enqueue;
 mod explain;
