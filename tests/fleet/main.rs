@@ -40,5 +40,6 @@ mod store_faults;
 mod streaming_import;
 mod unknown_fate;
 mod waiting;
+mod watching;
 mod webhooks;
 mod wishes;

@@ -35,6 +35,12 @@ pub(crate) fn to_stdout(text: fmt::Arguments<'_>) {
     }
 }
 
+/// Before what is shown in the place of what was shown before: a terminal is cleared; elsewhere an empty line parts the two.
+pub(crate) fn begin_page() {
+    let parted = if io::stdout().is_terminal() { "\x1b[2J\x1b[H" } else { "\n" };
+    to_stdout(format_args!("{parted}"));
+}
+
 pub(crate) fn to_stderr(text: fmt::Arguments<'_>) {
     // Nobody is left who could be told that this failed.
     let _ = io::stderr().lock().write_fmt(text);

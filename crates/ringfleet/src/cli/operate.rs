@@ -16,6 +16,16 @@ pub(crate) struct StatusOptions {
     /// How many lanes to list, the longest waiting first
     #[arg(long, default_value_t = 20)]
     pub lanes: u32,
+    /// Look again and again, until Ctrl-C: every 2 s, or as often as said, such as 500ms or 10s
+    #[arg(long, value_name = "EVERY", num_args = 0..=1, default_missing_value = "2s", value_parser = pause, conflicts_with = "json")]
+    pub watch: Option<Duration>,
+}
+
+/// Between two looks: not so short that looking becomes a load.
+fn pause(text: &str) -> Result<Duration, String> {
+    let every = duration(text)?;
+    let fits = (Duration::from_millis(200)..=Duration::from_secs(3600)).contains(&every);
+    fits.then_some(every).ok_or_else(|| "must be 200ms to 1h".to_owned())
 }
 
 #[derive(Args)]

@@ -5,117 +5,145 @@ mod stopped;
 
 use std::process::ExitCode;
 
-use ringfleet_store::{Gate, LaneView, MAX_BATCH, State, Stats};
+use ringfleet_store::{Gate, LaneView, MAX_BATCH, SharedStore, State, Stats};
 use ringfleet_worker::JournalError;
 use serde_json::json;
 
 use self::{logins::Logins, stopped::Stopped};
-use crate::{cli::StatusOptions, config::Settings, output::say, store};
+use crate::{
+    cli::StatusOptions,
+    commands::evidence::time,
+    config::Settings,
+    output::{self, say},
+    store,
+};
+
+/// What one look has found.
+struct Look {
+    stats: Stats,
+    lanes: Vec<LaneView>,
+    gate: Gate,
+    replaced: Option<JournalError>,
+    logins: Option<Logins>,
+    stopped: Stopped,
+}
 
 pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
     let store = store::open_existing(&settings.store, settings.rules).await?;
-    let stats = store.stats().await?;
-    // All that can be had, as logins are counted over more lanes than are listed.
-    let mut lanes = store.lanes(MAX_BATCH as u32).await?;
-    let gate = store.gate().await?;
-    let replaced = store::refuse_replaced(&settings, &store).await.err();
-    let logins = logins::read(&settings, &store, &lanes, stats.lanes_waiting).await?;
-    let stopped = match stats.count(State::Scheduled) {
-        0 => Stopped::default(),
-        _ => stopped::read(&*store, &lanes).await?,
-    };
     let most = options.lanes.max(1) as usize;
-    lanes.truncate(most);
-    if options.json {
-        print_json(&stats, &lanes, &stopped, &gate, logins.as_ref(), replaced.as_ref())?;
-    } else {
-        print_table(&settings, &stats, &lanes, &gate, logins.as_ref(), replaced.as_ref());
-        stopped.say(most, stats.now);
+    let Some(every) = options.watch else {
+        let look = Look::take(&settings, &store, most).await?;
+        if options.json {
+            look.print_json()?
+        } else {
+            look.print_table(&settings, most)
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    while !output::is_over() {
+        let look = Look::take(&settings, &store, most).await;
+        output::begin_page();
+        match look {
+            Ok(look) => {
+                say!("at      {}", time(Some(look.stats.now)));
+                look.print_table(&settings, most);
+            }
+            // Who watches wants to see when it comes back.
+            Err(error) => {
+                say!("store   {}", store::describe(&settings.store));
+                say!("WARNING {error:#}; looking again");
+            }
+        }
+        tokio::time::sleep(every).await;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_json(
-    stats: &Stats,
-    lanes: &[LaneView],
-    stopped: &Stopped,
-    gate: &Gate,
-    logins: Option<&Logins>,
-    replaced: Option<&JournalError>,
-) -> anyhow::Result<()> {
-    let states: serde_json::Map<_, _> =
-        State::ALL.iter().map(|state| (state.as_str().to_owned(), json!(stats.count(*state)))).collect();
-    let rows: Vec<_> = lanes
-        .iter()
-        .map(|view| {
-            json!({
-                "lane": view.lane.as_ref().map(|lane| lane.as_str()),
-                "waiting": view.waiting,
-                "in_flight": view.in_flight,
-                "slots_in_use": view.slots_in_use,
-                "limit": view.plan.map(|plan| plan.limit),
-                "window_ms": view.plan.map(|plan| plan.window_ms),
-                "stands_because": why(view, stats.now),
-                "oldest_due_age_ms": view.oldest_due.map(|due| (stats.now - due).max(0)),
-            })
-        })
-        .collect();
-    let whole = json!({
-        "messages": states,
-        "total": stats.total(),
-        "oldest_due_age_s": stats.oldest_due_age.map(|age| age.as_secs_f64()),
-        "lanes_eligible": stats.lanes_eligible,
-        "lanes_waiting": stats.lanes_waiting,
-        "fleet": gate_text(gate, stats.now),
-        "store_replaced": replaced.map(ToString::to_string),
-        "lanes": rows,
-        "lanes_stopped_before_due": stopped.as_json(stats.now),
-        "logins": logins.map(Logins::as_json),
-    });
-    say!("{}", serde_json::to_string_pretty(&whole)?);
-    Ok(())
-}
+impl Look {
+    async fn take(settings: &Settings, store: &SharedStore, most: usize) -> anyhow::Result<Self> {
+        let stats = store.stats().await?;
+        // All that can be had, as logins are counted over more lanes than are listed.
+        let mut lanes = store.lanes(MAX_BATCH as u32).await?;
+        let gate = store.gate().await?;
+        let replaced = store::refuse_replaced(settings, store).await.err();
+        let logins = logins::read(settings, store, &lanes, stats.lanes_waiting).await?;
+        let stopped = match stats.count(State::Scheduled) {
+            0 => Stopped::default(),
+            _ => stopped::read(&**store, &lanes).await?,
+        };
+        lanes.truncate(most);
+        Ok(Self { stats, lanes, gate, replaced, logins, stopped })
+    }
 
-fn print_table(
-    settings: &Settings,
-    stats: &Stats,
-    lanes: &[LaneView],
-    gate: &Gate,
-    logins: Option<&Logins>,
-    replaced: Option<&JournalError>,
-) {
-    say!("store   {}", store::describe(&settings.store));
-    if let Some(replaced) = replaced {
-        say!("WARNING {replaced}");
+    fn print_json(&self) -> anyhow::Result<()> {
+        let Self { stats, lanes, gate, replaced, logins, stopped } = self;
+        let states: serde_json::Map<_, _> =
+            State::ALL.iter().map(|state| (state.as_str().to_owned(), json!(stats.count(*state)))).collect();
+        let rows: Vec<_> = lanes
+            .iter()
+            .map(|view| {
+                json!({
+                    "lane": view.lane.as_ref().map(|lane| lane.as_str()),
+                    "waiting": view.waiting,
+                    "in_flight": view.in_flight,
+                    "slots_in_use": view.slots_in_use,
+                    "limit": view.plan.map(|plan| plan.limit),
+                    "window_ms": view.plan.map(|plan| plan.window_ms),
+                    "stands_because": why(view, stats.now),
+                    "oldest_due_age_ms": view.oldest_due.map(|due| (stats.now - due).max(0)),
+                })
+            })
+            .collect();
+        let whole = json!({
+            "messages": states,
+            "total": stats.total(),
+            "oldest_due_age_s": stats.oldest_due_age.map(|age| age.as_secs_f64()),
+            "lanes_eligible": stats.lanes_eligible,
+            "lanes_waiting": stats.lanes_waiting,
+            "fleet": gate_text(gate, stats.now),
+            "store_replaced": replaced.as_ref().map(ToString::to_string),
+            "lanes": rows,
+            "lanes_stopped_before_due": stopped.as_json(stats.now),
+            "logins": logins.as_ref().map(Logins::as_json),
+        });
+        say!("{}", serde_json::to_string_pretty(&whole)?);
+        Ok(())
     }
-    say!("fleet   {}", gate_text(gate, stats.now));
-    if let Some(logins) = logins {
-        logins.say(stats.now);
-    }
-    for state in State::ALL {
-        let n = stats.count(state);
-        if n > 0 {
-            say!("{n:>9}  {}", with_hint(state));
+
+    fn print_table(&self, settings: &Settings, most: usize) {
+        let Self { stats, lanes, gate, replaced, logins, stopped } = self;
+        say!("store   {}", store::describe(&settings.store));
+        if let Some(replaced) = replaced {
+            say!("WARNING {replaced}");
         }
-    }
-    if stats.total() == 0 {
-        // Not where it would be refused.
-        let hint = if replaced.is_none() { "; `ringfleet import FILE.csv` brings some in" } else { "" };
-        say!("no messages{hint}");
-        return;
-    }
-    if let Some(age) = stats.oldest_due_age {
-        say!("oldest due message waits for {}", short(age.as_millis() as i64));
-    }
-    if lanes.is_empty() {
-        return;
-    }
-    say!("\n{} lanes wait, {} of them may send now", stats.lanes_waiting, stats.lanes_eligible);
-    say!("{:<34} {:>8} {:>9} {:>9}  stands because", "lane", "waiting", "in flight", "window");
-    for view in lanes {
-        let name = view.lane.as_ref().map(ToString::to_string).unwrap_or_default();
-        let window = view.plan.map(|plan| format!("{}/{}", view.slots_in_use, plan.limit)).unwrap_or_default();
-        say!("{name:<34} {:>8} {:>9} {window:>9}  {}", view.waiting, view.in_flight, why(view, stats.now));
+        say!("fleet   {}", gate_text(gate, stats.now));
+        if let Some(logins) = logins {
+            logins.say(stats.now);
+        }
+        for state in State::ALL {
+            let n = stats.count(state);
+            if n > 0 {
+                say!("{n:>9}  {}", with_hint(state));
+            }
+        }
+        if stats.total() == 0 {
+            // Not where it would be refused.
+            let hint = if replaced.is_none() { "; `ringfleet import FILE.csv` brings some in" } else { "" };
+            say!("no messages{hint}");
+        }
+        if let Some(age) = stats.oldest_due_age {
+            say!("oldest due message waits for {}", short(age.as_millis() as i64));
+        }
+        if !lanes.is_empty() {
+            say!("\n{} lanes wait, {} of them may send now", stats.lanes_waiting, stats.lanes_eligible);
+            say!("{:<34} {:>8} {:>9} {:>9}  stands because", "lane", "waiting", "in flight", "window");
+            for view in lanes {
+                let name = view.lane.as_ref().map(ToString::to_string).unwrap_or_default();
+                let window = view.plan.map(|plan| format!("{}/{}", view.slots_in_use, plan.limit)).unwrap_or_default();
+                say!("{name:<34} {:>8} {:>9} {window:>9}  {}", view.waiting, view.in_flight, why(view, stats.now));
+            }
+        }
+        stopped.say(most, stats.now);
     }
 }
 
