@@ -124,13 +124,18 @@ fn reading() -> impl Strategy<Value = Reading> {
 }
 
 fn opting_out() -> impl Strategy<Value = OptingOut> {
-    (lane(), any::<bool>(), prop::bool::weighted(0.2), 0..3u8, any::<bool>()).prop_map(
-        |(lane, any_number, every_extension, recipient, out)| OptingOut {
+    let wish = prop_oneof![
+        3 => Just(Wish::Out),
+        2 => Just(Wish::In),
+        2 => (any::<Index>(), -2..=2i64).prop_map(|(of, after)| Wish::InSaid { of, after }),
+    ];
+    (lane(), any::<bool>(), prop::bool::weighted(0.2), 0..3u8, wish).prop_map(
+        |(lane, any_number, every_extension, recipient, wish)| OptingOut {
             lane,
             any_number,
             every_extension,
             recipient,
-            out,
+            wish,
         },
     )
 }

@@ -175,7 +175,18 @@ pub(crate) struct OptingOut {
     pub(crate) any_number: bool,
     pub(crate) every_extension: bool,
     pub(crate) recipient: u8,
-    pub(crate) out: bool,
+    pub(crate) wish: Wish,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Wish {
+    Out,
+    In,
+    /// Said so many milliseconds after one of the opt-outs was entered, or before it.
+    InSaid {
+        of: Index,
+        after: Millis,
+    },
 }
 
 #[derive(Clone, Debug)]

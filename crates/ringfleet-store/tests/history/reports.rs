@@ -39,7 +39,7 @@ impl Run<'_> {
             {
                 let new = &self.model.messages[id].new;
                 let change = OptOut { from: new.from.clone(), to: new.to.clone(), out: true };
-                self.witness.opts_out(Some(lane.extension()), &change);
+                self.witness.opts_out(Some(lane.extension()), &change, None, self.model.now);
             }
         }
         same("record_delivery", answers, expected)

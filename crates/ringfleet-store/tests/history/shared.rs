@@ -4,7 +4,7 @@ use ringfleet_store::{DocCursor, DocKind, Expect, OptOut, OptOutCursor, Private,
 
 use crate::{
     model::{HasRead, Told},
-    ops::{DocPut, Expecting, OptingOut},
+    ops::{DocPut, Expecting, OptingOut, Wish},
     run::{Run, Verdict, ms, same},
 };
 
@@ -56,12 +56,26 @@ impl Run<'_> {
     pub(crate) async fn opt_out(&mut self, opting: &OptingOut) -> Verdict {
         let from = if opting.any_number { "*".to_owned() } else { format!("+1650{}", opting.lane) };
         let to = format!("+1651{}", opting.recipient);
-        let change = OptOut { from: Private::new(from), to: Private::new(to), out: opting.out };
+        let out = matches!(opting.wish, Wish::Out);
+        let change = OptOut { from: Private::new(from), to: Private::new(to), out };
         let extension = self.lanes[opting.lane].extension().to_owned();
         let extension = (!opting.every_extension).then_some(extension.as_str());
-        self.subject.store.set_opt_outs(extension, std::slice::from_ref(&change)).await.unwrap();
-        self.model.set_opt_out(extension, &change);
-        self.witness.opts_out(extension, &change);
+        let changes = std::slice::from_ref(&change);
+        let store = &self.subject.store;
+        let until = match &opting.wish {
+            Wish::Out | Wish::In => {
+                store.set_opt_outs(extension, changes).await.unwrap();
+                None
+            }
+            Wish::InSaid { of, after } => {
+                let entered = self.model.opted_out.get(of.index(self.model.opted_out.len().max(1)));
+                let until = entered.map_or(self.model.now, |entered| entered.since) + after;
+                store.lift_opt_outs(extension, changes, until).await.unwrap();
+                Some(until)
+            }
+        };
+        self.model.set_opt_out(extension, &change, until);
+        self.witness.opts_out(extension, &change, until, self.model.now);
         Ok(())
     }
 

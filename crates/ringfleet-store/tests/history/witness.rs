@@ -34,8 +34,8 @@ pub(crate) struct Witness {
     maybe_sent: BTreeMap<MessageId, LeaseToken>,
     /// Messages that are known to be sent, or were closed by a person as such.
     sent: BTreeSet<MessageId>,
-    /// Extension, from, to.
-    opted_out: BTreeSet<[String; 3]>,
+    /// Extension, from, to, and since when.
+    opted_out: BTreeMap<[String; 3], Millis>,
 }
 
 impl Witness {
@@ -46,13 +46,14 @@ impl Witness {
         known.window_ms = known.window_ms.min(plan.window_ms);
     }
 
-    pub(crate) fn opts_out(&mut self, extension: Option<&str>, change: &OptOut) {
+    /// `said`: who wants texts again has heard of nothing that was entered later.
+    pub(crate) fn opts_out(&mut self, extension: Option<&str>, change: &OptOut, said: Option<Millis>, now: Millis) {
         let name = [extension.unwrap_or("every"), change.from.expose(), change.to.expose()].map(str::to_owned);
         if change.out {
-            self.opted_out.insert(name)
-        } else {
-            self.opted_out.remove(&name)
-        };
+            self.opted_out.entry(name).or_insert(now);
+        } else if self.opted_out.get(&name).is_some_and(|since| said.is_none_or(|said| *since <= said)) {
+            self.opted_out.remove(&name);
+        }
     }
 
     /// A POST may start now.
@@ -62,7 +63,7 @@ impl Witness {
             return Ok(());
         }
         for extension in [lane.extension(), "every"] {
-            if [from, "*"].iter().any(|from| self.opted_out.contains(&[extension, from, to].map(str::to_owned))) {
+            if [from, "*"].iter().any(|from| self.opted_out.contains_key(&[extension, from, to].map(str::to_owned))) {
                 return Err(format!("OPTED OUT: {} may be sent although its recipient wants no texts", lease.id));
             }
         }

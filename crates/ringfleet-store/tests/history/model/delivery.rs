@@ -67,7 +67,7 @@ impl Model {
         let new = (report.opted_out && !m.new.to.expose().is_empty()).then(|| m.new.clone());
         self.lane(lane).told.insert(report.provider_id.clone(), now);
         if let Some(new) = new {
-            self.set_opt_out(Some(lane.extension()), &OptOut { from: new.from, to: new.to, out: true });
+            self.set_opt_out(Some(lane.extension()), &OptOut { from: new.from, to: new.to, out: true }, None);
         }
         Recorded::Done(id)
     }

@@ -1,11 +1,12 @@
 //! Who wants no texts.
 
-use ringfleet_store::{NewMessage, OptOut, OptedOut};
+use ringfleet_store::{Millis, NewMessage, OptOut, OptedOut};
 
 use super::Model;
 
 impl Model {
-    pub(crate) fn set_opt_out(&mut self, extension: Option<&str>, change: &OptOut) {
+    /// One is lifted only if it was entered by `until`, where that is said.
+    pub(crate) fn set_opt_out(&mut self, extension: Option<&str>, change: &OptOut, until: Option<Millis>) {
         let same = |known: &OptedOut| {
             (known.extension.as_deref(), &known.from, &known.to) == (extension, &change.from, &change.to)
         };
@@ -17,7 +18,7 @@ impl Model {
                 to: change.to.clone(),
                 since: self.now,
             }),
-            (Some(at), false) => {
+            (Some(at), false) if until.is_none_or(|until| self.opted_out[at].since <= until) => {
                 self.opted_out.remove(at);
             }
             _ => {}
