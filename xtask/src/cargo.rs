@@ -17,8 +17,6 @@ use crate::{
 const FLEET: &str = "fleet";
 /// The one that needs a browser.
 const BROWSER: &str = "browser";
-/// The one whose tests wait most of their time, for servers that come and go.
-const REDIS_LIFE: &str = "redis_life";
 /// The one that is a program of its own: see `faults`.
 const FAULTS: &str = "faults";
 
@@ -96,11 +94,12 @@ pub(crate) fn clippy() -> Result<()> {
 pub(crate) fn unit_tests(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let mut command = test();
     command.args(["--no-fail-fast", "--lib", "--bins", "--examples"]);
-    for name in workspace.tests.iter().filter(|name| ![FLEET, BROWSER, FAULTS, REDIS_LIFE].contains(&name.as_str())) {
+    for name in workspace.tests.iter().filter(|name| ![FLEET, BROWSER, FAULTS].contains(&name.as_str())) {
         command.args(["--test", name]);
     }
+    // Many wait most of their time, for leases, windows, and servers that come and go.
+    command.args(["--", "--test-threads=4"]);
     child::counted(&mut command, Runner::Libtest, tally)?;
-    child::counted(test().args(["--test", REDIS_LIFE, "--", "--test-threads=4"]), Runner::Libtest, tally)?;
     child::counted(test().args(["--no-fail-fast", "--doc"]), Runner::Libtest, tally)
 }
 
