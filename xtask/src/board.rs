@@ -105,7 +105,7 @@ fn signposts(panel: &Panel, alerts: &[(String, String)]) -> Vec<String> {
             let of_counts = *threshold == 1.0 && [" > 0", " == 0"].iter().any(|end| expression.contains(end));
             of_counts || compared.iter().any(|condition| ends_number(expression, condition))
         };
-        if !conditions.iter().any(|expression| alike(expression)) {
+        if !conditions.iter().any(alike) {
             faults.push(format!("no alert that it names has its threshold {threshold}"));
         }
     }
