@@ -108,6 +108,11 @@ fn quoted(text: &str) -> String {
     text.replace('\'', "''")
 }
 
+/// The title of each, with its expression.
+pub(crate) fn conditions(document: &str) -> Result<Vec<(String, String)>> {
+    Ok(alerts(document)?.into_iter().map(|(_, alert)| (alert.summary, alert.expression)).collect())
+}
+
 /// With the severity of each, in the order of the document.
 fn alerts(document: &str) -> Result<Vec<(&'static str, Alert)>> {
     let mut found = Vec::new();

@@ -28,7 +28,7 @@ pub(crate) fn test(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let js = node_package(&contract.join("js"), &built.join("js"))?;
     let python = python::environment(&built.join("venv"), &contract.join("python/requirements.txt"))?;
 
-    let (_simulator, announced) = start_simulator(&workspace.binary()?)?;
+    let (_simulator, announced) = start_simulator(&workspace.binary()?, &["--extensions", "10", "--refresh-tokens"])?;
     let simulator: Value = serde_json::from_str(&announced).context("the simulator's first line is not JSON")?;
     compose::knows_simulator(&workspace.root, &simulator)?;
 
@@ -61,9 +61,9 @@ pub(crate) fn node_package(source: &Path, built: &Path) -> Result<std::path::Pat
 }
 
 /// Returns the guard and the line in which the simulator tells where everything is.
-fn start_simulator(binary: &Path) -> Result<(Running, String)> {
+pub(crate) fn start_simulator(binary: &Path, options: &[&str]) -> Result<(Running, String)> {
     let mut command = child::command(binary);
-    command.args(["simulator", "--listen", "127.0.0.1:0", "--extensions", "10", "--refresh-tokens"]);
+    command.args(["simulator", "--listen", "127.0.0.1:0"]).args(options);
     let mut simulator = Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     let stdout = simulator.child().stdout.take().context("its standard output is a pipe")?;
     let (tell, told) = mpsc::channel();

@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 
-use crate::{alerts, cargo::Workspace, child, compose, dockerfile, files, python};
+use crate::{
+    alerts, autoscale, board, cargo::Workspace, child, compose, dockerfile, files, kubernetes, metrics, python,
+};
 
 const DOCKERFILE: &str = "deploy/Dockerfile";
+const SCRAPE: &str = "deploy/prometheus/kubernetes.yml";
 const UNIT: &str = "deploy/systemd/ringfleet-worker.service";
 
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
@@ -22,7 +25,7 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
         command
     };
     let rules = "{extends: default, rules: {document-start: disable, line-length: {max: 140}}}";
-    child::run(linter("yamllint").args(["--strict", "-d", rules, compose::COMPOSE]))?;
+    child::run(linter("yamllint").args(["--strict", "-d", rules, compose::COMPOSE, kubernetes::DIR, SCRAPE]))?;
     // The schema is part of the package, so nothing is fetched.
     child::run(linter("check-jsonschema").args(["--builtin-schema", "vendor.compose-spec", compose::COMPOSE]))?;
     child::run(linter("hadolint").args(["--failure-threshold", "info", DOCKERFILE]))?;
@@ -38,6 +41,15 @@ pub(crate) fn check(workspace: &Workspace) -> Result<()> {
     }
     alerts::check(workspace)?;
     println!("{}: taken by Prometheus, and each alert fires", alerts::RULES);
+    scrape_jobs(root, &linters)?;
+    autoscale::check(workspace)?;
+    println!("{}: so many workers as each case wants", metrics::DOCUMENT);
+    board::check(root, &workspace.target.join("board"))?;
+    println!("{}: fits the tables of the metrics", board::BOARD);
+    let binary = workspace.binary()?;
+    kubernetes::check(root, &python, &workspace.target.join("kubernetes"), &binary)?;
+    board::check_live(workspace, &binary)?;
+    println!("{}: shown by Prometheus, over a fleet that sends", board::BOARD);
     verify_unit(root, &linters)
 }
 
@@ -48,8 +60,11 @@ fn faults(root: &Path) -> Result<Vec<String>> {
         .map(|fault| format!("{DOCKERFILE}: {fault}"))
         .collect();
     let defaults = files::read(&root.join("crates/ringfleet/config.default.toml"))?;
-    for name in [compose::COMPOSE, DOCKERFILE, UNIT, "deploy/README.md"] {
-        let unknown = compose::unknown_settings(&files::read(&root.join(name))?, &defaults);
+    let mut naming = [compose::COMPOSE, DOCKERFILE, UNIT, "deploy/README.md"].map(|name| root.join(name)).to_vec();
+    naming.extend(files::below(&root.join(kubernetes::DIR), "yaml")?);
+    for path in naming {
+        let unknown = compose::unknown_settings(&files::read(&path)?, &defaults);
+        let name = path.strip_prefix(root).unwrap_or(&path).display();
         faults.extend(unknown.into_iter().map(|setting| format!("{name}: there is no setting {setting}")));
     }
     let exposed = exposed(&files::read(&root.join(UNIT))?);
@@ -71,6 +86,16 @@ fn exposed(unit: &str) -> Vec<String> {
         }
     }
     faults
+}
+
+/// Debian's Prometheus is built without Kubernetes, so promtool reads the jobs without how they find their pods.
+fn scrape_jobs(root: &Path, dir: &Path) -> Result<()> {
+    let text = files::read(&root.join(SCRAPE))?;
+    ensure!(text.contains("job_name: ringfleet-api\n"), "{SCRAPE}: the alerts look for the job ringfleet-api");
+    let found = |line: &&str| !line.contains("kubernetes_sd_configs:") && !line.contains("{role: pod, ");
+    let copy = dir.join("scrape.yml");
+    std::fs::write(&copy, text.lines().filter(found).collect::<Vec<_>>().join("\n"))?;
+    child::run(child::command("promtool").args(["check", "config"]).arg(&copy))
 }
 
 /// systemd refuses a unit whose program is not there, so it gets one in which the program is `true`.

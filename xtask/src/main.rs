@@ -4,7 +4,9 @@
 #![allow(clippy::print_stdout, reason = "the results of a task are its output")]
 
 mod alerts;
+mod autoscale;
 mod bench;
+mod board;
 mod cargo;
 mod child;
 mod compose;
@@ -15,6 +17,7 @@ mod dockerfile;
 mod docs;
 mod faults;
 mod files;
+mod kubernetes;
 mod matrix;
 mod metrics;
 mod python;

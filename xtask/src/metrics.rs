@@ -9,7 +9,7 @@ use crate::files;
 
 /// The macros of the crate `metrics`.
 const KINDS: [&str; 3] = ["counter", "gauge", "histogram"];
-const DOCUMENT: &str = "docs/metrics.md";
+pub(crate) const DOCUMENT: &str = "docs/metrics.md";
 
 pub(crate) fn check(root: &Path) -> Result<()> {
     let mut counted = BTreeSet::new();
@@ -75,15 +75,33 @@ fn arguments(rest: &str) -> &str {
     &rest[..end.unwrap_or(rest.len())]
 }
 
+/// A metric as the document's tables tell it.
+pub(crate) struct Row<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: &'a str,
+    pub(crate) labels: BTreeSet<&'a str>,
+    pub(crate) meaning: &'a str,
+    /// Told by each process alike, as it is the store that knows.
+    pub(crate) of_fleet: bool,
+}
+
 /// Rows such as ``| `name` | counter | `label`, `label` | meaning |``.
-fn in_document(text: &str) -> BTreeSet<String> {
-    let row = |line: &str| {
+pub(crate) fn rows(text: &str) -> Vec<Row<'_>> {
+    let mut of_fleet = false;
+    let rows = text.lines().filter_map(|line| {
+        if let Some(section) = line.strip_prefix("## ") {
+            of_fleet = section == "Of the whole fleet";
+        }
         let mut cells = line.strip_prefix("| `ringfleet_").map(|_| line)?.split('|').skip(1).map(str::trim);
-        let (name, kind, labels) = (cells.next()?, cells.next()?, cells.next()?);
+        let (name, kind, labels, meaning) = (cells.next()?, cells.next()?, cells.next()?, cells.next()?);
         let labels = labels.split('`').skip(1).step_by(2).collect();
-        Some(shown(kind, name.trim_matches('`'), &labels))
-    };
-    text.lines().filter_map(row).collect()
+        Some(Row { name: name.trim_matches('`'), kind, labels, meaning, of_fleet })
+    });
+    rows.collect()
+}
+
+fn in_document(text: &str) -> BTreeSet<String> {
+    rows(text).iter().map(|row| shown(row.kind, row.name, &row.labels)).collect()
 }
 
 /// Each `increase(X[W])` whose expression does not ask for an X that is new as well.

@@ -37,7 +37,7 @@ pub(crate) enum Step {
     Browser,
     /// The demo, over SQLite and over Redis with worker processes
     Demo,
-    /// Lints of the container, compose and service files, and Prometheus' alerts in their tests
+    /// Lints of the files of containers, Kubernetes and systemd; Prometheus' alerts in their tests, Grafana's board over a fleet
     Deploy,
 }
 

@@ -79,10 +79,13 @@ const TOOLS: [Tool; 7] = [
         vital: false,
     },
     Tool {
-        name: "promtool",
-        find: || version(child::command("promtool").arg("--version"), (2, 24)),
+        name: "prometheus with promtool",
+        find: || {
+            version(child::command("promtool").arg("--version"), (2, 24))?;
+            version(child::command("prometheus").arg("--version"), (2, 24))
+        },
         packages: &["prometheus"],
-        remedy: "install Prometheus, so that its promtool is on PATH (macOS: brew install prometheus)",
+        remedy: "install Prometheus, so that both prometheus and promtool are on PATH (macOS: brew install prometheus)",
         vital: false,
     },
 ];
