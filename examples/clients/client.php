@@ -9,8 +9,8 @@ const TRIES = 5;
 function call(string $method, string $path, ?string $body = null): ?array
 {
     $headers = ['Authorization: Bearer ' . getenv('RINGFLEET_API_KEY'), 'Content-Type: application/json'];
-    // ignore_errors: the body of a refusal is wanted too.
-    $http = ['method' => $method, 'header' => $headers, 'content' => $body ?? '', 'timeout' => 90, 'ignore_errors' => true, 'follow_location' => 0];
+    $http = ['method' => $method, 'header' => $headers, 'content' => $body ?? '', 'timeout' => 90, 'follow_location' => 0];
+    $http['ignore_errors'] = true; // The body of a refusal is wanted too.
     $url = getenv('RINGFLEET_URL') ?: 'http://127.0.0.1:8480';
     $stream = @fopen($url . $path, 'r', false, stream_context_create(['http' => $http]));
     $answer = $stream ? json_decode(stream_get_contents($stream), true) : null;
@@ -48,7 +48,7 @@ function show(array $result): void
         echo "{$result['status']} {$result['id']}\n";
         return;
     }
-    foreach ($result['errors'] ?? [['field' => 'request', 'problem' => $result['detail'], 'remedy' => 'see docs/api.md']] as $error) {
+    foreach ($result['errors'] ?? [['field' => 'request', 'problem' => $result['detail'] ?? '', 'remedy' => 'see docs/api.md']] as $error) {
         // Of key-conflict and key-taken the message that has the key has an id: look it up before you think of a new key.
         echo "refused {$error['field']}: {$error['problem']}; {$error['remedy']} ", $error['id'] ?? '', "\n";
     }

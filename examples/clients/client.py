@@ -52,9 +52,9 @@ def enqueue(body):
 def show(result):
     if "id" in result and "errors" not in result:
         return print(result["status"], result["id"])
-    for error in result.get("errors") or [{"field": "request", "problem": result["detail"], "remedy": "see docs/api.md"}]:
+    for error in result.get("errors") or [{"field": "request", "problem": result.get("detail"), "remedy": "see docs/api.md"}]:
         # Of key-conflict and key-taken the message that has the key has an id: look it up before you think of a new key.
-        print("refused", error["field"] + ":", error["problem"] + ";", error["remedy"], error.get("id", ""))
+        print(f"refused {error['field']}: {error['problem']}; {error['remedy']}", error.get("id", ""))
 
 
 sender, recipient, key = sys.argv[1:]

@@ -15,6 +15,7 @@ import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = os.path.abspath(os.environ["RINGFLEET"])
 KEY = secrets.token_hex(24)
 START_DEADLINE = 30
 
@@ -25,29 +26,40 @@ class Process:
     def __init__(self, test, *words, **settings):
         folder = tempfile.TemporaryDirectory()
         test.addClassCleanup(folder.cleanup)
-        own = {f"RINGFLEET__{name.upper()}": value for name, value in settings.items()}
-        self.env = {**os.environ, "RINGFLEET__STORE__DATA_DIR": folder.name, "RINGFLEET__METRICS__LISTEN": "", **own}
+        # Neither the settings of whoever runs the tests nor a file of theirs count here.
+        env = {name: value for name, value in os.environ.items() if not name.startswith("RINGFLEET__")}
+        settings = {"store__data_dir": folder.name, "metrics__listen": "", **settings}
+        env.update({f"RINGFLEET__{name.upper()}": value for name, value in settings.items()})
+        self.place = {"cwd": folder.name, "env": env}
         self.process = subprocess.Popen(
-            [os.environ["RINGFLEET"], *words], env=self.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **self.place
         )
-        test.addClassCleanup(self.end)
         self.lines = queue.Queue()
         # A read from a pipe has no deadline, and a full pipe would hold the process up.
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        test.addClassCleanup(self.end)
 
     def read(self):
         for line in self.process.stdout:
             self.lines.put(line)
+        self.lines.put(None)
 
     def told(self, pattern):
+        seen = []
         while True:
-            found = re.search(pattern, self.lines.get(timeout=START_DEADLINE))
+            line = self.lines.get(timeout=START_DEADLINE)
+            if line is None:
+                raise AssertionError("it ended at once: " + "".join(seen))
+            seen.append(line)
+            found = re.search(pattern, line)
             if found:
                 return found[1]
 
     def end(self):
         self.process.kill()
         self.process.wait()
+        self.reader.join()
         self.process.stdout.close()
 
 
@@ -65,11 +77,11 @@ class Fleet(Process):
             ringcentral__client_secret=simulator["client_secret"],
             ringcentral__accounts_file=str(accounts),
         )
-        self.address = self.told(r"api listens.*?(127\.0\.0\.1:\d+)|(?!)")
+        self.address = self.told(r"api listens.*?(127\.0\.0\.1:\d+)")
 
     def asked(self, *words):
         """What a command that prints JSON says of this fleet."""
-        return json.loads(subprocess.check_output([os.environ["RINGFLEET"], *words, "--json"], env=self.env, timeout=30))
+        return json.loads(subprocess.check_output([PROGRAM, *words, "--json"], timeout=30, **self.place))
 
 
 def simulator(test, extensions):
