@@ -1,4 +1,5 @@
-//! RingCentral's own client libraries against `ringfleet simulator`; see tests/contract/README.md.
+//! RingCentral's own client libraries against `ringfleet simulator`, and what is told of the API against it; see
+//! tests/contract/README.md.
 
 use std::{
     fs,
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::{
+    api,
     cargo::Workspace,
     child::{self, Running},
     compose, python,
@@ -40,7 +42,8 @@ pub(crate) fn test(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     unittest.args(["-m", "unittest", "discover", "-s"]).arg(contract.join("python"));
     // Its compiled files would land in the source tree.
     unittest.env("PYTHONDONTWRITEBYTECODE", "1").env("SIMULATOR", &announced);
-    child::counted(&mut unittest, Runner::Unittest, tally)
+    child::counted(&mut unittest, Runner::Unittest, tally)?;
+    api::test(workspace, tally)
 }
 
 /// Node looks for packages beside the file that imports them, so the tests are copied to where `node_modules` may lie.

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "the results of a task are its output")]
 
 mod alerts;
+mod api;
 mod autoscale;
 mod bench;
 mod board;

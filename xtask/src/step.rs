@@ -31,7 +31,7 @@ pub(crate) enum Step {
     Fleet,
     /// Thirty runs of the fault loop: kills, freezes, partitions, storms, rollbacks
     Faults,
-    /// RingCentral's own client libraries against the simulator
+    /// RingCentral's own client libraries against the simulator; the API against its document, with the clients of examples/
     Contract,
     /// The connect page in headless Chromium, against the simulator's login page
     Browser,

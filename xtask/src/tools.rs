@@ -16,7 +16,7 @@ struct Tool {
     vital: bool,
 }
 
-const TOOLS: [Tool; 7] = [
+const TOOLS: [Tool; 9] = [
     Tool {
         name: "redis-server",
         find: || {
@@ -49,6 +49,23 @@ const TOOLS: [Tool; 7] = [
         packages: &["python3", "python3-venv", "python3-pip"],
         remedy: "install Python 3.10 or newer with venv and pip, so that python3 is on PATH",
         vital: true,
+    },
+    Tool {
+        name: "php",
+        find: || version(child::command("php").arg("--version"), (8, 0)),
+        packages: &["php-cli"],
+        remedy: "install PHP 8.0 or newer, so that php is on PATH (macOS: brew install php)",
+        vital: false,
+    },
+    Tool {
+        name: "curl with jq",
+        find: || {
+            version(child::command("jq").arg("--version"), (1, 5))?;
+            version(child::command("curl").arg("--version"), (7, 71))
+        },
+        packages: &["curl", "jq"],
+        remedy: "install curl 7.71 or newer and jq, so that both are on PATH",
+        vital: false,
     },
     Tool {
         name: "openssl",
@@ -199,6 +216,9 @@ mod tests {
             ("Valkey server v=8.1.0", (8, 1)),
             ("v20.20.2\n", (20, 20)),
             ("Python 3.11.7", (3, 11)),
+            ("PHP 8.2.36 (cli) (built: Nov 18 2026 20:02:04) (NTS)", (8, 2)),
+            ("curl 7.88.1 (x86_64-pc-linux-gnu) libcurl/7.88.1 OpenSSL/3.0.19", (7, 88)),
+            ("jq-1.6", (1, 6)),
             ("10.8.2", (10, 8)),
             ("OpenSSL 3.0.19 27 Jan 2026 (Library: OpenSSL 3.0.19 27 Jan 2026)", (3, 0)),
             ("Chromium 156.0.8078.79 built on Debian GNU/Linux 12 (bookworm)", (156, 0)),

@@ -11,7 +11,7 @@ use crate::{
     spoilt, when,
 };
 
-const MOST_KEY_BYTES: usize = 200;
+pub(crate) const MOST_KEY_BYTES: usize = 200;
 /// Of every number of the North American Numbering Plan, with its country code.
 const DIGITS_OF_ONE: usize = 11;
 

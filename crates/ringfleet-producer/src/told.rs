@@ -115,7 +115,7 @@ impl ToldWhy {
 }
 
 impl ToldEta {
-    fn of(eta: Eta, now: Millis) -> Option<Self> {
+    pub(crate) fn of(eta: Eta, now: Millis) -> Option<Self> {
         let (kind, at, text) = match eta {
             Eta::Over => return None,
             Eta::At(at) if at <= now => ("at", Some(at), "it goes now".to_owned()),

@@ -86,12 +86,19 @@ fn hash(key: &[u8]) -> [u8; 32] {
 
 /// Runs before the body is read.
 pub(super) async fn require_key(State(api): State<Shared>, request: Request, next: Next) -> Response {
-    if !api.keys.are_required() && !is_called_as_this_machine(request.headers()) {
-        Problem::foreign_name().into_response()
-    } else if api.keys.admit(presented(request.headers())) {
+    if api.keys.admit(presented(request.headers())) {
         next.run(request).await
     } else {
         Problem::no_key().into_response()
+    }
+}
+
+/// Runs before that, and for what needs no key too.
+pub(super) async fn require_own_name(State(api): State<Shared>, request: Request, next: Next) -> Response {
+    if api.keys.are_required() || is_called_as_this_machine(request.headers()) {
+        next.run(request).await
+    } else {
+        Problem::foreign_name().into_response()
     }
 }
 

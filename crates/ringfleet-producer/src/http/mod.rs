@@ -11,6 +11,7 @@
 //! | `PUT /v1/opt-outs` | enters that somebody wants no texts |
 //! | `DELETE /v1/opt-outs` | lifts exactly the opt-out that is named |
 //! | `GET /v1/opt-outs?to=…` | the opt-outs of a recipient |
+//! | `GET /v1/openapi.json` | all of this as an OpenAPI document, [`OPENAPI`]; no key is asked for |
 //!
 //! Errors are `application/problem+json` and never repeat what was sent. A caller who may have to repeat a request must
 //! give the message a key (`key`, or the header `Idempotency-Key`); where he gave none and the store's reply was lost,
@@ -20,6 +21,7 @@ mod auth;
 mod body;
 mod listing;
 mod lookup;
+mod openapi;
 mod opt_outs;
 mod problem;
 mod send;
@@ -33,13 +35,14 @@ use axum::{
     http::{HeaderValue, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get},
 };
 use ringfleet_store::SharedStore;
 
 use self::problem::Problem;
 pub use self::{
     auth::{ApiKeyError, ApiKeys},
+    openapi::OPENAPI,
     send::MAX_MESSAGES,
     senders::MAX_SENDERS,
 };
@@ -61,16 +64,31 @@ pub struct Api {
 
 type Shared = Arc<Api>;
 
+/// The routes that a key is asked for.
+pub(crate) fn routes() -> [(&'static str, MethodRouter<Shared>); 4] {
+    [
+        ("/v1/messages", get(listing::find).post(send::accept)),
+        ("/v1/messages/{id}", get(lookup::show).delete(lookup::cancel)),
+        ("/v1/senders", get(senders::list)),
+        ("/v1/opt-outs", get(opt_outs::list).put(opt_outs::enter).delete(opt_outs::lift)),
+    ]
+}
+
+/// Where the OpenAPI document is. It holds nothing that the program's source does not, so whoever may call reads it.
+pub(crate) const OPENAPI_PATH: &str = "/v1/openapi.json";
+
 /// The API's routes, to be served on any listener.
 pub fn router(api: Api) -> Router {
     let api = Arc::new(api);
-    Router::new()
-        .route("/v1/messages", get(listing::find).post(send::accept))
-        .route("/v1/messages/{id}", get(lookup::show).delete(lookup::cancel))
-        .route("/v1/senders", get(senders::list))
-        .route("/v1/opt-outs", get(opt_outs::list).put(opt_outs::enter).delete(opt_outs::lift))
-        .method_not_allowed_fallback(|| async { Problem::wrong_method() })
+    let wrong_method = || async { Problem::wrong_method() };
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+        .method_not_allowed_fallback(wrong_method)
         .route_layer(middleware::from_fn_with_state(api.clone(), auth::require_key))
+        .route(OPENAPI_PATH, get(openapi::show))
+        .method_not_allowed_fallback(wrong_method)
+        .route_layer(middleware::from_fn_with_state(api.clone(), auth::require_own_name))
         .fallback(|| async { Problem::no_such_path() })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(middleware::from_fn(count))
@@ -84,15 +102,9 @@ async fn keep_out_of_caches(mut response: Response) -> Response {
     response
 }
 
-/// Counts requests by route and status. Only known routes become a label, so a scanner can't fill the memory.
+/// Counts requests by route and status. Only a known route becomes a label, so a scanner can't fill the memory.
 async fn count(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().map_or("other", |path| match path.as_str() {
-        "/v1/messages" => "/v1/messages",
-        "/v1/messages/{id}" => "/v1/messages/{id}",
-        "/v1/senders" => "/v1/senders",
-        "/v1/opt-outs" => "/v1/opt-outs",
-        _ => "other",
-    });
+    let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
     let response = next.run(request).await.into_response();
     let status = response.status().as_str().to_owned();
     metrics::counter!("ringfleet_api_requests_total", "route" => route, "status" => status).increment(1);

@@ -64,13 +64,13 @@ impl Problem {
     }
 
     pub(super) fn no_such_path() -> Self {
-        let detail = "the API has /v1/messages, /v1/messages/{id}, /v1/senders and /v1/opt-outs";
+        let detail = "the API has /v1/messages, /v1/messages/{id}, /v1/senders and /v1/opt-outs; /v1/openapi.json describes them";
         Self::new(StatusCode::NOT_FOUND, "no-such-path", "no such path", detail)
     }
 
     pub(super) fn wrong_method() -> Self {
         let detail = "use POST or GET on /v1/messages, GET or DELETE on /v1/messages/{id}, GET on /v1/senders, GET, PUT or DELETE on \
-                      /v1/opt-outs";
+                      /v1/opt-outs, GET on /v1/openapi.json";
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "wrong-method", "method not allowed", detail)
     }
 

@@ -41,7 +41,7 @@ impl Server {
         Self::with_keys(producer, store, keys).await
     }
 
-    async fn with_keys(producer: Producer, store: SharedStore, keys: ApiKeys) -> Self {
+    pub(super) async fn with_keys(producer: Producer, store: SharedStore, keys: ApiKeys) -> Self {
         // Already installed by another test of this process, or by this one: both are fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let app = router(Api { producer, store, keys });

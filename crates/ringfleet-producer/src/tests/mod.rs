@@ -9,6 +9,7 @@ mod import;
 mod import_again;
 mod listing;
 mod lost_replies;
+mod openapi;
 mod opt_outs;
 mod rules;
 mod senders;

@@ -1,0 +1,125 @@
+"""docs/openapi.json is an OpenAPI document, the API serves it, and every answer to calls made from it is as it says."""
+
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+import urllib.request
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import jsonschema_rs
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from rig import KEY, ROOT, Fleet, simulator
+
+DOCUMENT = json.loads((ROOT / "docs/openapi.json").read_text())
+# Of names that this machine has not, bodies that end early or are too large, and stores in trouble: tests in Rust have those.
+FAULTS = {"403", "408", "413", "500", "503"}
+# By a key, and nothing beside it, that no message has.
+RARE = {("get", "/v1/messages", "404")}
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+def sealed(part, alone=True):
+    """Schemas of answers without room for fields that they don't name. Clients pass over those; here they are a fault.
+
+    `alone` is false of what is only together with others the whole.
+    """
+    if isinstance(part, list):
+        return [sealed(one, alone) for one in part]
+    if not isinstance(part, dict):
+        return part
+    part = {name: sealed(inner, name != "allOf") for name, inner in part.items()}
+    if alone and ("allOf" in part or part.get("$ref", "").startswith("#/components/schemas/")):
+        part["unevaluatedProperties"] = False
+    return part
+
+
+def for_test(senders):
+    document = copy.deepcopy(DOCUMENT)
+    components = document["components"]
+    for operations in document["paths"].values():
+        for method in operations.keys() - {"parameters"}:
+            operations[method]["responses"] = sealed(operations[method]["responses"])
+    components["responses"] = sealed(components["responses"])
+    # Those of requests are strict as they are.
+    answers = {name for name, schema in components["schemas"].items() if "additionalProperties" not in schema}
+    components["schemas"].update({name: sealed(components["schemas"][name]) for name in answers})
+    # Of names at random the fleet knows none, times at random are past or too far ahead, and keys at random never meet.
+    hours = [(datetime.now(timezone.utc) + timedelta(hours=hours)).isoformat() for hours in (1, 2)]
+    keys = [None, "contract-1", "contract-2"]
+    changed = {"from": senders, "send_at": [None, hours[0]], "send_by": [None, hours[1]], "key": keys}
+    components["schemas"]["NewMessage"]["properties"].update({name: {"enum": some} for name, some in changed.items()})
+    return document
+
+
+def media_types(part):
+    """All objects of the document that have a schema and examples of it."""
+    if isinstance(part, list):
+        for one in part:
+            yield from media_types(one)
+    elif isinstance(part, dict):
+        if "schema" in part and ("example" in part or "examples" in part):
+            yield part
+        for inner in part.values():
+            yield from media_types(inner)
+
+
+def answered(har):
+    """Method, path of the document and status of each call that a HAR file holds."""
+    for entry in json.loads(har.read_text())["log"]["entries"]:
+        path = re.sub("^/v1/messages/[^/]*$", "/v1/messages/{id}", urlsplit(entry["request"]["url"]).path)
+        yield entry["request"]["method"].lower(), path, str(entry["response"]["status"])
+
+
+class Document(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        told, file = simulator(cls, extensions=3)
+        cls.accounts = json.loads(file.read_text())
+        cls.fleet = Fleet(cls, "up", told, file)
+
+    def test_it_is_an_openapi_document(self):
+        OpenAPIV31SpecValidator(DOCUMENT).validate()
+
+    def test_its_examples_are_as_its_schemas_say(self):
+        checked = 0
+        for media in media_types(DOCUMENT):
+            schema = {**sealed(media["schema"]), "components": DOCUMENT["components"]}
+            examples = [example["value"] for example in media.get("examples", {}).values()]
+            for example in examples + [media[name] for name in ("example",) if name in media]:
+                jsonschema_rs.validator_for(schema).validate(example)
+                checked += 1
+        self.assertGreater(checked, 15)
+
+    def test_it_is_served_as_it_lies_here(self):
+        with urllib.request.urlopen(f"http://{self.fleet.address}/v1/openapi.json", timeout=10) as answer:
+            self.assertTrue(json.load(answer) == DOCUMENT)
+
+    def test_every_answer_is_as_the_document_says(self):
+        senders = [name for account in self.accounts for name in (account["numbers"][0], account["extension_id"])]
+        with tempfile.TemporaryDirectory() as folder:
+            file, har = Path(folder, "openapi.json"), Path(folder, "calls.har")
+            file.write_text(json.dumps(for_test(senders)))
+            command = [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", str(file), "--no-color"]
+            command += ["--url", f"http://{self.fleet.address}", "--report", "har", "--report-har-path", str(har)]
+            ended = subprocess.run(command, cwd=folder, env={**os.environ, "KEY": KEY}, timeout=240)
+            self.assertEqual(ended.returncode, 0, "schemathesis tells above what is wrong, and how to repeat it")
+            seen = set(answered(har))
+        known = {
+            (method, path, status)
+            for path, operations in DOCUMENT["paths"].items()
+            for method, operation in operations.items()
+            if method != "parameters"
+            for status in operation["responses"].keys() - FAULTS
+        }
+        self.assertEqual(known - seen - RARE, set(), "no call was answered so, and what the document says of it was not checked")
+
+
+if __name__ == "__main__":
+    unittest.main()
