@@ -35,6 +35,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use ringfleet_quiet::QuietHours;
 use ringfleet_store::SharedStore;
 
 use self::problem::Problem;
@@ -57,6 +58,8 @@ pub struct Api {
     pub producer: Producer,
     pub store: SharedStore,
     pub keys: ApiKeys,
+    /// Those that the workers keep, for the times that are told.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 type Shared = Arc<Api>;
@@ -119,7 +122,7 @@ mod tests {
         let store: SharedStore = Arc::new(store);
         let producer = Producer::new(store.clone(), Arc::new(SenderDirectory::try_new([]).unwrap()));
         let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
-        let app = router(Api { producer, store, keys });
+        let app = router(Api { producer, store, keys, quiet_hours: None });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });

@@ -44,7 +44,7 @@ impl Server {
     async fn with_keys(producer: Producer, store: SharedStore, keys: ApiKeys) -> Self {
         // Already installed by another test of this process, or by this one: both are fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let app = router(Api { producer, store, keys });
+        let app = router(Api { producer, store, keys, quiet_hours: None });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
