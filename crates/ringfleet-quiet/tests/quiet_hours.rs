@@ -1,5 +1,7 @@
 //! Quiet hours against a clock that is asked minute by minute.
 
+#![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
+
 use jiff::{
     SignedDuration, Timestamp,
     tz::{TimeZone, TimeZoneDatabase},

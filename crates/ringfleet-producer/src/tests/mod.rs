@@ -10,6 +10,7 @@ mod import_again;
 mod listing;
 mod lost_replies;
 mod opt_outs;
+mod quiet_hours;
 mod rules;
 mod senders;
 mod spreadsheets;
