@@ -1,8 +1,10 @@
 //! One zone's clock, which may leap over the beginning or the end of the quiet hours, or show it twice.
 
-use jiff::{Timestamp, civil::Time};
+use jiff::{SignedDuration, Timestamp, civil::Time};
 
 use crate::zones::Zone;
+
+const DAY: SignedDuration = SignedDuration::from_hours(24);
 
 /// By a local clock; `from` is quiet, `to` is not. Never equal.
 #[derive(Clone, Copy, Debug)]
@@ -16,27 +18,18 @@ impl Hours {
         if self.from < self.to { self.from <= clock && clock < self.to } else { clock >= self.from || clock < self.to }
     }
 
-    /// `None` if it is not quiet in the zone at `at`; else the first moment after it at which it is not.
+    /// `None` if it is not quiet in the zone at `at`; else a later moment, up to which it certainly is.
     ///
-    /// Between two changes of its offset a clock just runs, so the end is where it shows `to`, or a change before that which
-    /// makes it show an hour that is not quiet.
-    pub(crate) fn end(&self, zone: &Zone, at: Timestamp) -> Option<Timestamp> {
-        let mut from = at;
-        if !self.is_quiet(zone.clock(from)) {
+    /// Between two changes of its offset a clock just runs: that moment is when it shows `to`, or is put forward or back before that.
+    pub(crate) fn quiet_up_to(&self, zone: &Zone, at: Timestamp) -> Option<Timestamp> {
+        let clock = zone.clock(at);
+        if !self.is_quiet(clock) {
             return None;
         }
-        loop {
-            let shown = zone.clock(from);
-            let left = shown.duration_until(self.to);
-            let day = jiff::SignedDuration::from_hours(24);
-            let left = if left.is_positive() { left } else { left + day };
-            // Times of the year 9999 have no end.
-            let end = from.checked_add(left).ok()?;
-            match zone.next_change(from).filter(|change| *change <= end) {
-                None => return Some(end),
-                Some(change) if !self.is_quiet(zone.clock(change)) => return Some(change),
-                Some(change) => from = change,
-            }
-        }
+        let left = clock.duration_until(self.to);
+        let left = if left.is_positive() { left } else { left + DAY };
+        // The last moments of the year 9999 have no end.
+        let end = at.checked_add(left).ok()?;
+        Some(zone.next_change(at).map_or(end, |change| change.min(end)))
     }
 }

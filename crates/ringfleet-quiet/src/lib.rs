@@ -1,7 +1,7 @@
 //! Quiet hours in the recipient's time zone: whether a number may be texted at a moment, and if not, from when on.
 //!
 //! - `zones`: the time zones that a number may be in, by its prefix
-//! - `clock`: when one zone's quiet hours end, whatever its clocks do meanwhile
+//! - `clock`: how long they last by one zone's clocks, whatever those do meanwhile
 //!
 //! Pure: the caller says what time it is. *Absent on purpose:* knowledge of messages, stores and workers.
 
@@ -94,11 +94,11 @@ impl<'a> Recipient<'a> {
     }
 
     /// `None` if all its clocks permit a text at `at`; else the next moment at which they all do. Where there is none within
-    /// eight days, that moment after them at which the first of them ends its quiet hours, to be looked at again.
+    /// eight days, a moment after them, to be looked at again.
     pub fn quiet_until(&self, at: Timestamp) -> Option<Timestamp> {
         let mut until = at;
-        // Each pass ends at least one zone's quiet hours.
-        while let Some(end) = self.zones().iter().find_map(|zone| self.hours.end(zone, until)) {
+        // Each zone may have quiet hours of its own when another's end, or still have them after a change of its clocks.
+        while let Some(end) = self.zones().iter().find_map(|zone| self.hours.quiet_up_to(zone, until)) {
             until = end;
             if until.duration_since(at) > FARTHEST {
                 break;

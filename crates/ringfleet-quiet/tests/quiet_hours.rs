@@ -46,7 +46,7 @@ fn the_longest_prefix_tells_the_zone_and_a_number_of_no_place_has_the_fleets_own
     assert_eq!(names("+13105550100"), ["America/Los_Angeles"]);
     assert_eq!(names("+18505550100"), ["America/New_York"], "its area code");
     assert_eq!(names("+18504320100"), ["America/Chicago"], "its exchange");
-    assert_eq!(names("+12089990100"), ["America/Boise", "America/Denver", "America/Los_Angeles"], "all of the area");
+    assert_eq!(names("+12080000100"), ["America/Boise", "America/Denver", "America/Los_Angeles"], "all of the area");
     assert_eq!(names("+442071234567"), ["Europe/London"]);
     assert_eq!(names("+81312345678"), ["Asia/Tokyo"]);
     for nowhere in ["+18005550100", "+18885550100", "+15555550100", "+870123456", "+80012345678", "", "+"] {
@@ -162,7 +162,7 @@ fn asked() -> impl Strategy<Value = (&'static str, Timestamp)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3_000))]
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn nothing_quiet_is_permitted_and_the_end_is_the_first_moment_that_is_not((number, now) in asked(), (from, to) in minutes()) {
