@@ -235,6 +235,14 @@ ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
         &["RingfleetProviderInTrouble"],
     ),
     case(
+        "one send in ninety has no answer, while as many again are put off for quiet hours",
+        r#"
+ringfleet_settled_total{instance="b",outcome="unknown",answer="done"} _x120 666+0x60
+ringfleet_settled_total{instance="a",outcome="later",answer="done"} 0+4000x180
+"#,
+        &["RingfleetProviderInTrouble"],
+    ),
+    case(
         "one send in two hundred has no answer",
         r#"ringfleet_settled_total{instance="b",outcome="unknown",answer="done"} _x120 300+0x60"#,
         &[],
