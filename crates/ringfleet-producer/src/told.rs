@@ -68,13 +68,13 @@ impl Told {
             }
             told
         };
-        let mut eta = ToldEta::of(explained.eta(), now);
-        let outside = recipient.map(|recipient| explained.eta_outside(|at| until(&recipient, at)));
-        if let (Some(recipient), Some(outside)) = (&recipient, outside)
-            && outside != explained.eta()
-        {
-            eta = ToldEta::of(outside, now).map(|told| told.after_quiet_hours(recipient, outside));
-        }
+        let eta = explained.eta();
+        let outside = recipient.map_or(eta, |recipient| explained.eta_outside(|at| until(&recipient, at)));
+        let told = ToldEta::of(outside, now);
+        let eta = match &recipient {
+            Some(recipient) if outside != eta => told.map(|told| told.after_quiet_hours(recipient, outside)),
+            _ => told,
+        };
         let why = explained.why().iter().map(tell).collect();
         Self { why, eta, quiet_hours: recipient.map(|recipient| ToldQuietHours::of(&recipient, now)) }
     }
@@ -169,8 +169,8 @@ impl ToldEta {
     }
 }
 
-/// The texts of a turn that was moved.
 impl ToldEta {
+    /// With the words for a turn that was moved.
     fn after_quiet_hours(self, recipient: &Recipient<'_>, eta: Eta) -> Self {
         let text = match eta {
             Eta::NotBefore(end) => format!(

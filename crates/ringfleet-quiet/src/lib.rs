@@ -69,7 +69,8 @@ impl QuietHours {
     /// Of a number in E.164 form, with or without its +.
     pub fn of(&self, number: &str) -> Recipient<'_> {
         let known = Zone::of(number);
-        Recipient { hours: &self.hours, by_number: !known.is_empty(), zones: known, other: &self.zone }
+        let zones = if known.is_empty() { std::slice::from_ref(&self.zone) } else { known };
+        Recipient { hours: &self.hours, by_number: !known.is_empty(), zones }
     }
 }
 
@@ -79,7 +80,6 @@ pub struct Recipient<'a> {
     hours: &'a Hours,
     by_number: bool,
     zones: &'a [Zone],
-    other: &'a Zone,
 }
 
 impl<'a> Recipient<'a> {
@@ -90,7 +90,7 @@ impl<'a> Recipient<'a> {
 
     /// Never empty.
     pub fn zones(&self) -> &'a [Zone] {
-        if self.zones.is_empty() { std::slice::from_ref(self.other) } else { self.zones }
+        self.zones
     }
 
     /// `None` if all its clocks permit a text at `at`; else the next moment at which they all do. Where there is none within
@@ -98,7 +98,7 @@ impl<'a> Recipient<'a> {
     pub fn quiet_until(&self, at: Timestamp) -> Option<Timestamp> {
         let mut until = at;
         // Each zone may have quiet hours of its own when another's end, or still have them after a change of its clocks.
-        while let Some(end) = self.zones().iter().find_map(|zone| self.hours.quiet_up_to(zone, until)) {
+        while let Some(end) = self.zones.iter().find_map(|zone| self.hours.quiet_up_to(zone, until)) {
             until = end;
             if until.duration_since(at) > FARTHEST {
                 break;
@@ -109,7 +109,7 @@ impl<'a> Recipient<'a> {
 
     /// What the clock says at a moment: `08:00 in America/New_York`, of the first of its zones.
     pub fn local(&self, at: Timestamp) -> Local<'a> {
-        Local { zones: self.zones(), at }
+        Local { zones: self.zones, at }
     }
 }
 
