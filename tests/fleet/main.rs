@@ -26,6 +26,7 @@ mod no_store;
 mod operations;
 mod opt_outs;
 mod plans;
+mod quiet_hours;
 mod reading;
 mod restored_backup;
 mod rig;

@@ -49,5 +49,5 @@ pub use crate::{
     refusal::{Code, Field, Refusal},
     retry::Patience,
     segments::Segments,
-    told::{Told, ToldEta, ToldLane, ToldWhy},
+    told::{Told, ToldEta, ToldLane, ToldQuietHours, ToldWhy, bound},
 };

@@ -2,8 +2,14 @@
 //! terminal. Nothing private is in it.
 
 use jiff::{SignedDuration, Timestamp};
-use ringfleet_store::{Eta, Explained, LaneFacts, MessageId, Millis, Until, Why};
+use ringfleet_quiet::Recipient;
+use ringfleet_store::{Eta, Explained, LaneFacts, MessageId, Millis, State, Until, Why};
 use serde::Serialize;
+
+use self::quiet::until;
+pub use self::quiet::{ToldQuietHours, bound};
+
+mod quiet;
 
 /// One thing that stands in the way.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -46,16 +52,31 @@ pub struct Told {
     pub why: Vec<ToldWhy>,
     /// Null for a message that has ended.
     pub eta: Option<ToldEta>,
+    /// Those that it is bound by; null for one that is under way or has ended.
+    pub quiet_hours: Option<ToldQuietHours>,
 }
 
 impl Told {
-    pub fn of(explained: &Explained) -> Self {
-        let extension = explained.lane.lane.extension();
-        let why = explained.why();
-        Self {
-            why: why.iter().map(|why| ToldWhy::of(why, extension, Some(explained.id))).collect(),
-            eta: ToldEta::of(explained.eta(), explained.lane.now),
-        }
+    /// `recipient`: of whose quiet hours the message waits for the end; see [`bound`].
+    pub fn of(explained: &Explained, recipient: Option<Recipient<'_>>) -> Self {
+        let recipient = recipient.filter(|_| matches!(explained.state, State::Scheduled | State::Ready));
+        let (extension, now) = (explained.lane.lane.extension(), explained.lane.now);
+        let tell = |why: &Why| {
+            let mut told = ToldWhy::of(why, extension, Some(explained.id));
+            if let (Why::QuietHours { until }, Some(recipient)) = (why, &recipient) {
+                told.text += &quiet::by_its_clock(recipient, *until);
+            }
+            told
+        };
+        let eta = explained.eta();
+        let outside = recipient.map_or(eta, |recipient| explained.eta_outside(|at| until(&recipient, at)));
+        let told = ToldEta::of(outside, now);
+        let eta = match &recipient {
+            Some(recipient) if outside != eta => told.map(|told| told.after_quiet_hours(recipient, outside)),
+            _ => told,
+        };
+        let why = explained.why().iter().map(tell).collect();
+        Self { why, eta, quiet_hours: recipient.map(|recipient| ToldQuietHours::of(&recipient, now)) }
     }
 }
 
@@ -148,6 +169,24 @@ impl ToldEta {
     }
 }
 
+impl ToldEta {
+    /// With the words for a turn that was moved.
+    fn after_quiet_hours(self, recipient: &Recipient<'_>, eta: Eta) -> Self {
+        let text = match eta {
+            Eta::NotBefore(end) => format!(
+                "it goes at {} or later: its turn comes in its recipient's quiet hours{}",
+                rfc3339(end),
+                quiet::by_its_clock(recipient, end)
+            ),
+            Eta::Expires { at, .. } => {
+                format!("it expires at {}: its turn comes in its recipient's quiet hours, which end later", rfc3339(at))
+            }
+            _ => self.text,
+        };
+        Self { text, ..self }
+    }
+}
+
 fn somebody(until: Until) -> (&'static str, &'static str) {
     match until {
         Until::FleetResumed => ("fleet-resumed", "somebody lets the fleet go on"),
@@ -169,8 +208,6 @@ fn span(ms: Millis) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ringfleet_store::State;
-
     use super::*;
 
     const NOW: Millis = 1_764_000_000_000;

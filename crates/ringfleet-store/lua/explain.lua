@@ -108,11 +108,12 @@ elseif state == READY or state == SCHEDULED then
     end
   end
   if state == SCHEDULED then due = tonumber(get(SCHED, m.id)) end
+  local quiet = state == SCHEDULED and put_off_to(m) == due
   local with, as = '', 0
   for _, id in ipairs(others_of_pair(m)) do
     if with == '' and holds_pair(id) then with, as = id, state_now(read_message(id)) end
   end
-  stand = { ms(due), ahead, below, cut, with, as }
+  stand = { ms(due), ahead, below, cut, with, as, quiet and 1 or 0 }
 else
   local note = note_of(m)
   local look = call('ZSCORE', UNK, m.lane)

@@ -188,7 +188,8 @@ for i, id in ipairs(ids) do
     touch(L)
     if live then
       leave_flight(L, m, f)
-      if f.state == CLAIMED and (kind == 'released' or lane == '' and (kind == 'not-sent' or kind == 'parked')) then
+      local unused = kind == 'not-sent' or kind == 'later' or kind == 'parked'
+      if f.state == CLAIMED and (kind == 'released' or lane == '' and unused) then
         -- No intent, so no POST: the slot was never used. A journal tells of requests only: there the intent was lost.
         drop_slot(L, token)
       else
@@ -245,8 +246,15 @@ for i, id in ipairs(ids) do
         L.again = was.intent > 0 or L.again
         if m.send_by > 0 then set(EXP, id, ms(m.send_by)) end
       end
-      if late or kind == 'retry' then write_message(m) end
-      if kind == 'retry' and delay > 0 then
+      local quiet = kind == 'later' and delay > 0
+      if quiet then
+        -- SEND-SAFETY: nothing but the word and the time: what is known of earlier sends, and the lease whose story is closed,
+        -- stay. A journal that tells of one of those would else go unheard, and the text be sent again.
+        local known = note_of(m)
+        write_note(m, QUIET, known.provider_id, known.token or 0, known.intent, known.reads, now + delay)
+      end
+      if late or kind == 'retry' or quiet then write_message(m) end
+      if quiet or (kind == 'retry' and delay > 0) then
         set(SCHED, id, ms(now + delay))
         count(SCHEDULED, 1)
         state = SCHEDULED

@@ -81,6 +81,9 @@ pub enum Outcome {
     Throttled { retry_after: Duration },
     /// Certainly not sent (connection refused, token renewed): back to the head, the lane waits `delay`.
     NotSent { delay: Duration },
+    /// Certainly not sent, as these are its recipient's quiet hours: it waits `delay` as scheduled, its attempt untouched, and
+    /// its lane goes on.
+    Later { delay: Duration },
     /// Certainly not sent, and the lane can't go on until somebody acts, e.g. a revoked credential.
     Parked { reason: String },
     /// Certainly not sent, but worth another attempt later: burns one; gives up after `max_attempts`.
@@ -190,6 +193,9 @@ pub enum Cancelled {
 /// The reason of an [`Outcome::Unknown`] whose worker lives and has not read an answer yet: the message is not sent again beside
 /// it, whatever its policy.
 pub const UNDER_WAY: &str = "under-way";
+
+/// The reason of a message that was put off to the end of its recipient's quiet hours; see [`Outcome::Later`].
+pub const QUIET_HOURS: &str = "quiet-hours";
 
 /// What a worker knows of a send when the store may have lost it: the journal's entry.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -36,8 +36,8 @@ mod words;
 pub use crate::{
     calls::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Found, Gate,
-        Incarnation, Intent, LaneView, Memory, Outcome, Reaped, Reassertion, Release, Resolution, Settled, Settlement,
-        Stats, UNDER_WAY, UnknownSend, UnknownSends,
+        Incarnation, Intent, LaneView, Memory, Outcome, QUIET_HOURS, Reaped, Reassertion, Release, Resolution, Settled,
+        Settlement, Stats, UNDER_WAY, UnknownSend, UnknownSends,
     },
     clock::Clock,
     delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},

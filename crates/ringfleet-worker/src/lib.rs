@@ -41,6 +41,7 @@ mod options;
 mod outcome;
 mod parked;
 mod queue;
+mod quiet;
 mod reaper;
 mod reconciler;
 mod run;

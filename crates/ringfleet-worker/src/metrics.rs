@@ -20,6 +20,7 @@ pub(crate) fn settled(outcome: &Outcome, answer: Settled) {
         Outcome::Unknown { .. } => "unknown",
         Outcome::Throttled { .. } => "throttled",
         Outcome::NotSent { .. } => "not_sent",
+        Outcome::Later { .. } => "later",
         Outcome::Parked { .. } => "parked",
         Outcome::Retry { .. } => "retry",
         Outcome::Released => "released",

@@ -2,6 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use ringfleet_quiet::QuietHours;
+
 use crate::webhooks::Hints;
 
 #[derive(Clone, Debug)]
@@ -28,6 +30,8 @@ pub struct WorkerOptions {
     pub inbound: InboundOptions,
     /// How old what is known of extensions and numbers may grow before the provider is asked again; `None` asks never.
     pub directory_refresh: Option<Duration>,
+    /// When nothing is sent, by the recipient's clock; `None` always sends.
+    pub quiet_hours: Option<QuietHours>,
     /// Where this worker keeps what it has sent last, for a store that loses its last moments. `None` keeps it in memory
     /// only.
     pub journal_dir: Option<PathBuf>,
@@ -102,6 +106,7 @@ impl Default for WorkerOptions {
             delivery_every: None,
             inbound: InboundOptions::default(),
             directory_refresh: None,
+            quiet_hours: None,
             journal_dir: None,
         }
     }

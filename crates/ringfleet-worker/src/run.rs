@@ -164,6 +164,7 @@ pub async fn run(
         journal,
         lease,
         max_attempts: options.max_attempts,
+        quiet_hours: options.quiet_hours,
         breaker,
         stop: stop.clone(),
     };

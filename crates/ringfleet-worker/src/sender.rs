@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use jiff::Timestamp;
 use ringcentral::{
     Caller, Client, ExtensionId, MessageText, Outcome as Meaning, Permit, PhoneNumber, SmsRequest, classify,
 };
@@ -14,6 +15,7 @@ use ringfleet_identity::{
     directory::{Directory, Register},
     plan_seen,
 };
+use ringfleet_quiet::QuietHours;
 use ringfleet_store::{Begin, Intent, LaneId, Lease, Millis, Outcome};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +29,7 @@ use crate::{
     metrics,
     outcome::{Consequence, report},
     parked::{CREDENTIAL, for_sender},
+    quiet,
     settler::{Settler, Told},
 };
 
@@ -46,6 +49,7 @@ pub(crate) struct Sender {
     pub(crate) journal: Arc<Journal>,
     pub(crate) lease: Duration,
     pub(crate) max_attempts: u32,
+    pub(crate) quiet_hours: Option<QuietHours>,
     pub(crate) breaker: Arc<Breaker>,
     /// Set when the worker drains: what is not begun goes back.
     pub(crate) stop: CancellationToken,
@@ -113,6 +117,11 @@ impl Sender {
         let book = self.directory.book();
         if let Some(gone) = book.gone(&extension, &from, lease.created_at) {
             return Err(Outcome::Parked { reason: for_sender(gone, self.read_at(&extension)) });
+        }
+        // SEND-SAFETY: before anything is noted, so that the message waits as one of which nothing was sent. What is not begun within
+        // seconds of this look is given back, so it is not made once more before the POST.
+        if let Some(delay) = quiet::delay(self.quiet_hours.as_ref(), &to, lease.priority, Timestamp::now()) {
+            return Err(Outcome::Later { delay });
         }
         let request = SmsRequest { from, to, text, country: None };
         if let Some(session) = self.sessions.remembered(extension.as_str()) {

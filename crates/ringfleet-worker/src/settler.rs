@@ -140,7 +140,10 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
                 tell_again(store, reports, &answers).await;
                 for (report, answer) in reports.iter().zip(answers) {
                     journal.answered(report.lease, &report.lane, &report.told.outcome, answer).await;
-                    let tells = !matches!(report.told.outcome, Outcome::NotSent { .. } | Outcome::Released);
+                    let tells = !matches!(
+                        report.told.outcome,
+                        Outcome::NotSent { .. } | Outcome::Later { .. } | Outcome::Released
+                    );
                     if tells && matches!(answer, Settled::Stale | Settled::Missing) {
                         tracing::warn!(message.id = %report.lease.id, ?answer, "a report came too late to count");
                     }

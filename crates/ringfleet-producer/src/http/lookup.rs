@@ -15,7 +15,7 @@ use super::{Api, STORE_DEADLINE, Shared, problem::Problem};
 use crate::{
     draft::masked,
     retry,
-    told::{Told, ToldEta, ToldWhy},
+    told::{Told, ToldEta, ToldQuietHours, ToldWhy, bound},
 };
 
 /// A message as its producer sees it: no text, numbers masked.
@@ -54,6 +54,9 @@ pub(super) struct Shown {
     why: Vec<ToldWhy>,
     /// When it goes; null once it has ended.
     eta: Option<ToldEta>,
+    /// Only of one that waits and is bound by quiet hours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quiet_hours: Option<ToldQuietHours>,
 }
 
 #[derive(Serialize)]
@@ -85,8 +88,9 @@ pub(super) async fn shown(api: &Api, id: &MessageId) -> Result<Json<Shown>, Prob
     let explained = explained.map_err(|error| failed(&error))?;
     // Removed between the two looks, it is gone.
     let (message, explained) = found.zip(explained).ok_or_else(Problem::no_such_message)?;
-    let Told { why, eta, .. } = Told::of(&explained);
-    Ok(Json(Shown { message: View::of(message), why, eta }))
+    let recipient = bound(api.quiet_hours.as_ref(), &message.to, message.priority);
+    let Told { why, eta, quiet_hours } = Told::of(&explained, recipient);
+    Ok(Json(Shown { message: View::of(message), why, eta, quiet_hours }))
 }
 
 pub(super) async fn cancel(

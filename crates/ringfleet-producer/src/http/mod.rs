@@ -37,6 +37,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get},
 };
+use ringfleet_quiet::QuietHours;
 use ringfleet_store::SharedStore;
 
 use self::problem::Problem;
@@ -60,6 +61,8 @@ pub struct Api {
     pub producer: Producer,
     pub store: SharedStore,
     pub keys: ApiKeys,
+    /// Those that the workers keep, for the times that are told.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 type Shared = Arc<Api>;
@@ -131,7 +134,7 @@ mod tests {
         let store: SharedStore = Arc::new(store);
         let producer = Producer::new(store.clone(), Arc::new(SenderDirectory::try_new([]).unwrap()));
         let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
-        let app = router(Api { producer, store, keys });
+        let app = router(Api { producer, store, keys, quiet_hours: None });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });

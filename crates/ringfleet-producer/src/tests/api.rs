@@ -17,7 +17,7 @@ use crate::{
     http::{Api, ApiKeys, MAX_BODY_BYTES, router},
 };
 
-const KEY: &str = "test-key-0123456789";
+pub(super) const KEY: &str = "test-key-0123456789";
 
 pub(super) struct Server {
     base: String,
@@ -42,9 +42,13 @@ impl Server {
     }
 
     pub(super) async fn with_keys(producer: Producer, store: SharedStore, keys: ApiKeys) -> Self {
+        Self::serve(Api { producer, store, keys, quiet_hours: None }).await
+    }
+
+    pub(super) async fn serve(api: Api) -> Self {
         // Already installed by another test of this process, or by this one: both are fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let app = router(Api { producer, store, keys });
+        let app = router(api);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });

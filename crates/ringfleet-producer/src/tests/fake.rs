@@ -261,7 +261,7 @@ impl Store for FakeStore {
             state: State::Ready,
             priority: message.priority,
             send_by: message.send_by,
-            stand: Stand::Waiting { due_at: 1, place: Place::default(), busy: None },
+            stand: Stand::Waiting { due_at: 1, quiet: false, place: Place::default(), busy: None },
             lane: LaneFacts {
                 lane: message.lane.clone(),
                 now: 1,

@@ -11,6 +11,7 @@ mod listing;
 mod lost_replies;
 mod openapi;
 mod opt_outs;
+mod quiet_hours;
 mod rules;
 mod senders;
 mod spreadsheets;

@@ -52,7 +52,8 @@
 --   w:<worker>  the number of its last claim and what it gave
 --   junk  hash  id, or name of a queue or a window -> what can't be read
 -- A note is code|provider id|time|token|intent|reads; the last two only where a send's fate is or was unknown. A waiting
--- message has a note only after its fate was found out: its token is the last whose story is closed.
+-- message has a note only after its fate was found out: its token is the last whose story is closed; or, with that token, once
+-- it was put off to the end of its recipient's quiet hours (code quiet-hours), which is then the time.
 
 local T = KEYS[1]
 local SCHEDULED, READY, CLAIMED, SENDING, SENT = 1, 2, 3, 4, 5

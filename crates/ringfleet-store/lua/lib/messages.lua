@@ -76,8 +76,6 @@ end
 local moved = {}
 local function count(state, by) moved[state] = (moved[state] or 0) + by end
 
-local function due_of(m) return max(m.created, m.send_at) end
-
 local function extension_of(m) return match(m.lane, '^[^/]+/([^/]+)/') end
 
 -- Whether the provider accepted it, whatever became of it since.
@@ -94,6 +92,14 @@ local function note_of(m)
     intent = tonumber(intent) or 0, reads = tonumber(reads) or 0 }
 end
 local function token_of(m) return note_of(m).token end
+
+-- The end of the quiet hours that a waiting message was put off to; 0 = it was not.
+local QUIET = 'quiet-hours'
+local function put_off_to(m)
+  return sub(m.note, 1, #QUIET + 1) == QUIET .. '|' and note_of(m).at or 0
+end
+
+local function due_of(m) return max(m.created, m.send_at, put_off_to(m)) end
 
 local function write_note(m, code, provider_id, token, intent, reads, at)
   m.note = code .. '|' .. provider_id .. '|' .. (at and ms(at) or NOW) .. '|' .. ms(token)

@@ -56,7 +56,7 @@ impl Explained {
             },
             Stand::InHand { .. } if self.state == State::Sending => Eta::UnderWay,
             Stand::InHand { .. } => self.lane.stop().map_or(Eta::At(now), |until| self.stays(until)),
-            Stand::Waiting { due_at, place, busy } => {
+            Stand::Waiting { due_at, place, busy, .. } => {
                 // Of a lane that stands still: so late at the earliest.
                 let turn = self.lane.turn(place, *due_at);
                 match (self.send_by, self.lane.stop()) {
@@ -67,6 +67,18 @@ impl Explained {
                     _ => Eta::At(turn),
                 }
             }
+        }
+    }
+
+    /// The same of a message whose recipient has quiet hours: `quiet_until` tells the end of those that a moment lies in. A
+    /// turn that comes in them passes, and how many go first after their end can't be known.
+    pub fn eta_outside(&self, quiet_until: impl Fn(Millis) -> Option<Millis>) -> Eta {
+        let eta = self.eta();
+        let (Eta::At(turn) | Eta::NotBefore(turn)) = eta else { return eta };
+        match (quiet_until(turn), self.send_by) {
+            (None, _) => eta,
+            (Some(end), Some(by)) if end > by => Eta::Expires { at: by, turn: end },
+            (Some(end), _) => Eta::NotBefore(end),
         }
     }
 

@@ -50,7 +50,8 @@ pub struct Explained {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Stand {
     /// `Scheduled` or `Ready`. It is or was due at this time: `send_at`, when it came in, or the end of a delay.
-    Waiting { due_at: Millis, place: Place, busy: Option<Busy> },
+    /// `quiet`: it was put off to then, the end of its recipient's quiet hours.
+    Waiting { due_at: Millis, quiet: bool, place: Place, busy: Option<Busy> },
     /// `Claimed` or `Sending`, in this worker's hand.
     InHand { worker: String, since: Millis },
     /// `Unknown`; looked up in the provider's message store so often, and next at this time.

@@ -30,6 +30,10 @@ pub enum Why {
     Scheduled {
         until: Millis,
     },
+    /// Scheduled for the end of its recipient's quiet hours.
+    QuietHours {
+        until: Millis,
+    },
     /// Another message between the same two numbers is under way, or of unknown fate.
     PairBusy {
         with: MessageId,
@@ -92,9 +96,9 @@ impl Explained {
     /// All that stands in its way, what needs a person first. Never empty.
     pub fn why(&self) -> Vec<Why> {
         let one = match &self.stand {
-            Stand::Waiting { due_at, place, busy } => {
+            Stand::Waiting { due_at, quiet, place, busy } => {
                 let busy = busy.map(|busy| Why::PairBusy { with: busy.with, state: busy.state });
-                return self.lane.waits(*due_at, place, busy);
+                return self.lane.waits(*due_at, *quiet, place, busy);
             }
             Stand::InHand { worker, since } if self.state == State::Sending => {
                 Why::Sending { worker: worker.clone(), since: *since }
@@ -126,14 +130,16 @@ impl LaneFacts {
         if self.ready() == 0 {
             return self.stops().chain([Why::Idle]).collect();
         }
-        self.waits(self.now, &Place::default(), None)
+        self.waits(self.now, false, &Place::default(), None)
     }
 
-    fn waits(&self, due_at: Millis, place: &Place, busy: Option<Why>) -> Vec<Why> {
+    fn waits(&self, due_at: Millis, quiet: bool, place: &Place, busy: Option<Why>) -> Vec<Why> {
         let mut whys: Vec<Why> = self.stops().chain(self.nobody()).collect();
         // Put off for its recipient, it is no message of later.
         let put_off = if busy.is_some() { PUT_OFF_MS } else { 0 };
-        if due_at > self.now + put_off {
+        if quiet && due_at > self.now {
+            whys.push(Why::QuietHours { until: due_at });
+        } else if due_at > self.now + put_off {
             whys.push(Why::Scheduled { until: due_at });
         }
         let late = due_at.max(self.now);

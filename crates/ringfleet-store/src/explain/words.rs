@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::Why;
-use crate::message::{Millis, State};
+use crate::{
+    calls::QUIET_HOURS,
+    message::{Millis, State},
+};
 
 impl Why {
     /// One word, for programs.
@@ -13,7 +16,7 @@ impl Why {
             Why::Parked { .. } => "parked",
             Why::Paused => "paused",
             Why::Gate { .. } => "gate",
-            Why::Scheduled { .. } => "scheduled",
+            Why::Scheduled { .. } | Why::QuietHours { .. } => "scheduled",
             Why::PairBusy { .. } => "pair-busy",
             Why::Penalty { .. } => "penalty",
             Why::Probe => "probe",
@@ -42,7 +45,9 @@ impl Why {
     /// When it is over by itself, where that is known. Of an unknown fate: when it is looked up next.
     pub fn until(&self) -> Option<Millis> {
         match self {
-            Why::Gate { until, .. } | Why::Scheduled { until } | Why::Penalty { until } => Some(*until),
+            Why::Gate { until, .. } | Why::Scheduled { until } | Why::QuietHours { until } | Why::Penalty { until } => {
+                Some(*until)
+            }
             Why::Window { until, .. } | Why::Unknown { next_look: until, .. } => *until,
             _ => None,
         }
@@ -64,6 +69,7 @@ impl Why {
             | Why::Gate { reason, .. }
             | Why::Held { reason, .. }
             | Why::Ended { reason, .. } => Some(reason.as_str()).filter(|reason| !reason.is_empty()),
+            Why::QuietHours { .. } => Some(QUIET_HOURS),
             _ => None,
         }
     }
@@ -99,6 +105,7 @@ impl fmt::Display for Why {
             Why::Paused => f.write_str("its extension is paused by an operator"),
             Why::Gate { reason, .. } => write!(f, "the whole fleet waits: {reason}"),
             Why::Scheduled { .. } => f.write_str("it is not due yet"),
+            Why::QuietHours { .. } => f.write_str("its recipient has quiet hours"),
             Why::PairBusy { with, state } => {
                 write!(f, "another message to the same number is {}, and goes first: {with}", state.as_str())
             }

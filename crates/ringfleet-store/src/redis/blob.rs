@@ -1,6 +1,7 @@
 //! A message as Redis keeps it; the layout stands in `lua/lib/begin.lua` and `messages.lua`.
 
 use crate::{
+    calls::QUIET_HOURS,
     delivery::DeliveryReport,
     ids::{LaneId, LeaseToken, MessageId},
     message::{Lease, MessageView, Millis, NewMessage, OnUnknown, Priority, Private, State},
@@ -70,7 +71,7 @@ impl Blob {
         Lease {
             id,
             token,
-            due_at: self.created_at.max(self.send_at.unwrap_or(0)),
+            due_at: self.created_at.max(self.send_at.unwrap_or(0)).max(self.put_off_to().unwrap_or(0)),
             lane: self.lane,
             from: self.from,
             to: self.to,
@@ -98,6 +99,11 @@ impl Blob {
     /// When the note was written.
     pub(super) fn noted_at(&self) -> Option<Millis> {
         self.note.split('|').nth(2)?.parse().ok()
+    }
+
+    /// The end of the quiet hours that it was put off to.
+    fn put_off_to(&self) -> Option<Millis> {
+        self.noted_at().filter(|_| self.note.split('|').next() == Some(QUIET_HOURS))
     }
 
     /// `state` is the state now: a waiting blob does not tell scheduled, claimed and sending apart.

@@ -244,6 +244,7 @@ impl RedisStore {
                         Outcome::Unknown { reason } => ("unknown", reason.as_str(), none, 0),
                         Outcome::Throttled { retry_after } => ("throttled", "", *retry_after, 0),
                         Outcome::NotSent { delay } => ("not-sent", "", *delay, 0),
+                        Outcome::Later { delay } => ("later", "", *delay, 0),
                         Outcome::Parked { reason } => ("parked", reason.as_str(), none, 0),
                         Outcome::Retry { code, delay, max_attempts } => ("retry", code.as_str(), *delay, *max_attempts),
                         Outcome::Released => ("released", "released-after-intent", none, 0),

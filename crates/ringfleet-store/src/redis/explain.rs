@@ -74,7 +74,7 @@ fn explained(id: MessageId, row: &[Value], lane: LaneFacts) -> Option<Explained>
         (State::Claimed | State::Sending, [worker, since]) => {
             Stand::InHand { worker: text(worker)?, since: number(since)? }
         }
-        (State::Ready | State::Scheduled, [due_at, ahead, below, cut, with, as_what]) => {
+        (State::Ready | State::Scheduled, [due_at, ahead, below, cut, with, as_what, quiet]) => {
             let with = bytes(with).and_then(|id| id.try_into().ok()).map(MessageId::from_bytes);
             let busy = with.zip(State::from_code(number(as_what)? as u8)).map(|(with, state)| Busy { with, state });
             let place = Place {
@@ -83,7 +83,7 @@ fn explained(id: MessageId, row: &[Value], lane: LaneFacts) -> Option<Explained>
                 due_ahead: Vec::new(),
                 at_least: number(cut)? == 1,
             };
-            Stand::Waiting { due_at: number(due_at)?, place, busy }
+            Stand::Waiting { due_at: number(due_at)?, quiet: number(quiet)? == 1, place, busy }
         }
         (_, [reason, at, reads, next_look, intent, policy]) => {
             let (reason, at, reads) = (text(reason)?, number(at), number(reads)?.max(0) as u32);

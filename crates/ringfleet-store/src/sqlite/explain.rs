@@ -102,7 +102,8 @@ impl Tx<'_> {
         let below = self.row(sql, params![m.lane, priority, most], count)?.unwrap_or(0);
         let place = Place { ahead, below, due_ahead: Vec::new(), at_least: ahead == MOST_COUNTED };
         let due_at = due.filter(|_| state == State::Scheduled).unwrap_or(m.due());
-        Ok(Stand::Waiting { due_at, place, busy: self.busy(m)? })
+        let quiet = due.is_some_and(|due: Millis| m.put_off_to() == Some(due));
+        Ok(Stand::Waiting { due_at, quiet, place, busy: self.busy(m)? })
     }
 
     fn busy(&self, m: &Message) -> Step<Option<Busy>> {

@@ -26,6 +26,7 @@ pub(super) struct Message {
     pub(super) send_by: Millis,
     /// Of the lease that ended it, or the last whose story is closed.
     pub(super) token: i64,
+    /// Of one that waits: the end of the quiet hours that it was put off to.
     pub(super) ended: Option<Millis>,
     pub(super) on_unknown: OnUnknown,
     pub(super) intent: Millis,
@@ -34,7 +35,11 @@ pub(super) struct Message {
 
 impl Message {
     pub(super) fn due(&self) -> Millis {
-        self.created.max(self.send_at)
+        self.created.max(self.send_at).max(self.put_off_to().unwrap_or(0))
+    }
+
+    pub(super) fn put_off_to(&self) -> Option<Millis> {
+        self.ended.filter(|_| self.state == State::Ready)
     }
 
     pub(super) fn is_past(&self, now: Millis) -> bool {

@@ -62,7 +62,7 @@ CREATE TABLE messages (
     code        TEXT NOT NULL DEFAULT '',
     provider_id TEXT NOT NULL DEFAULT '',
     token       INTEGER NOT NULL DEFAULT 0,    -- of the lease that ended it, or the last whose story is closed
-    ended       INTEGER,                       -- NULL while it waits; since when its fate is unknown
+    ended       INTEGER,                       -- NULL while it waits, or the end of the quiet hours that it was put off to; since when its fate is unknown
     on_unknown  INTEGER NOT NULL,
     intent      INTEGER NOT NULL DEFAULT 0,    -- of the send whose fate is or was unknown
     reads       INTEGER NOT NULL DEFAULT 0,    -- of the provider's message store, without finding it

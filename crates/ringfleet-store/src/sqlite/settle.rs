@@ -202,7 +202,7 @@ impl Tx<'_> {
         let unused = match settlement.outcome {
             Outcome::Released => true,
             // A journal tells of requests only: there the intent was lost.
-            Outcome::NotSent { .. } | Outcome::Parked { .. } => !told_again,
+            Outcome::NotSent { .. } | Outcome::Later { .. } | Outcome::Parked { .. } => !told_again,
             _ => false,
         };
         if flight.state == State::Claimed && unused {
@@ -285,6 +285,16 @@ impl Tx<'_> {
             Outcome::Throttled { .. } | Outcome::NotSent { .. } => {
                 self.wait_again(at, &m, flight.is_none(), Duration::ZERO)
             }
+            Outcome::Later { delay } if millis(*delay) > 0 => {
+                let due = self.now.saturating_add(millis(*delay));
+                self.wait_again(at, &m, flight.is_none(), *delay)?;
+                // SEND-SAFETY: nothing but the word and the time: what is known of earlier sends, and the lease whose story is
+                // closed, stay. A journal that tells of one of those would else go unheard, and the text be sent again.
+                let sql = "UPDATE messages SET code = 'quiet-hours', ended = ?2 WHERE n = ?1";
+                self.exec(sql, params![m.row, due])?;
+                Ok(State::Scheduled)
+            }
+            Outcome::Later { .. } => self.wait_again(at, &m, flight.is_none(), Duration::ZERO),
             Outcome::Parked { reason } => {
                 // Told of a lease of before the lane was let go on, it may be of a cause that is gone: the message's next
                 // attempt tells.

@@ -105,7 +105,7 @@ impl Tx<'_> {
             on_unknown: m.on_unknown,
             reason,
             provider_id: Some(provider_id).filter(|id| !id.is_empty()),
-            finished_at: m.ended,
+            finished_at: m.ended.filter(|_| m.state != State::Ready),
             intent_at: time(m.intent),
             reads: m.reads,
             delivery: reported.map(|at| DeliveryReport { code, at }),

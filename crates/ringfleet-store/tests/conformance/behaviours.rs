@@ -88,6 +88,17 @@ behaviours! {
         an_unheard_of_message_is_missing
         five_hundred_outcomes_are_settled_at_once
     }
+    quiet {
+        a_message_put_off_waits_as_scheduled_and_burns_nothing
+        a_lane_of_sleepers_puts_each_off_once_and_the_others_go
+        what_was_put_off_is_due_from_the_end_of_its_quiet_hours_on
+        a_put_off_message_can_pass_its_time
+        a_put_off_message_can_be_taken_back
+        a_put_off_that_is_told_again_changes_nothing
+        a_put_off_leaves_what_is_known_of_earlier_sends
+        an_older_send_that_a_journal_tells_of_is_heard_after_a_put_off
+        a_message_that_was_put_off_says_why_and_until_when
+    }
     crashes {
         a_lease_that_ends_before_the_intent_puts_the_message_back
         a_message_that_killed_three_workers_dies_with_the_fourth

@@ -26,6 +26,7 @@ mod pairs;
 mod penalties;
 mod plans;
 mod privacy;
+mod quiet;
 mod reasserting;
 mod reconciling;
 mod resolving;

@@ -100,11 +100,11 @@ pub(crate) async fn what_is_told_again_has_its_place_in_the_window_though_the_st
 }
 
 pub(crate) async fn a_refused_request_whose_intent_was_lost_counts_and_its_message_waits_again(s: &Subject) {
-    for lane in 1..=3 {
+    for lane in 1..=4 {
         s.put(message(&wide(lane), "x")).await;
     }
     let parked = Outcome::Parked { reason: "MSG-304".into() };
-    for (lease, outcome) in s.claim(5).await.iter().zip([not_sent(0), retry(0, 5), parked]) {
+    for (lease, outcome) in s.claim(5).await.iter().zip([not_sent(0), retry(0, 5), parked, later(0)]) {
         assert_eq!(s.reassert(&lease.lane, lease.reference(), outcome).await, Settled::Done(State::Ready));
         let view = s.view(&lease.lane).await;
         assert_eq!((view.in_flight, view.slots_in_use), (0, 1));

@@ -136,6 +136,8 @@ pub(crate) async fn a_late_report_decides_a_held_message(s: &Subject) {
         (retry(1_000, 1), State::Dead),
         (not_sent(0), State::Ready),
         (retry(1_000, 5), State::Scheduled),
+        (later(0), State::Ready),
+        (later(1_000), State::Scheduled),
     ];
     for (extension, (outcome, state)) in (1..).zip(cases) {
         let id = s.fill(&tight(extension), 1).await[0];
@@ -178,7 +180,7 @@ pub(crate) async fn a_report_of_a_lease_that_went_on_changes_nothing(s: &Subject
     }
     assert_eq!(s.state(id).await, State::Ready);
     let new = s.claim_one().await.reference();
-    for outcome in [rejected(), not_sent(1_000), retry(0, 1), Outcome::Released] {
+    for outcome in [rejected(), not_sent(1_000), later(1_000), retry(0, 1), Outcome::Released] {
         assert_eq!(s.settle(old, outcome).await, Settled::Stale);
     }
     let view = s.view(&wide(1)).await;

@@ -111,6 +111,11 @@ pub(crate) fn not_sent(delay_ms: i64) -> Outcome {
     Outcome::NotSent { delay: ms(delay_ms) }
 }
 
+/// These are its recipient's quiet hours, for so long.
+pub(crate) fn later(delay_ms: i64) -> Outcome {
+    Outcome::Later { delay: ms(delay_ms) }
+}
+
 pub(crate) fn retry(delay_ms: i64, max_attempts: u32) -> Outcome {
     Outcome::Retry { code: "SMS-500".into(), delay: ms(delay_ms), max_attempts }
 }

@@ -145,7 +145,8 @@ impl Run<'_> {
 
     fn as_enqueued(&mut self, lease: &Lease) -> Verdict {
         let m = &self.model.messages[&lease.id];
-        let due = m.created.max(m.new.send_at.unwrap_or(0));
+        let put_off_to = if m.reason == "quiet-hours" { m.put_off_to } else { 0 };
+        let due = m.created.max(m.new.send_at.unwrap_or(0)).max(put_off_to);
         let given = (&lease.lane, &lease.from, &lease.to, lease.text.expose(), lease.priority);
         same("a lease", given, (&m.new.lane, &m.new.from, &m.new.to, m.new.text.expose(), m.new.priority))?;
         let numbers = (lease.attempt, lease.recoveries, lease.created_at, lease.due_at);

@@ -176,6 +176,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         1 => Just(Ending::UnderWay),
         2 => (1..3_000i64).prop_map(Ending::Throttled),
         2 => delay().prop_map(Ending::NotSent),
+        2 => delay().prop_map(Ending::Later),
         1 => Just(Ending::Parked),
         2 => (delay(), 1..=3u32).prop_map(|(delay_ms, max_attempts)| Ending::Retry { delay_ms, max_attempts }),
         2 => Just(Ending::Released),

@@ -234,6 +234,7 @@ pub(crate) enum Ending {
     UnderWay,
     Throttled(Millis),
     NotSent(Millis),
+    Later(Millis),
     Parked,
     Retry {
         delay_ms: Millis,

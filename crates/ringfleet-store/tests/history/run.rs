@@ -279,6 +279,7 @@ impl Run<'_> {
             Ending::UnderWay => Outcome::Unknown { reason: UNDER_WAY.into() },
             Ending::Throttled(after) => Outcome::Throttled { retry_after: ms(after) },
             Ending::NotSent(delay) => Outcome::NotSent { delay: ms(delay) },
+            Ending::Later(delay) => Outcome::Later { delay: ms(delay) },
             Ending::Parked => Outcome::Parked { reason: "credential".into() },
             Ending::Retry { delay_ms, max_attempts } => {
                 Outcome::Retry { code: "CMN-500".into(), delay: ms(delay_ms), max_attempts }

@@ -6,6 +6,7 @@ pub(crate) mod rig;
 
 mod beginning;
 mod draining;
+mod quiet;
 mod reaping;
 mod restarts;
 mod shards;

@@ -186,6 +186,7 @@ impl Worker {
             journal: journal.clone(),
             lease: LEASE,
             max_attempts: 5,
+            quiet_hours: None,
             breaker: Arc::default(),
             stop: CancellationToken::new(),
         };

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ringfleet_producer::{Told, ToldEta, ToldLane, ToldWhy};
+use ringfleet_producer::{Told, ToldEta, ToldLane, ToldWhy, bound};
 use ringfleet_store::{Explained, Stand};
 use serde_json::json;
 
@@ -28,9 +28,10 @@ pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::
     };
     match what {
         What::Message(id) => {
-            let explained =
-                store.explain(&id).await?.with_context(|| format!("there is no message {id}; was it pruned?"))?;
-            message(&explained, options.json)?;
+            let found = store.get(&id).await?.zip(store.explain(&id).await?);
+            let (view, explained) = found.with_context(|| format!("there is no message {id}; was it pruned?"))?;
+            let recipient = bound(settings.worker.quiet_hours.as_ref(), &view.to, view.priority);
+            message(&explained, &Told::of(&explained, recipient), options.json)?;
         }
         What::Extension(typed) => {
             for lane in lanes(&settings, &store, &typed).await? {
@@ -41,12 +42,12 @@ pub(crate) async fn run(settings: Settings, options: ExplainOptions) -> anyhow::
     Ok(ExitCode::SUCCESS)
 }
 
-fn message(explained: &Explained, as_json: bool) -> anyhow::Result<()> {
-    let told = Told::of(explained);
+fn message(explained: &Explained, told: &Told, as_json: bool) -> anyhow::Result<()> {
     let (state, extension) = (explained.state.as_str(), explained.lane.lane.extension());
     if as_json {
         let whole = json!({
             "id": explained.id.to_string(), "extension": extension, "state": state, "why": told.why, "eta": told.eta,
+            "quiet_hours": told.quiet_hours,
         });
         say!("{}", serde_json::to_string_pretty(&whole)?);
         return Ok(());
@@ -59,6 +60,9 @@ fn message(explained: &Explained, as_json: bool) -> anyhow::Result<()> {
     let by = explained.send_by.map(|at| format!(", to be sent by {}", time(Some(at)))).unwrap_or_default();
     say!("{} of extension {extension} is {state}{due}{by}", explained.id);
     tell(&told.why, [("when", told.eta.as_ref())]);
+    if let Some(quiet) = &told.quiet_hours {
+        say!("  quiet  {}", quiet.text);
+    }
     Ok(())
 }
 

@@ -117,7 +117,8 @@ impl Role {
             ApiKeys::try_new(settings.api.keys.iter().cloned().map(SecretString::from))?
         };
         let producer = Producer::new(self.store.clone(), directory).with_on_unknown(settings.on_unknown);
-        let router = ringfleet_producer::http::router(Api { producer, store: self.store.clone(), keys });
+        let quiet_hours = settings.worker.quiet_hours.clone();
+        let router = ringfleet_producer::http::router(Api { producer, store: self.store.clone(), keys, quiet_hours });
         self.serve("api", settings.api.listen, router).await
     }
 

@@ -11,7 +11,7 @@ pub(super) struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so, and … for any name.
-const OWN: [(&str, &str); 40] = [
+const OWN: [(&str, &str); 41] = [
     (
         "app … is not this worker's",
         "it was handed in for another ringcentral.app than the worker's: give each app a store.prefix of its own",
@@ -49,6 +49,10 @@ const OWN: [(&str, &str); 40] = [
     ("no-code", "the provider refused it without saying why"),
     ("not-sent", "its fate was unknown; the provider's message store shows that it did not arrive, so it waits again"),
     ("poison", "every worker that held it died, before anything was sent"),
+    (
+        "quiet-hours",
+        "its turn came in its recipient's quiet hours ([quiet_hours]): it waits for their end, and no attempt is counted",
+    ),
     ("reconciled", "its fate was unknown; it was found in the provider's message store"),
     ("released-after-intent", "a worker gave it back after it had noted that it was about to send it"),
     ("resent", "its fate was unknown, and its policy is to send it again at once"),

@@ -24,7 +24,7 @@ const IN_THE_WAY: [(&str, &str, Option<&str>); 19] = [
         "the whole fleet waits for a time, after a limit wider than one extension or a restart of the store; it ends by itself",
         None,
     ),
-    ("scheduled", "its send_at, or the end of a delay, has not come yet", None),
+    ("scheduled", "its send_at, or the end of a delay or of its recipient's quiet hours, has not come yet", None),
     (
         "pair-busy",
         "another message between the same two numbers is under way or of unknown fate, and goes first",
@@ -94,7 +94,7 @@ const SENDERS: [(&str, &str, &str); 7] = [
 ];
 
 /// How sentences begin that are shown in the place of such a word, up to the reason if one follows; … stands for anything.
-const SENTENCES: [(&str, &str); 23] = [
+const SENTENCES: [(&str, &str); 24] = [
     ("the fleet is stopped: ", "stopped"),
     ("STOPPED: ", "stopped"),
     ("its extension is parked: ", "parked"),
@@ -105,6 +105,7 @@ const SENTENCES: [(&str, &str); 23] = [
     ("the whole fleet waits: ", "gate"),
     ("waits … (", "gate"),
     ("it is not due yet", "scheduled"),
+    ("its recipient has quiet hours", "scheduled"),
     ("another message to the same number is ", "pair-busy"),
     ("its extension waits: ", "penalty"),
     ("after a wait one message of its extension goes alone", "probe"),
@@ -191,6 +192,7 @@ mod tests {
             Why::Paused,
             Why::Gate { until: 1, reason: reason.clone() },
             Why::Scheduled { until: 1 },
+            Why::QuietHours { until: 1 },
             Why::PairBusy { with: MessageId::random(), state: State::Held },
             Why::Penalty { until: 1 },
             Why::Probe,

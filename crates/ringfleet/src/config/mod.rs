@@ -6,6 +6,7 @@ mod identity;
 mod inbound;
 mod misnamed;
 mod needs;
+mod quiet_hours;
 mod reader;
 mod reconcile;
 mod settings;

@@ -12,6 +12,7 @@ use super::{
     connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_directory, read_identity},
     inbound::read_inbound,
+    quiet_hours::read_quiet_hours,
     reader::{Reader, is_redis, parse_duration},
     reconcile::{journal_dir, read_policy, read_reconcile},
 };
@@ -106,6 +107,7 @@ impl Settings {
         let reconcile = read_reconcile(r);
         let directory = read_directory(r);
         let inbound = read_inbound(r);
+        let quiet_hours = read_quiet_hours(r);
         let api = read_api(r);
         let connect = read_connect(r, api.as_ref());
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
@@ -121,6 +123,7 @@ impl Settings {
         let store = store?;
         worker.reconcile = reconcile?;
         worker.directory_refresh = directory?;
+        worker.quiet_hours = quiet_hours?;
         let (inbound, inbound_listen) = inbound?;
         worker.inbound = inbound;
         worker.journal_dir = journal_dir(&journal?, &store);

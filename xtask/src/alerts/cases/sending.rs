@@ -116,6 +116,15 @@ ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
         &["RingfleetTooFewWorkers"],
     ),
     case(
+        "most of what is due at night is put off for quiet hours",
+        r#"
+ringfleet_quota_used_total{instance="a",group="medium"} 0+2000x180
+ringfleet_settled_total{instance="a",outcome="sent",answer="done"} 0+2000x180
+ringfleet_settled_total{instance="a",outcome="later",answer="done"} 0+4000x180
+"#,
+        &[],
+    ),
+    case(
         "RingCentral has not been reached for a while, and lanes may send between two tries",
         r#"
 ringfleet_lanes{instance="a",kind="in_penalty"} 0+0x100 3+0x80
@@ -223,6 +232,14 @@ ringfleet_oldest_due_age_seconds{instance="a"} 60+60x180
     case(
         "one send in ninety has no answer, in a counter's first event",
         r#"ringfleet_settled_total{instance="b",outcome="unknown",answer="done"} _x120 666+0x60"#,
+        &["RingfleetProviderInTrouble"],
+    ),
+    case(
+        "one send in ninety has no answer, while as many again are put off for quiet hours",
+        r#"
+ringfleet_settled_total{instance="b",outcome="unknown",answer="done"} _x120 666+0x60
+ringfleet_settled_total{instance="a",outcome="later",answer="done"} 0+4000x180
+"#,
         &["RingfleetProviderInTrouble"],
     ),
     case(

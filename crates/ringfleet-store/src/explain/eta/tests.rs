@@ -52,7 +52,7 @@ fn wait(lane: &LaneFacts, ahead: u64) -> Millis {
 }
 
 fn waiting(lane: LaneFacts, due_at: Millis) -> Explained {
-    let stand = Stand::Waiting { due_at, place: Place::default(), busy: None };
+    let stand = Stand::Waiting { due_at, quiet: false, place: Place::default(), busy: None };
     let (id, priority) = (MessageId::random(), Priority::Normal);
     Explained { id, state: State::Ready, priority, send_by: None, stand, lane }
 }
@@ -175,7 +175,7 @@ fn a_message_whose_turn_comes_too_late_expires() {
 #[test]
 fn a_time_that_depends_on_an_unknown_send_is_a_lower_bound() {
     let busy = Some(Busy { with: MessageId::random(), state: State::Unknown });
-    let stand = Stand::Waiting { due_at: NOW + 900, place: Place::default(), busy };
+    let stand = Stand::Waiting { due_at: NOW + 900, quiet: false, place: Place::default(), busy };
     let explained = Explained { state: State::Scheduled, stand, ..waiting(idle(), NOW) };
     assert_eq!(explained.eta(), Eta::NotBefore(NOW + 900));
 }
@@ -184,7 +184,7 @@ fn a_time_that_depends_on_an_unknown_send_is_a_lower_bound() {
 fn what_is_due_later_says_so_also_while_its_recipient_is_busy_and_what_was_put_off_does_not() {
     let other = Busy { with: MessageId::random(), state: State::Sending };
     let why = |due_at| {
-        let stand = Stand::Waiting { due_at, place: Place::default(), busy: Some(other) };
+        let stand = Stand::Waiting { due_at, quiet: false, place: Place::default(), busy: Some(other) };
         Explained { state: State::Scheduled, stand, ..waiting(idle(), NOW) }.why()
     };
     let busy = Why::PairBusy { with: other.with, state: other.state };

@@ -27,7 +27,7 @@ impl Model {
             // The store may have lost an intent; but who gives a message back did not use it. A journal tells of requests.
             let unused = match s.outcome {
                 Outcome::Released => true,
-                Outcome::NotSent { .. } | Outcome::Parked { .. } => !again,
+                Outcome::NotSent { .. } | Outcome::Later { .. } | Outcome::Parked { .. } => !again,
                 _ => false,
             };
             let counts = begun || !unused;
@@ -175,6 +175,10 @@ impl Model {
                 }
                 self.was_not_sent(&id, token, late);
                 self.put_back(&id);
+            }
+            Outcome::Later { delay } => {
+                self.was_not_sent(&id, token, late);
+                self.put_off_for(&id, delay.as_millis() as Millis);
             }
             Outcome::Retry { code, delay, max_attempts } => {
                 let m = self.message(&id);

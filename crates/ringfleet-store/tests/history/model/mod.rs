@@ -18,6 +18,7 @@ mod fate;
 mod journal;
 mod lane;
 mod opt_out;
+mod put_off;
 mod refused;
 mod upkeep;
 
@@ -55,6 +56,8 @@ pub(crate) struct Message {
     pub(crate) attempt: u32,
     pub(crate) recoveries: u32,
     pub(crate) reason: String,
+    /// While `reason` is `quiet-hours`: their end.
+    pub(crate) put_off_to: Millis,
     pub(crate) provider_id: Option<String>,
     pub(crate) finished_at: Option<Millis>,
     /// The last lease whose story is closed: an older one says nothing new. 0 = none.
@@ -171,6 +174,7 @@ impl Model {
             attempt: 0,
             recoveries: 0,
             reason: String::new(),
+            put_off_to: 0,
             provider_id: None,
             finished_at: None,
             closed: LeaseToken(0),
@@ -221,24 +225,6 @@ impl Model {
         let mut free = self.in_turn(lane);
         free.retain(|id| !self.pair_is_busy(id) && pairs.insert(self.messages[id].pair()));
         free
-    }
-
-    /// A claim met them while their pairs were busy: they come back in this order, each a millisecond after the one before.
-    /// `others` of other lanes came in between, nobody knows where.
-    pub(crate) fn put_off(&mut self, ids: &[MessageId], others: usize, in_order: bool) {
-        let now = self.now;
-        for (id, n) in ids.iter().zip(1..) {
-            let lane = self.messages[id].new.lane.clone();
-            self.lane(&lane).queue.retain(|waiting| waiting != id);
-            let exact = others == 0 && in_order;
-            let last = (ids.len() + others) as Millis;
-            let m = self.message(id);
-            m.state = State::Scheduled;
-            m.due_from = now + if exact { 999 + n as Millis } else { 1_000 };
-            m.due = if exact { m.due_from } else { now + 999 + last };
-            m.rank = if exact { 0 } else { n };
-            m.may_jump |= !exact;
-        }
     }
 
     /// How many more may be in flight, whatever the window says.

@@ -1,0 +1,133 @@
+//! Quiet hours in the recipient's time zone: whether a number may be texted at a moment, and if not, from when on.
+//!
+//! - `zones`: the time zones that a number may be in, by its prefix
+//! - `clock`: how long they last by one zone's clocks, whatever those do meanwhile
+//!
+//! Pure: the caller says what time it is. *Absent on purpose:* knowledge of messages, stores and workers.
+
+mod clock;
+mod zones;
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp, civil::Time};
+
+use self::clock::Hours;
+pub use self::zones::Zone;
+
+/// A recipient whose zones leave no moment in so many days is looked at again then.
+const FARTHEST: SignedDuration = SignedDuration::from_hours(8 * 24);
+
+/// The hours, by a local clock, in which nothing is sent.
+#[derive(Clone, Debug)]
+pub struct QuietHours {
+    hours: Hours,
+    /// Of recipients whose number does not tell.
+    zone: Zone,
+    spares_high_priority: bool,
+}
+
+/// What is wrong with a setting; says what to write instead.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum QuietHoursError {
+    #[error("is {given:?}, must be a time of day like \"21:00\"")]
+    NoTime { given: String },
+    #[error("is {given:?}, must be an IANA time zone like \"America/New_York\" that this program knows")]
+    NoZone { given: String },
+    #[error("is the same as the beginning, which would be never or always; write another time")]
+    Equal,
+}
+
+/// `"21:00"`, or with seconds.
+///
+/// # Errors
+/// [`QuietHoursError::NoTime`].
+pub fn time_of_day(text: &str) -> Result<Time, QuietHoursError> {
+    // The library also takes `T21` and dates.
+    let plain = text.len() >= 5 && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    let time = text.parse().ok().filter(|_| plain);
+    time.ok_or_else(|| QuietHoursError::NoTime { given: text.to_owned() })
+}
+
+impl QuietHours {
+    /// From `from` to `to` by the recipient's clock, over midnight if `to` is the earlier; at `to` it is over.
+    ///
+    /// # Errors
+    /// [`QuietHoursError::Equal`].
+    pub fn try_new(from: Time, to: Time, zone: Zone, spares_high_priority: bool) -> Result<Self, QuietHoursError> {
+        if from == to {
+            return Err(QuietHoursError::Equal);
+        }
+        Ok(Self { hours: Hours { from, to }, zone, spares_high_priority })
+    }
+
+    /// Whether a message of high, or of another, priority waits for their end.
+    pub fn binds(&self, high_priority: bool) -> bool {
+        !(high_priority && self.spares_high_priority)
+    }
+
+    /// Of a number in E.164 form, with or without its +.
+    pub fn of(&self, number: &str) -> Recipient<'_> {
+        let known = Zone::of(number);
+        let zones = if known.is_empty() { std::slice::from_ref(&self.zone) } else { known };
+        Recipient { hours: &self.hours, by_number: !known.is_empty(), zones }
+    }
+}
+
+/// A recipient's clocks: more than one where its number leaves open in which of several zones it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Recipient<'a> {
+    hours: &'a Hours,
+    by_number: bool,
+    zones: &'a [Zone],
+}
+
+impl<'a> Recipient<'a> {
+    /// Whether its number has told the zones; else it is the fleet's own.
+    pub fn by_number(&self) -> bool {
+        self.by_number
+    }
+
+    /// Never empty.
+    pub fn zones(&self) -> &'a [Zone] {
+        self.zones
+    }
+
+    /// `None` if all its clocks permit a text at `at`; else the next moment at which they all do. Where there is none within
+    /// eight days, a moment after them, to be looked at again.
+    pub fn quiet_until(&self, at: Timestamp) -> Option<Timestamp> {
+        let mut until = at;
+        // Each zone may have quiet hours of its own when another's end, or still have them after a change of its clocks.
+        while let Some(end) = self.zones.iter().find_map(|zone| self.hours.quiet_up_to(zone, until)) {
+            until = end;
+            if until.duration_since(at) > FARTHEST {
+                break;
+            }
+        }
+        (until > at).then_some(until)
+    }
+
+    /// What the clock says at a moment: `08:00 in America/New_York`, of the first of its zones.
+    pub fn local(&self, at: Timestamp) -> Local<'a> {
+        Local { zones: self.zones, at }
+    }
+}
+
+/// A time of day and where: see [`Recipient::local`].
+#[derive(Clone, Copy, Debug)]
+pub struct Local<'a> {
+    zones: &'a [Zone],
+    at: Timestamp,
+}
+
+impl fmt::Display for Local<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((first, others)) = self.zones.split_first() else { return Ok(()) };
+        write!(f, "{} in {}", first.clock(self.at).strftime("%H:%M"), first.name())?;
+        match others.len() {
+            0 => Ok(()),
+            1 => write!(f, ", {} in {}", others[0].clock(self.at).strftime("%H:%M"), others[0].name()),
+            more => write!(f, " and {more} zones more"),
+        }
+    }
+}
