@@ -13,7 +13,7 @@ const SOON: Duration = Duration::from_secs(30);
 const SLEEPERS: u64 = 60;
 const AWAKE: u64 = 10;
 /// From the settings on, until the sleepers wake: the awake ones' texts have gone by then.
-const NIGHT: Duration = Duration::from_secs(12);
+const NIGHT: Duration = Duration::from_secs(20);
 
 /// What New York's clocks show.
 fn in_new_york(at: Timestamp) -> String {
@@ -46,7 +46,6 @@ async fn sleepers_wait_for_their_morning_and_the_others_go() {
     eventually(SOON, put_off).await;
     rig.until_ended(AWAKE, SOON).await;
     let stats = rig.stats().await;
-    assert!(rig.simulator_now() < wakes, "the machine was too slow to see them sleep");
     assert_eq!((stats.count(State::Scheduled), stats.sent(), stats.oldest_due_age), (SLEEPERS, AWAKE, None));
     let view = rig.store.get(&sleepers[0]).await.unwrap().unwrap();
     assert_eq!((view.reason.as_str(), view.attempt, view.recoveries), ("quiet-hours", 0, 0));
@@ -60,8 +59,9 @@ async fn sleepers_wait_for_their_morning_and_the_others_go() {
     for part in ["in America/New_York (by the number): quiet hours", "its recipient has quiet hours (to "] {
         assert!(text.contains(part), "{part} is missing in:\n{text}");
     }
+    assert!(rig.simulator_now() < wakes, "the machine was too slow to see them sleep");
 
-    rig.until_ended(SLEEPERS + AWAKE, SOON).await;
+    rig.until_ended(SLEEPERS + AWAKE, NIGHT + SOON).await;
     let counted = rig.counted(r#"ringfleet_settled_total{outcome="later",answer="done"}"#).await;
     assert_eq!(counted, SLEEPERS, "each is put off once");
     let arrivals = rig.arrivals().await;

@@ -18,6 +18,9 @@ pub use self::zones::Zone;
 /// A recipient whose zones leave no moment in so many days is looked at again then.
 const FARTHEST: SignedDuration = SignedDuration::from_hours(8 * 24);
 
+/// Of the day that quiet hours must leave. A text needs some moments until it has left.
+const SHORTEST_DAY: SignedDuration = SignedDuration::from_mins(15);
+
 /// The hours, by a local clock, in which nothing is sent.
 #[derive(Clone, Debug)]
 pub struct QuietHours {
@@ -36,6 +39,10 @@ pub enum QuietHoursError {
     NoZone { given: String },
     #[error("is the same as the beginning, which would be never or always; write another time")]
     Equal,
+    #[error(
+        "leaves less than a quarter of an hour of the day until they begin again; write an earlier end, or a later beginning"
+    )]
+    TooLong,
 }
 
 /// `"21:00"`, or with seconds.
@@ -53,10 +60,15 @@ impl QuietHours {
     /// From `from` to `to` by the recipient's clock, over midnight if `to` is the earlier; at `to` it is over.
     ///
     /// # Errors
-    /// [`QuietHoursError::Equal`].
+    /// [`QuietHoursError::Equal`]; [`QuietHoursError::TooLong`], as messages would be put off for ever.
     pub fn try_new(from: Time, to: Time, zone: Zone, spares_high_priority: bool) -> Result<Self, QuietHoursError> {
         if from == to {
             return Err(QuietHoursError::Equal);
+        }
+        let left = to.duration_until(from);
+        let left = if left.is_positive() { left } else { left + SignedDuration::from_hours(24) };
+        if left < SHORTEST_DAY {
+            return Err(QuietHoursError::TooLong);
         }
         Ok(Self { hours: Hours { from, to }, zone, spares_high_priority })
     }

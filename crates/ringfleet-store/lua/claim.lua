@@ -62,15 +62,14 @@ end
 
 -- SEND-SAFETY: see others_of_pair. A message whose recipient is busy with another one of this sender comes back a second
 -- later, by deadline and not by a call, so that nothing can be forgotten. Those that wait keep their order.
-local put_off = 0
+local were_put_off = 0
 local function busy(m)
   if not get(PAIR, m.pair) then return false end
   local held = false
   for _, id in ipairs(others_of_pair(m)) do held = held or holds_pair(id) end
   if not held then return false end
-  put_off = put_off + 1
-  set(SCHED, m.id, ms(now + 999 + put_off))
-  count(SCHEDULED, 1)
+  were_put_off = were_put_off + 1
+  put_off(m, now + 999 + were_put_off)
   return true
 end
 

@@ -247,16 +247,17 @@ for i, id in ipairs(ids) do
         if m.send_by > 0 then set(EXP, id, ms(m.send_by)) end
       end
       local quiet = kind == 'later' and delay > 0
+      -- The delay was reckoned when the worker looked.
+      local due = quiet and max(now + 1, now - age + delay) or now + delay
       if quiet then
         -- SEND-SAFETY: nothing but the word and the time: what is known of earlier sends, and the lease whose story is closed,
         -- stay. A journal that tells of one of those would else go unheard, and the text be sent again.
         local known = note_of(m)
-        write_note(m, QUIET, known.provider_id, known.token or 0, known.intent, known.reads, now + delay)
+        write_note(m, QUIET, known.provider_id, known.token or 0, known.intent, known.reads, due)
       end
       if late or kind == 'retry' or quiet then write_message(m) end
       if quiet or (kind == 'retry' and delay > 0) then
-        set(SCHED, id, ms(now + delay))
-        count(SCHEDULED, 1)
+        put_off(m, due)
         state = SCHEDULED
       else
         enqueue_front(m)

@@ -2,24 +2,22 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use ringcentral::PhoneNumber;
 use ringfleet_quiet::QuietHours;
 use ringfleet_store::Priority;
 
-/// From this look until the text has left, mostly: what would leave just when quiet hours begin waits too.
-const ON_ITS_WAY: SignedDuration = SignedDuration::from_secs(15);
-
-/// For how long the message is to be put off; `None` lets it go. By this machine's clock: one that is wrong by minutes sends by so
-/// much too early or too late.
+/// For how long the message is to be put off; `None` lets it go. A text that may leave up to `on_its_way` later waits for quiet
+/// hours that begin meanwhile. By this machine's clock: one that is wrong by minutes sends by so much too early or too late.
 pub(crate) fn delay(
     hours: Option<&QuietHours>,
     to: &PhoneNumber,
     priority: Priority,
     now: Timestamp,
+    on_its_way: Duration,
 ) -> Option<Duration> {
     let recipient = hours.filter(|hours| hours.binds(priority == Priority::High))?.of(to.expose());
-    let until = recipient.quiet_until(now).or_else(|| recipient.quiet_until(now + ON_ITS_WAY))?;
+    let until = recipient.quiet_until(now).or_else(|| recipient.quiet_until(now.saturating_add(on_its_way).ok()?))?;
     // A whole millisecond at least: the store knows no less, and a message without a delay comes back at once.
     Some(until.duration_since(now).unsigned_abs() + Duration::from_millis(1))
 }
@@ -30,6 +28,7 @@ mod tests {
 
     use super::*;
 
+    const ON_ITS_WAY: Duration = Duration::from_secs(15);
     const NEW_YORK: &str = "+12125550100";
     const HONOLULU: &str = "+18085550100";
 
@@ -37,7 +36,7 @@ mod tests {
         let [from, till] = ["21:00", "08:00"].map(|time| time_of_day(time).unwrap());
         let hours = QuietHours::try_new(from, till, Zone::try_new("America/New_York").unwrap(), spares).unwrap();
         let to = PhoneNumber::try_new(to).unwrap();
-        delay(Some(&hours), &to, priority, now.parse().unwrap()).map(|delay| delay.as_secs())
+        delay(Some(&hours), &to, priority, now.parse().unwrap(), ON_ITS_WAY).map(|delay| delay.as_secs())
     }
 
     #[test]
@@ -48,7 +47,7 @@ mod tests {
         assert_eq!(delay_at("2030-01-15T12:59:59.999Z", NEW_YORK, Priority::Normal, false), Some(0));
         assert_eq!(delay_at("2030-01-15T13:00:00Z", NEW_YORK, Priority::Normal, false), None);
         let to = PhoneNumber::try_new(NEW_YORK).unwrap();
-        assert_eq!(delay(None, &to, Priority::Normal, "2030-01-15T03:00:00Z".parse().unwrap()), None);
+        assert_eq!(delay(None, &to, Priority::Normal, "2030-01-15T03:00:00Z".parse().unwrap(), ON_ITS_WAY), None);
     }
 
     #[test]

@@ -35,6 +35,8 @@ use crate::{
 
 /// How long a message waits in a worker's hand for a renewal before it goes back to its lane.
 const SESSION_PATIENCE: Duration = Duration::from_secs(5);
+/// What a text that may leave needs until it has left, mostly.
+const TO_CONNECT: Duration = Duration::from_secs(5);
 
 pub(crate) struct Sender {
     pub(crate) client: Client,
@@ -75,11 +77,13 @@ impl Sender {
     /// From the lease to what is to be reported of it; `None` when the store has decided of it.
     async fn carry(&self, lease: &Lease) -> Option<Told> {
         let give_up = Instant::now() + SESSION_PATIENCE;
+        let mut never_begun = true;
         loop {
             let (request, extension, session) = match self.ready(lease, give_up).await {
                 Ok(ready) => ready,
-                Err(outcome) => return Some(Told::of(outcome)),
+                Err(outcome) => return Some(Told { never_begun, ..Told::of(outcome) }),
             };
+            never_begun = false;
             if let ControlFlow::Break(told) = self.send(lease, &request, &extension, &session).await {
                 return told;
             }
@@ -118,9 +122,11 @@ impl Sender {
         if let Some(gone) = book.gone(&extension, &from, lease.created_at) {
             return Err(Outcome::Parked { reason: for_sender(gone, self.read_at(&extension)) });
         }
-        // SEND-SAFETY: before anything is noted, so that the message waits as one of which nothing was sent. What is not begun within
-        // seconds of this look is given back, so it is not made once more before the POST.
-        if let Some(delay) = quiet::delay(self.quiet_hours.as_ref(), &to, lease.priority, Timestamp::now()) {
+        // SEND-SAFETY: before anything is noted, so that the message waits as one of which nothing was sent. Between this look and the
+        // POST lie the wait for a session, half a lease at most, and the connection: it is not made once more.
+        let on_its_way = SESSION_PATIENCE + self.lease / 2 + TO_CONNECT;
+        if let Some(delay) = quiet::delay(self.quiet_hours.as_ref(), &to, lease.priority, Timestamp::now(), on_its_way)
+        {
             return Err(Outcome::Later { delay });
         }
         let request = SmsRequest { from, to, text, country: None };
@@ -222,7 +228,7 @@ impl Sender {
         if let Some(reason) = self.follow(extension, session, &outcome, consequence, began).await {
             outcome = Outcome::Parked { reason };
         }
-        ControlFlow::Break(Some(Told { outcome, went_out, at: read_at, seen }))
+        ControlFlow::Break(Some(Told { went_out, at: read_at, seen, ..Told::of(outcome) }))
     }
 
     /// Gives the reason to park the lane with, when a new session would be refused like this one.

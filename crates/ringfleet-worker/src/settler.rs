@@ -34,12 +34,14 @@ pub(crate) struct Told {
     /// When the response was read.
     pub(crate) at: Instant,
     pub(crate) seen: PlanSeen,
+    /// The journal knows of no beginning of it, which would have to be ended.
+    pub(crate) never_begun: bool,
 }
 
 impl Told {
     /// No request was made.
     pub(crate) fn of(outcome: Outcome) -> Self {
-        Self { outcome, went_out: false, at: Instant::now(), seen: PlanSeen::default() }
+        Self { outcome, went_out: false, at: Instant::now(), seen: PlanSeen::default(), never_begun: false }
     }
 
     pub(crate) fn not_sent() -> Self {
@@ -94,7 +96,13 @@ pub(crate) fn settler(
     let write = async move {
         let mut batch = Vec::with_capacity(MOST);
         while reports.recv_many(&mut batch, MOST).await > 0 {
-            journal.record(batch.iter().map(Report::entry).collect()).await;
+            // SEND-SAFETY: a journal has room for so many sends. Thousands of messages that are put off for the night are none, and
+            // would push out what was sent before.
+            let ended = batch.iter().filter(|report| !report.told.never_begun);
+            let ended: Vec<Entry> = ended.map(Report::entry).collect();
+            if !ended.is_empty() {
+                journal.record(ended).await;
+            }
             for report in batch.drain(..) {
                 if lines[report.lease.token.shard(lines.len())].send(report).is_err() {
                     return;

@@ -41,6 +41,7 @@
 --   tok:<extension>  hash  of its session: gen, tok, exp, ren, of its renewal: who, lock, dead  the refused credentials,
 --               resumed  the newest token when its lane was let go on last
 --   shadows  zset  lane -> since when more of what has ended stands in its queues than was taken away: see lib/moves.lua
+--   asleep  zset  lane -> when a message of it that is sent again, and was put off, becomes due: see lib/moves.lua
 --   in:<state>  zset  id -> since when, of messages that are held, dead or of unknown fate
 --   gate  hash stop, until, lost, and their reasons    workers  hash  worker -> when last seen, the incarnation it has told its
 --               sends to
@@ -84,6 +85,7 @@ local function ms(n) return format('%d', n) end
 
 local COUNTS, SEQ, GATE, UNK, CLOCK, OUT = T..':c', T..':seq', T..':gate', T..':unk', T..':clock', T..':out'
 local LOOK, OLDEST, SHADOWS, GONE, ASKED = T..':look', T..':oldest', T..':shadows', T..':gone', T..':asked'
+local ASLEEP = T..':asleep'
 local DOC_ENDS, DOC_GONE, DOC_FLOOR = T..':docend', T..':docgone', T..':docfloor'
 
 -- SEND-SAFETY: a store that was flushed or exchanged has forgotten what was sent. Nobody goes on with it unawares.

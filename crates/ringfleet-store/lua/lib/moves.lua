@@ -107,6 +107,15 @@ end
 -- of that send once more, and it must not open the message again.
 local function close_unsent(m, state, code) close(m, state, code, '', token_of(m) or 0) end
 
+-- A message that waits is due later.
+-- SEND-SAFETY: of the lane of one that is sent again no credit is forgotten meanwhile: see `again` in lib/save.lua. A text of its
+-- first send, or one that was credited to another message, must still be told from its next.
+local function put_off(m, at)
+  set(SCHED, m.id, ms(at))
+  count(SCHEDULED, 1)
+  if m.note ~= '' and (note_of(m).intent or 0) > 0 then call('ZADD', ASLEEP, 'GT', ms(at), m.lane) end
+end
+
 -- It waits again, at the head of its lane, and the story of `token` is closed. `intent` is that of its first send whose fate is
 -- or was unknown, if the note does not tell it yet.
 local function wait_again(m, code, token, intent)

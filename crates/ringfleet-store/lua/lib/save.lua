@@ -31,6 +31,15 @@ local function flush_pushes()
   pushes = { {}, {} }
 end
 
+-- Whether a message that is sent again is put off, or became due so short a time ago that no claim may have met it yet.
+local FOUND = 3600000
+local function has_sleepers(L)
+  local due = call('ZSCORE', ASLEEP, L.name)
+  if due and tonumber(due) > now - FOUND then return true end
+  if due then call('ZREM', ASLEEP, L.name) end
+  return false
+end
+
 local function save_lanes()
   local waiting, placed = {}, {}
   for _, L in ipairs(touched) do
@@ -42,7 +51,7 @@ local function save_lanes()
   fetch(READYZ, placed)
   for _, L in ipairs(touched) do
     if L.moves then reindex(L) end
-    if L.queues == 0 and L.inf == 0 and L.unk == 0 then L.again = false end
+    if L.again and L.queues == 0 and L.inf == 0 and L.unk == 0 then L.again = has_sleepers(L) end
     set(LANES, L.name, pack_lane(L))
     L.touched, L.moves, L.queued = false, false, false
   end

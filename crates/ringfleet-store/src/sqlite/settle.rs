@@ -286,12 +286,14 @@ impl Tx<'_> {
                 self.wait_again(at, &m, flight.is_none(), Duration::ZERO)
             }
             Outcome::Later { delay } if millis(*delay) > 0 => {
-                let due = self.now.saturating_add(millis(*delay));
-                self.wait_again(at, &m, flight.is_none(), *delay)?;
+                // The delay was reckoned when the worker looked.
+                let age = millis(settlement.age).saturating_add(self.waited);
+                let left = (millis(*delay) - age).max(1);
+                self.wait_again(at, &m, flight.is_none(), Duration::from_millis(left.unsigned_abs()))?;
                 // SEND-SAFETY: nothing but the word and the time: what is known of earlier sends, and the lease whose story is
                 // closed, stay. A journal that tells of one of those would else go unheard, and the text be sent again.
                 let sql = "UPDATE messages SET code = 'quiet-hours', ended = ?2 WHERE n = ?1";
-                self.exec(sql, params![m.row, due])?;
+                self.exec(sql, params![m.row, self.now.saturating_add(left)])?;
                 Ok(State::Scheduled)
             }
             Outcome::Later { .. } => self.wait_again(at, &m, flight.is_none(), Duration::ZERO),

@@ -262,6 +262,8 @@ behaviours! {
         a_credit_outlives_its_record_while_a_send_is_under_way
         a_credit_outlives_its_record_while_a_message_is_sent_again_that_was_sent_before_it
         a_credit_is_remembered_while_a_message_waits_that_is_sent_again
+        a_credit_is_remembered_while_a_message_is_put_off_that_is_sent_again
+        a_credit_is_remembered_while_a_message_is_tried_later_that_is_sent_again
         a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other
     }
     pairs {

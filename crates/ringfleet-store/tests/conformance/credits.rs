@@ -6,6 +6,8 @@ use ringfleet_store::{Decided, Delivery, Evidence, Found, Outcome, Settled, Stat
 
 use crate::talk::*;
 
+const HOUR: i64 = 3_600_000;
+
 /// Sends a message, which the provider calls `provider_id`.
 async fn send(s: &Subject, provider_id: &str) {
     s.put(asked(&wide(1), provider_id)).await;
@@ -129,7 +131,8 @@ pub(crate) async fn a_credit_outlives_its_record_while_a_message_is_sent_again_t
     assert_eq!(s.found(again, &["p-1"], 0).await, Decided::NotYet);
 }
 
-pub(crate) async fn a_credit_is_remembered_while_a_message_waits_that_is_sent_again(s: &Subject) {
+/// Two texts are sent an hour apart while a message that is sent again waits, given back as `outcome` says; then that one goes.
+async fn is_remembered_while_it_waits(s: &Subject, outcome: Outcome) {
     let again = s.send_into_the_dark(asked(&wide(1), "again")).await;
     s.found(again, &[], 0).await;
     s.step(SETTLE_MS);
@@ -139,20 +142,33 @@ pub(crate) async fn a_credit_is_remembered_while_a_message_waits_that_is_sent_ag
         for lease in s.claim(5).await {
             let lease = lease.reference();
             if lease.id == again.id {
-                s.settle(lease, Outcome::Released).await;
+                s.settle(lease, outcome.clone()).await;
             } else {
                 s.begin(lease).await;
                 s.settle(lease, sent_as(text)).await;
             }
         }
         hear(s, text).await;
-        s.step(3_600_000);
+        s.step(HOUR);
         s.store.reap(500, ms(1)).await.unwrap();
     }
+    s.step(HOUR);
     let lease = s.claim_and_begin().await;
     assert_eq!(lease.id, again.id);
     s.settle(lease, unknown()).await;
     assert_eq!(s.found(lease, &["p-1"], 0).await, Decided::NotYet);
+}
+
+pub(crate) async fn a_credit_is_remembered_while_a_message_waits_that_is_sent_again(s: &Subject) {
+    is_remembered_while_it_waits(s, Outcome::Released).await;
+}
+
+pub(crate) async fn a_credit_is_remembered_while_a_message_is_put_off_that_is_sent_again(s: &Subject) {
+    is_remembered_while_it_waits(s, later(3 * HOUR)).await;
+}
+
+pub(crate) async fn a_credit_is_remembered_while_a_message_is_tried_later_that_is_sent_again(s: &Subject) {
+    is_remembered_while_it_waits(s, retry(3 * HOUR, 9)).await;
 }
 
 pub(crate) async fn a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other(s: &Subject) {

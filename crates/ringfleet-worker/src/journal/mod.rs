@@ -329,6 +329,12 @@ impl Journal {
         }
     }
 
+    /// How many entries.
+    #[cfg(test)]
+    pub(crate) fn remembers(&self) -> usize {
+        self.lock().iter().count()
+    }
+
     fn is_news(&self, lease: LeaseRef) -> bool {
         let mut twice = self.twice();
         if twice.len() >= MOST {

@@ -28,6 +28,7 @@ async fn it_is_put_off_without_a_login_or_a_request() {
     assert_eq!((message.state, message.reason.as_str(), message.attempt), (State::Scheduled, "quiet-hours", 0));
     let lane = store.lane(&lane).await.unwrap();
     assert_eq!((lane.slots_in_use, lane.in_flight, lane.penalty_until), (0, 0, None), "its lane goes on");
+    assert_eq!(worker.journal.remembers(), 0, "a night of them would push out what was sent before");
 }
 
 #[tokio::test]
@@ -42,4 +43,5 @@ async fn high_priority_goes_where_it_is_spared() {
     let id = lease.id;
     worker.sender.process(worker.takes(lease)).await;
     assert_eq!((state(&store, &id).await, taken.lock().unwrap().len()), (Some(State::Sent), 1));
+    assert_eq!(worker.journal.remembers(), 2, "its beginning and its end");
 }

@@ -178,7 +178,7 @@ impl Model {
             }
             Outcome::Later { delay } => {
                 self.was_not_sent(&id, token, late);
-                self.put_off_for(&id, delay.as_millis() as Millis);
+                self.put_off_for(&id, delay.as_millis() as Millis, s.age.as_millis() as Millis);
             }
             Outcome::Retry { code, delay, max_attempts } => {
                 let m = self.message(&id);

@@ -23,12 +23,12 @@ impl Model {
         }
     }
 
-    /// To the end of its recipient's quiet hours.
-    pub(super) fn put_off_for(&mut self, id: &MessageId, delay: Millis) {
+    /// To the end of its recipient's quiet hours, reckoned when the report was as much younger.
+    pub(super) fn put_off_for(&mut self, id: &MessageId, delay: Millis, age: Millis) {
         if delay == 0 {
             return self.put_back(id);
         }
-        let due = self.now + delay;
+        let due = self.now + (delay - age).max(1);
         let m = self.message(id);
         (m.reason, m.put_off_to) = ("quiet-hours".into(), due);
         (m.state, m.due, m.due_from, m.rank) = (State::Scheduled, due, due, 0);
