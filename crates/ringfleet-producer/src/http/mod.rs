@@ -37,6 +37,7 @@ use axum::{
 };
 use ringfleet_store::SharedStore;
 
+pub(crate) use self::lookup::View;
 use self::problem::Problem;
 pub use self::{
     auth::{ApiKeyError, ApiKeys},
