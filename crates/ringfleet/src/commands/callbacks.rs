@@ -129,7 +129,7 @@ async fn replay(store: &dyn Store, since: Since, as_json: bool) -> anyhow::Resul
         return Ok(code_of(&shards));
     }
     match from {
-        None => say!("nothing was told since then: it is all told yet"),
+        None => say!("callbacks have not come to that time yet, so nothing was changed"),
         Some(_) => {
             let more = if more { "more than " } else { "" };
             say!("told from {} on: {more}{again} changes at most are told again", time(from));
