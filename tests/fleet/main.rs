@@ -7,6 +7,7 @@
 
 mod app_refused;
 mod bad_input;
+mod callbacks;
 mod checker_itself;
 mod connections;
 mod crash;

@@ -30,18 +30,19 @@ pub(crate) fn test(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     let js = node_package(&contract.join("js"), &built.join("js"))?;
     let python = python::environment(&built.join("venv"), &contract.join("python/requirements.txt"))?;
 
-    let (_simulator, announced) = start_simulator(&workspace.binary()?, &["--extensions", "10", "--refresh-tokens"])?;
+    let program = workspace.binary()?;
+    let (_simulator, announced) = start_simulator(&program, &["--extensions", "10", "--refresh-tokens"])?;
     let simulator: Value = serde_json::from_str(&announced).context("the simulator's first line is not JSON")?;
     compose::knows_simulator(&workspace.root, &simulator)?;
 
     let mut npm = child::command("npm");
-    npm.args(["test", "--prefix"]).arg(&js).env("SIMULATOR", &announced);
+    npm.args(["test", "--prefix"]).arg(&js).env("SIMULATOR", &announced).env("RINGFLEET", &program);
     child::counted(&mut npm, Runner::Node, tally)?;
 
     let mut unittest = child::command(&python);
     unittest.args(["-m", "unittest", "discover", "-s"]).arg(contract.join("python"));
     // Its compiled files would land in the source tree.
-    unittest.env("PYTHONDONTWRITEBYTECODE", "1").env("SIMULATOR", &announced);
+    unittest.env("PYTHONDONTWRITEBYTECODE", "1").env("SIMULATOR", &announced).env("RINGFLEET", &program);
     child::counted(&mut unittest, Runner::Unittest, tally)?;
     api::test(workspace, tally)
 }

@@ -14,12 +14,14 @@
 //! - [`segments`]: how many a text comes to
 //! - [`csv_import`]: files of any size in flat memory
 //! - [`http`]: the API
+//! - [`callbacks`]: what has become of messages, told to their producer
 //!
 //! **Invariant:** no message reaches the store without an idempotency key. The provider has no way to recognise a
 //! repeated text, so a repeated `enqueue` must be recognised here.
 //!
 //! **Absent on purpose:** nothing here reads a message's text or number into a log, a metric or an error.
 
+pub mod callbacks;
 pub mod csv_import;
 pub mod directory;
 pub mod draft;

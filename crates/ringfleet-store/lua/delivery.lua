@@ -65,6 +65,7 @@ for i = 5, #ARGV, 4 do
       m.note = was.code .. '|' .. provider_id .. '|' .. ms(was.at) .. '|' .. ms(was.token) .. '|'
         .. (was.intent > 0 and ms(was.intent) .. '|' .. was.reads or '|') .. '|' .. ms(now) .. '|' .. code
       write_message(m)
+      set(FIN, id, NOW)
       count(SENT, -1)
       count(m.state, 1)
       call('ZADD', told, now, provider_id)

@@ -40,10 +40,12 @@ pub enum DocKind {
     Setting,
     /// Something that came in at an extension: a text, a voicemail, a call that nobody took.
     Inbound,
+    /// How far the changes of a shard were told to the producers' endpoint, and by whom.
+    Callback,
 }
 
 impl DocKind {
-    pub const ALL: [DocKind; 8] = [
+    pub const ALL: [DocKind; 9] = [
         DocKind::Credential,
         DocKind::Extension,
         DocKind::Number,
@@ -52,6 +54,7 @@ impl DocKind {
         DocKind::Progress,
         DocKind::Setting,
         DocKind::Inbound,
+        DocKind::Callback,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -64,6 +67,7 @@ impl DocKind {
             DocKind::Progress => "progress",
             DocKind::Setting => "setting",
             DocKind::Inbound => "inbound",
+            DocKind::Callback => "callback",
         }
     }
 }

@@ -17,6 +17,7 @@
 //! has fewer than its cap in flight; its score is the first instant at which it may send.
 
 pub mod calls;
+mod changes;
 pub mod clock;
 pub mod delivery;
 pub mod docs;
@@ -39,6 +40,7 @@ pub use crate::{
         Incarnation, Intent, LaneView, Memory, Outcome, QUIET_HOURS, Reaped, Reassertion, Release, Resolution, Settled,
         Settlement, Stats, UNDER_WAY, UnknownSend, UnknownSends,
     },
+    changes::{Change, ChangeCursor, Changes},
     clock::Clock,
     delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},

@@ -264,7 +264,7 @@ pub struct MessageView {
     pub reason: String,
     /// The provider's id of the text, once accepted.
     pub provider_id: Option<String>,
-    /// When it reached a final state, was held, or its fate became unknown.
+    /// When it reached a final state, was held, or its fate became unknown; of a delivered one, when it was sent.
     pub finished_at: Option<Millis>,
     /// Before this time the send whose fate is or was unknown had certainly not begun.
     pub intent_at: Option<Millis>,
@@ -275,6 +275,12 @@ pub struct MessageView {
 }
 
 impl MessageView {
+    /// When it came into its state: reached a final one, was held, or its fate became unknown. By this it is listed and its changes are
+    /// told; of a delivered one its report came later than its end.
+    pub fn came_into_state(&self) -> Option<Millis> {
+        self.delivery.as_ref().map_or(self.finished_at, |report| Some(report.at))
+    }
+
     /// From when on it may have arrived, of a message that is not known as sent: while its fate is unknown or a person must decide,
     /// and where it has ended after an earlier attempt of which nobody knows.
     pub fn may_have_arrived(&self) -> Option<Millis> {

@@ -10,6 +10,7 @@ use crate::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
         Intent, LaneView, Memory, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
     },
+    changes::{ChangeCursor, Changes},
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
@@ -126,6 +127,10 @@ pub trait Store: Send + Sync + 'static {
     /// Messages of a state that [is listed](crate::State::is_listed), of another one none; newest first, at most `limit` (1 to
     /// [`MAX_BATCH`]). A page looks at [`MAX_BATCH`] records of each shard at most, so it may have none although more follow.
     async fn list(&self, from: &ListFrom, limit: u32) -> Result<Listed, StoreError>;
+
+    /// What has ended or is held on this shard, of [`shards`](Store::shards), behind `after`: the oldest first, at most `limit` (1 to
+    /// [`MAX_BATCH`]), and nothing younger than three seconds. `None` tells nothing but where to read on from now.
+    async fn changes(&self, shard: usize, after: Option<&ChangeCursor>, limit: u32) -> Result<Changes, StoreError>;
 
     /// What waits in a lane. A page looks at [`MAX_BATCH`] places of a queue at most, or of its shard's schedule.
     async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError>;
@@ -256,6 +261,10 @@ pub trait Store: Send + Sync + 'static {
     /// of them does not answer, so callers ask for those of each [`shard`](LeaseToken::shard) apart.
     fn shards(&self) -> usize {
         1
+    }
+    /// The one of them on which the documents of this key lie.
+    fn shard_of_doc(&self, _key: &str) -> usize {
+        0
     }
     /// How many of them did not answer lately. What asks all of them (`claim`, `reap`, `watch`, `reconcile_take`, `delivery_take`,
     /// `docs_since`) leaves those out, and fails if none answers.

@@ -67,6 +67,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::Credentials { what } => commands::credentials::run(&layers()?, what).await,
         Command::Extensions { what } => commands::extensions::run(settings()?, what).await,
         Command::Inbound { what } => commands::inbound::run(settings()?, what).await,
+        Command::Callbacks { what } => commands::callbacks::run(settings()?, what).await,
         Command::OptOut { what } => commands::opt_out::run(settings()?, what).await,
         Command::Rc { what } => commands::rc::run(settings()?, what).await,
         Command::Doctor(options) => commands::doctor::run(&layers()?, options).await,

@@ -31,9 +31,12 @@ use ringfleet_store::{
 };
 use ringfleet_testkit::{FaultProxy, RedisCluster, RedisServer};
 
-#[allow(unused_imports, reason = "the fault loop has no use for some")]
-pub(crate) use self::finish::{Ends, Except, Waiting};
 pub(crate) use self::options::RigOptions;
+#[allow(unused_imports, reason = "the fault loop has no use for some")]
+pub(crate) use self::{
+    finish::{Ends, Except, Waiting},
+    processes::Running,
+};
 use self::{
     handed::Handed,
     processes::{Said, Worker},

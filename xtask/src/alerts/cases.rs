@@ -45,6 +45,7 @@ ringfleet_store_restarts_total{instance="a"} 1+0x180
 ringfleet_store_errors_total{instance="a",call="claim",kind="unavailable"} 3+0x180
 ringfleet_enqueued_total{instance="c",result="accepted"} 0+4000x180
 ringfleet_enqueued_total{instance="c",result="not-taken"} 7+0x180
+ringfleet_callbacks_behind_seconds{instance="c"} 3+0x180
 ringfleet_sessions{instance="a",state="refused"} 0+0x180
 ringfleet_connections{instance="a",state="due"} 0+0x180
 ringfleet_connections{instance="a",state="ended"} 0+0x180

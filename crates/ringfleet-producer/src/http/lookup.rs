@@ -20,7 +20,7 @@ use crate::{
 
 /// A message as its producer sees it: no text, numbers masked.
 #[derive(Serialize)]
-pub(super) struct View {
+pub(crate) struct View {
     id: String,
     status: &'static str,
     priority: &'static str,
@@ -126,7 +126,7 @@ pub(super) fn failed(error: &StoreError) -> Problem {
 }
 
 impl View {
-    pub(super) fn of(message: MessageView) -> Self {
+    pub(crate) fn of(message: MessageView) -> Self {
         let undecided = matches!(message.state, MessageState::Unknown | MessageState::Held);
         let open = undecided || message.may_have_arrived().is_some();
         let evidence = open.then(|| Evidence { intent_at: message.intent_at.and_then(rfc3339), reads: message.reads });

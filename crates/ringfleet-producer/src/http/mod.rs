@@ -40,6 +40,7 @@ use axum::{
 use ringfleet_quiet::QuietHours;
 use ringfleet_store::SharedStore;
 
+pub(crate) use self::lookup::View;
 use self::problem::Problem;
 pub use self::{
     auth::{ApiKeyError, ApiKeys},

@@ -12,12 +12,12 @@ use std::{
 use async_trait::async_trait;
 use futures::future::BoxFuture;
 use ringfleet_store::{
-    Acquired, AwaitedReports, Begin, Cancelled, Claim, ClaimRequest, Decided, Delivery, Doc, DocChanges, DocCursor,
-    DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Heard, Incarnation, Intent, LaneFacts,
-    LaneId, LaneView, LeaseRef, LeaseToken, ListFrom, Listed, MessageId, MessageView, Millis, NewMessage, NewSession,
-    OptOut, OptOutCursor, OptOuts, OptedOut, Place, Plan, PlanSeen, Private, Put, Reaped, Reassertion, Recorded,
-    RefusedCredential, Release, Resolution, SessionView, Settled, Settlement, Stand, State, Stats, Store, StoreError,
-    TokenAsk, TokenLease, UnknownSends, Waiting, WaitingCursor, WorkerId,
+    Acquired, AwaitedReports, Begin, Cancelled, ChangeCursor, Changes, Claim, ClaimRequest, Decided, Delivery, Doc,
+    DocChanges, DocCursor, DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Heard,
+    Incarnation, Intent, LaneFacts, LaneId, LaneView, LeaseRef, LeaseToken, ListFrom, Listed, MessageId, MessageView,
+    Millis, NewMessage, NewSession, OptOut, OptOutCursor, OptOuts, OptedOut, Place, Plan, PlanSeen, Private, Put,
+    Reaped, Reassertion, Recorded, RefusedCredential, Release, Resolution, SessionView, Settled, Settlement, Stand,
+    State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends, Waiting, WaitingCursor, WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -253,6 +253,9 @@ impl Store for FakeStore {
     }
     async fn list(&self, _: &ListFrom, _: u32) -> Result<Listed, StoreError> {
         absent("list")
+    }
+    async fn changes(&self, _: usize, _: Option<&ChangeCursor>, _: u32) -> Result<Changes, StoreError> {
+        absent("changes")
     }
     async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
         let messages = self.messages.lock().unwrap();

@@ -17,7 +17,7 @@
 --   f     hash  id -> in flight: state (1), token, since, claim number, slots in use then, send_by (8 each), lane as a
 --               zero-ended string, worker
 --   lease zset  id -> end of its lease           sched zset  id -> time it becomes due
---   exp   zset  id -> send_by, while waiting     fin   zset  id -> time it ended
+--   exp   zset  id -> send_by, while waiting     fin   zset  id -> when it came into its final state
 --   ready zset  lane -> first instant at which it may send (see reindex)
 --   due   zset  lane -> when its oldest waiting message became due
 --   lane  hash  lane -> what is known of it: see lib/lanes.lua     posts  hash  lane -> its POSTs under way, if any

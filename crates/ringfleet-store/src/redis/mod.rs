@@ -6,6 +6,7 @@
 mod away;
 mod blob;
 mod calls;
+mod changes;
 mod cluster;
 mod connect;
 mod delivery;
@@ -222,7 +223,11 @@ impl RedisStore {
 
     /// All lanes of one extension live together.
     fn tag_of(&self, extension: &str) -> &str {
-        &self.tags[stable_hash(extension.as_bytes()) as usize % self.tags.len()]
+        &self.tags[self.shard_of(extension)]
+    }
+
+    fn shard_of(&self, name: &str) -> usize {
+        stable_hash(name.as_bytes()) as usize % self.tags.len()
     }
 
     fn tag_of_id(&self, id: &MessageId) -> &str {

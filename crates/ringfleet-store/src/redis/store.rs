@@ -14,6 +14,7 @@ use crate::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
         Intent, LaneView, Memory, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
     },
+    changes::{ChangeCursor, Changes},
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
@@ -120,6 +121,9 @@ impl Store for RedisStore {
     }
     async fn list(&self, from: &ListFrom, limit: u32) -> Result<Listed, StoreError> {
         self.list_messages(from, limit).await
+    }
+    async fn changes(&self, shard: usize, after: Option<&ChangeCursor>, limit: u32) -> Result<Changes, StoreError> {
+        self.read_changes(shard, after, limit).await
     }
     async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {
         self.list_waiting(lane, from).await
@@ -276,6 +280,10 @@ impl Store for RedisStore {
 
     fn shards(&self) -> usize {
         self.tags.len()
+    }
+
+    fn shard_of_doc(&self, key: &str) -> usize {
+        self.shard_of(key)
     }
 
     fn silent_shards(&self) -> usize {

@@ -163,7 +163,7 @@ fn adopt(conn: &Connection, synchronous: Synchronous, patience: Duration) -> Res
     if judged.is_ok() {
         workers::make_table(conn)?;
         time::make_table(conn)?;
-        reap::make_index(conn)?;
+        reap::make_indexes(conn)?;
     }
     conn.execute_batch("COMMIT")?;
     // From here on the writer waits for locks itself.

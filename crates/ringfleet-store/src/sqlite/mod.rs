@@ -12,6 +12,7 @@
 //! **Invariant:** no answer leaves before its transaction is committed; with [`Synchronous::Full`] that is on the disk.
 
 mod begin_send;
+mod changes;
 mod claim;
 mod control;
 mod delivery;

@@ -11,6 +11,7 @@ use crate::{
         Acquired, Begin, Cancelled, Claim, ClaimRequest, Decided, DueSoon, Enqueued, Evidence, Gate, Incarnation,
         Intent, LaneView, Reaped, Reassertion, Release, Resolution, Settled, Settlement, Stats, UnknownSends,
     },
+    changes::{ChangeCursor, Changes},
     delivery::{AwaitedReports, Delivery, Recorded},
     docs::{self, Doc, DocChanges, DocCursor, DocKind, Expect, Put},
     explain::{Explained, LaneFacts},
@@ -154,6 +155,11 @@ impl Store for SqliteStore {
         let (from, limit) = (*from, listing::limit(limit));
         let part = self.call("list", move |tx| tx.list(&from, limit)).await?;
         Ok(listing::page(&from, vec![part], limit))
+    }
+
+    async fn changes(&self, _shard: usize, after: Option<&ChangeCursor>, limit: u32) -> Result<Changes, StoreError> {
+        let (after, limit) = (after.copied(), listing::limit(limit));
+        self.call("changes", move |tx| tx.changes(after, limit)).await
     }
 
     async fn waiting(&self, lane: &LaneId, from: WaitingCursor) -> Result<Waiting, StoreError> {

@@ -1,5 +1,6 @@
 //! What only this store promises; the rest stands in the conformance suite.
 
+mod changes;
 mod closing;
 mod lost;
 
@@ -369,7 +370,12 @@ async fn hot_questions_walk_no_table() {
         "DELETE FROM queue WHERE message = 1",
         "SELECT id FROM flight WHERE lease_until <= 1 ORDER BY lease_until, id LIMIT 9",
         "SELECT n FROM messages WHERE expire_at < 1 ORDER BY expire_at, id LIMIT 9",
-        "SELECT n FROM messages WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14) AND ended <= 1 ORDER BY ended, id LIMIT 9",
+        "SELECT n FROM messages WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14) AND coalesce(reported, ended) <= 1 \
+         ORDER BY coalesce(reported, ended), id LIMIT 9",
+        "SELECT n FROM messages WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14) AND (coalesce(reported, ended), id) > (1, x'00') \
+         AND coalesce(reported, ended) <= 9 ORDER BY coalesce(reported, ended), id LIMIT 9",
+        "SELECT n FROM messages WHERE state IN (9, 10, 11) AND state = 10 AND (ended, id) > (1, x'00') AND ended <= 9 \
+         ORDER BY ended, id LIMIT 9",
         "SELECT n FROM messages WHERE state IN (9, 10, 11) AND state = 9 ORDER BY ended DESC, id DESC LIMIT 9",
         "SELECT id FROM messages WHERE lane = 1 AND state = 11 ORDER BY ended, id LIMIT 9",
         "SELECT n FROM lanes WHERE look_at <= 1 ORDER BY look_at, name LIMIT 9",

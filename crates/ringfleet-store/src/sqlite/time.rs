@@ -102,6 +102,16 @@ impl Writer {
         if std::mem::take(&mut self.mark_is_ahead) { self.write(self.mark) } else { Ok(()) }
     }
 
+    /// Moves the mark to `now`, which it may be some seconds behind, for what was read at that time: see `SETTLED_MS`.
+    pub(super) fn pin_time(&mut self, now: Millis) -> Step<()> {
+        if self.clock.set_time().is_some() || self.mark.high >= now {
+            return Ok(());
+        }
+        self.mark.high = now;
+        self.mark_is_ahead = false;
+        self.write(self.mark)
+    }
+
     fn write(&self, mark: Mark) -> Step<()> {
         self.conn
             .prepare_cached("UPDATE file SET high = ?1, off = ?2, steps = ?3")?

@@ -33,8 +33,9 @@ impl Tx<'_> {
             "SELECT n, ended, id, state = ?5 FROM messages WHERE state IN (9, 10, 11) AND state = ?5 \
              AND (ended, id) < (?1, ?2) AND ended >= ?3 ORDER BY ended DESC, id DESC LIMIT ?4"
         } else {
-            "SELECT n, ended, id, state = ?5 FROM messages WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14) \
-             AND (ended, id) < (?1, ?2) AND ended >= ?3 ORDER BY ended DESC, id DESC LIMIT ?4"
+            "SELECT n, coalesce(reported, ended), id, state = ?5 FROM messages WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14) \
+             AND (coalesce(reported, ended), id) < (?1, ?2) AND coalesce(reported, ended) >= ?3 \
+             ORDER BY coalesce(reported, ended) DESC, id DESC LIMIT ?4"
         };
         let (at, id) = from.after.unwrap_or((Millis::MAX, MessageId::from_bytes([u8::MAX; 16])));
         let wanted = params![at, id.as_bytes(), from.since, places as i64, from.state as u8];
@@ -78,7 +79,7 @@ impl Tx<'_> {
         Ok(Waiting { messages, next })
     }
 
-    fn message_view(&mut self, m: Message) -> Step<MessageView> {
+    pub(super) fn message_view(&mut self, m: Message) -> Step<MessageView> {
         let at = self.lane_at_row(m.lane)?;
         let state = self.state_now(&m)?;
         let sql = "SELECT sender, recipient, text, code, provider_id, report, reported FROM messages WHERE n = ?1";

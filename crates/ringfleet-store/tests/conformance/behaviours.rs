@@ -200,6 +200,15 @@ behaviours! {
         a_page_looks_at_five_hundred_records_and_the_next_one_goes_on_there
         what_ended_before_a_time_is_left_out_of_a_list
     }
+    following {
+        all_that_ends_or_is_held_is_told_once_in_its_order
+        many_changes_of_one_instant_are_told_once_each
+        what_is_younger_than_three_seconds_is_left_to_the_next_reading
+        a_message_whose_state_changes_again_is_told_again
+        one_that_has_left_its_end_is_told_when_it_comes_to_the_next
+        who_begins_is_told_nothing_of_before_and_who_goes_back_all_of_it
+        a_report_brings_its_message_to_the_time_at_which_it_came
+    }
     explaining {
         a_waiting_message_knows_how_many_go_before_it
         a_scheduled_message_counts_those_of_its_lane_that_are_due_before_it
@@ -368,7 +377,7 @@ behaviours! {
         since_lies_before_every_sending
         a_delivered_message_stays_what_it_is
         its_text_still_proves_no_other_sending
-        a_delivered_message_is_forgotten_so_long_after_its_sending
+        a_delivered_message_is_forgotten_so_long_after_its_report
         a_record_made_of_what_a_worker_knew_waits_too
         a_message_closed_by_a_person_waits_for_no_report
         nothing_is_remembered_where_nobody_waits

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use ringfleet_store::{
-    Cancelled, Delivery, LaneId, ListFrom, MessageId, Millis, NewMessage, OptOut, Outcome, Private, Recorded,
+    Cancelled, Delivery, Enqueued, LaneId, ListFrom, MessageId, Millis, NewMessage, OptOut, Outcome, Private, Recorded,
     Resolution, State,
 };
 
@@ -24,7 +24,7 @@ async fn pages(s: &Subject, state: State, since: Millis, limit: u32) -> (Vec<Mes
     (ids, sizes)
 }
 
-async fn settled(s: &Subject, lane: &LaneId, outcome: Outcome) -> MessageId {
+pub(crate) async fn settled(s: &Subject, lane: &LaneId, outcome: Outcome) -> MessageId {
     let id = s.put(message(lane, &format!("at {}", s.now()))).await;
     let lease = s.claim_and_begin().await;
     s.settle(lease, outcome).await;
@@ -32,7 +32,7 @@ async fn settled(s: &Subject, lane: &LaneId, outcome: Outcome) -> MessageId {
 }
 
 /// One more message in each state that can be listed.
-async fn one_of_each(s: &Subject, lane: &LaneId) -> BTreeMap<State, MessageId> {
+pub(crate) async fn one_of_each(s: &Subject, lane: &LaneId) -> BTreeMap<State, MessageId> {
     let mut ids = BTreeMap::new();
     let ends = [
         (State::Rejected, rejected()),
@@ -111,14 +111,19 @@ pub(crate) async fn a_list_goes_on_behind_its_last_message_though_that_has_left_
 }
 
 /// As many as a page looks at end in one instant.
-async fn suppress(s: &Subject, lane: &LaneId, count: usize) {
+pub(crate) async fn suppress(s: &Subject, lane: &LaneId, count: usize) -> Vec<MessageId> {
     let to = Private::new("+16505550199");
     let out = OptOut { from: message(lane, "").from, to: to.clone(), out: true };
     s.store.set_opt_outs(Some(lane.extension()), &[out]).await.unwrap();
     let batch: Vec<_> = (0..count).map(|n| NewMessage { to: to.clone(), ..message(lane, &n.to_string()) }).collect();
+    let mut ids = Vec::new();
     for part in batch.chunks(500) {
-        s.store.enqueue(part).await.unwrap();
+        ids.extend(s.store.enqueue(part).await.unwrap().into_iter().map(|answer| match answer {
+            Enqueued::Accepted(id) => id,
+            other => panic!("not accepted: {other:?}"),
+        }));
     }
+    ids
 }
 
 pub(crate) async fn a_page_looks_at_five_hundred_records_and_the_next_one_goes_on_there(s: &Subject) {

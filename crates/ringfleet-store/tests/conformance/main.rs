@@ -19,6 +19,7 @@ mod evidence;
 mod expiry;
 mod explaining;
 mod fairness;
+mod following;
 mod intake;
 mod listing;
 mod opting_out;

@@ -1,10 +1,11 @@
 //! Whether store and model show the same, and whether a history comes to its end.
 
 use futures::future::join_all;
-use ringfleet_store::{Gate, LaneView, ListFrom, PlanSeen, Private, State, Stats};
+use ringfleet_store::{ChangeCursor, Gate, LaneView, ListFrom, PlanSeen, Private, State, Stats};
 
 use crate::{
     harness::Backend,
+    model::Message,
     run::{END_WITHIN, Run, Verdict, same},
 };
 
@@ -61,7 +62,30 @@ impl Run<'_> {
             same("its lane", (&view.lane, view.priority), (&m.new.lane, m.new.priority))?;
         }
         self.opt_outs_agree().await?;
-        self.lists_agree().await
+        self.lists_agree().await?;
+        self.changes_agree().await
+    }
+
+    /// Read from the beginning, the changes are all that has ended or is held, once each and in their order.
+    async fn changes_agree(&self) -> Verdict {
+        let (store, mut told) = (&self.subject.store, Vec::new());
+        for shard in 0..store.shards() {
+            let (mut after, mut more) = (ChangeCursor::before(0), true);
+            while more {
+                let page = store.changes(shard, Some(&after), 50).await.unwrap();
+                told.extend(page.changes.into_iter().map(|change| (change.cursor.at(), change.message.id)));
+                (after, more) = (page.next, page.more);
+            }
+        }
+        if store.shards() > 1 {
+            told.sort();
+        }
+        let settled = |m: &&Message| m.came_into_state().is_some_and(|at| at <= self.model.now - 3_000);
+        let ended = |m: &&Message| (m.state.is_final() || m.state == State::Held) && settled(m);
+        let ended = self.model.messages.iter().filter(|(_, m)| ended(m));
+        let mut expected: Vec<_> = ended.filter_map(|(id, m)| Some((m.came_into_state()?, *id))).collect();
+        expected.sort();
+        same("the changes", told, expected)
     }
 
     async fn lists_agree(&self) -> Verdict {
@@ -73,7 +97,7 @@ impl Run<'_> {
                 next = page.next;
             }
             let in_state = self.model.messages.iter().filter(|(_, m)| m.state == state);
-            let mut expected: Vec<_> = in_state.map(|(id, m)| (m.finished_at, *id)).collect();
+            let mut expected: Vec<_> = in_state.map(|(id, m)| (m.came_into_state(), *id)).collect();
             expected.sort();
             same("a list", (state, listed), (state, expected.into_iter().rev().map(|(_, id)| id).collect::<Vec<_>>()))?;
         }

@@ -1,6 +1,6 @@
 //! The server's clock is corrected while the fleet works.
 
-use ringfleet_store::{Begin, Clock, LeaseToken, State};
+use ringfleet_store::{Begin, Cancelled, ChangeCursor, Clock, LeaseToken, State};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
@@ -149,4 +149,21 @@ async fn a_busy_lane_puts_off_the_short_deadline_that_an_older_version_gave_its_
     hand.fetch_add(30 * 60_000, std::sync::atomic::Ordering::SeqCst);
     assert_eq!(claim_refs(&store, &worker, 1).await.len(), 1);
     assert!(ask::<i64>(&server.url(), &["TTL", &slots]) > 20 * HOUR);
+}
+
+/// Nothing but the reading has noted what time it is: no worker asks all the time.
+#[tokio::test]
+async fn what_happens_after_changes_were_read_stands_behind_them_though_the_clock_went_back() {
+    let server = RedisServer::builder().clock_file().start();
+    let store = connect(server.url()).await;
+    let mut cursor = ChangeCursor::before(0);
+    for (text, ends, read) in [("1", 0, 20), ("2", -1, 60)] {
+        server.step_clock(ends);
+        let id = put(&store, &lane(), &[text]).await[0];
+        assert_eq!(store.cancel(&id).await.unwrap(), Cancelled::Done);
+        server.step_clock(read);
+        let read = store.changes(0, Some(&cursor), 5).await.unwrap();
+        assert_eq!(read.changes.iter().map(|change| change.message.id).collect::<Vec<_>>(), [id], "message {text}");
+        cursor = read.next;
+    }
 }

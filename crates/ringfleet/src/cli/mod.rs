@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod callbacks;
 mod credentials;
 mod discreet;
 mod doctor;
@@ -17,6 +18,7 @@ use clap::{Args, Parser, Subcommand};
 use ringfleet_store::OnUnknown;
 
 pub(crate) use self::{
+    callbacks::CallbacksCommand,
     credentials::{AddOptions, CheckOptions, CredentialsCommand, ImportCredentials, MethodWord, Which},
     discreet::parse,
     doctor::DoctorOptions,
@@ -86,6 +88,11 @@ pub(crate) enum Command {
     Inbound {
         #[command(subcommand)]
         what: InboundCommand,
+    },
+    /// What has become of messages, told to an endpoint of yours: how that stands, telling once more, a test
+    Callbacks {
+        #[command(subcommand)]
+        what: CallbacksCommand,
     },
     /// Who wants no more texts: enters it, lifts it, lists it
     OptOut {
@@ -203,6 +210,9 @@ mod tests {
             "message show --key visit-4712",
             "message cancel --key visit-4712 --key visit-4713",
             "explain --key visit-4712 --json",
+            "callbacks replay --since 24h",
+            "callbacks replay --since 2026-01-31T09:00:00-05:00",
+            "callbacks status --json",
         ];
         for good in good {
             assert!(parsed(good).is_ok(), "{good}");
@@ -228,6 +238,9 @@ mod tests {
             "opt-out import",
             "import x.csv --results r.jsonl --dry-run",
             "message list",
+            "callbacks",
+            "callbacks replay",
+            "callbacks replay --since yesterday",
             "message list --state ready",
             "message list --state dead --since yesterday",
             "message show",

@@ -164,7 +164,7 @@ pub(super) fn listed(view: &MessageView) -> Value {
     json!({
         "id": view.id.to_string(),
         "extension": view.lane.extension(),
-        "since": time(view.finished_at),
+        "since": time(view.came_into_state()),
         "attempts": view.attempt,
         "reason": view.reason,
         "meaning": sense.map(|sense| sense.meaning),

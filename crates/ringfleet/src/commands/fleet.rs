@@ -14,12 +14,13 @@ use ringfleet_console::Recorder;
 use ringfleet_identity::{Follower, Roster, Vault, directory::Directory};
 use ringfleet_producer::{
     Producer, SenderDirectory,
+    callbacks::{Callbacks, Endpoint},
     http::{Api, ApiKeys},
 };
 use ringfleet_store::SharedStore;
 use ringfleet_worker::Drained;
 use secrecy::SecretString;
-use tokio::task::JoinSet;
+use tokio::{sync::oneshot, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -38,6 +39,7 @@ pub(crate) async fn api(settings: Settings) -> anyhow::Result<ExitCode> {
     let Some(mut role) = Role::start(&settings).await? else { return Ok(ExitCode::SUCCESS) };
     role.serve_connect(&settings).await?;
     role.serve_api(&settings).await?;
+    role.call_back(&settings)?;
     role.answer(&settings).await
 }
 
@@ -56,6 +58,7 @@ pub(crate) async fn up(settings: Settings) -> anyhow::Result<ExitCode> {
     role.serve_inbound(&settings).await?;
     role.serve_connect(&settings).await?;
     role.serve_api(&settings).await?;
+    role.call_back(&settings)?;
     role.work_and_answer(&settings).await
 }
 
@@ -146,6 +149,21 @@ impl Role {
         let Some(listen) = settings.inbound_listen else { return Ok(()) };
         let router = ringfleet_worker::webhook_router(self.vault(settings)?, settings.worker.inbound.hints.clone());
         self.serve("inbound", listen, router).await
+    }
+
+    /// Callbacks, where they are switched on. Their end is waited for as requests under way are.
+    fn call_back(&mut self, settings: &Settings) -> anyhow::Result<()> {
+        let Some(callbacks) = settings.callbacks.clone() else { return Ok(()) };
+        let callbacks = Callbacks::new(self.store.clone(), Endpoint::new(callbacks.url, callbacks.secrets)?);
+        let (stop, (is_over, over)) = (self.stop.clone(), oneshot::channel::<()>());
+        self.followers.spawn(async move {
+            callbacks.run(stop).await;
+            drop(is_over);
+        });
+        self.answering.spawn(async move {
+            let _ = over.await;
+        });
+        Ok(())
     }
 
     async fn serve(&mut self, what: &'static str, listen: SocketAddr, router: Router) -> anyhow::Result<()> {

@@ -75,7 +75,7 @@ fn row(view: &MessageView) -> [Cell; 5] {
     [
         view.id.to_string().into(),
         view.lane.extension().to_owned().into(),
-        time(view.finished_at).into(),
+        time(view.came_into_state()).into(),
         number(&view.to, false).into(),
         why(view).into(),
     ]

@@ -1,5 +1,6 @@
 //! One module a command.
 
+pub(crate) mod callbacks;
 pub(crate) mod config;
 pub(crate) mod credentials;
 pub(crate) mod demo;

@@ -1,5 +1,6 @@
 //! Configuration: layers in, one checked value or *all* faults out.
 
+mod callbacks;
 mod callers_keys;
 mod connect;
 mod identity;

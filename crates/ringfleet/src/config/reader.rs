@@ -100,7 +100,9 @@ pub(super) fn show(tree: &Value, known: &Value) -> String {
                 "[not shown: no file of that name can be seen]".to_owned()
             }
             // A password in a URL is as private as any.
-            Value::String(text) if key == "store.url" => format!("{:?}", without_password(text)),
+            Value::String(text) if key == "store.url" || key == "callbacks.url" => {
+                format!("{:?}", without_password(text))
+            }
             other => other.to_string(),
         };
         lines.push_str(&format!("{name} = {shown}\n"));

@@ -8,6 +8,7 @@ use ringfleet_worker::WorkerOptions;
 use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
+    callbacks::{CallbackSettings, read_callbacks},
     callers_keys::read_keys,
     connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_directory, read_identity},
@@ -31,6 +32,8 @@ pub(crate) struct Settings {
     /// Of messages that do not say themselves.
     pub on_unknown: OnUnknown,
     pub api: ApiSettings,
+    /// Where it is told what became of messages.
+    pub callbacks: Option<CallbackSettings>,
     pub connect: Option<ConnectSettings>,
     /// Where a worker hears the provider's webhooks.
     pub inbound_listen: Option<SocketAddr>,
@@ -109,6 +112,7 @@ impl Settings {
         let inbound = read_inbound(r);
         let quiet_hours = read_quiet_hours(r);
         let api = read_api(r);
+        let callbacks = read_callbacks(r);
         let connect = read_connect(r, api.as_ref());
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
         let metrics_listen = metrics.and_then(|_| r.address("metrics.listen"));
@@ -159,6 +163,7 @@ impl Settings {
             worker,
             on_unknown: on_unknown?,
             api: api?,
+            callbacks: callbacks?,
             connect,
             inbound_listen,
             metrics_listen,

@@ -10,6 +10,16 @@ pub(super) const CASES: &[Case] = &[
         &["RingfleetMessagesHeld"],
     ),
     case(
+        "an endpoint takes no callbacks",
+        r#"ringfleet_callbacks_behind_seconds{instance="c"} 3+0x100 60+60x80"#,
+        &["RingfleetCallbacksAreNotTaken"],
+    ),
+    case(
+        "an endpoint that was down for five minutes takes callbacks again",
+        r#"ringfleet_callbacks_behind_seconds{instance="c"} 3+0x115 60+60x5 3+0x60"#,
+        &[],
+    ),
+    case(
         "a message has died beside three old ones",
         r#"ringfleet_messages{instance="a",state="dead"} 3+0x120 4+0x60"#,
         &["RingfleetMessagesHaveDied"],

@@ -4,6 +4,14 @@ use ringfleet_store::{MAX_RECOVERIES, MessageId, Millis, Reaped, State};
 
 use super::{Message, Model};
 
+impl Message {
+    /// When it came into its state, once it has ended, is held or of unknown fate: of a delivered one its report came later than its
+    /// end.
+    pub(crate) fn came_into_state(&self) -> Option<Millis> {
+        self.delivery.as_ref().map_or(self.finished_at, |report| Some(report.at))
+    }
+}
+
 impl Model {
     /// The part of a reap that deals with ended leases, the earliest first.
     pub(crate) fn reap_leases(&mut self, limit: usize) -> Reaped {
@@ -37,7 +45,7 @@ impl Model {
     /// The part that forgets old records, the oldest first.
     pub(crate) fn prune(&mut self, limit: usize, retention_ms: Millis) -> Vec<MessageId> {
         let before = self.now - retention_ms;
-        let ended = |m: &Message| m.finished_at.filter(|at| m.state.is_final() && *at <= before);
+        let ended = |m: &Message| m.came_into_state().filter(|at| m.state.is_final() && *at <= before);
         let mut old: Vec<_> = self.messages.iter().filter_map(|(id, m)| Some((ended(m)?, *id))).collect();
         old.sort_unstable();
         let gone: Vec<_> = old.into_iter().take(limit).map(|(_, id)| id).collect();
