@@ -16,5 +16,5 @@ pub(crate) fn test(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
     unittest.args(["-m", "unittest", "discover", "-s"]).arg(&tests).env("RINGFLEET", workspace.binary()?);
     // Its compiled files would land in the source tree.
     unittest.env("PYTHONDONTWRITEBYTECODE", "1");
-    child::counted(&mut unittest, Runner::Unittest, tally)
+    child::counted(child::without_proxy(&mut unittest), Runner::Unittest, tally)
 }

@@ -98,6 +98,12 @@ fn signposts(panel: &Panel, alerts: &[(String, String)]) -> Vec<String> {
             None => faults.push(format!("there is no alert {name:?}")),
         }
     }
+    let counts_none = |expression: &str| expression.contains("or vector(0)");
+    // A division by what is not there is empty.
+    let empty = |expression: &String| expression.contains(" / ") && !counts_none(expression);
+    if conditions.iter().any(|one| counts_none(one)) && panel.expressions.iter().any(empty) {
+        faults.push("it is empty where its alert counts what is not there as 0".to_owned());
+    }
     for threshold in &panel.thresholds {
         // Grafana's colour begins at its number, so `> 0` of what is counted is 1, and `== 0` is where a colour ends at 1.
         let compared = [">", ">=", "<"].map(|operator| format!("{operator} {threshold}"));

@@ -24,6 +24,12 @@ pub(crate) fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// What it calls on this machine it calls directly, whatever proxy the environment names for calls to elsewhere.
+pub(crate) fn without_proxy(command: &mut Command) -> &mut Command {
+    let here = "127.0.0.1,localhost,::1";
+    command.env("NO_PROXY", here).env("no_proxy", here)
+}
+
 /// Runs to the end; anything but exit code 0 is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("can't run {}", shown(command)))?;

@@ -37,13 +37,13 @@ pub(crate) fn test(workspace: &Workspace, tally: &mut Tally) -> Result<()> {
 
     let mut npm = child::command("npm");
     npm.args(["test", "--prefix"]).arg(&js).env("SIMULATOR", &announced).env("RINGFLEET", &program);
-    child::counted(&mut npm, Runner::Node, tally)?;
+    child::counted(child::without_proxy(&mut npm), Runner::Node, tally)?;
 
     let mut unittest = child::command(&python);
     unittest.args(["-m", "unittest", "discover", "-s"]).arg(contract.join("python"));
     // Its compiled files would land in the source tree.
     unittest.env("PYTHONDONTWRITEBYTECODE", "1").env("SIMULATOR", &announced).env("RINGFLEET", &program);
-    child::counted(&mut unittest, Runner::Unittest, tally)?;
+    child::counted(child::without_proxy(&mut unittest), Runner::Unittest, tally)?;
     api::test(workspace, tally)
 }
 

@@ -44,10 +44,10 @@ const TOOLS: [Tool; 9] = [
             let whole = child::works(child::command("python3").args(["-c", "import venv, ensurepip"]));
             ensure!(whole, "python3 is missing, or its modules venv and ensurepip are");
             // The least that the pinned packages take.
-            version(child::command("python3").arg("--version"), (3, 10))
+            version(child::command("python3").arg("--version"), (3, 11))
         },
         packages: &["python3", "python3-venv", "python3-pip"],
-        remedy: "install Python 3.10 or newer with venv and pip, so that python3 is on PATH",
+        remedy: "install Python 3.11 or newer with venv and pip, so that python3 is on PATH",
         vital: true,
     },
     Tool {

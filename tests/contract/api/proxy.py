@@ -1,10 +1,18 @@
-"""A proxy in front of the API that is away, or loses the answer to what has gone through."""
+"""A proxy in front of the API that is away, loses the answer to what has gone through, or puts another one in its place."""
 
 import http.client
 import http.server
+import json
 import threading
 
 AWAY, LOSE, PASS = "away", "lose", "pass"
+# Answers in the place of the API's own, to what has gone through: status and body.
+REPLACED = 503, {"type": "urn:ringfleet:problem:store-replaced", "title": "", "status": 503, "detail": ""}
+UNSETTLED = 200, {"accepted": 0, "duplicates": 0, "refused": 0, "not_taken": 1, "unknown": 0, "results": []}
+# What gateways, balancers and login pages say; none of it is the API's word on what was handed in.
+FOREIGN = [(500, {"message": "Internal server error"}), (403, {"type": "about:blank"}), (302, {"id": "x"}), (200, {})]
+# The API lies behind this path there.
+PATH = "/texts"
 
 
 class Proxy:
@@ -21,17 +29,22 @@ class Proxy:
                 if wish == AWAY:
                     return inner.answer(503, {"Content-Type": "application/problem+json", "Retry-After": "1"}, b"{}")
                 answer = inner.ask(body)
-                # The store has it by now. The connection ends without a byte.
+                # The store has it by now. Of a lost one the connection ends without a byte.
                 if wish == PASS:
                     inner.answer(*answer)
+                elif wish != LOSE:
+                    status, told = wish
+                    inner.answer(status, {"Content-Type": "application/json"}, json.dumps(told).encode())
 
             def do_GET(inner):
                 inner.answer(*inner.ask(None))
 
             def ask(inner, body):
+                if not inner.path.startswith(PATH + "/v1/"):
+                    return 404, {"Content-Type": "application/json"}, b"{}"
                 connection = http.client.HTTPConnection(address, timeout=30)
                 headers = {name: inner.headers[name] for name in ("Authorization", "Content-Type")}
-                connection.request(inner.command, inner.path, body, headers)
+                connection.request(inner.command, inner.path[len(PATH) :], body, headers)
                 answer = connection.getresponse()
                 kept = {name: answer.headers[name] for name in ("Content-Type", "Retry-After") if name in answer.headers}
                 told = answer.status, kept, answer.read()
@@ -52,4 +65,5 @@ class Proxy:
         test.addCleanup(server.server_close)
         test.addCleanup(server.shutdown)
         threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-        self.url = f"http://127.0.0.1:{server.server_port}"
+        # With the slash at its end that people leave there.
+        self.url = f"http://127.0.0.1:{server.server_port}{PATH}/"

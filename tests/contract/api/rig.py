@@ -8,6 +8,7 @@ import os
 import queue
 import re
 import secrets
+import signal
 import subprocess
 import tempfile
 import threading
@@ -18,6 +19,36 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = os.path.abspath(os.environ["RINGFLEET"])
 KEY = secrets.token_hex(24)
 START_DEADLINE = 30
+# What was started here and has not ended.
+RUNNING = set()
+
+
+def end_all(number, frame):
+    """No test's clean-up runs when the whole is ended from outside."""
+    for process in list(RUNNING):
+        process.kill()
+    os._exit(128 + number)
+
+
+signal.signal(signal.SIGTERM, end_all)
+
+
+def started(command, **how):
+    process = subprocess.Popen(command, text=True, **how)
+    RUNNING.add(process)
+    return process
+
+
+def ended(command, timeout, **how):
+    """What it printed, all in one, and its code, once it has ended."""
+    how = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **how}
+    with started(command, **how) as process:
+        try:
+            told, _ = process.communicate(timeout=timeout)
+        finally:
+            process.kill()
+            RUNNING.discard(process)
+    return subprocess.CompletedProcess(command, process.returncode, told)
 
 
 class Process:
@@ -31,9 +62,7 @@ class Process:
         settings = {"store__data_dir": folder.name, "metrics__listen": "", **settings}
         env.update({f"RINGFLEET__{name.upper()}": value for name, value in settings.items()})
         self.place = {"cwd": folder.name, "env": env}
-        self.process = subprocess.Popen(
-            [PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **self.place
-        )
+        self.process = started([PROGRAM, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **self.place)
         self.lines = queue.Queue()
         # A read from a pipe has no deadline, and a full pipe would hold the process up.
         self.reader = threading.Thread(target=self.read, daemon=True)
@@ -59,6 +88,7 @@ class Process:
     def end(self):
         self.process.kill()
         self.process.wait()
+        RUNNING.discard(self.process)
         self.reader.join()
         self.process.stdout.close()
 

@@ -147,6 +147,18 @@ fn a_threshold_is_an_alerts() {
 }
 
 #[test]
+fn a_panel_counts_what_is_not_there_as_its_alert_does() {
+    let (alert, counted) = ("`ringfleet_hand > 600`", "`(ringfleet_hand or vector(0)) > 600`");
+    let document = DOCUMENT_TEXT.replace(alert, counted);
+    for (expression, right) in [("1 / max(ringfleet_held)", false), ("1 / (max(ringfleet_held) or vector(0))", true)] {
+        let mut board = good();
+        board["panels"][2]["targets"][0]["expr"] = json!(expression);
+        let found = faults(&panel::read(&board.to_string()).unwrap(), &document).unwrap();
+        assert_eq!(!found.iter().any(|fault| fault.contains("as 0")), right, "{found:?}");
+    }
+}
+
+#[test]
 fn a_variable_that_prometheus_would_not_know_is_an_error() {
     assert_eq!(panel::without_variables("rate(a[$__rate_interval])", "1m").unwrap(), "rate(a[1m])");
     assert!(panel::without_variables("rate(a[$interval])", "1m").is_err());

@@ -133,6 +133,11 @@ pub(super) fn faults(pod: &Pod) -> Vec<String> {
         let kept = &pod.object["spec"]["persistentVolumeClaimRetentionPolicy"];
         // SEND-SAFETY: without its journal a worker can't tell a Redis that comes back without its last moments what was sent.
         checks.push((journal.is_some_and(|volume| pod.is_claimed(volume)), "its journal does not outlive the pod"));
+        let claims = pod.object["spec"]["volumeClaimTemplates"].as_array().into_iter().flatten();
+        let named = claims.into_iter().all(|claim| claim["metadata"]["labels"] == *selector);
+        checks.push((named, "its claims are not found by its labels"));
+        // SEND-SAFETY: an apply would set the number that an operator, or an autoscaler, has set.
+        checks.push((pod.object["spec"]["replicas"].is_null(), "it says how many workers there are"));
         checks.push((kept["whenScaled"] == "Retain" && kept["whenDeleted"] == "Retain", "its claims are not kept"));
         checks.push((
             pod.object["spec"]["podManagementPolicy"] == "Parallel",

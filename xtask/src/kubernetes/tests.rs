@@ -13,7 +13,7 @@ fn good() -> Vec<Value> {
         json!({"kind": "StatefulSet", "metadata": {"name": "w"}, "spec": {
             "selector": {"matchLabels": labels}, "podManagementPolicy": "Parallel",
             "persistentVolumeClaimRetentionPolicy": {"whenScaled": "Retain", "whenDeleted": "Retain"},
-            "volumeClaimTemplates": [{"metadata": {"name": "state"}}],
+            "volumeClaimTemplates": [{"metadata": {"name": "state", "labels": labels}}], "replicas": null,
             "template": {"metadata": {"labels": labels}, "spec": {
                 "terminationGracePeriodSeconds": 30, "automountServiceAccountToken": false,
                 "securityContext": {"runAsNonRoot": true, "runAsUser": 10001, "seccompProfile": {"type": "RuntimeDefault"}},
@@ -43,7 +43,7 @@ fn each_fault_is_found() {
     let pod = "/spec/template/spec";
     let container = "/spec/template/spec/containers/0";
     let trigger = "/spec/triggers/0/metadata";
-    let breaks: [(usize, String, Value, &str); 30] = [
+    let breaks: [(usize, String, Value, &str); 32] = [
         (0, "/data/RINGFLEET__WORKER__DRAIN".to_owned(), json!("30s"), "grace period"),
         (0, "/data/RINGFLEET__METRICS__LISTEN".to_owned(), json!("0.0.0.0:9481"), "liveness"),
         (0, "/data/RINGFLEET__A__KEY_FILE".to_owned(), json!("/etc/a"), "in no Secret"),
@@ -64,6 +64,8 @@ fn each_fault_is_found() {
         (1, format!("{container}/env/1/value"), json!("/tmp/journal"), "outlive"),
         (1, "/spec/volumeClaimTemplates".to_owned(), json!([]), "outlive"),
         (1, "/spec/persistentVolumeClaimRetentionPolicy/whenScaled".to_owned(), json!("Delete"), "kept"),
+        (1, "/spec/volumeClaimTemplates/0/metadata/labels".to_owned(), Value::Null, "by its labels"),
+        (1, "/spec/replicas".to_owned(), json!(2), "how many workers"),
         (1, "/spec/podManagementPolicy".to_owned(), json!("OrderedReady"), "one by one"),
         (1, format!("{container}/args/0"), json!("api"), "callers"),
         (2, "/spec/ports/0/port".to_owned(), json!(80), "no port"),
