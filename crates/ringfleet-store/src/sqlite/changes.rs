@@ -25,7 +25,9 @@ impl Tx<'_> {
         }
         found.sort_unstable();
         found.truncate(limit);
-        self.pins_time = !found.is_empty();
+        if !found.is_empty() {
+            self.pin_time()?;
+        }
         let (more, mut next) = (found.len() == limit, after);
         let mut changes = Vec::with_capacity(found.len());
         for (at, id, row) in found {

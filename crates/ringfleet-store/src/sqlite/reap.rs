@@ -26,7 +26,7 @@ const CREDIT_MS: Millis = 900_000;
 pub(super) fn make_indexes(conn: &Connection) -> Result<(), Fault> {
     let sql = "CREATE INDEX IF NOT EXISTS messages_again ON messages (lane, intent) WHERE state = 2 AND intent > 0; \
                CREATE INDEX IF NOT EXISTS messages_ended ON messages (coalesce(reported, ended), id) \
-               WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14); DROP INDEX IF EXISTS messages_finished";
+               WHERE state IN (5, 6, 7, 8, 9, 12, 13, 14)";
     Ok(conn.execute_batch(sql)?)
 }
 

@@ -66,6 +66,13 @@ impl Tx<'_> {
         let steps = self.row("SELECT steps FROM file", [], |row| row.get::<_, i64>(0))?;
         Ok(steps.unwrap_or(0).unsigned_abs())
     }
+
+    /// Moves the mark, which may be some seconds behind, to this call's time: none of any handle may judge by an earlier one, but
+    /// for what whoever reads changes leaves to the next reading (`SETTLED_MS`). What makes up for a step back stays as it is.
+    pub(super) fn pin_time(&self) -> Step<()> {
+        self.exec("UPDATE file SET high = ?1 WHERE high < ?1", params![self.now])?;
+        Ok(())
+    }
 }
 
 impl Writer {
@@ -102,19 +109,9 @@ impl Writer {
         if std::mem::take(&mut self.mark_is_ahead) { self.write(self.mark) } else { Ok(()) }
     }
 
-    /// Moves the mark to `now`, which it may be some seconds behind, for what was read at that time: see `SETTLED_MS`.
-    pub(super) fn pin_time(&mut self, now: Millis) -> Step<()> {
-        if self.clock.set_time().is_some() || self.mark.high >= now {
-            return Ok(());
-        }
-        self.mark.high = now;
-        self.mark_is_ahead = false;
-        self.write(self.mark)
-    }
-
     fn write(&self, mark: Mark) -> Step<()> {
         self.conn
-            .prepare_cached("UPDATE file SET high = ?1, off = ?2, steps = ?3")?
+            .prepare_cached("UPDATE file SET high = max(high, ?1), off = ?2, steps = ?3")?
             .execute(params![mark.high, mark.off, mark.steps])?;
         Ok(())
     }

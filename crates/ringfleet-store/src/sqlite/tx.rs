@@ -32,8 +32,6 @@ pub(super) struct Tx<'a> {
     pub(super) any_out: Option<bool>,
     /// Lanes with new delivery reports to wait for, and the earliest time of those.
     pub(super) awaited: HashMap<i64, Millis>,
-    /// No call of any handle may judge by an earlier time than this one has, but for what is waited out anyway.
-    pub(super) pins_time: bool,
     /// Messages put off in this transition because their recipient is busy.
     pub(super) put_off: Millis,
 }
@@ -54,7 +52,6 @@ impl<'a> Tx<'a> {
             token: None,
             any_out: None,
             awaited: HashMap::new(),
-            pins_time: false,
             put_off: 0,
         }
     }

@@ -209,12 +209,9 @@ impl Writer {
         self.exec("SAVEPOINT call")?;
         let mut tx = Tx::new(&self.conn, &self.rules, now, waited);
         let went_well = job.run(&mut tx);
-        let (wake, pins_time) = (tx.wake, tx.pins_time);
+        let wake = tx.wake;
         if went_well {
             self.exec("RELEASE call")?;
-            if pins_time {
-                self.pin_time(now)?;
-            }
             return Ok(wake);
         }
         if self.conn.is_autocommit() {
