@@ -49,7 +49,7 @@ pub struct Callbacks {
     /// This process, as the documents name it.
     name: String,
     /// Of each shard that this process tells: the age of its oldest change that is not taken yet.
-    behind: Mutex<Vec<Duration>>,
+    pub(super) behind: Mutex<Vec<Duration>>,
     /// Of each shard, until when nobody else can have taken this process' turn.
     turns: Mutex<Vec<Instant>>,
 }
@@ -89,9 +89,7 @@ impl Callbacks {
                     pause
                 }
                 Err(error) => {
-                    if !self.holds_turn(shard) {
-                        self.show_behind(shard, Duration::ZERO);
-                    }
+                    self.hide_behind_of_others(shard);
                     if !std::mem::replace(&mut is_away, true) {
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(shard, error, "callbacks of this shard wait for the store");
@@ -245,8 +243,11 @@ impl Callbacks {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)[shard] = Instant::now() + left;
     }
 
-    fn holds_turn(&self, shard: usize) -> bool {
-        self.turns.lock().unwrap_or_else(PoisonError::into_inner)[shard] > Instant::now()
+    /// The store has not answered: if the turn may be another's by now, that one shows how far behind the shard is.
+    pub(super) fn hide_behind_of_others(&self, shard: usize) {
+        if self.turns.lock().unwrap_or_else(PoisonError::into_inner)[shard] <= Instant::now() {
+            self.show_behind(shard, Duration::ZERO);
+        }
     }
 
     fn show_behind(&self, shard: usize, behind: Duration) {

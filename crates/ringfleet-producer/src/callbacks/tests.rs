@@ -327,6 +327,29 @@ async fn an_endpoint_that_was_told_nothing_is_not_said_to_be_back() {
 }
 
 #[tokio::test]
+async fn how_far_a_shard_is_behind_is_shown_without_a_store_by_whom_the_turn_belongs_to_alone() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    rig.end_one().await;
+    rig.pass(4_000);
+    rig.answers(&[(500, "")]);
+    process.look().await;
+    let shown = || {
+        process.hide_behind_of_others(0);
+        process.behind.lock().unwrap()[0].as_secs()
+    };
+    assert_eq!(shown(), 4);
+    // Its turn is over before it tries again.
+    let key = record::key_of(&*rig.store, 0);
+    process.release(&key).await.unwrap();
+    let (rev, mut record) = record::read(&*rig.store, &key).await.unwrap().unwrap();
+    record.failing.as_mut().unwrap().again_at += 60_000;
+    record::write(&*rig.store, &key, ringfleet_store::Expect::Rev(rev), &record).await.unwrap().unwrap();
+    process.look().await;
+    assert_eq!(shown(), 0);
+}
+
+#[tokio::test]
 async fn a_test_is_signed_and_its_answer_told() {
     let rig = Rig::start().await;
     rig.answers(&[(204, ""), (401, "")]);
