@@ -26,7 +26,7 @@ const SHARDS: u16 = 3;
 const EACH: usize = 8;
 const SECRET: &str = "hk5OHBsYvGlnVjPZIhXcbS8yN0c1r4Yk8Q2xMZKqWm0=";
 /// A turn of one that was killed is over after 15 s, and the others look every 5 s.
-const TAKEN_OVER: Duration = Duration::from_secs(60);
+const TAKEN_OVER: Duration = Duration::from_secs(120);
 
 /// What the endpoint does with a callback.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

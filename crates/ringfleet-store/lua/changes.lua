@@ -5,6 +5,9 @@
 
 local limit, until_at = tonumber(ARGV[3]), now - tonumber(ARGV[4])
 
+-- A member as long as an id is: junk stands at a place too, and is passed over.
+local function as_id(member) return #member == 16 and member or sub(member..string.rep('\0', 16), 1, 16) end
+
 -- The rank of the first member behind (at, id), which need not stand there any more. Those of one instant stand in the order of
 -- their bytes; Lua's own order of strings may be another.
 local function rank_behind(key, at, id)
@@ -13,7 +16,7 @@ local function rank_behind(key, at, id)
   local a, b, c = unpack_of('>I6I6I4', id)
   while low < high do
     local middle = floor((low + high) / 2)
-    local x, y, z = unpack_of('>I6I6I4', call('ZRANGE', key, middle, middle)[1])
+    local x, y, z = unpack_of('>I6I6I4', as_id(call('ZRANGE', key, middle, middle)[1]))
     if x > a or x == a and (y > b or y == b and z > c) then
       high = middle
     else
@@ -23,14 +26,14 @@ local function rank_behind(key, at, id)
   return low
 end
 
--- Those behind that are old enough, as { at, id } each.
+-- Those behind that are old enough, as { at, id, whether it is one } each.
 local function behind(key)
   local first, found = rank_behind(key, ARGV[5], ARGV[6]), {}
   local ranked = call('ZRANGE', key, first, first + limit - 1, 'WITHSCORES')
   for i = 1, #ranked, 2 do
     local at = tonumber(ranked[i + 1])
     if at > until_at then break end
-    found[#found + 1] = { at, ranked[i] }
+    found[#found + 1] = { at, as_id(ranked[i]), #ranked[i] == 16 }
   end
   return found
 end
@@ -60,7 +63,7 @@ if ARGV[5] then
   for _, one in ipairs(some) do
     local at, id = ms(one[1]), one[2]
     out[3], out[4] = at, id
-    local m = read_message(id)
+    local m = one[3] and read_message(id)
     if m then
       out[#out + 1] = at
       out[#out + 1] = id

@@ -17,7 +17,7 @@ use crate::{
 /// measured by may be another second behind (`lua/lib/begin.lua`): what is noted later may stand up to two seconds before what was
 /// read. So whoever reads leaves the last moments to the next reading, or it would pass some over. The reading itself moves
 /// the mark to its own time, as nothing else may have done for long.
-pub(crate) const SETTLED_MS: Millis = 3_000;
+pub const SETTLED_MS: Millis = 3_000;
 
 /// How far the changes of a shard were read: behind the last one that was looked at.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

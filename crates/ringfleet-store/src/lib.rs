@@ -40,7 +40,7 @@ pub use crate::{
         Incarnation, Intent, LaneView, Memory, Outcome, QUIET_HOURS, Reaped, Reassertion, Release, Resolution, Settled,
         Settlement, Stats, UNDER_WAY, UnknownSend, UnknownSends,
     },
-    changes::{Change, ChangeCursor, Changes},
+    changes::{Change, ChangeCursor, Changes, SETTLED_MS},
     clock::Clock,
     delivery::{AwaitedReports, Delivery, DeliveryReport, Recorded},
     docs::{Doc, DocChanges, DocCursor, DocKind, Expect, Put},

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ringfleet_store::{Changes, Expect, Millis, SharedStore, Store, StoreError, WorkerId};
+use ringfleet_store::{
+    Change, ChangeCursor, Changes, Expect, Millis, SETTLED_MS, SharedStore, Store, StoreError, WorkerId,
+};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -16,11 +18,17 @@ use super::{
 };
 
 /// Changes of one POST at most.
-const BATCH: u32 = 100;
+pub(super) const BATCH: u32 = 100;
+/// After so many tries of the same that may have failed by its own fault, half of it is tried.
+const HALVED_AFTER: u32 = 3;
 /// A turn ends by itself after this time: so long nobody tells the changes of a shard whose process was killed.
 const TURN_MS: Millis = 15_000;
 /// So much of a turn must be left for a POST and what is noted after it.
 const POST_NEEDS_MS: Millis = POST_DEADLINE.as_millis() as Millis + 2_000;
+// For so long after a write of the turn a POST goes without another, and what it tells is older than that. So a store whose last
+// seconds are lost, and with them what was told, has lost this revision of the turn too: the compare-and-set behind the POST is
+// refused, and no cursor stands behind what is yet to come.
+const _: () = assert!(TURN_MS - POST_NEEDS_MS <= SETTLED_MS);
 /// Between two looks of the process that had the last turn, and of the others.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_OF_OTHERS: Duration = Duration::from_secs(5);
@@ -41,14 +49,17 @@ pub struct Callbacks {
     /// This process, as the documents name it.
     name: String,
     /// Of each shard that this process tells: the age of its oldest change that is not taken yet.
-    behind: Mutex<Vec<Duration>>,
+    pub(super) behind: Mutex<Vec<Duration>>,
+    /// Of each shard, until when nobody else can have taken this process' turn.
+    turns: Mutex<Vec<Instant>>,
 }
 
 impl Callbacks {
     pub fn new(store: SharedStore, endpoint: Endpoint) -> Self {
         let behind = Mutex::new(vec![Duration::ZERO; store.shards()]);
+        let turns = Mutex::new(vec![Instant::now(); store.shards()]);
         let name = WorkerId::incarnation("callbacks").as_str().to_owned();
-        Self { store, endpoint, name, behind }
+        Self { store, endpoint, name, behind, turns }
     }
 
     /// Until `stop`: then the POSTs under way are finished, which takes ten seconds at most, and the turns given back. Dropping
@@ -78,6 +89,7 @@ impl Callbacks {
                     pause
                 }
                 Err(error) => {
+                    self.hide_behind_of_others(shard);
                     if !std::mem::replace(&mut is_away, true) {
                         let error = &error as &dyn std::error::Error;
                         tracing::warn!(shard, error, "callbacks of this shard wait for the store");
@@ -97,9 +109,14 @@ impl Callbacks {
     pub(super) async fn step(&self, shard: usize, key: &str) -> Result<Duration, StoreError> {
         let store = &*self.store;
         let Some((rev, record)) = record::read(store, key).await? else { return self.begin(shard, key).await };
-        let read = store.changes(shard, Some(&record.cursor), BATCH).await?;
-        let (now, mine) = (read.now, record.holder == self.name);
-        if !mine {
+        let (mine, most) = (record.holder == self.name, record.most.unwrap_or(BATCH));
+        // Whoever only looks needs no more than the oldest.
+        let limit = if mine && record.failing.is_none() { most } else { 1 };
+        let mut read = store.changes(shard, Some(&record.cursor), limit).await?;
+        let now = read.now;
+        if mine {
+            self.note_turn(shard, between(now, record.until));
+        } else {
             self.show_behind(shard, Duration::ZERO);
         }
         if !mine && record.until > now {
@@ -123,7 +140,11 @@ impl Callbacks {
             if !turn.write(store, key).await? {
                 return Ok(spread(LOOK));
             }
+            self.note_turn(shard, between(now, turn.record.until));
             self.show_behind(shard, behind);
+        }
+        if limit < most {
+            read = store.changes(shard, Some(&turn.record.cursor), most).await?;
         }
         self.tell(shard, key, turn, read).await
     }
@@ -138,24 +159,36 @@ impl Callbacks {
         Ok(Duration::ZERO)
     }
 
-    async fn tell(&self, shard: usize, key: &str, mut turn: Turn, read: Changes) -> Result<Duration, StoreError> {
+    pub(super) async fn tell(
+        &self,
+        shard: usize,
+        key: &str,
+        mut turn: Turn,
+        read: Changes,
+    ) -> Result<Duration, StoreError> {
         let (began, now) = (Instant::now(), read.now);
         let (changes, to, more) = same_again(&turn.record, read);
+        let places: Vec<ChangeCursor> = changes.iter().map(|change| change.cursor).collect();
         let answer = if changes.is_empty() {
-            // Records that can't be read are passed over.
-            Answer::Taken(0)
+            None
         } else {
-            let batch = Batch::of(&self.store.epoch(), shard, &turn.record.cursor, &to, changes);
+            let batch = Batch::of(&self.store.epoch(), shard, &turn.record, &to, changes);
             let answer = self.endpoint.post(&batch.id, batch.body).await;
             metrics::counter!("ringfleet_callbacks_total", "result" => answer.as_str()).increment(1);
-            answer
+            Some(answer)
         };
         let now = now + began.elapsed().as_millis() as Millis;
         let failing = turn.record.failing.take();
         let pause = match &answer {
-            Answer::Taken(_) => {
-                if failing.is_some() {
-                    tracing::info!(shard, "callbacks are taken again");
+            None | Some(Answer::Taken(_)) => {
+                if answer.is_none() {
+                    // Records that can't be read, or have changed again, are passed over; whether the endpoint is back is not known.
+                    turn.record.failing = failing.map(|failing| Failure { to: None, of_this: 0, ..failing });
+                } else {
+                    if failing.is_some() {
+                        tracing::info!(shard, "callbacks are taken again");
+                    }
+                    turn.record.most = turn.record.most.map(|most| most + 1).filter(|most| *most < BATCH);
                 }
                 (turn.record.cursor, turn.record.until) = (to, now + TURN_MS);
                 if more {
@@ -165,15 +198,26 @@ impl Callbacks {
                     LOOK
                 }
             }
-            failed => {
+            Some(failed) => {
                 if failing.is_none() {
                     tracing::warn!(shard, url = %self.endpoint.url(), why = %failed, "callbacks are not taken; they are tried until they are");
                 }
                 let tries = failing.as_ref().map_or(1, |failing| failing.tries.saturating_add(1));
                 let backoff = backoff(tries, failed);
                 let again_at = now + backoff.as_millis() as Millis;
+                let before =
+                    failing.as_ref().filter(|failing| failing.to == Some(to)).map_or(0, |failing| failing.of_this);
                 let since = failing.map_or(now, |failing| failing.since);
-                let failure = Failure { since, why: failed.to_string(), tries, again_at, to: Some(to) };
+                let of_this = before + u32::from(failed.may_be_of_the_batch());
+                let (to, of_this) = match half(&places).filter(|_| of_this >= HALVED_AFTER) {
+                    Some((messages, half)) => {
+                        tracing::warn!(shard, messages, "callbacks of this shard are tried with fewer messages");
+                        turn.record.most = Some(messages);
+                        (half, 0)
+                    }
+                    None => (to, of_this),
+                };
+                let failure = Failure { since, why: failed.to_string(), tries, again_at, to: Some(to), of_this };
                 // Until then nobody else has anything to do either.
                 (turn.record.failing, turn.record.until) = (Some(failure), again_at + LOOK.as_millis() as Millis);
                 LOOK_OF_OTHERS.min(backoff)
@@ -195,6 +239,17 @@ impl Callbacks {
         Ok(())
     }
 
+    fn note_turn(&self, shard: usize, left: Duration) {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)[shard] = Instant::now() + left;
+    }
+
+    /// The store has not answered: if the turn may be another's by now, that one shows how far behind the shard is.
+    pub(super) fn hide_behind_of_others(&self, shard: usize) {
+        if self.turns.lock().unwrap_or_else(PoisonError::into_inner)[shard] <= Instant::now() {
+            self.show_behind(shard, Duration::ZERO);
+        }
+    }
+
     fn show_behind(&self, shard: usize, behind: Duration) {
         let mut all = self.behind.lock().unwrap_or_else(PoisonError::into_inner);
         all[shard] = behind;
@@ -204,9 +259,9 @@ impl Callbacks {
 }
 
 /// A shard's document in this process' hand.
-struct Turn {
-    rev: u64,
-    record: Record,
+pub(super) struct Turn {
+    pub(super) rev: u64,
+    pub(super) record: Record,
 }
 
 impl Turn {
@@ -221,12 +276,21 @@ impl Turn {
 }
 
 /// Of what was read, what was tried before, if it was: it is told as the same once more. Returns its end, and whether there is more.
-fn same_again(record: &Record, read: Changes) -> (Vec<ringfleet_store::Change>, ringfleet_store::ChangeCursor, bool) {
+fn same_again(record: &Record, read: Changes) -> (Vec<Change>, ChangeCursor, bool) {
+    let settled_to = read.settled_to();
     let Changes { mut changes, next, more, .. } = read;
-    let tried = record.failing.as_ref().and_then(|failing| failing.to).filter(|to| *to < next);
+    // Its last ones may have changed again: what is left is the same all the same.
+    let is_read = |to: &ChangeCursor| *to < next || !more && to.at() <= settled_to;
+    let tried = record.failing.as_ref().and_then(|failing| failing.to).filter(is_read);
     let Some(to) = tried else { return (changes, next, more) };
     changes.retain(|change| change.cursor <= to);
-    (changes, to, true)
+    (changes, to, more || to < next)
+}
+
+/// How many the first half of these are, and the end of it. `None`: there is no half of one.
+fn half(places: &[ChangeCursor]) -> Option<(u32, ChangeCursor)> {
+    let messages = places.len() / 2;
+    Some((messages as u32, *places.get(messages.checked_sub(1)?)?))
 }
 
 /// With some jitter downwards, so that many shards don't come at once.
@@ -251,13 +315,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_tried_has_the_same_end_also_when_its_last_ones_have_changed_again() {
+        let (first, tried) = (ChangeCursor::before(1_000), ChangeCursor::before(2_000));
+        let failure = Failure { since: 0, why: String::new(), tries: 1, again_at: 0, to: Some(tried), of_this: 1 };
+        let record = Record { failing: Some(failure), ..Record::begin(ChangeCursor::before(0)) };
+        // What is not read to there yet, or not settled, ends where it was read to.
+        for (more, now, end) in [(false, 9_000, tried), (true, 9_000, first), (false, 4_000, first)] {
+            let read = Changes { changes: Vec::new(), next: first, more, now };
+            assert_eq!(same_again(&record, read), (Vec::new(), end, more), "{now}");
+        }
+    }
+
+    #[test]
     fn failures_are_tried_again_ever_more_seldom_or_when_the_endpoint_says() {
         let refused = |retry_after: Option<u64>| Answer::Refused {
             status: 503,
             retry_after: retry_after.map(Duration::from_secs),
         };
         for (tries, seconds) in [(1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (u32::MAX, 60.0)] {
-            for failed in [refused(None), Answer::NotReached { why: String::new() }] {
+            for failed in [refused(None), Answer::NotReached { why: String::new(), late: true }] {
                 let backoff = backoff(tries, &failed).as_secs_f64();
                 assert!((0.75 * seconds..=seconds).contains(&backoff), "{tries}: {backoff}");
             }

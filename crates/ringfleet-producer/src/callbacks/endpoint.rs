@@ -86,7 +86,11 @@ pub enum Answer {
         retry_after: Option<Duration>,
     },
     /// No answer came. The endpoint may have taken it all the same.
-    NotReached { why: String },
+    NotReached {
+        why: String,
+        /// It was connected, and [`POST_DEADLINE`] passed.
+        late: bool,
+    },
 }
 
 impl Answer {
@@ -97,6 +101,11 @@ impl Answer {
             Answer::Refused { .. } => "refused",
             Answer::NotReached { .. } => "not_reached",
         }
+    }
+
+    /// What was POSTed may be at fault, by its size or by one of its messages.
+    pub(super) fn may_be_of_the_batch(&self) -> bool {
+        matches!(self, Answer::Refused { .. } | Answer::NotReached { late: true, .. })
     }
 }
 
@@ -112,7 +121,7 @@ impl fmt::Display for Answer {
                 )
             }
             Answer::Refused { status, .. } => write!(f, "answered with {status}"),
-            Answer::NotReached { why } => write!(f, "not reached: {why}"),
+            Answer::NotReached { why, .. } => write!(f, "not reached: {why}"),
         }
     }
 }
@@ -165,7 +174,7 @@ impl Endpoint {
                 let _ = tokio::time::timeout(BODY_DEADLINE, read(response)).await;
                 judge(status, retry_after)
             }
-            Err(error) => Answer::NotReached { why: why(error) },
+            Err(error) => Answer::NotReached { late: error.is_timeout() && !error.is_connect(), why: why(error) },
         }
     }
 }

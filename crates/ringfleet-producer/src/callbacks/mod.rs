@@ -11,7 +11,7 @@
 //! - `batch`: what it says
 //! - `record`: the document of a shard
 //! - `deliver`: who tells what when
-//! - `standing`: how it stands, and telling once more
+//! - `standing`: how it stands, and telling once more, and passing over
 //!
 //! **Absent on purpose:** anything on a message's way, and a text or a whole number in what is told.
 
@@ -29,5 +29,5 @@ pub use self::{
     deliver::Callbacks,
     endpoint::{Answer, CallbackUrl, CallbackUrlError, Endpoint, EndpointError},
     secret::{SecretFault, SigningSecrets},
-    standing::{Failing, Replayed, ShardStanding, Since, replay, standing},
+    standing::{Failing, Replayed, ShardStanding, Since, replay, skip, standing},
 };

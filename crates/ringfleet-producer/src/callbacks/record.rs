@@ -17,6 +17,12 @@ pub(super) struct Record {
     /// When its turn ends, unless it is prolonged.
     pub(super) until: Millis,
     pub(super) failing: Option<Failure>,
+    /// Changes of a POST at most, while that is fewer than usual because a larger one was not taken.
+    #[serde(default)]
+    pub(super) most: Option<u32>,
+    /// So often an operator has had it told again.
+    #[serde(default)]
+    pub(super) replays: u32,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -28,11 +34,14 @@ pub(super) struct Failure {
     /// The end of what is tried: the same again, so that it has the same id.
     #[serde(with = "maybe_as_text")]
     pub(super) to: Option<ChangeCursor>,
+    /// Of the tries, those of just this whose failure may be its own.
+    #[serde(default)]
+    pub(super) of_this: u32,
 }
 
 impl Record {
     pub(super) fn begin(cursor: ChangeCursor) -> Self {
-        Self { cursor, holder: String::new(), until: 0, failing: None }
+        Self { cursor, holder: String::new(), until: 0, failing: None, most: None, replays: 0 }
     }
 }
 

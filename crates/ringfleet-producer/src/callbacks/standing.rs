@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use ringfleet_store::{ChangeCursor, Expect, MAX_BATCH, Millis, Store, StoreError};
+use ringfleet_store::{ChangeCursor, Expect, MAX_BATCH, MessageId, Millis, Store, StoreError};
 
-use super::record::{self, Record};
+use super::{
+    deliver::BATCH,
+    record::{self, Record},
+};
 
 /// Changes that a replay counts in a shard at most.
 const COUNT_UP_TO: usize = 50_000;
@@ -27,6 +30,8 @@ pub struct Failing {
     pub why: String,
     pub tries: u32,
     pub again_at: Millis,
+    /// Messages that are tried at once at most: fewer than 100 where more were not taken.
+    pub messages: u32,
 }
 
 /// What was done to a shard.
@@ -45,7 +50,7 @@ pub async fn standing(store: &dyn Store, shard: usize) -> Result<ShardStanding, 
     let Some((_, record)) = record::read(store, &record::key_of(store, shard)).await? else {
         return Ok(ShardStanding { told_to: None, behind: Duration::ZERO, failing: None });
     };
-    let Record { cursor, failing, .. } = record;
+    let Record { cursor, failing, most, .. } = record;
     let read = store.changes(shard, Some(&cursor), 1).await?;
     let oldest = read.changes.first().map(|change| change.cursor.at());
     // Up to where it was read there is nothing else.
@@ -56,6 +61,7 @@ pub async fn standing(store: &dyn Store, shard: usize) -> Result<ShardStanding, 
         why: failing.why,
         tries: failing.tries,
         again_at: failing.again_at,
+        messages: most.unwrap_or(BATCH),
     });
     Ok(ShardStanding { told_to: Some(told_to), behind, failing })
 }
@@ -82,6 +88,7 @@ pub async fn replay(store: &dyn Store, shard: usize, since: Since) -> Result<Opt
             Some((rev, record)) => (Expect::Rev(rev), Some(record.cursor), record),
         };
         record.cursor = to;
+        record.replays = record.replays.wrapping_add(1);
         if let Some(failing) = &mut record.failing {
             failing.to = None;
         }
@@ -90,10 +97,34 @@ pub async fn replay(store: &dyn Store, shard: usize, since: Since) -> Result<Opt
             return Ok(Some(Replayed { from: since, again, more }));
         }
     }
-    Err(StoreError::Refused {
-        call: "callbacks",
-        reason: "the document changes again and again; try once more".to_owned(),
-    })
+    Err(changes_again())
+}
+
+fn changes_again() -> StoreError {
+    let reason = "the document changes again and again; try once more".to_owned();
+    StoreError::Refused { call: "callbacks", reason }
+}
+
+/// Passes over what a shard's endpoint does not take at present, for good: those messages are told when their state changes again,
+/// or by a replay. Returns which they are, as far as they stand there still; `None`: no try has failed, and nothing was done.
+///
+/// # Errors
+/// As those of [`replay`].
+pub async fn skip(store: &dyn Store, shard: usize) -> Result<Option<Vec<MessageId>>, StoreError> {
+    let key = record::key_of(store, shard);
+    for _ in 0..TRIES {
+        let Some((rev, mut record)) = record::read(store, &key).await? else { return Ok(None) };
+        let tried = record.failing.as_ref().and_then(|failing| failing.to);
+        let Some(to) = tried.filter(|to| *to > record.cursor) else { return Ok(None) };
+        let read = store.changes(shard, Some(&record.cursor), BATCH).await?;
+        // What is tried now is no longer tried, and the next thing at once.
+        (record.cursor, record.failing) = (to, None);
+        if record::write(store, &key, Expect::Rev(rev), &record).await?.is_some() {
+            let passed = read.changes.iter().filter(|change| change.cursor <= to);
+            return Ok(Some(passed.map(|change| change.message.id).collect()));
+        }
+    }
+    Err(changes_again())
 }
 
 /// From when on.

@@ -14,12 +14,13 @@ use axum::{
 };
 use futures::future::BoxFuture;
 use ringfleet_store::{
-    Cancelled, Clock, Group, LaneId, LaneRules, MessageId, NewMessage, OnUnknown, Private, SharedStore,
+    Cancelled, ChangeCursor, Changes, Clock, Group, LaneId, LaneRules, MessageId, NewMessage, OnUnknown, Private,
+    SharedStore,
     sqlite::{SqliteOptions, SqliteStore},
 };
 use serde_json::Value;
 
-use super::*;
+use super::{deliver::Turn, *};
 
 const START: i64 = 1_795_000_000_000;
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -199,7 +200,8 @@ async fn one_process_tells_at_a_time_and_another_goes_on_when_its_turn_is_over_o
     rig.pass(14_990);
     other.look().await;
     assert_eq!(rig.came().len(), 0);
-    rig.pass(20);
+    // More than its POST took.
+    rig.pass(5_000);
     other.look().await;
     assert_eq!(rig.came().len(), 1);
     rig.end_one().await;
@@ -254,6 +256,100 @@ async fn more_than_one_callback_holds_is_told_in_several() {
 }
 
 #[tokio::test]
+async fn what_is_refused_three_times_is_cut_in_halves_and_one_message_is_left_for_an_operator_to_pass_over() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    let mut ids = Vec::new();
+    for _ in 0..5 {
+        ids.push(rig.end_one().await);
+    }
+    rig.pass(3_000);
+    let look = async |times: usize| {
+        for _ in 0..times {
+            process.look().await;
+            rig.pass(70_000);
+        }
+        rig.came().iter().map(|came| came.messages().len()).collect::<Vec<_>>()
+    };
+    assert_eq!(skip(&*rig.store, 0).await.unwrap(), None, "nothing fails");
+    rig.answers(&[(413, ""); 11]);
+    assert_eq!(look(11).await, [5, 5, 5, 2, 2, 2, 1, 1, 1, 1, 1], "the last one alone is tried for ever");
+    assert_eq!(super::standing(&*rig.store, 0).await.unwrap().failing.unwrap().messages, 1);
+    let passed = skip(&*rig.store, 0).await.unwrap().unwrap();
+    assert_eq!(passed.iter().map(MessageId::to_string).collect::<Vec<_>>(), ids[..1]);
+    let failing = super::standing(&*rig.store, 0).await.unwrap().failing;
+    assert_eq!((failing, skip(&*rig.store, 0).await.unwrap()), (None, None));
+    // One more with each that is taken.
+    assert_eq!(look(4).await, [1, 2, 1]);
+}
+
+#[tokio::test]
+async fn what_is_told_once_more_has_other_ids_than_before() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    let before = rig.hand.load(Ordering::SeqCst);
+    rig.end_one().await;
+    let mut came = Vec::new();
+    for _ in 0..3 {
+        rig.pass(3_000);
+        process.look().await;
+        replay(&*rig.store, 0, Since::At(before)).await.unwrap().unwrap();
+        came.extend(rig.came());
+    }
+    // The first began elsewhere, the other two at the same place.
+    assert!(came.len() == 3 && came[1].id != came[2].id && came[1].body == came[2].body, "{came:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_was_told_nothing_is_not_said_to_be_back() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    rig.end_one().await;
+    rig.pass(3_000);
+    rig.answers(&[(500, "")]);
+    process.look().await;
+    rig.pass(70_000);
+    // All that was tried can't be read any more.
+    let key = record::key_of(&*rig.store, 0);
+    let (rev, record) = record::read(&*rig.store, &key).await.unwrap().unwrap();
+    let (now, tried) = (rig.hand.load(Ordering::SeqCst), record.failing.as_ref().unwrap().to.unwrap());
+    let next = ChangeCursor::before(now - 10_000);
+    let read = Changes { changes: Vec::new(), next, more: false, now };
+    process.tell(0, &key, Turn { rev, record }, read).await.unwrap();
+    assert_eq!(rig.came().len(), 1);
+    let (_, record) = record::read(&*rig.store, &key).await.unwrap().unwrap();
+    let failing = record.failing.unwrap();
+    assert_eq!((record.cursor, failing.tries, failing.to), (tried, 1, None));
+    rig.end_one().await;
+    rig.pass(3_000);
+    process.look().await;
+    assert_eq!(super::standing(&*rig.store, 0).await.unwrap().failing, None);
+}
+
+#[tokio::test]
+async fn how_far_a_shard_is_behind_is_shown_without_a_store_by_whom_the_turn_belongs_to_alone() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    rig.end_one().await;
+    rig.pass(4_000);
+    rig.answers(&[(500, "")]);
+    process.look().await;
+    let shown = || {
+        process.hide_behind_of_others(0);
+        process.behind.lock().unwrap()[0].as_secs()
+    };
+    assert_eq!(shown(), 4);
+    // Its turn is over before it tries again.
+    let key = record::key_of(&*rig.store, 0);
+    process.release(&key).await.unwrap();
+    let (rev, mut record) = record::read(&*rig.store, &key).await.unwrap().unwrap();
+    record.failing.as_mut().unwrap().again_at += 60_000;
+    record::write(&*rig.store, &key, ringfleet_store::Expect::Rev(rev), &record).await.unwrap().unwrap();
+    process.look().await;
+    assert_eq!(shown(), 0);
+}
+
+#[tokio::test]
 async fn a_test_is_signed_and_its_answer_told() {
     let rig = Rig::start().await;
     rig.answers(&[(204, ""), (401, "")]);
@@ -264,7 +360,7 @@ async fn a_test_is_signed_and_its_answer_told() {
     let nobody = CallbackUrl::try_new("http://127.0.0.1:9/canary").unwrap();
     let nobody = Endpoint::new(nobody, SigningSecrets::read(SECRET).unwrap()).unwrap().test().await;
     assert!(
-        matches!(&nobody, Answer::NotReached { why } if why.contains("refused") && !why.contains("canary")),
+        matches!(&nobody, Answer::NotReached { why, late: false } if why.contains("refused") && !why.contains("canary")),
         "{nobody:?}"
     );
 }

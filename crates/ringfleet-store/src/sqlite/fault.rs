@@ -52,6 +52,15 @@ impl Fault {
         }
     }
 
+    /// The file answers; what it holds there makes no sense to this version.
+    pub(super) fn is_of_the_row(&self) -> bool {
+        match self {
+            Fault::Unreadable(_) => true,
+            Fault::Sql(error) => error.sqlite_error_code().is_none(),
+            _ => false,
+        }
+    }
+
     pub(super) fn is_busy(&self) -> bool {
         matches!(self, Fault::Sql(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy))
     }

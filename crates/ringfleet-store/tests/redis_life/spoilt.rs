@@ -1,7 +1,7 @@
 //! Something else stands where a key of one lane should be.
 
 use ringfleet_store::{
-    Acquired, Begin, Cancelled, Evidence, Found, Intent, LaneView, ListFrom, OptOut, Reassertion, State,
+    Acquired, Begin, Cancelled, ChangeCursor, Evidence, Found, Intent, LaneView, ListFrom, OptOut, Reassertion, State,
 };
 use ringfleet_testkit::{RedisServer, eventually, patient_link};
 
@@ -325,4 +325,40 @@ async fn a_session_whose_record_can_not_be_read_lets_its_own_extension_begin_not
     let begun = store.begin_send(&intents, LEASE).await.unwrap();
     let of = |wanted| leases.iter().zip(&begun).find(|(lease, _)| lease.lane == wanted).map(|(_, begun)| *begun);
     assert_eq!((of(lane()), of(other())), (Some(Begin::SessionOver), Some(Begin::Go)));
+}
+
+#[tokio::test]
+async fn what_is_no_id_among_the_ended_and_held_ones_is_passed_over_and_the_others_are_told() {
+    let server = RedisServer::builder().clock_file().start();
+    let store = connect(server.url()).await;
+    let ids = put(&store, &lane(), &["1", "2", "3"]).await;
+    for id in &ids {
+        assert_eq!(store.cancel(id).await.unwrap(), Cancelled::Done);
+    }
+    // All of one instant, before the messages and behind them.
+    let long = "z".repeat(40);
+    for key in ["fin", "in:10"] {
+        for junk in ["", "a", "ab", "\u{7f}\u{7f}\u{7f}", &long] {
+            let key = format!("{{{PREFIX}:0}}:{key}");
+            overwrite(&server, &["ZADD", &key, "1000", junk]).await;
+            overwrite(&server, &["ZADD", &key, "1000", &format!("{junk}{junk}more than an id is long")]).await;
+        }
+    }
+    server.step_clock(10);
+    for limit in [1, 2, 500] {
+        let (mut after, mut told) = (ChangeCursor::before(0), Vec::new());
+        for _ in 0..40 {
+            let read = store.changes(0, Some(&after), limit).await.unwrap();
+            told.extend(read.changes.iter().map(|change| change.message.id));
+            if !read.more {
+                break;
+            }
+            assert!(read.next > after, "it stands still");
+            after = read.next;
+        }
+        told.sort();
+        let mut all = ids.clone();
+        all.sort();
+        assert_eq!(told, all, "{limit} a page");
+    }
 }

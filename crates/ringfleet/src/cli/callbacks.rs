@@ -26,6 +26,18 @@ pub(crate) enum CallbacksCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Passes over what the endpoint does not take at present, and tells which messages those are
+    ///
+    /// They are not told any more, unless their state changes again or `replay` goes back to them. What is refused is cut in halves by
+    /// itself, so wait until `status` tells that one message at most is tried.
+    Skip {
+        /// Which shard; `status` lists them
+        #[arg(long, value_name = "N")]
+        shard: usize,
+        /// Print as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// POSTs one signed {"type":"test"} to the endpoint and tells what it answers
     Test,
 }

@@ -89,7 +89,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         what: InboundCommand,
     },
-    /// What has become of messages, told to an endpoint of yours: how that stands, telling once more, a test
+    /// What has become of messages, told to an endpoint of yours: how that stands, telling once more, passing over, a test
     Callbacks {
         #[command(subcommand)]
         what: CallbacksCommand,

@@ -1,4 +1,4 @@
-//! `callbacks`: how the telling of what became of messages stands, telling once more, and a test of the endpoint.
+//! `callbacks`: how the telling of what became of messages stands, telling once more, passing over, and a test of the endpoint.
 
 use std::process::ExitCode;
 
@@ -25,6 +25,10 @@ pub(crate) async fn run(settings: Settings, what: CallbacksCommand) -> anyhow::R
             let store = store::open_existing(&settings.store, settings.rules).await?;
             warn_if_off(&settings);
             replay(&*store, since, json).await
+        }
+        CallbacksCommand::Skip { shard, json } => {
+            let store = store::open_existing(&settings.store, settings.rules).await?;
+            skip(&*store, shard, json).await
         }
         CallbacksCommand::Test => test(&settings).await,
     }
@@ -65,7 +69,7 @@ async fn status(settings: &Settings, store: &dyn Store, as_json: bool) -> anyhow
         None => warn_if_off(settings),
     }
     let rows: Vec<_> = shards.iter().enumerate().map(|(shard, standing)| row(shard, standing)).collect();
-    for line in table::lines(["shard", "told to", "behind", "failing since", "why"], &rows) {
+    for line in table::lines(["shard", "told to", "behind", "failing since", "at most", "why"], &rows) {
         say!("{line}");
     }
     Ok(code_of(&shards))
@@ -82,6 +86,7 @@ fn shard_json(shard: usize, standing: &Result<ShardStanding, StoreError>) -> ser
             "why": failing.why,
             "tries": failing.tries,
             "again_at": time(Some(failing.again_at)),
+            "messages_at_most": failing.messages,
         })
     });
     json!({
@@ -92,10 +97,12 @@ fn shard_json(shard: usize, standing: &Result<ShardStanding, StoreError>) -> ser
     })
 }
 
-fn row(shard: usize, standing: &Result<ShardStanding, StoreError>) -> [table::Cell; 5] {
+fn row(shard: usize, standing: &Result<ShardStanding, StoreError>) -> [table::Cell; 6] {
     let shard = shard.to_string();
     let cells = match standing {
-        Ok(ShardStanding { told_to: None, .. }) => [shard, "-".into(), "-".into(), "-".into(), "not begun".into()],
+        Ok(ShardStanding { told_to: None, .. }) => {
+            [shard, "-".into(), "-".into(), "-".into(), "-".into(), "not begun".into()]
+        }
         Ok(standing) => {
             let failing = standing.failing.as_ref();
             [
@@ -103,10 +110,11 @@ fn row(shard: usize, standing: &Result<ShardStanding, StoreError>) -> [table::Ce
                 time(standing.told_to),
                 short(standing.behind.as_millis() as i64),
                 time(failing.map(|failing| failing.since)),
+                failing.map_or_else(|| "-".to_owned(), |failing| failing.messages.to_string()),
                 failing.map_or_else(|| "-".to_owned(), |failing| failing.why.clone()),
             ]
         }
-        Err(error) => [shard, "-".into(), "-".into(), "-".into(), error.to_string()],
+        Err(error) => [shard, "-".into(), "-".into(), "-".into(), "-".into(), error.to_string()],
     };
     cells.map(table::Cell::from)
 }
@@ -139,6 +147,23 @@ async fn replay(store: &dyn Store, since: Since, as_json: bool) -> anyhow::Resul
         remark!("shard {shard} was left as it is: {failed}");
     }
     Ok(code_of(&shards))
+}
+
+async fn skip(store: &dyn Store, shard: usize, as_json: bool) -> anyhow::Result<ExitCode> {
+    let last = store.shards() - 1;
+    anyhow::ensure!(shard <= last, "--shard: is {shard}, must be 0 to {last}; `ringfleet callbacks status` lists them");
+    let passed = callbacks::skip(store, shard).await?;
+    let ids: Vec<_> = passed.iter().flatten().map(ToString::to_string).collect();
+    if as_json {
+        let whole = json!({"shard": shard, "skipped": passed.is_some(), "messages": ids});
+        say!("{}", serde_json::to_string_pretty(&whole)?);
+    } else if passed.is_none() {
+        say!("no callback of shard {shard} is being tried again, so nothing was changed");
+    } else {
+        say!("passed over {} messages, which are not told:", ids.len());
+        ids.iter().for_each(|id| say!("{id}"));
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn test(settings: &Settings) -> anyhow::Result<ExitCode> {

@@ -241,8 +241,8 @@ impl Role {
     }
 }
 
-/// Until `stop`. A follower that has ended before it must have panicked: what is known of credentials and numbers would grow old
-/// without a word, so the process drains and ends with an error.
+/// Until `stop`. A follower that has ended before it must have panicked: what is known of credentials and numbers would grow old,
+/// or callbacks stop, without a word, so the process drains and ends with an error.
 async fn followed(followers: &mut JoinSet<()>, stop: &CancellationToken) -> anyhow::Result<()> {
     tokio::select! {
         () = stop.cancelled() => return Ok(()),
@@ -250,7 +250,7 @@ async fn followed(followers: &mut JoinSet<()>, stop: &CancellationToken) -> anyh
     }
     let was_told = stop.is_cancelled();
     stop.cancel();
-    anyhow::ensure!(was_told, "the following of credentials or of the directory ended");
+    anyhow::ensure!(was_told, "what follows credentials and directory, or what tells callbacks, ended of itself");
     Ok(())
 }
 

@@ -239,6 +239,16 @@ mod tests {
     fn secrets_are_shown_as_set_or_unset_only() {
         let shown = layers("[ringcentral]\nclient_secret = \"canary-secret\"\n[api]\nkeys = \"canary-key\"\n").shown();
         assert!(!shown.contains("canary") && shown.contains("client_secret = [set]"), "{shown}");
+        for (url, as_shown) in [
+            ("https://shop.example/canary?key=canary", "\"https://shop.example/…\""),
+            ("http://shop.example/canary", "[not shown]"),
+            ("https://u:canary@shop.example/", "[not shown]"),
+            ("canary", "[not shown]"),
+            ("", "\"\""),
+        ] {
+            let shown = layers(&format!("[callbacks]\nurl = {url:?}\n")).shown();
+            assert!(!shown.contains("canary") && shown.contains(&format!("\nurl = {as_shown}\n")), "{shown}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, fmt, net::SocketAddr, path::Path, time::Duration};
 
+use ringfleet_producer::callbacks::CallbackUrl;
 use serde_json::Value;
 
 /// One thing that is wrong with the configuration.
@@ -100,8 +101,11 @@ pub(super) fn show(tree: &Value, known: &Value) -> String {
                 "[not shown: no file of that name can be seen]".to_owned()
             }
             // A password in a URL is as private as any.
-            Value::String(text) if key == "store.url" || key == "callbacks.url" => {
-                format!("{:?}", without_password(text))
+            Value::String(text) if key == "store.url" => format!("{:?}", without_password(text)),
+            // Its path and its query may be a key.
+            Value::String(text) if key == "callbacks.url" && !text.trim().is_empty() => {
+                CallbackUrl::try_new(text.trim())
+                    .map_or_else(|_| "[not shown]".to_owned(), |url| format!("{:?}", url.to_string()))
             }
             other => other.to_string(),
         };
