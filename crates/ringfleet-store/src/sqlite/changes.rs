@@ -13,7 +13,7 @@ impl Tx<'_> {
     pub(super) fn changes(&mut self, after: Option<ChangeCursor>, limit: usize) -> Step<Changes> {
         let Some(after) = after else {
             // Nothing may be noted later at a time that is said to be over.
-            self.pins_time = true;
+            self.pin_time()?;
             return Ok(Changes::begin(self.now));
         };
         // Each goes by the index whose states it names.
