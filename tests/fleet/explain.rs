@@ -60,11 +60,14 @@ async fn ask(rig: &Rig, ids: impl IntoIterator<Item = &MessageId>) -> Vec<Told> 
 /// Holds what was told against what the provider saw, once all has gone.
 async fn compare(rig: &Rig, what: &str, told: Vec<Told>) {
     let arrivals = rig.arrivals().await;
+    // A short wait is one for answers, and on SQLite for commits that the disk must have: of waits of 0.4 s 30 to 112 ms on an idle
+    // machine, and 213 ms once.
+    let least = if rig.is_on_redis() { RESPONSE } else { RESPONSE * 3 / 2 };
     let mut worst: (f64, String) = (0.0, String::new());
     for told in &told {
         let real = arrivals[&told.id];
         let (wait, off) = (real.saturating_sub(told.asked), told.off(real));
-        let permitted = (wait as f64 * ERROR).max(RESPONSE.as_nanos() as f64);
+        let permitted = (wait as f64 * ERROR).max(least.as_nanos() as f64);
         let share = off as f64 / permitted;
         if share > worst.0 {
             let of_wait = 100.0 * off as f64 / wait.max(1) as f64;
