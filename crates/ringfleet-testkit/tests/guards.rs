@@ -44,7 +44,10 @@ fn a_server_without_a_file_comes_back_empty() {
 fn a_held_port_refuses_clients_and_is_nobodys_until_a_server_is_told_its_number() {
     let port = Port::hold();
     for _ in 0..2 {
-        assert_eq!(TcpStream::connect(port.address()).unwrap_err().kind(), ErrorKind::ConnectionRefused);
+        // A process that another test starts right now has the listener of before open until it is another program.
+        let connect = || TcpStream::connect(port.address());
+        let refused = || connect().is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused);
+        assert!(wait_until(Duration::from_secs(5), refused));
         let another = TcpSocket::new_v4().unwrap().bind(port.address().parse().unwrap());
         assert_eq!(another.unwrap_err().kind(), ErrorKind::AddrInUse);
         let _server = TcpListener::bind(port.address()).unwrap();
