@@ -8,7 +8,8 @@ local limit, until_at = tonumber(ARGV[3]), now - tonumber(ARGV[4])
 -- A member as long as an id is: junk stands at a place too, and is passed over.
 local function as_id(member) return #member == 16 and member or sub(member..string.rep('\0', 16), 1, 16) end
 
--- The rank of the first member behind (at, id), which need not stand there any more. Those of one instant stand in the order of
+-- The rank of the first member behind (at, id), which need not stand there any more. view.lua has its mirror image: in lib/ each
+-- script of a message's way would pay for it. Those of one instant stand in the order of
 -- their bytes; Lua's own order of strings may be another.
 local function rank_behind(key, at, id)
   local low = call('ZCOUNT', key, '-inf', '(' .. at)

@@ -265,22 +265,7 @@ impl Store for FakeStore {
             priority: message.priority,
             send_by: message.send_by,
             stand: Stand::Waiting { due_at: 1, quiet: false, place: Place::default(), busy: None },
-            lane: LaneFacts {
-                lane: message.lane.clone(),
-                now: 1,
-                plan: Plan { limit: 40, window_ms: 60_000 },
-                slots: Vec::new(),
-                penalty_until: 0,
-                probe: false,
-                paused: false,
-                parked: None,
-                in_flight: 0,
-                cap: 8,
-                waiting: [0, 1, 0],
-                oldest_due: None,
-                gate: Gate::Open,
-                workers: 1,
-            },
+            lane: one_waits(message.lane.clone(), 1),
         }))
     }
     async fn explain_lane(&self, _: &LaneId) -> Result<LaneFacts, StoreError> {
@@ -378,5 +363,25 @@ impl Store for FakeStore {
     }
     fn kind(&self) -> &'static str {
         "fake"
+    }
+}
+
+/// A lane in whose way nothing stands, and of which one message waits.
+pub(crate) fn one_waits(lane: LaneId, now: Millis) -> LaneFacts {
+    LaneFacts {
+        lane,
+        now,
+        plan: Plan { limit: 40, window_ms: 60_000 },
+        slots: Vec::new(),
+        penalty_until: 0,
+        probe: false,
+        paused: false,
+        parked: None,
+        in_flight: 0,
+        cap: 8,
+        waiting: [0, 1, 0],
+        oldest_due: None,
+        gate: Gate::Open,
+        workers: 1,
     }
 }

@@ -4,7 +4,7 @@ mod api;
 mod blanks;
 mod conflicts;
 mod documented;
-mod fake;
+pub(crate) mod fake;
 mod import;
 mod import_again;
 mod listing;

@@ -1,4 +1,4 @@
-//! What every store does, told as one list of behaviours (behaviours.rs) and run against each of them.
+//! What every store does, told as lists of behaviours (behaviours.rs, fates.rs) and run against each of them.
 //!
 //! A test takes a [`Subject`]: an empty store whose clock stands until the test moves it. Most of them use the words of
 //! [`talk`], so that a test reads as what producers and workers do.
@@ -43,10 +43,10 @@ mod window;
 
 /// Runs every behaviour against every store: `redis::window::a_slot_in_use_never_frees` and so on.
 macro_rules! behaviours {
-    ($($topic:ident { $($name:ident)* })*) => {
-        behaviours!(@of sqlite Sqlite $($topic { $($name)* })*);
-        behaviours!(@of redis Redis $($topic { $($name)* })*);
-        behaviours!(@of cluster Cluster $($topic { $($name)* })*);
+    ($sqlite:ident, $redis:ident, $cluster:ident: $($topic:ident { $($name:ident)* })*) => {
+        behaviours!(@of $sqlite Sqlite $($topic { $($name)* })*);
+        behaviours!(@of $redis Redis $($topic { $($name)* })*);
+        behaviours!(@of $cluster Cluster $($topic { $($name)* })*);
     };
     (@of $store:ident $backend:ident $($topic:ident { $($name:ident)* })*) => {
         mod $store {
@@ -62,3 +62,4 @@ macro_rules! behaviours {
 }
 
 include!("behaviours.rs");
+include!("fates.rs");
