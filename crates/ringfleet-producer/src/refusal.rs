@@ -90,6 +90,7 @@ pub enum Code {
     KeyTooLong,
     KeyConflict,
     KeyTaken,
+    Malformed,
 }
 
 impl Code {
@@ -125,6 +126,7 @@ impl Code {
             Code::KeyTooLong => "key-too-long",
             Code::KeyConflict => "key-conflict",
             Code::KeyTaken => "key-taken",
+            Code::Malformed => "malformed",
         }
     }
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = os.path.abspath(os.environ["RINGFLEET"])
-KEY = secrets.token_hex(24)
+# One that may do everything, and one that may only read.
+KEY, READ_KEY = secrets.token_hex(24), secrets.token_hex(24)
 START_DEADLINE = 30
 # What was started here and has not ended.
 RUNNING = set()
@@ -102,6 +103,7 @@ class Fleet(Process):
             role,
             api__listen="127.0.0.1:0",
             api__keys=KEY,
+            api__read_keys=READ_KEY,
             ringcentral__server=simulator["base_url"],
             ringcentral__client_id=simulator["client_id"],
             ringcentral__client_secret=simulator["client_secret"],

@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 import unittest
+import urllib.error
 import urllib.request
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -15,10 +16,11 @@ from urllib.parse import urlsplit
 
 import jsonschema_rs
 from openapi_spec_validator import OpenAPIV31SpecValidator
-from rig import KEY, ROOT, Fleet, ended, simulator
+from rig import KEY, READ_KEY, ROOT, Fleet, ended, simulator
 
 DOCUMENT = json.loads((ROOT / "docs/openapi.json").read_text())
-# Of names that this machine has not, bodies that end early or are too large, and stores in trouble: tests in Rust have those.
+# Of names that this machine has not, bodies that end early or are too large, and stores in trouble: tests in Rust have those. And of
+# keys that may only read, which have a test of their own.
 FAULTS = {"403", "408", "413", "500", "503"}
 # By a key, and nothing beside it, that no message has.
 RARE = {("get", "/v1/messages", "404")}
@@ -68,7 +70,10 @@ def for_test(senders, taken, ids):
     document = strict()
     components = document["components"]
     components["parameters"]["MessageId"]["examples"] = {name: {"value": one} for name, one in ids.items()}
-    post = document["paths"]["/v1/messages"]["post"]["requestBody"]["content"]["application/json"]
+    bodies = document["paths"]["/v1/messages"]["post"]["requestBody"]["content"]
+    # The tester can't write them; they have a test of their own.
+    del bodies["application/x-ndjson"]
+    post = bodies["application/json"]
     again = {"same": taken, "other": {**taken, "to": "+15550200009"}, "many": {"messages": [taken]}}
     post["examples"] = {name: {"value": one} for name, one in again.items()}
     # Of names at random the fleet knows none, times at random are past or too far ahead, and keys at random never meet.
@@ -160,6 +165,46 @@ class Document(unittest.TestCase):
     def test_it_is_served_as_it_lies_here(self):
         with urllib.request.urlopen(f"http://{self.fleet.address}/v1/openapi.json", timeout=10) as answer:
             self.assertTrue(json.load(answer) == DOCUMENT)
+
+    def test_lines_are_answered_as_the_document_says(self):
+        message = {"from": self.accounts[0]["numbers"][0], "to": "+15550200002", "text": "Please call us back."}
+        lines = [json.dumps({**message, "key": "contract-line-1"}), "", "{", json.dumps({**message, "to": "+1"}), json.dumps(message)]
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/x-ndjson"}
+        request = urllib.request.Request(f"http://{self.fleet.address}/v1/messages", "\n".join(lines).encode(), headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            kind, told = answer.headers["Content-Type"], [json.loads(line) for line in answer.read().splitlines()]
+        document = strict()
+        media = document["paths"]["/v1/messages"]["post"]["responses"]["200"]["content"][kind]
+        jsonschema_rs.validator_for({**media["schema"], "components": document["components"]}).validate(told)
+        expected = [(1, "accepted"), (3, "refused"), (4, "refused"), (5, "accepted")]
+        self.assertEqual([(one["line"], one["status"]) for one in told], expected)
+
+    def test_a_key_that_may_only_read_is_refused_wherever_the_document_asks_for_one_that_may_send(self):
+        document, refused = strict(), 0
+        forbidden = document["components"]["responses"]["NotAllowed"]["content"]["application/problem+json"]["schema"]
+        check = jsonschema_rs.validator_for({**forbidden, "components": document["components"]})
+        for path, operations in DOCUMENT["paths"].items():
+            for method, operation in operations.items():
+                if method == "parameters":
+                    continue
+                url = f"http://{self.fleet.address}{path.replace('{id}', 'msg_00000000000000000000000000')}"
+                request = urllib.request.Request(url, headers={"X-Api-Key": READ_KEY}, method=method.upper())
+                try:
+                    with urllib.request.urlopen(request, timeout=30) as answer:
+                        status, told = answer.status, None
+                except urllib.error.HTTPError as error:
+                    with error:
+                        status, told = error.code, json.load(error)
+                schemes = operation.get("security", DOCUMENT["security"])
+                roles = {role for scheme in schemes for roles in scheme.values() for role in roles}
+                with self.subTest(method=method, path=path):
+                    self.assertEqual(status == 403, roles == {"send"}, told)
+                    self.assertNotEqual(status, 401)
+                    if status == 403:
+                        check.validate(told)
+                        self.assertEqual(told["type"], "urn:ringfleet:problem:read-only-key")
+                        refused += 1
+        self.assertGreater(refused, 3)
 
     def test_every_answer_is_as_the_document_says(self):
         senders = [name for account in self.accounts for name in (account["numbers"][0], account["extension_id"])]

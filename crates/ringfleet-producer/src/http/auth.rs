@@ -1,11 +1,11 @@
-//! Who may call: a key in `Authorization: Bearer …` or `X-Api-Key`.
+//! Who may call, and do what: a key in `Authorization: Bearer …` or `X-Api-Key`.
 
 use std::net::IpAddr;
 
 use axum::{
     extract::{Request, State},
     http::{
-        HeaderMap,
+        HeaderMap, Method,
         header::{AUTHORIZATION, HOST},
         uri::Authority,
     },
@@ -21,35 +21,75 @@ use super::{Shared, problem::Problem};
 /// Shorter keys can be guessed.
 const FEWEST_KEY_BYTES: usize = 16;
 
-/// The keys that open the API. Only their hashes are kept.
-pub struct ApiKeys(Option<Vec<[u8; 32]>>);
+/// What a key may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Everything.
+    Send,
+    /// What changes nothing.
+    Read,
+}
 
+impl Role {
+    /// As it stands in the settings and in the OpenAPI document.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Send => "send",
+            Role::Read => "read",
+        }
+    }
+
+    /// By the method alone, so that no route that comes later is forgotten.
+    fn may(self, method: &Method) -> bool {
+        self == Role::Send || method.is_safe()
+    }
+}
+
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The keys that open the API. Only their hashes are kept.
+pub struct ApiKeys(Option<Vec<([u8; 32], Role)>>);
+
+/// `position` counts from 1, those of each role by themselves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ApiKeyError {
-    #[error("API key {position} has {bytes} bytes; use at least {FEWEST_KEY_BYTES}, best random ones")]
-    TooShort { position: usize, bytes: usize },
-    #[error("API key {position} has a blank or a character that a header can't carry; use printable ASCII")]
-    Unprintable { position: usize },
+    #[error("API key {position} that may {role} has {bytes} bytes; use at least {FEWEST_KEY_BYTES}, best random ones")]
+    TooShort { role: Role, position: usize, bytes: usize },
+    #[error(
+        "API key {position} that may {role} has a blank or a character that a header can't carry; use printable ASCII"
+    )]
+    Unprintable { role: Role, position: usize },
+    #[error("API key {position} that may read is one that may send too; give each role keys of its own")]
+    TwoRoles { position: usize },
     #[error("no API keys were given; give one, or say that none are needed")]
     NoKeys,
 }
 
 impl ApiKeys {
+    /// Those of `send` may do everything, those of `read` may only look.
+    ///
     /// # Errors
-    /// [`ApiKeyError`] if there is no key, or one is too short or can't stand in a header.
-    pub fn try_new(keys: impl IntoIterator<Item = SecretString>) -> Result<Self, ApiKeyError> {
-        let mut hashes = Vec::new();
-        for (index, key) in keys.into_iter().enumerate() {
-            let (key, position) = (key.expose_secret(), index + 1);
-            if key.len() < FEWEST_KEY_BYTES {
-                return Err(ApiKeyError::TooShort { position, bytes: key.len() });
-            }
-            if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-                return Err(ApiKeyError::Unprintable { position });
-            }
-            hashes.push(hash(key.as_bytes()));
+    /// [`ApiKeyError`] if there is no key at all, or one is too short, can't stand in a header, or is in both.
+    pub fn try_new(
+        send: impl IntoIterator<Item = SecretString>,
+        read: impl IntoIterator<Item = SecretString>,
+    ) -> Result<Self, ApiKeyError> {
+        let mut keys = Vec::new();
+        for (index, key) in send.into_iter().enumerate() {
+            keys.push((checked(&key, Role::Send, index + 1)?, Role::Send));
         }
-        if hashes.is_empty() { Err(ApiKeyError::NoKeys) } else { Ok(Self(Some(hashes))) }
+        for (index, key) in read.into_iter().enumerate() {
+            let hash = checked(&key, Role::Read, index + 1)?;
+            if keys.contains(&(hash, Role::Send)) {
+                return Err(ApiKeyError::TwoRoles { position: index + 1 });
+            }
+            keys.push((hash, Role::Read));
+        }
+        if keys.is_empty() { Err(ApiKeyError::NoKeys) } else { Ok(Self(Some(keys))) }
     }
 
     /// Everybody who reaches the listener may call, by a name of this machine: for a listener on the loopback only, which the
@@ -63,14 +103,20 @@ impl ApiKeys {
         self.0.is_some()
     }
 
-    /// Compares with every key, in a time that depends on none of them: hashes are of one length, and no comparison
-    /// ends early.
-    fn admit(&self, candidate: Option<&[u8]>) -> bool {
-        let Some(hashes) = &self.0 else { return true };
-        let Some(candidate) = candidate else { return false };
-        let candidate = hash(candidate);
-        let found = hashes.iter().fold(Choice::from(0), |found, key| found | key.ct_eq(&candidate));
-        found.into()
+    /// What the caller may do, if anything. Compares with every key of every role, in a time that depends on none of them: hashes
+    /// are of one length, and no comparison ends early.
+    fn admit(&self, candidate: Option<&[u8]>) -> Option<Role> {
+        let Some(keys) = &self.0 else { return Some(Role::Send) };
+        let candidate = hash(candidate?);
+        let among = |role: Role| -> bool {
+            let of_role = keys.iter().filter(|(_, its)| *its == role);
+            of_role.fold(Choice::from(0), |found, (key, _)| found | key.ct_eq(&candidate)).into()
+        };
+        match (among(Role::Send), among(Role::Read)) {
+            (true, _) => Some(Role::Send),
+            (false, true) => Some(Role::Read),
+            (false, false) => None,
+        }
     }
 }
 
@@ -80,16 +126,27 @@ impl std::fmt::Debug for ApiKeys {
     }
 }
 
+fn checked(key: &SecretString, role: Role, position: usize) -> Result<[u8; 32], ApiKeyError> {
+    let key = key.expose_secret();
+    if key.len() < FEWEST_KEY_BYTES {
+        return Err(ApiKeyError::TooShort { role, position, bytes: key.len() });
+    }
+    if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ApiKeyError::Unprintable { role, position });
+    }
+    Ok(hash(key.as_bytes()))
+}
+
 fn hash(key: &[u8]) -> [u8; 32] {
     Sha256::digest(key).into()
 }
 
 /// Runs before the body is read.
 pub(super) async fn require_key(State(api): State<Shared>, request: Request, next: Next) -> Response {
-    if api.keys.admit(presented(request.headers())) {
-        next.run(request).await
-    } else {
-        Problem::no_key().into_response()
+    match api.keys.admit(presented(request.headers())) {
+        Some(role) if role.may(request.method()) => next.run(request).await,
+        Some(_) => Problem::read_only_key().into_response(),
+        None => Problem::no_key().into_response(),
     }
 }
 
@@ -126,26 +183,45 @@ mod tests {
 
     use super::*;
 
-    fn keys(keys: &[&str]) -> Result<ApiKeys, ApiKeyError> {
-        ApiKeys::try_new(keys.iter().map(|key| SecretString::from(*key)))
+    fn keys(send: &[&str], read: &[&str]) -> Result<ApiKeys, ApiKeyError> {
+        let secrets =
+            |keys: &[&str]| -> Vec<SecretString> { keys.iter().map(|key| SecretString::from(*key)).collect() };
+        ApiKeys::try_new(secrets(send), secrets(read))
     }
 
     #[test]
-    fn only_a_whole_key_opens() {
-        let keys = keys(&["first-key-0123456789", "second-key-0123456789"]).unwrap();
-        assert!(keys.admit(Some(b"second-key-0123456789")));
-        for wrong in [None, Some(&b""[..]), Some(b"second-key-012345678"), Some(b"second-key-01234567890")] {
-            assert!(!keys.admit(wrong));
+    fn only_a_whole_key_opens_and_what_its_role_may() {
+        let keys = keys(&["first-key-0123456789", "second-key-0123456789"], &["reads-key-0123456789"]).unwrap();
+        assert_eq!(keys.admit(Some(b"second-key-0123456789")), Some(Role::Send));
+        assert_eq!(keys.admit(Some(b"reads-key-0123456789")), Some(Role::Read));
+        let wrong = [&b""[..], b"second-key-012345678", b"second-key-01234567890", b"reads-key-012345678"];
+        for wrong in [None].into_iter().chain(wrong.map(Some)) {
+            assert_eq!(keys.admit(wrong), None);
         }
-        assert!(ApiKeys::none().admit(None));
-        assert_eq!(format!("{keys:?}"), "ApiKeys(2)");
+        assert_eq!(ApiKeys::none().admit(None), Some(Role::Send));
+        assert_eq!(format!("{keys:?}"), "ApiKeys(3)");
     }
 
     #[test]
-    fn weak_or_absent_keys_are_refused() {
-        assert_eq!(keys(&["short"]).unwrap_err(), ApiKeyError::TooShort { position: 1, bytes: 5 });
-        assert_eq!(keys(&["with a blank in the midst"]).unwrap_err(), ApiKeyError::Unprintable { position: 1 });
-        assert_eq!(keys(&[]).unwrap_err(), ApiKeyError::NoKeys);
+    fn a_key_that_may_read_asks_and_does_nothing_else() {
+        let (safe, changing) =
+            ([Method::GET, Method::HEAD], [Method::POST, Method::PUT, Method::DELETE, Method::PATCH]);
+        assert!(safe.iter().chain(&changing).all(|method| Role::Send.may(method)));
+        assert!(safe.iter().all(|method| Role::Read.may(method)));
+        assert!(!changing.iter().any(|method| Role::Read.may(method)));
+    }
+
+    #[test]
+    fn weak_or_absent_keys_and_those_of_two_roles_are_refused() {
+        let (role, position) = (Role::Send, 1);
+        assert_eq!(keys(&["short"], &[]).unwrap_err(), ApiKeyError::TooShort { role, position, bytes: 5 });
+        assert_eq!(keys(&["with a blank in the midst"], &[]).unwrap_err(), ApiKeyError::Unprintable { role, position });
+        assert_eq!(keys(&[], &[]).unwrap_err(), ApiKeyError::NoKeys);
+        let read = keys(&["first-key-0123456789"], &["reads-key-0123456789", "short"]).unwrap_err();
+        assert_eq!(read, ApiKeyError::TooShort { role: Role::Read, position: 2, bytes: 5 });
+        let both = keys(&["first-key-0123456789"], &["reads-key-0123456789", "first-key-0123456789"]);
+        assert_eq!(both.unwrap_err(), ApiKeyError::TwoRoles { position: 2 });
+        assert!(keys(&[], &["reads-key-0123456789"]).unwrap().are_required(), "it is none that is open to everybody");
     }
 
     #[test]

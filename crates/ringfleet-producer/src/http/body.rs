@@ -109,12 +109,35 @@ fn malformed(error: &serde_json::Error, example: &str) -> String {
 fn decode_item(item: &RawValue) -> Decoded {
     match serde_json::from_str::<Entries<'_>>(item.get()) {
         Ok(Entries(entries)) => decode_message(&entries),
-        Err(_) => {
-            let remedy = "write an object with from, to and text";
-            let fault = Refusal::new(Field::Message, Code::WrongType, "is no object", remedy);
-            Decoded { draft: Draft::default(), faults: vec![fault] }
+        Err(_) => no_object(),
+    }
+}
+
+/// Reads a line of NDJSON: one message.
+pub(super) fn read_line(line: &[u8]) -> Decoded {
+    match serde_json::from_slice(line) {
+        Ok(Entries(entries)) => decode_message(&entries),
+        Err(error) if error.is_data() => no_object(),
+        Err(error) => {
+            let problem = format!("is broken JSON, or ends too early, at column {}", error.column());
+            let remedy = "write one object on the line, and a line break in a text as \\n";
+            no_draft(Code::Malformed, problem, remedy)
         }
     }
+}
+
+/// One that was not kept to be read.
+pub(super) fn line_too_long(most_bytes: usize) -> Decoded {
+    let problem = format!("has more than {most_bytes} bytes");
+    no_draft(Code::FieldTooLong, problem, "shorten it; is a line end missing between two messages?")
+}
+
+fn no_object() -> Decoded {
+    no_draft(Code::WrongType, "is no object", "write an object with from, to and text")
+}
+
+fn no_draft(code: Code, problem: impl Into<String>, remedy: &str) -> Decoded {
+    Decoded { draft: Draft::default(), faults: vec![Refusal::new(Field::Message, code, problem, remedy)] }
 }
 
 fn decode_message(entries: &[(String, &RawValue)]) -> Decoded {
@@ -223,6 +246,25 @@ mod tests {
         for body in [&b""[..], b"[]", b"\"x\"", b"{\"messages\":3}", b"{\"messages\":[],\"to\":\"\"}", b"\xff", b"{}{}"]
         {
             assert!(matches!(read(body, 3), Err(BodyError::Malformed(_))), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_no_object_or_no_json_has_a_fault_of_its_own_and_is_not_repeated() {
+        assert_eq!(read_line(br#"{"from":"a","to":"b","text":"c"}"#).faults, []);
+        let lines: [(&[u8], Code); 7] = [
+            (b"[1]", Code::WrongType),
+            (b"\"canary\"", Code::WrongType),
+            (b"{\"to\": +1canary}", Code::Malformed),
+            (b"{\"to\": \"canary", Code::Malformed),
+            (b"{\"to\": \"\xff\"}", Code::Malformed),
+            (b"{}{}", Code::Malformed),
+            (b"{\"messages\": []}", Code::UnknownField),
+        ];
+        for (line, code) in lines {
+            let faults = read_line(line).faults;
+            assert_eq!((faults[0].field, faults[0].code), (Field::Message, code), "{line:?}");
+            assert!(!faults[0].to_string().contains("canary"), "{}", faults[0]);
         }
     }
 

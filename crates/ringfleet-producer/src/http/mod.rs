@@ -2,7 +2,7 @@
 //!
 //! | route | does |
 //! |---|---|
-//! | `POST /v1/messages` | takes in one message, or up to [`MAX_MESSAGES`] as `{"messages": […]}` |
+//! | `POST /v1/messages` | takes in one message, up to [`MAX_MESSAGES`] as `{"messages": […]}`, or any number as NDJSON |
 //! | `GET /v1/messages?key=…` | the message that has the key, as by its id |
 //! | `GET /v1/messages?state=…` | the messages that have ended so, the last first, page by page |
 //! | `GET /v1/messages/{id}` | where a message is, numbers masked, without its text |
@@ -13,14 +13,18 @@
 //! | `GET /v1/opt-outs?to=…` | the opt-outs of a recipient |
 //! | `GET /v1/openapi.json` | all of this as an OpenAPI document, [`OPENAPI`]; no key is asked for |
 //!
+//! A key of the API may send, which is everything, or only read: [`ApiKeys`].
+//!
 //! Errors are `application/problem+json` and never repeat what was sent. A caller who may have to repeat a request must
 //! give the message a key (`key`, or the header `Idempotency-Key`); where he gave none and the store's reply was lost,
 //! the answer carries the key that makes the repeat safe.
 
 mod auth;
 mod body;
+mod lines;
 mod listing;
 mod lookup;
+mod ndjson;
 mod openapi;
 mod opt_outs;
 mod problem;
@@ -43,16 +47,17 @@ use ringfleet_store::SharedStore;
 pub(crate) use self::lookup::View;
 use self::problem::Problem;
 pub use self::{
-    auth::{ApiKeyError, ApiKeys},
+    auth::{ApiKeyError, ApiKeys, Role},
+    lines::{MAX_LINE_BYTES, MAX_NDJSON_BYTES},
     openapi::OPENAPI,
     send::MAX_MESSAGES,
     senders::MAX_SENDERS,
 };
 use crate::producer::Producer;
 
-/// The largest body, in bytes.
+/// The largest body of JSON, in bytes.
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
-/// A body takes no longer than this to arrive.
+/// A body of JSON takes no longer than this to arrive, nor does a part of one of NDJSON.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// One look into the store.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
@@ -134,7 +139,7 @@ mod tests {
         let store = SqliteStore::open(&folder.path().join("messages.db"), SqliteOptions::default()).await.unwrap();
         let store: SharedStore = Arc::new(store);
         let producer = Producer::new(store.clone(), Arc::new(SenderDirectory::try_new([]).unwrap()));
-        let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
+        let keys = ApiKeys::try_new([SecretString::from(KEY)], []).unwrap();
         let app = router(Api { producer, store, keys, quiet_hours: None });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

@@ -8,7 +8,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{MAX_BODY_BYTES, send::MAX_MESSAGES};
+use super::send::MAX_MESSAGES;
 use crate::refusal::{Code, Refusal};
 
 /// When a caller should come back to a store that is away, in seconds.
@@ -34,6 +34,9 @@ pub(super) struct Problem {
     key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<Value>,
+    /// Behind the answers to the lines of a body: from this one on nothing was handed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
     #[serde(skip)]
     retry_after: Option<u32>,
 }
@@ -49,6 +52,7 @@ impl Problem {
             id: None,
             key: None,
             results: None,
+            line: None,
             retry_after: None,
         }
     }
@@ -56,6 +60,12 @@ impl Problem {
     pub(super) fn no_key() -> Self {
         let detail = "send a known API key as Authorization: Bearer <key> or X-Api-Key: <key>";
         Self::new(StatusCode::UNAUTHORIZED, "no-key", "API key missing or unknown", detail)
+    }
+
+    pub(super) fn read_only_key() -> Self {
+        let detail =
+            "this key may only read; call this route with a key that may send, one of api.keys or api.keys_file";
+        Self::new(StatusCode::FORBIDDEN, "read-only-key", "API key may only read", detail)
     }
 
     pub(super) fn foreign_name() -> Self {
@@ -75,12 +85,13 @@ impl Problem {
     }
 
     pub(super) fn not_json() -> Self {
-        let detail = "send the header Content-Type: application/json";
+        let detail =
+            "send the header Content-Type: application/json; a POST of /v1/messages may be application/x-ndjson too";
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not-json", "body is not declared as JSON", detail)
     }
 
-    pub(super) fn body_too_large() -> Self {
-        let detail = format!("{MAX_BODY_BYTES} bytes is the most; split the call");
+    pub(super) fn body_too_large(most_bytes: usize) -> Self {
+        let detail = format!("{most_bytes} bytes is the most; split the call");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "body too large", detail)
     }
 
@@ -171,6 +182,12 @@ impl Problem {
 
     pub(super) fn of_message(self, id: String, key: Option<String>) -> Self {
         Self { id: Some(id), key, ..self }
+    }
+
+    /// As the last line behind the answers to those before `line`, of which `why` says why no more follow.
+    pub(super) fn behind_lines(self, line: u64, why: &str) -> Self {
+        let detail = format!("{why}; nothing was handed in from line {line} of the body on");
+        Self { line: Some(line), detail, ..self }
     }
 
     pub(super) fn with_results(self, results: Value) -> Self {

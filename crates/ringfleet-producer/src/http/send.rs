@@ -14,8 +14,9 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{
-    BODY_DEADLINE, Shared,
+    BODY_DEADLINE, MAX_BODY_BYTES, Shared,
     body::{self, Body, BodyError, Decoded},
+    ndjson,
     problem::Problem,
 };
 use crate::{
@@ -28,6 +29,9 @@ pub const MAX_MESSAGES: usize = 1_000;
 
 pub(super) async fn accept(State(api): State<Shared>, request: Request) -> Result<Response, Problem> {
     let headers = request.headers().clone();
+    if media_type(&headers) == ndjson::MEDIA_TYPE {
+        return ndjson::accept(api, request).await;
+    }
     if !is_json(&headers) {
         return Err(Problem::not_json());
     }
@@ -45,15 +49,21 @@ pub(super) async fn accept(State(api): State<Shared>, request: Request) -> Resul
 }
 
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let kind = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let kind = media_type(headers);
     kind == "application/json" || (kind.starts_with("application/") && kind.ends_with("+json"))
+}
+
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     match timeout(BODY_DEADLINE, Bytes::from_request(request, &())).await {
         Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::body_too_large()),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            Err(Problem::body_too_large(MAX_BODY_BYTES))
+        }
         Ok(Err(_)) | Err(_) => Err(Problem::body_unread()),
     }
 }
@@ -95,9 +105,10 @@ fn is_quoted(key: &str) -> bool {
 }
 
 /// Faults of the JSON and of the content together; a field that has the wrong type is not judged for its content too.
-fn check(producer: &Producer, decoded: Decoded, now: Timestamp) -> Checked {
+pub(super) fn check(producer: &Producer, decoded: Decoded, now: Timestamp) -> Checked {
     let Decoded { draft, mut faults } = decoded;
-    if faults.iter().any(|fault| fault.code == Code::WrongType && fault.field == Field::Message) {
+    if faults.iter().any(|fault| fault.field == Field::Message && fault.code != Code::UnknownField) {
+        // There was no object to read a draft from.
         return Err(faults.into());
     }
     match producer.check(&draft, now) {
@@ -130,15 +141,18 @@ async fn one(producer: &Producer, decoded: Decoded) -> Result<Response, Problem>
     }
 }
 
-fn is_replaced(result: &ItemResult) -> bool {
+pub(super) fn is_replaced(result: &ItemResult) -> bool {
     let Err(EnqueueError::Unsettled { source, .. }) = result else { return false };
     matches!(**source, StoreError::Replaced { .. })
 }
 
-/// One line of `results`.
+/// One line of `results`, or of an answer to NDJSON.
 #[derive(Serialize)]
-struct Item<'a> {
+pub(super) struct Item<'a> {
     index: usize,
+    /// Of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) line: Option<u64>,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<String>,
@@ -176,8 +190,8 @@ async fn many(producer: &Producer, items: Vec<Decoded>) -> Result<Response, Prob
     Ok(Json(body).into_response())
 }
 
-fn item(index: usize, result: &ItemResult) -> Item<'_> {
-    let item = Item { index, status: result_word(result), id: None, errors: None, key: None };
+pub(super) fn item(index: usize, result: &ItemResult) -> Item<'_> {
+    let item = Item { index, line: None, status: result_word(result), id: None, errors: None, key: None };
     match result {
         Ok(receipt) => Item { id: Some(receipt.id.to_string()), ..item },
         Err(EnqueueError::Refused(errors)) => Item { errors: Some(errors), ..item },

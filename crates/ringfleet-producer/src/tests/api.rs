@@ -37,7 +37,7 @@ impl Server {
     }
 
     pub(super) async fn of(producer: Producer, store: SharedStore) -> Self {
-        let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
+        let keys = ApiKeys::try_new([SecretString::from(KEY)], []).unwrap();
         Self::with_keys(producer, store, keys).await
     }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ringfleet_store::State;
 
-use crate::http::{MAX_BODY_BYTES, MAX_MESSAGES, MAX_SENDERS};
+use crate::http::{MAX_BODY_BYTES, MAX_LINE_BYTES, MAX_MESSAGES, MAX_NDJSON_BYTES, MAX_SENDERS};
 
 fn document() -> String {
     std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/api.md")).unwrap()
@@ -55,7 +55,8 @@ fn every_state_stands_in_the_document_and_the_limits_are_those_of_the_code() {
     let document = document();
     assert_eq!(listed(&document, "States"), State::ALL.iter().map(|state| state.as_str()).collect());
     assert_eq!((MAX_MESSAGES, MAX_SENDERS), (1_000, 1_000));
-    for limit in ["1 to 1,000 messages", &format!("{MAX_BODY_BYTES} bytes")] {
+    let bytes = [MAX_BODY_BYTES, MAX_LINE_BYTES, MAX_NDJSON_BYTES].map(|bytes| format!("{bytes} bytes"));
+    for limit in bytes.iter().map(String::as_str).chain(["1 to 1,000 messages"]) {
         assert!(document.contains(limit), "{limit}");
     }
 }

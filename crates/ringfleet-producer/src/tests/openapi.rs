@@ -8,14 +8,18 @@ use ringfleet_store::{Eta, MAX_BATCH, OnUnknown, Priority, State, Until};
 use serde_json::{Value, json};
 
 use super::{
-    api::Server,
+    api::{KEY, Server},
     documented::{problems, refusals},
     fake::FakeStore,
     producer,
+    roles::{READ_KEY, secret},
 };
 use crate::{
     check::MOST_KEY_BYTES,
-    http::{ApiKeys, MAX_BODY_BYTES, MAX_MESSAGES, MAX_SENDERS, OPENAPI, OPENAPI_PATH, routes},
+    http::{
+        ApiKeys, MAX_BODY_BYTES, MAX_LINE_BYTES, MAX_MESSAGES, MAX_NDJSON_BYTES, MAX_SENDERS, OPENAPI, OPENAPI_PATH,
+        Role, routes,
+    },
     refusal::Field,
     told::ToldEta,
 };
@@ -62,6 +66,37 @@ async fn every_route_and_method_of_the_router_stands_in_the_document_and_no_othe
         let mut told = named(operations);
         told.remove("parameters");
         assert_eq!(told, allowed, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_role_that_each_operation_needs_stands_in_the_document() {
+    let keys = ApiKeys::try_new(secret(KEY), secret(READ_KEY)).unwrap();
+    let store = FakeStore::with_faults([]);
+    let server = Server::with_keys(producer(store.clone()), store, keys).await;
+    let document = document();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap().iter().filter(|(name, _)| *name != "parameters") {
+            let method: Method = method.to_ascii_uppercase().parse().unwrap();
+            let asked = || server.bare(method.clone(), &path.replace("{id}", "msg_1"));
+            let mut answers = Vec::new();
+            for call in [asked(), asked().bearer_auth(READ_KEY), asked().bearer_auth(KEY)] {
+                answers.push(call.send().await.unwrap().status());
+            }
+            let is_open = answers[0] != StatusCode::UNAUTHORIZED;
+            let role = if answers[1] == StatusCode::FORBIDDEN { Role::Send } else { Role::Read };
+            assert!(answers[2] != StatusCode::UNAUTHORIZED && answers[2] != StatusCode::FORBIDDEN, "{method} {path}");
+
+            let role = json!([role.as_str()]);
+            let needed = if is_open { json!([]) } else { json!([{"bearer": role}, {"apiKey": role}]) };
+            let told = operation.get("security").unwrap_or(&document["security"]);
+            assert_eq!(*told, needed, "{method} {path}");
+            let response = |status: &str| operation["responses"][status]["$ref"].as_str();
+            let no_key = (!is_open).then_some("#/components/responses/NoKey");
+            let of_role = if role == json!(["send"]) { "NotAllowed" } else { "ForeignName" };
+            let forbidden = format!("#/components/responses/{of_role}");
+            assert_eq!((response("401"), response("403")), (no_key, Some(forbidden.as_str())), "{method} {path}");
+        }
     }
 }
 
@@ -186,9 +221,9 @@ fn the_limits_are_those_of_the_code() {
     assert_eq!(limits(query), (json!(MAX_BATCH), json!(MAX_BATCH)));
     let senders = &document["paths"]["/v1/senders"]["get"]["parameters"];
     assert_eq!(limits(senders), (json!(MAX_SENDERS), json!(MAX_SENDERS)));
-    let bodies =
-        [&document["paths"]["/v1/messages"]["post"]["requestBody"], &document["components"]["requestBodies"]["OptOut"]];
-    for body in bodies {
-        assert_eq!(body["description"], json!(format!("At most {MAX_BODY_BYTES} bytes.")));
-    }
+    let opt_out = &document["components"]["requestBodies"]["OptOut"];
+    assert_eq!(opt_out["description"], json!(format!("At most {MAX_BODY_BYTES} bytes.")));
+    let messages = &document["paths"]["/v1/messages"]["post"]["requestBody"];
+    let most = format!("At most {MAX_BODY_BYTES} bytes, as NDJSON {MAX_NDJSON_BYTES} with {MAX_LINE_BYTES} in a line.");
+    assert_eq!(messages["description"], json!(most));
 }

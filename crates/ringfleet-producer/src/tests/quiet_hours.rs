@@ -19,7 +19,7 @@ async fn it_tells_the_zones_and_a_time_outside_them() {
     let clock = |hours| zone.clock(Timestamp::now() + SignedDuration::from_hours(hours));
     let hours = QuietHours::try_new(clock(-2), clock(2), zone.clone(), true).unwrap();
     let (_folder, store) = sqlite().await;
-    let keys = ApiKeys::try_new([SecretString::from(KEY)]).unwrap();
+    let keys = ApiKeys::try_new([SecretString::from(KEY)], []).unwrap();
     let server = Server::serve(Api { producer: producer(store.clone()), store, keys, quiet_hours: Some(hours) }).await;
     let shown = async |to: &str, priority: &str| {
         let draft = json!({"from": FROM, "to": to, "text": "See you on Monday", "priority": priority});

@@ -113,11 +113,13 @@ impl Role {
         let connect_page = settings.connect.as_ref().map(|connect| format!("{}/connect", connect.public_url));
         let directory = SenderDirectory::of(self.directory.clone(), &settings.provider.app)?;
         let directory = Arc::new(directory.with_connect_page(connect_page.as_deref()));
-        let keys = if settings.api.keys.is_empty() {
+        let (keys, read_keys) = (&settings.api.keys, &settings.api.read_keys);
+        let secrets = |keys: &[String]| -> Vec<SecretString> { keys.iter().cloned().map(SecretString::from).collect() };
+        let keys = if keys.is_empty() && read_keys.is_empty() {
             tracing::warn!("the API asks for no key; it listens on loopback only");
             ApiKeys::none()
         } else {
-            ApiKeys::try_new(settings.api.keys.iter().cloned().map(SecretString::from))?
+            ApiKeys::try_new(secrets(keys), secrets(read_keys))?
         };
         let producer = Producer::new(self.store.clone(), directory).with_on_unknown(settings.on_unknown);
         let quiet_hours = settings.worker.quiet_hours.clone();
@@ -130,6 +132,10 @@ impl Role {
         let Some(connect) = settings.connect.clone() else { return Ok(()) };
         if connect.operator_keys.is_empty() {
             tracing::warn!("no key opens the operators' page; it stays off");
+        } else if connect.operator_keys == settings.api.keys {
+            tracing::info!(
+                "the API's keys that may send open the operators' page too; connect.operator_keys gives operators their own"
+            );
         }
         let router = ringfleet_connect::router(Connect {
             client: provider::client(&settings.provider, &settings.rules)?,

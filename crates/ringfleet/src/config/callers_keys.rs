@@ -1,4 +1,5 @@
-//! Keys that open a listener: of a setting, separated by commas, and of a file, one on each line.
+//! Keys that open a listener: of a setting, separated by commas, and of a file, one on each line. A key that may only read the API
+//! is nothing else.
 
 use super::{reader::Reader, settings::read_private};
 
@@ -34,6 +35,15 @@ pub(super) fn read_keys(r: &mut Reader<'_>, setting: &str, file_setting: &str) -
     Some(own.into_iter().chain(lines.into_iter().map(|(_, key)| key)).map(str::to_owned).collect())
 }
 
+/// Told at `setting`, which says what `keys` are for.
+pub(super) fn refuse_reading_ones(r: &mut Reader<'_>, setting: &str, keys: &[String], read_keys: &[String]) {
+    if keys.iter().any(|key| read_keys.contains(key)) {
+        let problem = "has, itself or in its file, a key of api.read_keys or api.read_keys_file, which may only read: give one of \
+                       the two another key";
+        r.fault(setting, problem);
+    }
+}
+
 fn too_short(key: &str) -> Option<&'static str> {
     let problem = "is shorter than 16 characters, which can be guessed; make one with `openssl rand -hex 24`";
     (key.len() < FEWEST_BYTES).then_some(problem)
@@ -48,7 +58,7 @@ fn unprintable(key: &str) -> Option<&'static str> {
 mod tests {
     use super::super::load;
 
-    /// The keys of a file, or what is wrong with them.
+    /// The keys of a file that may send, or what is wrong with them.
     fn read(file: &str, more: &str) -> Result<Vec<String>, String> {
         let folder = tempfile::tempdir().unwrap();
         let (keys, settings) = (folder.path().join("keys"), folder.path().join("ringfleet.toml"));
@@ -74,6 +84,31 @@ mod tests {
         assert!(!told.contains("api.keys:") && !told.contains("canary"), "{told}");
         let told = read("shop-0123456789abcdef", "keys = \"canary\"\n").unwrap_err();
         assert!(told.contains("api.keys: one is shorter") && !told.contains("keys_file"), "{told}");
+    }
+
+    #[test]
+    fn a_key_that_may_only_read_is_no_key_that_may_send_and_no_operators() {
+        let told = read(
+            "# the shop\ncanary-0123456789abcdef\n",
+            "read_keys = \"other-0123456789abcdef, canary-0123456789abcdef\"\n",
+        );
+        let told = told.unwrap_err();
+        assert!(told.contains("api.keys: has, itself or in its file, a key of api.read_keys"), "{told}");
+        assert!(!told.contains("canary"), "{told}");
+        // All that is wrong with them is told together.
+        let both = "keys = \"canary\"\nread_keys = \"canary\"\n[connect]\nlisten = \"127.0.0.1:8482\"\noperator_keys = \"canary\"\n";
+        let told = read("canary-0123456789abcdef\n", both).unwrap_err();
+        for part in [
+            "api.keys: one is shorter",
+            "api.read_keys: one is shorter",
+            "api.keys: has, itself",
+            "connect.operator_keys: one is shorter",
+            "connect.operator_keys: has, itself",
+        ] {
+            assert!(told.contains(part) && !told.contains("canary"), "{part} is missing in:\n{told}");
+        }
+        let apart = "read_keys = \"reads-0123456789abcdef\"\n";
+        assert_eq!(read("shop-0123456789abcdef\n", apart).unwrap(), ["shop-0123456789abcdef"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use ringcentral::AccountId;
 use ringfleet_connect::PublicUrl;
 
 use super::{
-    callers_keys::read_keys,
+    callers_keys::{read_keys, refuse_reading_ones},
     identity::{IdentitySettings, KeySource},
     reader::Reader,
     settings::{ApiSettings, optional},
@@ -44,6 +44,9 @@ pub(super) fn read_connect(r: &mut Reader<'_>, api: Option<&ApiSettings>) -> Opt
         name.parse::<HeaderName>()
             .map_err(|_| format!("is {name:?}, must be the name of a header such as \"X-Forwarded-For\""))
     });
+    if let (Some(own), Some(api)) = (&own, api) {
+        refuse_reading_ones(r, "connect.operator_keys", own, &api.read_keys);
+    }
     let (url, account, mut operator_keys, address_header) = (url?, account?, own?, header?);
     let Some(listen) = listen else { return Some(None) };
     let listen = listen?;
@@ -62,6 +65,7 @@ pub(super) fn read_connect(r: &mut Reader<'_>, api: Option<&ApiSettings>) -> Opt
             return None;
         }
     };
+    // As it always was: else the operators of a fleet that names no keys of theirs would be shut out. Those that only read don't.
     if operator_keys.is_empty() {
         operator_keys = api.map_or_else(Vec::new, |api| api.keys.clone());
     }

@@ -187,6 +187,15 @@ mod tests {
     }
 
     #[test]
+    fn an_api_off_the_loopback_needs_a_key_and_one_that_may_only_read_is_one() {
+        let open = "[api]\nlisten = \"0.0.0.0:8480\"\n";
+        let faults = layers(open).settings().unwrap_err().to_string();
+        assert!(faults.contains("api.listen: is 0.0.0.0:8480, and there is no api.keys"), "{faults}");
+        let api = layers(&format!("{open}read_keys = \"0123456789abcdef\"\n")).settings().unwrap().api;
+        assert_eq!((api.keys.len(), api.read_keys.as_slice()), (0, &["0123456789abcdef".to_owned()][..]));
+    }
+
+    #[test]
     fn settings_of_reconciling_reach_the_worker_as_written() {
         let defaults = layers("").settings().unwrap();
         assert_eq!(defaults.on_unknown, OnUnknown::Reconcile);
@@ -213,6 +222,8 @@ mod tests {
             connect("[api]\nkeys = \"0123456789abcdef\"\n[connect]\nlisten = \"127.0.0.1:8482\"\n").unwrap().unwrap();
         assert_eq!(local.public_url.redirect_uri().as_str(), "http://127.0.0.1:8482/connect/callback");
         assert_eq!(local.operator_keys, ["0123456789abcdef"], "the API's keys open the list");
+        let reading = "[api]\nread_keys = \"0123456789abcdef\"\n[connect]\nlisten = \"127.0.0.1:8482\"\n";
+        assert!(connect(reading).unwrap().unwrap().operator_keys.is_empty(), "those that only read don't");
         let bad = "[store]\nurl = \"redis://127.0.0.1\"\n[connect]\nlisten = \"127.0.0.1:8480\"\naccount_id = \"a b\"\n\
                    operator_keys = \"canary\"\naddress_header = \"a b\"\npublic_url = \"http://example.com\"\n";
         let faults = connect(bad).unwrap_err().to_string();
@@ -237,8 +248,9 @@ mod tests {
 
     #[test]
     fn secrets_are_shown_as_set_or_unset_only() {
-        let shown = layers("[ringcentral]\nclient_secret = \"canary-secret\"\n[api]\nkeys = \"canary-key\"\n").shown();
+        let shown = layers("[ringcentral]\nclient_secret = \"canary-secret\"\n[api]\nkeys = \"canary-key\"\nread_keys = \"canary-key\"\n").shown();
         assert!(!shown.contains("canary") && shown.contains("client_secret = [set]"), "{shown}");
+        assert!(shown.contains("\nread_keys = [set]\n") && shown.contains("\nread_keys_file = \"\"\n"), "{shown}");
         for (url, as_shown) in [
             ("https://shop.example/canary?key=canary", "\"https://shop.example/…\""),
             ("http://shop.example/canary", "[not shown]"),
@@ -277,10 +289,12 @@ mod tests {
 
     #[test]
     fn a_secret_in_place_of_its_files_path_is_not_told() {
-        let bad = "[ringcentral]\nclient_secret_file = \"canary\"\n[api]\nkeys_file = \"canary\"\n[connect]\n\
+        let bad = "[ringcentral]\nclient_secret_file = \"canary\"\n[api]\nkeys_file = \"canary\"\nread_keys_file = \"canary\"\n[connect]\n\
                    listen = \"127.0.0.1:8482\"\noperator_keys_file = \"canary\"\n";
         let faults = layers(bad).settings().unwrap_err().to_string();
-        for setting in ["ringcentral.client_secret_file", "api.keys_file", "connect.operator_keys_file"] {
+        for setting in
+            ["ringcentral.client_secret_file", "api.keys_file", "api.read_keys_file", "connect.operator_keys_file"]
+        {
             assert!(faults.contains(&format!("{setting}: what it names can't be read")), "{faults}");
         }
         assert!(faults.contains("write the path of a file") && !faults.contains("canary"), "{faults}");

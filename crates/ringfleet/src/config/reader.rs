@@ -38,7 +38,8 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 /// Keys whose values are never shown.
-const SECRETS: [&str; 4] = ["ringcentral.client_secret", "identity.key", "api.keys", "connect.operator_keys"];
+const SECRETS: [&str; 5] =
+    ["ringcentral.client_secret", "identity.key", "api.keys", "api.read_keys", "connect.operator_keys"];
 
 pub(super) struct Reader<'a> {
     tree: &'a Value,

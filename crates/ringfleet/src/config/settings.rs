@@ -9,7 +9,7 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use super::{
     callbacks::{CallbackSettings, read_callbacks},
-    callers_keys::read_keys,
+    callers_keys::{read_keys, refuse_reading_ones},
     connect::{ConnectSettings, needs_a_key, read_connect},
     identity::{IdentitySettings, read_directory, read_identity},
     inbound::read_inbound,
@@ -82,12 +82,20 @@ pub(crate) struct ProviderSettings {
 #[derive(Clone)]
 pub(crate) struct ApiSettings {
     pub listen: SocketAddr,
+    /// Those that may do everything.
     pub keys: Vec<String>,
+    /// Those that may only look.
+    pub read_keys: Vec<String>,
 }
 
 impl std::fmt::Debug for ApiSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ApiSettings").field("listen", &self.listen).field("keys", &self.keys.len()).finish()
+        let (keys, read_keys) = (self.keys.len(), self.read_keys.len());
+        f.debug_struct("ApiSettings")
+            .field("listen", &self.listen)
+            .field("keys", &keys)
+            .field("read_keys", &read_keys)
+            .finish()
     }
 }
 
@@ -364,13 +372,15 @@ fn host_name() -> String {
 
 fn read_api(r: &mut Reader<'_>) -> Option<ApiSettings> {
     let listen = r.address("api.listen");
-    let keys = read_keys(r, "api.keys", "api.keys_file")?;
-    let listen = listen?;
-    if keys.is_empty() && !listen.ip().is_loopback() {
+    let keys = read_keys(r, "api.keys", "api.keys_file");
+    let reading = read_keys(r, "api.read_keys", "api.read_keys_file");
+    let (listen, keys, read_keys) = (listen?, keys?, reading?);
+    refuse_reading_ones(r, "api.keys", &keys, &read_keys);
+    if keys.is_empty() && read_keys.is_empty() && !listen.ip().is_loopback() {
         r.fault(
             "api.listen",
             format!("is {listen}, and there is no api.keys: anybody there could send texts; set a key"),
         );
     }
-    Some(ApiSettings { listen, keys })
+    Some(ApiSettings { listen, keys, read_keys })
 }
