@@ -333,7 +333,7 @@ mod tests {
             retry_after: retry_after.map(Duration::from_secs),
         };
         for (tries, seconds) in [(1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (u32::MAX, 60.0)] {
-            for failed in [refused(None), Answer::NotReached { why: String::new(), late: true }] {
+            for failed in [refused(None), Answer::NotReached { why: String::new(), connected: true }] {
                 let backoff = backoff(tries, &failed).as_secs_f64();
                 assert!((0.75 * seconds..=seconds).contains(&backoff), "{tries}: {backoff}");
             }

@@ -88,8 +88,8 @@ pub enum Answer {
     /// No answer came. The endpoint may have taken it all the same.
     NotReached {
         why: String,
-        /// It was connected, and [`POST_DEADLINE`] passed.
-        late: bool,
+        /// It was connected: then [`POST_DEADLINE`] passed, or the connection ended before an answer.
+        connected: bool,
     },
 }
 
@@ -105,7 +105,7 @@ impl Answer {
 
     /// What was POSTed may be at fault, by its size or by one of its messages.
     pub(super) fn may_be_of_the_batch(&self) -> bool {
-        matches!(self, Answer::Refused { .. } | Answer::NotReached { late: true, .. })
+        matches!(self, Answer::Refused { .. } | Answer::NotReached { connected: true, .. })
     }
 }
 
@@ -174,7 +174,7 @@ impl Endpoint {
                 let _ = tokio::time::timeout(BODY_DEADLINE, read(response)).await;
                 judge(status, retry_after)
             }
-            Err(error) => Answer::NotReached { late: error.is_timeout() && !error.is_connect(), why: why(error) },
+            Err(error) => Answer::NotReached { connected: !error.is_connect(), why: why(error) },
         }
     }
 }
