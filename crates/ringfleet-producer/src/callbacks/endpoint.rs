@@ -103,9 +103,14 @@ impl Answer {
         }
     }
 
-    /// What was POSTed may be at fault, by its size or by one of its messages.
+    /// What was POSTed may be at fault, by its size or by one of its messages. 429 (RFC 6585, 4), and 503 with a time to come back
+    /// (RFC 9110, 15.6.4), tell of load: smaller POSTs are more of them. With other answers `Retry-After` is often a proxy's habit.
     pub(super) fn may_be_of_the_batch(&self) -> bool {
-        matches!(self, Answer::Refused { .. } | Answer::NotReached { connected: true, .. })
+        match self {
+            Answer::Taken(_) | Answer::Refused { status: 429, .. } => false,
+            Answer::Refused { status, retry_after } => *status != 503 || retry_after.is_none(),
+            Answer::NotReached { connected, .. } => *connected,
+        }
     }
 }
 

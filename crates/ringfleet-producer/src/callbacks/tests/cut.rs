@@ -61,3 +61,15 @@ async fn what_makes_the_endpoint_end_the_connection_is_cut_in_halves_too() {
     end_five(&rig).await;
     assert_eq!(sizes(&rig, &process, 11).await, [5, 5, 5, 2, 2, 2, 1, 1, 1, 1, 1]);
 }
+
+#[tokio::test]
+async fn an_endpoint_that_is_asked_too_often_or_says_when_it_is_back_gets_no_smaller_ones() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    end_five(&rig).await;
+    rig.answers(&[(429, ""); 4]);
+    rig.answers(&[(503, "30"); 4]);
+    assert_eq!(sizes(&rig, &process, 8).await, [5; 8]);
+    rig.answers(&[(503, ""); 3]);
+    assert_eq!(sizes(&rig, &process, 4).await, [5, 5, 5, 2], "it may be too much for it");
+}
