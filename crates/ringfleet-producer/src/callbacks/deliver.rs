@@ -21,6 +21,10 @@ use super::{
 pub(super) const BATCH: u32 = 100;
 /// After so many tries of the same that may have failed by its own fault, half of it is tried.
 const HALVED_AFTER: u32 = 3;
+/// After so many tries a process leaves the next one to the others, and goes on itself if for so long none has come: it may be the
+/// only one that can't reach the endpoint. The others look within a second of `again_at`.
+const LEFT_AFTER: u32 = 3;
+const LEFT_FOR_MS: Millis = 2_000;
 /// A turn ends by itself after this time: so long nobody tells the changes of a shard whose process was killed.
 const TURN_MS: Millis = 15_000;
 /// So much of a turn must be left for a POST and what is noted after it.
@@ -127,8 +131,12 @@ impl Callbacks {
         if mine {
             self.show_behind(shard, behind);
         }
-        if let Some(failing) = record.failing.as_ref().filter(|failing| failing.again_at > now) {
-            return Ok(LOOK_OF_OTHERS.min(between(now, failing.again_at)));
+        if let Some(failing) = &record.failing {
+            let left_for = if mine && failing.tries >= LEFT_AFTER { LEFT_FOR_MS } else { 0 };
+            let again_at = failing.again_at + left_for;
+            if again_at > now {
+                return Ok(LOOK_OF_OTHERS.min(between(now, again_at)));
+            }
         }
         if read.next == record.cursor {
             return Ok(spread(if mine { LOOK } else { LOOK_OF_OTHERS }));
@@ -219,7 +227,8 @@ impl Callbacks {
                 };
                 let failure = Failure { since, why: failed.to_string(), tries, again_at, to: Some(to), of_this };
                 // Until then nobody else has anything to do either.
-                (turn.record.failing, turn.record.until) = (Some(failure), again_at + LOOK.as_millis() as Millis);
+                let kept_for = if tries < LEFT_AFTER { LOOK.as_millis() as Millis } else { 0 };
+                (turn.record.failing, turn.record.until) = (Some(failure), again_at + kept_for);
                 LOOK_OF_OTHERS.min(backoff)
             }
         };

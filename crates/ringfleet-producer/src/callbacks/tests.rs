@@ -1,6 +1,7 @@
 //! Deliverers over a real store whose clock the test moves, and a real endpoint.
 
 mod cut;
+mod turns;
 
 use std::sync::{
     Arc, Mutex,
@@ -196,32 +197,6 @@ async fn what_was_not_taken_is_told_again_as_the_same_before_anything_else() {
     assert_eq!(super::standing(&*rig.store, 0).await.unwrap().failing, None);
     other.look().await;
     assert_eq!(rig.came().iter().map(Came::messages).collect::<Vec<_>>(), [[second]]);
-}
-
-#[tokio::test]
-async fn one_process_tells_at_a_time_and_another_goes_on_when_its_turn_is_over_or_given_back() {
-    let rig = Rig::start().await;
-    let (one, other) = (rig.process().await, rig.process().await);
-    rig.end_one().await;
-    rig.pass(3_000);
-    one.look().await;
-    assert_eq!(rig.came().len(), 1);
-    // The one is gone.
-    rig.end_one().await;
-    rig.pass(14_990);
-    other.look().await;
-    assert_eq!(rig.came().len(), 0);
-    // More than its POST took.
-    rig.pass(5_000);
-    other.look().await;
-    assert_eq!(rig.came().len(), 1);
-    rig.end_one().await;
-    rig.pass(3_000);
-    one.look().await;
-    assert_eq!(rig.came().len(), 0);
-    other.release(&record::key_of(&*rig.store, 0)).await.unwrap();
-    one.look().await;
-    assert_eq!(rig.came().len(), 1);
 }
 
 #[tokio::test]
