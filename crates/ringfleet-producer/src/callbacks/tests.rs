@@ -3,9 +3,12 @@
 mod cut;
 mod turns;
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
 };
 
 use axum::{
@@ -273,7 +276,7 @@ async fn an_endpoint_that_was_told_nothing_is_not_said_to_be_back() {
     let (now, tried) = (rig.hand.load(Ordering::SeqCst), record.failing.as_ref().unwrap().to.unwrap());
     let next = ChangeCursor::before(now - 10_000);
     let read = Changes { changes: Vec::new(), next, more: false, now };
-    process.tell(0, &key, Turn { rev, record }, read).await.unwrap();
+    process.tell(0, &key, Turn { rev, record }, read, Instant::now()).await.unwrap();
     assert_eq!(rig.came().len(), 1);
     let (_, record) = record::read(&*rig.store, &key).await.unwrap().unwrap();
     let failing = record.failing.unwrap();

@@ -1,6 +1,9 @@
 //! One process tells at a time, and another when that one can't.
 
+use std::time::Duration;
+
 use super::*;
+use crate::tests::fake::FakeStore;
 
 #[tokio::test]
 async fn one_process_tells_at_a_time_and_another_goes_on_when_its_turn_is_over_or_given_back() {
@@ -63,4 +66,38 @@ async fn a_process_that_nobody_follows_tries_again_itself_soon_after() {
             assert_eq!(failing().await.tries, tried);
         }
     }
+}
+
+#[tokio::test]
+async fn a_process_that_stood_still_before_a_callback_does_not_send_it_in_what_may_be_anothers_turn() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    rig.end_one().await;
+    rig.pass(3_000);
+    let key = record::key_of(&*rig.store, 0);
+    let (now, before) = (rig.hand.load(Ordering::SeqCst), record::read(&*rig.store, &key).await.unwrap());
+    for (stood_still, came) in [(60, 0), (4, 0), (2, 1)] {
+        let (rev, mut record) = before.clone().unwrap();
+        // As it was just taken.
+        record.until = now + 15_000;
+        let asked = Instant::now().checked_sub(Duration::from_secs(stood_still)).unwrap();
+        let read = rig.store.changes(0, Some(&record.cursor), 100).await.unwrap();
+        process.tell(0, &key, Turn { rev, record }, read, asked).await.unwrap();
+        assert_eq!(rig.came().len(), came, "{stood_still} s");
+    }
+}
+
+#[tokio::test]
+async fn a_turn_that_a_slow_store_has_used_up_is_prolonged_before_the_callback() {
+    let rig = Rig::start().await;
+    rig.process().await;
+    rig.end_one().await;
+    rig.pass(3_000);
+    let slow = FakeStore::slow_to_write(rig.store.clone(), Duration::from_millis(3_100));
+    let process = Callbacks::new(slow, rig.endpoint.clone());
+    process.look().await;
+    assert_eq!(rig.came().len(), 0);
+    // The store's clock stands still, so what is left of the turn is enough for it.
+    process.look().await;
+    assert_eq!(rig.came().len(), 1);
 }
