@@ -145,6 +145,9 @@ impl Endpoint {
             .redirect(redirect::Policy::none())
             .referer(false)
             .retry(retry::never())
+            // A POST that timed out ends its connection. One of HTTP/2 would stay open, and a server that stands still behind a
+            // balancer would be asked again and again, though another one may answer.
+            .http1_only()
             .no_proxy()
             .https_only(url.0.scheme() == "https");
         let http = builder.build().map_err(|error| EndpointError(error.without_url()))?;
