@@ -21,9 +21,14 @@ use super::{
 pub(super) const BATCH: u32 = 100;
 /// After so many tries of the same that may have failed by its own fault, half of it is tried.
 const HALVED_AFTER: u32 = 3;
+/// After so many tries a process leaves the next one to the others, and goes on itself if for so long none has come: it may be the
+/// only one that can't reach the endpoint. The others look within a second of `again_at`.
+const LEFT_AFTER: u32 = 3;
+const LEFT_FOR_MS: Millis = 2_000;
 /// A turn ends by itself after this time: so long nobody tells the changes of a shard whose process was killed.
 const TURN_MS: Millis = 15_000;
-/// So much of a turn must be left for a POST and what is noted after it.
+/// So much of a turn must be left for a POST and what is noted after it: looked at again when it begins, as the store may have been
+/// slow, or the process have stood still.
 const POST_NEEDS_MS: Millis = POST_DEADLINE.as_millis() as Millis + 2_000;
 // For so long after a write of the turn a POST goes without another, and what it tells is older than that. So a store whose last
 // seconds are lost, and with them what was told, has lost this revision of the turn too: the compare-and-set behind the POST is
@@ -112,6 +117,7 @@ impl Callbacks {
         let (mine, most) = (record.holder == self.name, record.most.unwrap_or(BATCH));
         // Whoever only looks needs no more than the oldest.
         let limit = if mine && record.failing.is_none() { most } else { 1 };
+        let mut asked = Instant::now();
         let mut read = store.changes(shard, Some(&record.cursor), limit).await?;
         let now = read.now;
         if mine {
@@ -127,26 +133,32 @@ impl Callbacks {
         if mine {
             self.show_behind(shard, behind);
         }
-        if let Some(failing) = record.failing.as_ref().filter(|failing| failing.again_at > now) {
-            return Ok(LOOK_OF_OTHERS.min(between(now, failing.again_at)));
+        if let Some(failing) = &record.failing {
+            let left_for = if mine && failing.tries >= LEFT_AFTER { LEFT_FOR_MS } else { 0 };
+            let again_at = failing.again_at + left_for;
+            if again_at > now {
+                return Ok(LOOK_OF_OTHERS.min(between(now, again_at)));
+            }
         }
         if read.next == record.cursor {
             return Ok(spread(if mine { LOOK } else { LOOK_OF_OTHERS }));
         }
         let mut turn = Turn { rev, record };
-        if !(mine && turn.record.until >= now + POST_NEEDS_MS) {
+        // Before the turn is written, so that none of it is spent on reading.
+        if limit < most {
+            asked = Instant::now();
+            read = store.changes(shard, Some(&turn.record.cursor), most).await?;
+        }
+        if !(mine && turn.record.until >= latest(read.now, asked) + POST_NEEDS_MS) {
             turn.record.holder.clone_from(&self.name);
-            turn.record.until = now + TURN_MS;
+            turn.record.until = latest(read.now, asked) + TURN_MS;
             if !turn.write(store, key).await? {
                 return Ok(spread(LOOK));
             }
-            self.note_turn(shard, between(now, turn.record.until));
+            self.note_turn(shard, between(latest(read.now, asked), turn.record.until));
             self.show_behind(shard, behind);
         }
-        if limit < most {
-            read = store.changes(shard, Some(&turn.record.cursor), most).await?;
-        }
-        self.tell(shard, key, turn, read).await
+        self.tell(shard, key, turn, read, asked).await
     }
 
     /// Begins with now, not with what was before.
@@ -159,25 +171,32 @@ impl Callbacks {
         Ok(Duration::ZERO)
     }
 
+    /// `asked`: when `read` was asked for.
     pub(super) async fn tell(
         &self,
         shard: usize,
         key: &str,
         mut turn: Turn,
         read: Changes,
+        asked: Instant,
     ) -> Result<Duration, StoreError> {
-        let (began, now) = (Instant::now(), read.now);
+        let read_at = read.now;
         let (changes, to, more) = same_again(&turn.record, read);
         let places: Vec<ChangeCursor> = changes.iter().map(|change| change.cursor).collect();
         let answer = if changes.is_empty() {
             None
         } else {
             let batch = Batch::of(&self.store.epoch(), shard, &turn.record, &to, changes);
+            // Else another process may begin its turn while this one's old states are still on their way.
+            if turn.record.until < latest(read_at, asked) + POST_NEEDS_MS {
+                tracing::debug!(shard, "too little of the turn was left for a POST; it is prolonged first");
+                return Ok(Duration::ZERO);
+            }
             let answer = self.endpoint.post(&batch.id, batch.body).await;
             metrics::counter!("ringfleet_callbacks_total", "result" => answer.as_str()).increment(1);
             Some(answer)
         };
-        let now = now + began.elapsed().as_millis() as Millis;
+        let now = latest(read_at, asked);
         let failing = turn.record.failing.take();
         let pause = match &answer {
             None | Some(Answer::Taken(_)) => {
@@ -219,7 +238,8 @@ impl Callbacks {
                 };
                 let failure = Failure { since, why: failed.to_string(), tries, again_at, to: Some(to), of_this };
                 // Until then nobody else has anything to do either.
-                (turn.record.failing, turn.record.until) = (Some(failure), again_at + LOOK.as_millis() as Millis);
+                let kept_for = if tries < LEFT_AFTER { LOOK.as_millis() as Millis } else { 0 };
+                (turn.record.failing, turn.record.until) = (Some(failure), again_at + kept_for);
                 LOOK_OF_OTHERS.min(backoff)
             }
         };
@@ -306,6 +326,11 @@ fn spread(pause: Duration) -> Duration {
     pause.mul_f64(rand::random_range(0.8..=1.2))
 }
 
+/// A shard's time now, at the latest: it told `read_at` after it was `asked`.
+fn latest(read_at: Millis, asked: Instant) -> Millis {
+    read_at + asked.elapsed().as_millis() as Millis
+}
+
 fn between(from: Millis, to: Millis) -> Duration {
     Duration::from_millis((to - from).max(0).unsigned_abs())
 }
@@ -333,7 +358,7 @@ mod tests {
             retry_after: retry_after.map(Duration::from_secs),
         };
         for (tries, seconds) in [(1, 1.0), (2, 2.0), (6, 32.0), (7, 60.0), (u32::MAX, 60.0)] {
-            for failed in [refused(None), Answer::NotReached { why: String::new(), late: true }] {
+            for failed in [refused(None), Answer::NotReached { why: String::new(), connected: true }] {
                 let backoff = backoff(tries, &failed).as_secs_f64();
                 assert!((0.75 * seconds..=seconds).contains(&backoff), "{tries}: {backoff}");
             }

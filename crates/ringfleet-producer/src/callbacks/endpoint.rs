@@ -88,8 +88,8 @@ pub enum Answer {
     /// No answer came. The endpoint may have taken it all the same.
     NotReached {
         why: String,
-        /// It was connected, and [`POST_DEADLINE`] passed.
-        late: bool,
+        /// It was connected: then [`POST_DEADLINE`] passed, or the connection ended before an answer.
+        connected: bool,
     },
 }
 
@@ -103,9 +103,14 @@ impl Answer {
         }
     }
 
-    /// What was POSTed may be at fault, by its size or by one of its messages.
+    /// What was POSTed may be at fault, by its size or by one of its messages. 429 (RFC 6585, 4), and 503 with a time to come back
+    /// (RFC 9110, 15.6.4), tell of load: smaller POSTs are more of them. With other answers `Retry-After` is often a proxy's habit.
     pub(super) fn may_be_of_the_batch(&self) -> bool {
-        matches!(self, Answer::Refused { .. } | Answer::NotReached { late: true, .. })
+        match self {
+            Answer::Taken(_) | Answer::Refused { status: 429, .. } => false,
+            Answer::Refused { status, retry_after } => *status != 503 || retry_after.is_none(),
+            Answer::NotReached { connected, .. } => *connected,
+        }
     }
 }
 
@@ -140,6 +145,9 @@ impl Endpoint {
             .redirect(redirect::Policy::none())
             .referer(false)
             .retry(retry::never())
+            // A POST that timed out ends its connection. One of HTTP/2 would stay open, and a server that stands still behind a
+            // balancer would be asked again and again, though another one may answer.
+            .http1_only()
             .no_proxy()
             .https_only(url.0.scheme() == "https");
         let http = builder.build().map_err(|error| EndpointError(error.without_url()))?;
@@ -174,7 +182,7 @@ impl Endpoint {
                 let _ = tokio::time::timeout(BODY_DEADLINE, read(response)).await;
                 judge(status, retry_after)
             }
-            Err(error) => Answer::NotReached { late: error.is_timeout() && !error.is_connect(), why: why(error) },
+            Err(error) => Answer::NotReached { connected: !error.is_connect(), why: why(error) },
         }
     }
 }

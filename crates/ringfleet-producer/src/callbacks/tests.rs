@@ -1,8 +1,14 @@
 //! Deliverers over a real store whose clock the test moves, and a real endpoint.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicI64, Ordering},
+mod cut;
+mod turns;
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
 };
 
 use axum::{
@@ -67,6 +73,11 @@ async fn take(State(receiver): State<Arc<Receiver>>, headers: HeaderMap, body: S
     (StatusCode::from_u16(status).unwrap(), [(name, more)])
 }
 
+fn endpoint_at(address: &str) -> Endpoint {
+    let url = CallbackUrl::try_new(address).unwrap();
+    Endpoint::new(url, SigningSecrets::read(SECRET).unwrap()).unwrap()
+}
+
 struct Rig {
     store: SharedStore,
     hand: Arc<AtomicI64>,
@@ -86,15 +97,19 @@ impl Rig {
         let receiver = Arc::new(Receiver::default());
         let app = Router::new().route("/callbacks", post(take)).with_state(receiver.clone());
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = CallbackUrl::try_new(&format!("http://{}/callbacks", listener.local_addr().unwrap())).unwrap();
+        let endpoint = endpoint_at(&format!("http://{}/callbacks", listener.local_addr().unwrap()));
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        let endpoint = Endpoint::new(url, SigningSecrets::read(SECRET).unwrap()).unwrap();
         Self { store, hand, receiver, endpoint, _folder: folder }
     }
 
     /// A process that has begun.
     async fn process(&self) -> Callbacks {
-        let process = Callbacks::new(self.store.clone(), self.endpoint.clone());
+        self.process_of(self.endpoint.clone()).await
+    }
+
+    /// One that tells another endpoint.
+    async fn process_of(&self, endpoint: Endpoint) -> Callbacks {
+        let process = Callbacks::new(self.store.clone(), endpoint);
         process.look().await;
         process
     }
@@ -188,32 +203,6 @@ async fn what_was_not_taken_is_told_again_as_the_same_before_anything_else() {
 }
 
 #[tokio::test]
-async fn one_process_tells_at_a_time_and_another_goes_on_when_its_turn_is_over_or_given_back() {
-    let rig = Rig::start().await;
-    let (one, other) = (rig.process().await, rig.process().await);
-    rig.end_one().await;
-    rig.pass(3_000);
-    one.look().await;
-    assert_eq!(rig.came().len(), 1);
-    // The one is gone.
-    rig.end_one().await;
-    rig.pass(14_990);
-    other.look().await;
-    assert_eq!(rig.came().len(), 0);
-    // More than its POST took.
-    rig.pass(5_000);
-    other.look().await;
-    assert_eq!(rig.came().len(), 1);
-    rig.end_one().await;
-    rig.pass(3_000);
-    one.look().await;
-    assert_eq!(rig.came().len(), 0);
-    other.release(&record::key_of(&*rig.store, 0)).await.unwrap();
-    one.look().await;
-    assert_eq!(rig.came().len(), 1);
-}
-
-#[tokio::test]
 async fn going_back_counts_also_while_a_callback_is_under_way() {
     let rig = Rig::start().await;
     let process = rig.process().await;
@@ -256,34 +245,6 @@ async fn more_than_one_callback_holds_is_told_in_several() {
 }
 
 #[tokio::test]
-async fn what_is_refused_three_times_is_cut_in_halves_and_one_message_is_left_for_an_operator_to_pass_over() {
-    let rig = Rig::start().await;
-    let process = rig.process().await;
-    let mut ids = Vec::new();
-    for _ in 0..5 {
-        ids.push(rig.end_one().await);
-    }
-    rig.pass(3_000);
-    let look = async |times: usize| {
-        for _ in 0..times {
-            process.look().await;
-            rig.pass(70_000);
-        }
-        rig.came().iter().map(|came| came.messages().len()).collect::<Vec<_>>()
-    };
-    assert_eq!(skip(&*rig.store, 0).await.unwrap(), None, "nothing fails");
-    rig.answers(&[(413, ""); 11]);
-    assert_eq!(look(11).await, [5, 5, 5, 2, 2, 2, 1, 1, 1, 1, 1], "the last one alone is tried for ever");
-    assert_eq!(super::standing(&*rig.store, 0).await.unwrap().failing.unwrap().messages, 1);
-    let passed = skip(&*rig.store, 0).await.unwrap().unwrap();
-    assert_eq!(passed.iter().map(MessageId::to_string).collect::<Vec<_>>(), ids[..1]);
-    let failing = super::standing(&*rig.store, 0).await.unwrap().failing;
-    assert_eq!((failing, skip(&*rig.store, 0).await.unwrap()), (None, None));
-    // One more with each that is taken.
-    assert_eq!(look(4).await, [1, 2, 1]);
-}
-
-#[tokio::test]
 async fn what_is_told_once_more_has_other_ids_than_before() {
     let rig = Rig::start().await;
     let process = rig.process().await;
@@ -315,7 +276,7 @@ async fn an_endpoint_that_was_told_nothing_is_not_said_to_be_back() {
     let (now, tried) = (rig.hand.load(Ordering::SeqCst), record.failing.as_ref().unwrap().to.unwrap());
     let next = ChangeCursor::before(now - 10_000);
     let read = Changes { changes: Vec::new(), next, more: false, now };
-    process.tell(0, &key, Turn { rev, record }, read).await.unwrap();
+    process.tell(0, &key, Turn { rev, record }, read, Instant::now()).await.unwrap();
     assert_eq!(rig.came().len(), 1);
     let (_, record) = record::read(&*rig.store, &key).await.unwrap().unwrap();
     let failing = record.failing.unwrap();
@@ -357,10 +318,9 @@ async fn a_test_is_signed_and_its_answer_told() {
     assert_eq!(rig.endpoint.test().await, Answer::Refused { status: 401, retry_after: None });
     let came = rig.came();
     assert!(came[0].id != came[1].id && came[0].body.contains(r#""type":"test""#), "{came:?}");
-    let nobody = CallbackUrl::try_new("http://127.0.0.1:9/canary").unwrap();
-    let nobody = Endpoint::new(nobody, SigningSecrets::read(SECRET).unwrap()).unwrap().test().await;
+    let nobody = endpoint_at("http://127.0.0.1:9/canary").test().await;
     assert!(
-        matches!(&nobody, Answer::NotReached { why, late: false } if why.contains("refused") && !why.contains("canary")),
+        matches!(&nobody, Answer::NotReached { why, connected: false } if why.contains("refused") && !why.contains("canary")),
         "{nobody:?}"
     );
 }

@@ -16,8 +16,9 @@ use ringfleet_store::{
     DocChanges, DocCursor, DocKind, DueSoon, Enqueued, Evidence, Expect, Explained, Fingerprint, Gate, Heard,
     Incarnation, Intent, LaneFacts, LaneId, LaneView, LeaseRef, LeaseToken, ListFrom, Listed, MessageId, MessageView,
     Millis, NewMessage, NewSession, OptOut, OptOutCursor, OptOuts, OptedOut, Place, Plan, PlanSeen, Private, Put,
-    Reaped, Reassertion, Recorded, RefusedCredential, Release, Resolution, SessionView, Settled, Settlement, Stand,
-    State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends, Waiting, WaitingCursor, WorkerId,
+    Reaped, Reassertion, Recorded, RefusedCredential, Release, Resolution, SessionView, Settled, Settlement,
+    SharedStore, Stand, State, Stats, Store, StoreError, TokenAsk, TokenLease, UnknownSends, Waiting, WaitingCursor,
+    WorkerId,
 };
 
 /// How one `enqueue` goes wrong.
@@ -38,7 +39,7 @@ pub(super) enum Fault {
 }
 
 #[derive(Default)]
-pub(super) struct FakeStore {
+pub(crate) struct FakeStore {
     messages: Mutex<HashMap<MessageId, (Fingerprint, NewMessage)>>,
     /// What happens to the next calls; `None` is a good one.
     faults: Mutex<VecDeque<Option<Fault>>>,
@@ -59,6 +60,8 @@ pub(super) struct FakeStore {
     /// On two shards: they are listed from the first, and the texts wait in the second.
     opt_outs: [Mutex<Vec<OptOut>>; 2],
     pub(super) second_shard_away: AtomicBool,
+    /// Whose its documents and changes are, and what each write of a document takes.
+    documents: Option<(SharedStore, Duration)>,
 }
 
 impl FakeStore {
@@ -72,6 +75,11 @@ impl FakeStore {
 
     pub(super) fn slow_to_tell(looks_take: Duration) -> Arc<Self> {
         Arc::new(Self { looks_take, ..Self::default() })
+    }
+
+    /// The documents and changes of another store.
+    pub(crate) fn slow_to_write(store: SharedStore, writes_take: Duration) -> Arc<Self> {
+        Arc::new(Self { documents: Some((store, writes_take)), ..Self::default() })
     }
 
     /// After `good` more calls, one fails.
@@ -254,8 +262,9 @@ impl Store for FakeStore {
     async fn list(&self, _: &ListFrom, _: u32) -> Result<Listed, StoreError> {
         absent("list")
     }
-    async fn changes(&self, _: usize, _: Option<&ChangeCursor>, _: u32) -> Result<Changes, StoreError> {
-        absent("changes")
+    async fn changes(&self, shard: usize, after: Option<&ChangeCursor>, limit: u32) -> Result<Changes, StoreError> {
+        let Some((store, _)) = &self.documents else { return absent("changes") };
+        store.changes(shard, after, limit).await
     }
     async fn explain(&self, id: &MessageId) -> Result<Option<Explained>, StoreError> {
         let messages = self.messages.lock().unwrap();
@@ -308,18 +317,21 @@ impl Store for FakeStore {
     ) -> Result<Heard, StoreError> {
         absent("token_refuse")
     }
-    async fn doc_get(&self, _: DocKind, _: &str) -> Result<Option<Doc>, StoreError> {
-        absent("doc_get")
+    async fn doc_get(&self, kind: DocKind, key: &str) -> Result<Option<Doc>, StoreError> {
+        let Some((store, _)) = &self.documents else { return absent("doc_get") };
+        store.doc_get(kind, key).await
     }
     async fn doc_put(
         &self,
-        _: DocKind,
-        _: &str,
-        _: Expect,
-        _: Option<&[u8]>,
-        _: Option<Duration>,
+        kind: DocKind,
+        key: &str,
+        expect: Expect,
+        body: Option<&[u8]>,
+        ttl: Option<Duration>,
     ) -> Result<Put, StoreError> {
-        absent("doc_put")
+        let Some((store, takes)) = &self.documents else { return absent("doc_put") };
+        tokio::time::sleep(*takes).await;
+        store.doc_put(kind, key, expect, body, ttl).await
     }
     async fn docs_since(&self, _: DocKind, _: &DocCursor, _: u32) -> Result<DocChanges, StoreError> {
         absent("docs_since")

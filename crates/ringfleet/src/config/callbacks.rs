@@ -1,5 +1,7 @@
 //! Where the fleet tells what has become of messages.
 
+use std::time::Duration;
+
 use ringfleet_producer::callbacks::{CallbackUrl, SigningSecrets};
 
 use super::{
@@ -7,15 +9,25 @@ use super::{
     settings::{optional, read_private},
 };
 
+/// What has happened is told three seconds later, and a worker may have forgotten it by then.
+const LEAST_RETENTION: Duration = Duration::from_secs(60);
+
 #[derive(Debug, Clone)]
 pub(crate) struct CallbackSettings {
     pub url: CallbackUrl,
     pub secrets: SigningSecrets,
 }
 
-/// `Some(None)`: they are switched off; `None` are settings at fault.
-pub(super) fn read_callbacks(r: &mut Reader<'_>) -> Option<Option<CallbackSettings>> {
+/// `Some(None)`: they are switched off; `None` are settings at fault. `retention` is `worker.retention`, unless that is at fault.
+pub(super) fn read_callbacks(r: &mut Reader<'_>, retention: Option<Duration>) -> Option<Option<CallbackSettings>> {
     let url = optional(r, "callbacks.url", CallbackUrl::try_new);
+    if let (Some(Some(_)), Some(retention)) = (&url, retention.filter(|retention| *retention < LEAST_RETENTION)) {
+        let problem = format!(
+            "is {retention:?}, must not be shorter than {LEAST_RETENTION:?} where callbacks.url is set: what has ended may be \
+             forgotten before it is told"
+        );
+        r.fault("worker.retention", problem);
+    }
     let file = optional(r, "callbacks.secret_file", read_private)?;
     let secrets = match file.as_deref().map(SigningSecrets::read) {
         Some(Ok(secrets)) => Some(secrets),
@@ -59,6 +71,18 @@ mod tests {
         assert!(read("", Some(secret)).unwrap().is_none());
         let on = read("url = 'https://shop.example/canary'\n", Some(secret)).unwrap().unwrap();
         assert_eq!(on.url.to_string(), "https://shop.example/…");
+    }
+
+    #[test]
+    fn records_are_kept_for_longer_than_callbacks_take_to_tell_them() {
+        let with = |retention: &str| {
+            let settings = format!("url = 'https://shop.example/'\n[worker]\nretention = '{retention}'\n");
+            read(&settings, Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n"))
+        };
+        let told = with("59s").unwrap_err();
+        assert!(told.contains("worker.retention: is 59s, must not be shorter than 60s where callbacks.url"), "{told}");
+        assert!(with("1m").unwrap().is_some());
+        assert!(read("[worker]\nretention = '1s'\n", None).unwrap().is_none(), "nothing is told");
     }
 
     #[test]

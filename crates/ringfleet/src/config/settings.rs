@@ -120,7 +120,7 @@ impl Settings {
         let inbound = read_inbound(r);
         let quiet_hours = read_quiet_hours(r);
         let api = read_api(r);
-        let callbacks = read_callbacks(r);
+        let callbacks = read_callbacks(r, worker.as_ref().map(|worker| worker.retention));
         let connect = read_connect(r, api.as_ref());
         let metrics = r.text("metrics.listen").filter(|text| !text.is_empty());
         let metrics_listen = metrics.and_then(|_| r.address("metrics.listen"));
