@@ -15,6 +15,7 @@ mod quiet_hours;
 mod rules;
 mod senders;
 mod spreadsheets;
+mod templates;
 
 use std::sync::Arc;
 
