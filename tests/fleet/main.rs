@@ -40,6 +40,7 @@ mod sessions;
 mod shards;
 mod store_faults;
 mod streaming_import;
+mod templates;
 mod unknown_fate;
 mod waiting;
 mod watching;

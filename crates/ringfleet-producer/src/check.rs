@@ -155,12 +155,12 @@ fn text(raw: &str, faults: &mut Vec<Refusal>) -> Option<MessageText> {
 }
 
 /// Blanks, and what editors and chat programs leave behind without anybody seeing it.
-fn is_unseen(c: char) -> bool {
+pub(crate) fn is_unseen(c: char) -> bool {
     let fillers = ['\u{ad}', '\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
     c.is_whitespace() || fillers.contains(&c) || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
-fn is_refused_control(c: char) -> bool {
+pub(crate) fn is_refused_control(c: char) -> bool {
     c.is_control() && !matches!(c, '\n' | '\r' | '\t')
 }
 

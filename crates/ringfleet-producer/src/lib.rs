@@ -12,7 +12,8 @@
 //! - [`told`]: why a message isn't moving, in words
 //! - [`opt_out`]: who wants no texts, by the names that callers use
 //! - [`segments`]: how many a text comes to
-//! - [`csv_import`]: files of any size in flat memory
+//! - [`csv_import`]: files of any size in flat memory, with texts of their own or by a template
+//! - `forecast`: how long they take by the plan
 //! - [`http`]: the API
 //! - [`callbacks`]: what has become of messages, told to their producer
 //!
@@ -33,6 +34,7 @@ pub mod segments;
 pub mod told;
 
 mod check;
+mod forecast;
 mod looks;
 mod retry;
 mod spoilt;
@@ -43,10 +45,11 @@ mod tests;
 
 pub use crate::{
     csv_import::{
-        BatchTold, ImportError, ImportOptions, ImportProgress, ImportSummary, RowFault, RowResult, import_csv,
+        BatchTold, ImportError, ImportOptions, ImportProgress, ImportSummary, RowFault, RowResult, Template, import_csv,
     },
     directory::{DirectoryError, Sender, SenderDirectory},
     draft::Draft,
+    forecast::{Busiest, Forecast},
     producer::{EnqueueError, ItemResult, Producer, Receipt},
     refusal::{Code, Field, Refusal},
     retry::Patience,

@@ -267,6 +267,10 @@ impl Outgoing {
         Self { is_content: true, ..Self::new(message) }
     }
 
+    pub(crate) fn message(&self) -> &NewMessage {
+        &self.message
+    }
+
     async fn result(&self, answer: Enqueued, looks: &Looks<'_>) -> ItemResult {
         match answer {
             Enqueued::Accepted(id) => Ok(Receipt { id, duplicate: false }),

@@ -6,7 +6,8 @@
 //!
 //! The same file twice sends nothing twice: a row without a key gets one from its own content and the scope of the
 //! import, not from the file's name or its line, so that a file which was sorted, cut or extended in between is safe too.
-//! But where such a row names an extension that has another number by then, it is another message.
+//! But where such a row names an extension that has another number by then, it is another message. So it is with another template:
+//! it makes other texts.
 
 mod header;
 mod quotes;
@@ -14,30 +15,32 @@ mod reader;
 mod report;
 mod row;
 mod start;
+mod template;
 
 use std::io::Read;
 
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use ringcentral::PhoneNumber;
-use ringfleet_store::{Fingerprint, IdempotencyKey, MessageId, Millis};
+use ringfleet_store::{Fingerprint, IdempotencyKey, MessageId, Millis, Private};
 use tokio::sync::mpsc;
 
 pub use self::{
-    header::HeaderError,
+    header::{HeaderError, UnknownColumn, Unmatched},
     report::{BatchTold, ImportError, ImportProgress, ImportSummary, RowFault, RowResult},
+    template::{Template, TemplateFault},
 };
 use self::{
     quotes::Quotes,
     reader::{Batch, ReadEnd},
-    row::Row,
+    report::Judged,
 };
 use crate::{
     draft::Draft,
+    forecast::Turn,
     looks::Looks,
     producer::{Checked, EnqueueError, ItemResult, LOOKS_IN_FLIGHT, Outgoing, Producer},
     refusal::{Field, Refusal, Refused},
-    segments::Segments,
     when,
 };
 
@@ -53,19 +56,30 @@ pub struct ImportOptions {
     pub batches_in_flight: usize,
     /// Faults listed in the summary; the rest is counted, and told after its batch like these.
     pub max_faults_listed: usize,
+    /// Makes the texts from columns of the file's own; it has no column `text` then.
+    pub template: Option<Template>,
+    /// Names of columns that nothing uses. Any other such column refuses the file, as it may be a misspelt `send_at`.
+    pub pass_over: Vec<String>,
 }
 
 impl Default for ImportOptions {
     fn default() -> Self {
-        Self { key_scope: String::new(), batches_in_flight: 4, max_faults_listed: 100 }
+        Self {
+            key_scope: String::new(),
+            batches_in_flight: 4,
+            max_faults_listed: 100,
+            template: None,
+            pass_over: Vec::new(),
+        }
     }
 }
 
 /// A batch after the store's answer.
 struct Answered {
-    /// The line of each row, and what its text comes to.
-    rows: Vec<(u64, Option<Segments>)>,
+    rows: Vec<Judged>,
     results: Vec<ItemResult>,
+    /// The line and the text of the first good one.
+    example: Option<(u64, Private)>,
     bytes: u64,
 }
 
@@ -106,10 +120,11 @@ pub async fn import_csv(
     mut on_batch: impl FnMut(&ImportProgress, &BatchTold),
 ) -> Result<ImportSummary, ImportError> {
     let (sender, mut receiver) = mpsc::channel(BATCHES_WAITING);
+    let reading = options.clone();
     // Not `spawn_blocking`: the runtime would wait at its end for a read that may never return.
     std::thread::Builder::new()
         .name("csv-import".into())
-        .spawn(move || reader::read_all(reader, &sender))
+        .spawn(move || reader::read_all(reader, &reading, &sender))
         .map_err(ImportError::Thread)?;
 
     let batches = stream::poll_fn(move |context| receiver.poll_recv(context));
@@ -131,6 +146,7 @@ pub async fn import_csv(
             Ok(batch) => {
                 let (told, tallied) = summary.tally(batch.rows.into_iter().zip(batch.results));
                 summary.counts.bytes = batch.bytes;
+                summary.example = summary.example.or(batch.example);
                 on_batch(&summary.counts, &told);
                 summary.list(told.faults);
                 if let Err((line, source)) = tallied {
@@ -159,16 +175,24 @@ pub async fn import_csv(
 
 async fn take_in(producer: &Producer, scope: &str, batch: Batch) -> Answered {
     let now = Timestamp::now();
-    let segments = |row: &Row| row.draft.as_ref().ok().map(|draft| Segments::of(&draft.text));
-    let told: Vec<_> = batch.rows.iter().map(|row| (row.line, segments(row))).collect();
+    let mut judged: Vec<Judged> = batch.rows.iter().map(Judged::of).collect();
     let looks = producer.looks();
     let rows = Rows { producer, looks: &looks, scope, now };
     let checked = stream::iter(batch.rows).map(|row| rows.check(row.draft)).buffered(LOOKS_IN_FLIGHT);
-    let results = match checked.try_collect().await {
-        Ok(checked) => producer.submit(checked).await,
-        Err(error) => vec![Err(error); told.len()],
+    let mut example = None;
+    let results = match checked.try_collect::<Vec<Checked>>().await {
+        Ok(checked) => {
+            for (row, outgoing) in judged.iter_mut().zip(&checked) {
+                let Ok(outgoing) = outgoing else { continue };
+                let message = outgoing.message();
+                row.turn = Some(Turn::of(message));
+                example.get_or_insert_with(|| (row.line, message.text.clone()));
+            }
+            producer.submit(checked).await
+        }
+        Err(error) => vec![Err(error); judged.len()],
     };
-    Answered { rows: told, results, bytes: batch.bytes }
+    Answered { rows: judged, results, bytes: batch.bytes, example }
 }
 
 /// What the rows of a batch are judged with.

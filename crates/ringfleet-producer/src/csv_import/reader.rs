@@ -10,6 +10,7 @@ use ringfleet_store::MAX_BATCH;
 use tokio::sync::mpsc;
 
 use super::{
+    ImportOptions,
     header::{Columns, HeaderError},
     quotes::Quotes,
     row::{self, Row},
@@ -40,18 +41,19 @@ pub(super) enum ReadEnd {
 }
 
 /// Reads everything; ends early when nobody listens any more.
-pub(super) fn read_all<R: Read>(input: R, batches: &mpsc::Sender<Result<Batch, ReadEnd>>) {
+pub(super) fn read_all<R: Read>(input: R, options: &ImportOptions, batches: &mpsc::Sender<Result<Batch, ReadEnd>>) {
     // A closed channel means that the import was given up; there is nobody to tell.
-    let Err(end) = read_batches(input, batches);
+    let Err(end) = read_batches(input, options, batches);
     let _ = batches.blocking_send(Err(end));
 }
 
 fn read_batches<R: Read>(
     input: R,
+    options: &ImportOptions,
     batches: &mpsc::Sender<Result<Batch, ReadEnd>>,
 ) -> Result<std::convert::Infallible, ReadEnd> {
     let mut rows = Rows::new(input)?;
-    let columns = rows.header()?;
+    let columns = rows.header(options)?;
     let mut batch = Vec::new();
     let mut began = rows.bytes();
     loop {
@@ -100,14 +102,14 @@ impl<R: Read> Rows<R> {
         Ok(Self { csv, record: ByteRecord::new(), names_separator: named.is_some() })
     }
 
-    fn header(&mut self) -> Result<Columns, ReadEnd> {
+    fn header(&mut self, options: &ImportOptions) -> Result<Columns, ReadEnd> {
         let mut read = self.next();
         if self.names_separator && matches!(read, Ok(Some(_))) {
             read = self.next();
         }
         let one_row = self.csv.get_ref().line_end.is_lone_return();
         let header = match read {
-            Ok(Some(_)) => Columns::try_new(&self.record),
+            Ok(Some(_)) => Columns::try_new(&self.record, options.template.as_ref(), &options.pass_over),
             Ok(None) => Err(HeaderError::Empty),
             Err(ReadEnd::RowTooLong { .. } | ReadEnd::Quotes { .. }) if one_row => Err(HeaderError::LineEnds),
             Err(end) => return Err(end),

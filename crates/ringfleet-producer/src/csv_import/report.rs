@@ -2,11 +2,12 @@
 
 use std::io;
 
-use ringfleet_store::MessageId;
+use ringfleet_store::{MessageId, Millis, Plan, Private};
 use serde::{Serialize, Serializer};
 
-use super::{header::HeaderError, reader::MAX_ROW_BYTES};
+use super::{header::HeaderError, reader::MAX_ROW_BYTES, row::Row};
 use crate::{
+    forecast::{Forecast, Load, Turn},
     producer::{EnqueueError, ItemResult, Receipt},
     refusal::Refusal,
     segments::{OutsideGsm7, Segments},
@@ -54,6 +55,21 @@ fn in_words<S: Serializer>(id: &MessageId, to: S) -> Result<S::Ok, S::Error> {
     to.collect_str(id)
 }
 
+/// What is known of a row before the store has answered.
+pub(super) struct Judged {
+    pub(super) line: u64,
+    segments: Option<Segments>,
+    /// Of one that is good.
+    pub(super) turn: Option<Turn>,
+}
+
+impl Judged {
+    pub(super) fn of(row: &Row) -> Self {
+        let segments = row.draft.as_ref().ok().map(|draft| Segments::of(&draft.text));
+        Self { line: row.line, segments, turn: None }
+    }
+}
+
 /// What became of the rows of one batch, each in the order of the file.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BatchTold {
@@ -71,6 +87,12 @@ pub struct ImportSummary {
     pub faults: Vec<RowFault>,
     /// Faults beyond those.
     pub faults_not_listed: u64,
+    /// The line and the text of the first good row, for a person who asks for it.
+    #[serde(skip)]
+    pub example: Option<(u64, Private)>,
+    /// Of the accepted rows.
+    #[serde(skip)]
+    load: Load,
     #[serde(skip)]
     max_faults_listed: usize,
 }
@@ -78,18 +100,32 @@ pub struct ImportSummary {
 impl ImportSummary {
     pub(super) fn new(max_faults_listed: usize) -> Self {
         let counts = ImportProgress::default();
-        Self { counts, first_outside_gsm7: None, faults: Vec::new(), faults_not_listed: 0, max_faults_listed }
+        Self {
+            counts,
+            first_outside_gsm7: None,
+            faults: Vec::new(),
+            faults_not_listed: 0,
+            example: None,
+            load: Load::default(),
+            max_faults_listed,
+        }
+    }
+
+    /// How long the accepted rows take if they go from `now` on, on an empty queue, with nothing else under this plan of each extension;
+    /// `None` if there are none, or too many to reckon with.
+    pub fn forecast(&self, plan: Plan, now: Millis) -> Option<Forecast> {
+        self.load.forecast(plan, now)
     }
 
     /// Counts the rows that have an answer, and tells what became of them; the first one that has none, because the store failed, is
     /// given back.
     pub(super) fn tally(
         &mut self,
-        answers: impl Iterator<Item = ((u64, Option<Segments>), ItemResult)>,
+        answers: impl Iterator<Item = (Judged, ItemResult)>,
     ) -> (BatchTold, Result<(), (u64, EnqueueError)>) {
         let mut told = BatchTold::default();
         let mut failed = None;
-        for ((line, segments), answer) in answers {
+        for (Judged { line, segments, turn }, answer) in answers {
             match answer {
                 Ok(Receipt { id, duplicate }) => {
                     let status = if duplicate { "duplicate" } else { "accepted" };
@@ -98,6 +134,9 @@ impl ImportSummary {
                     } else {
                         self.counts.accepted += 1;
                         self.add(line, segments);
+                        if let Some(turn) = turn {
+                            self.load.add(turn);
+                        }
                     }
                     told.results.push(RowResult { line, status, id });
                 }

@@ -2,7 +2,7 @@
 
 use csv::ByteRecord;
 
-use super::header::Columns;
+use super::header::{Cell, Columns};
 use crate::{
     draft::Draft,
     refusal::{Code, Field, Refusal},
@@ -25,41 +25,53 @@ pub(super) fn is_blank(record: &ByteRecord) -> bool {
 }
 
 pub(super) fn draft(columns: &Columns, record: &ByteRecord) -> Result<Draft, Vec<Refusal>> {
-    let fields = columns.fields();
+    let cells = columns.cells();
     let unfit = |problem: String| {
         let remedy = "put a text with a comma, or whatever else separates the columns, into quotation marks";
         Err(vec![Refusal::new(Field::Message, Code::WrongColumnCount, problem, remedy)])
     };
-    if !(columns.fewest()..=fields.len()).contains(&record.len()) {
-        return unfit(format!("the row has {} columns, the header has {}", record.len(), fields.len()));
+    if !(columns.fewest()..=cells.len()).contains(&record.len()) {
+        return unfit(format!("the row has {} columns, the header has {}", record.len(), cells.len()));
     }
     // SEND-SAFETY: what stands where nothing should may be the rest of a text that was cut at its comma.
-    let stray = |(field, cell): (&Option<Field>, &[u8])| field.is_none() && !cell.trim_ascii().is_empty();
-    if let Some(index) = fields.iter().zip(record).position(stray) {
+    let stray = |(cell, bytes): (&Cell, &[u8])| *cell == Cell::Unnamed && !bytes.trim_ascii().is_empty();
+    if let Some(index) = cells.iter().zip(record).position(stray) {
         return unfit(format!("column {} has no name in the header, and is not empty here", index + 1));
     }
     let mut draft = Draft::default();
     let mut faults = Vec::new();
-    for (field, bytes) in fields.iter().zip(record).filter_map(|(field, cell)| Some(((*field)?, cell))) {
+    for (cell, bytes) in cells.iter().zip(record) {
+        let Cell::Field(field) = *cell else { continue };
         match value(field, bytes) {
             Ok(value) => set(&mut draft, field, value),
             Err(fault) => faults.push(fault),
+        }
+    }
+    if let Some((template, places)) = columns.template() {
+        match template.fill(places.iter().map(|column| record.get(*column).unwrap_or_default())) {
+            Ok(text) => draft.text = text,
+            Err(more) => faults.extend(more),
         }
     }
     if faults.is_empty() { Ok(draft) } else { Err(faults) }
 }
 
 fn value(field: Field, bytes: &[u8]) -> Result<&str, Refusal> {
-    if bytes.len() > MAX_FIELD_BYTES {
-        let problem = format!("has {} bytes; {MAX_FIELD_BYTES} is the most", bytes.len());
-        return Err(Refusal::new(field, Code::FieldTooLong, problem, "shorten it; is a quotation mark not closed?"));
-    }
-    let value = std::str::from_utf8(bytes).map_err(|error| {
-        let problem = format!("is not UTF-8 from byte {} on", error.valid_up_to() + 1);
-        Refusal::new(field, Code::NotUtf8, problem, "save the file as \"CSV UTF-8\"")
-    })?;
+    let value = readable(field, "", bytes)?;
     // Blanks around a number or a date are slips; in a text they may be meant.
     Ok(if field == Field::Text { value } else { value.trim() })
+}
+
+/// A cell's own words; `of` stands before what is wrong with it.
+pub(super) fn readable<'a>(field: Field, of: &str, bytes: &'a [u8]) -> Result<&'a str, Refusal> {
+    if bytes.len() > MAX_FIELD_BYTES {
+        let problem = format!("{of}has {} bytes; {MAX_FIELD_BYTES} is the most", bytes.len());
+        return Err(Refusal::new(field, Code::FieldTooLong, problem, "shorten it; is a quotation mark not closed?"));
+    }
+    std::str::from_utf8(bytes).map_err(|error| {
+        let problem = format!("{of}is not UTF-8 from byte {} on", error.valid_up_to() + 1);
+        Refusal::new(field, Code::NotUtf8, problem, "save the file as \"CSV UTF-8\"")
+    })
 }
 
 fn set(draft: &mut Draft, field: Field, value: &str) {

@@ -17,6 +17,7 @@ mod roles;
 mod rules;
 mod senders;
 mod spreadsheets;
+mod templates;
 
 use std::sync::Arc;
 

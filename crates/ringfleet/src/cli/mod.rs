@@ -6,6 +6,7 @@ mod discreet;
 mod doctor;
 mod explain;
 mod extensions;
+mod import;
 mod inbound;
 mod operate;
 mod opt_out;
@@ -14,8 +15,7 @@ mod trial;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use ringfleet_store::OnUnknown;
+use clap::{Parser, Subcommand};
 
 pub(crate) use self::{
     callbacks::CallbacksCommand,
@@ -24,6 +24,7 @@ pub(crate) use self::{
     doctor::DoctorOptions,
     explain::CodeOptions,
     extensions::{ExtensionsCommand, ShowOptions},
+    import::ImportOptions,
     inbound::InboundCommand,
     operate::{CloseAs, ExplainOptions, FleetCommand, HeldCommand, LaneCommand, MessageCommand, StatusOptions, What},
     opt_out::{OptOutCommand, WhoOptions},
@@ -63,7 +64,8 @@ pub(crate) enum Command {
     Connect,
     /// Runs API and worker in one process, over one store: the smallest complete set-up
     Up,
-    /// Enqueues the rows of a CSV file: from,to,text[,send_at,send_by,priority,on_unknown,key]
+    /// Enqueues the rows of a CSV file: from,to,text[,send_at,send_by,priority,on_unknown,key], or with texts by a template
+    #[command(after_help = import::HELP)]
     Import(ImportOptions),
     /// Tells what waits, what was sent, and which lanes stand still and why
     Status(StatusOptions),
@@ -130,33 +132,6 @@ pub(crate) enum Command {
     },
 }
 
-#[derive(Args)]
-pub(crate) struct ImportOptions {
-    /// The CSV file, or "-" for standard input
-    pub file: PathBuf,
-    /// A row without a key of its own is never a duplicate of one in another scope: use one for each campaign. A row's own
-    /// key counts in all scopes
-    #[arg(long, default_value = "")]
-    pub scope: String,
-    /// What becomes of a row's send when nobody knows its fate, where the row does not say: reconcile, hold or resend;
-    /// default is the setting reconcile.on_unknown
-    #[arg(long, value_name = "WORD", value_parser = on_unknown)]
-    pub on_unknown: Option<OnUnknown>,
-    /// Write all faults to this new file, one JSON object a line, in the order of the CSV file; the summary lists no more than 100
-    #[arg(long, value_name = "FILE")]
-    pub faults: Option<PathBuf>,
-    /// Write the id of each row that went in to this new file, one JSON object a line, in the order of the CSV file, as it goes
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
-    pub results: Option<PathBuf>,
-    /// Only check the rows, and count the segments of their texts; enqueue nothing, and don't look for those that were taken in
-    /// before
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Print the summary as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
 #[derive(Subcommand)]
 pub(crate) enum ConfigCommand {
     /// Prints the settings as they are after all layers; secrets as [set] or [unset]
@@ -165,10 +140,6 @@ pub(crate) enum ConfigCommand {
     Check,
     /// Prints the defaults with their explanations: the reference, and a start for a ringfleet.toml
     Reference,
-}
-
-fn on_unknown(word: &str) -> Result<OnUnknown, String> {
-    OnUnknown::parse(word).ok_or_else(|| "write reconcile, hold or resend".to_owned())
 }
 
 #[cfg(test)]
@@ -206,6 +177,8 @@ mod tests {
             "opt-out add +15550200001 +15550200002 --extension 102",
             "opt-out import -",
             "import x.csv --results r.jsonl --faults f.jsonl",
+            "import --template t.txt --pass-over a,b --pass-over c x.csv",
+            "import x.csv --dry-run --show-private",
             "message list --state delivery_failed --since 24h --limit 1000 --json",
             "message show --key visit-4712",
             "message cancel --key visit-4712 --key visit-4713",
@@ -237,6 +210,7 @@ mod tests {
             "opt-out add",
             "opt-out import",
             "import x.csv --results r.jsonl --dry-run",
+            "import x.csv --show-private",
             "message list",
             "callbacks",
             "callbacks replay",

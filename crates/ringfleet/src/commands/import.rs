@@ -1,5 +1,7 @@
 //! `import FILE.csv`.
 
+mod told;
+
 use std::{
     fs::File,
     io::{self, Read, Write},
@@ -10,21 +12,23 @@ use std::{
 
 use anyhow::Context;
 use ringfleet_identity::directory::Directory;
-use ringfleet_producer::{
-    ImportOptions as Options, ImportSummary, Producer, SenderDirectory, import_csv, segments::OutsideGsm7,
-};
+use ringfleet_producer::{ImportOptions as Options, Producer, SenderDirectory, Template, import_csv};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::told::Told;
 use super::rc::of_owner;
 use crate::{
-    accounts::Accounts, cli::ImportOptions, config::Settings, directory, exit, keys, output::say, progress, store,
-    telemetry,
+    accounts::Accounts, cli::ImportOptions, config::Settings, directory, exit, keys, progress, store, telemetry,
 };
+
+/// A text has 1,000 characters; the names of its columns may take more.
+const MAX_TEMPLATE_BYTES: u64 = 16 * 1_024;
 
 pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::Result<ExitCode> {
     telemetry::start(&settings.log_level, settings.log_format)?;
     let accounts = Accounts::load(&settings)?;
+    let template = options.template.as_deref().map(template).transpose()?;
     // A dry run changes nothing, so a store of its own, for as long as it lasts, will do. Who may be sent from is read from
     // the fleet's, if there is one.
     let scratch = options.dry_run.then(|| store::scratch(&settings)).transpose()?;
@@ -61,15 +65,17 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     let mut faults = options.faults.as_deref().map(|path| Lines::create(path, "--faults")).transpose()?;
     let mut results = options.results.as_deref().map(|path| Lines::create(path, "--results")).transpose()?;
     let bar = progress::bytes(size, "importing");
-    let import = Options { key_scope: options.scope.clone(), ..Options::default() };
-    let result = import_csv(&producer, reader, import, |now, told| {
+    let (key_scope, pass_over) = (options.scope.clone(), options.pass_over.clone());
+    let import = Options { key_scope, template, pass_over, ..Options::default() };
+    let told = Told { options: &options, settings: &settings, producer: &producer };
+    let result = import_csv(&producer, reader, import, |now, batch| {
         bar.set_length(size.max(now.bytes));
         bar.set_position(now.bytes);
         if let Some(faults) = &mut faults {
-            faults.add(&told.faults);
+            faults.add(&batch.faults);
         }
         if let Some(results) = &mut results {
-            results.add(&told.results);
+            results.add(&batch.results);
         }
     })
     .await;
@@ -78,18 +84,31 @@ pub(crate) async fn run(settings: Settings, options: ImportOptions) -> anyhow::R
     match result {
         Ok(summary) => {
             let refused = summary.counts.refused > 0;
-            tell(&summary, &options)?;
+            told.summary(&summary)?;
             written?;
             Ok(if refused { ExitCode::from(exit::PARTLY) } else { ExitCode::SUCCESS })
         }
         Err(error) => {
             if let Some(summary) = error.summary() {
-                tell(summary, &options)?;
+                told.summary(summary)?;
             }
             let what = if options.dry_run { "dry run of the import" } else { "import" };
             Err(error).with_context(|| format!("{what} of {} stopped", options.file.display()))
         }
     }
+}
+
+/// What is wrong with it the import tells, with what does not fit the file.
+fn template(path: &Path) -> anyhow::Result<Template> {
+    let mut bytes = Vec::new();
+    let name = path.display();
+    let file = File::open(path).with_context(|| format!("can't open the template {name}"))?;
+    file.take(MAX_TEMPLATE_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .with_context(|| format!("can't read the template {name}"))?;
+    let fits = bytes.len() as u64 <= MAX_TEMPLATE_BYTES;
+    anyhow::ensure!(fits, "the template {name} is longer than {MAX_TEMPLATE_BYTES} bytes; is it the right file?");
+    Ok(Template::read(&bytes))
 }
 
 /// A file of lines about rows, written batch by batch, so that an import that is killed leaves those of all the batches before.
@@ -122,14 +141,6 @@ impl Lines {
     }
 }
 
-fn segments(summary: &ImportSummary) -> String {
-    let counts = &summary.counts;
-    let all = format!("{} texts, {} segments", counts.accepted, counts.segments);
-    let Some(OutsideGsm7 { line, character }) = summary.first_outside_gsm7 else { return all };
-    let (more, first) = (counts.outside_gsm7, u32::from(character));
-    format!("{all}; {more} hold characters outside GSM-7 (first: line {line}, U+{first:04X})")
-}
-
 fn lines(rows: &[impl Serialize]) -> io::Result<Vec<u8>> {
     let mut lines = Vec::new();
     for row in rows {
@@ -137,37 +148,4 @@ fn lines(rows: &[impl Serialize]) -> io::Result<Vec<u8>> {
         lines.push(b'\n');
     }
     Ok(lines)
-}
-
-fn tell(summary: &ImportSummary, options: &ImportOptions) -> anyhow::Result<()> {
-    if options.json {
-        let mut told = serde_json::to_value(summary)?;
-        told["dry_run"] = options.dry_run.into();
-        say!("{}", serde_json::to_string_pretty(&told)?);
-        return Ok(());
-    }
-    for fault in &summary.faults {
-        say!("line {}, {}", fault.line, fault.refusal);
-    }
-    let counts = &summary.counts;
-    if summary.faults_not_listed > 0 {
-        let n = summary.faults_not_listed;
-        match &options.faults {
-            Some(file) => say!("… and {n} more faults, in {}", file.display()),
-            None => say!("… and {n} more faults, not listed; --faults FILE writes down all of them"),
-        }
-    }
-    if counts.accepted > 0 {
-        say!("{}", segments(summary));
-    }
-    let (rows, refused) = (counts.rows, counts.refused);
-    if options.dry_run {
-        let (good, twice) = (counts.accepted, counts.duplicates);
-        say!("{rows} rows read: {good} are good, {twice} more stand in the file twice, {refused} would be refused");
-        say!("nothing was enqueued, and which of them were taken in before was not looked at");
-    } else {
-        let (enqueued, duplicates) = (counts.accepted, counts.duplicates);
-        say!("{rows} rows read: {enqueued} enqueued, {duplicates} duplicates of earlier ones, {refused} refused");
-    }
-    Ok(())
 }
