@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 use ringcentral::MAX_TEXT_UTF16;
+use ringfleet_explain::ToldEta;
 use ringfleet_store::{Eta, MAX_BATCH, OnUnknown, Priority, State, Until};
 use serde_json::{Value, json};
 
@@ -17,7 +18,6 @@ use crate::{
     check::MOST_KEY_BYTES,
     http::{ApiKeys, MAX_BODY_BYTES, MAX_MESSAGES, MAX_SENDERS, OPENAPI, OPENAPI_PATH, routes},
     refusal::Field,
-    told::ToldEta,
 };
 
 fn document() -> Value {
