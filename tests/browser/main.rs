@@ -15,6 +15,8 @@ use crate::{
 };
 
 const LIST: &str = "/connect/extensions";
+const FLEET: &str = "/connect/fleet";
+const EXPLAIN: &str = "/connect/fleet/message";
 
 /// From the page to the provider's form, filled in.
 async fn sign_in_at_the_provider(browser: &Browser, rig: &Rig, decision: &str) {
@@ -39,6 +41,13 @@ async fn sign_in_as_operator(browser: &Browser, rig: &Rig) {
     browser.is_sound().await;
 }
 
+/// A page that is loaded anew meanwhile can't be looked at.
+async fn fleet_held_still(browser: &Browser, rig: &Rig) {
+    browser.open(&rig.page("/connect/fleet?hold=true")).await;
+    browser.until_text("Held still").await;
+    browser.is_sound().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_employee_connects_the_operator_sees_it_and_a_worker_sends_from_that_extension() {
     let rig = Rig::start().await;
@@ -59,7 +68,19 @@ async fn an_employee_connects_the_operator_sees_it_and_a_worker_sends_from_that_
 
     let _worker = rig.process("worker");
     rig.enqueue("Your appointment is tomorrow at 10:00.").await;
+    operator.open(&rig.page(FLEET)).await;
     rig.until("the text is sent", || rig.simulator.report().accepted == 1).await;
+    // The page comes to it by itself.
+    operator.until_text("1 sent").await;
+    fleet_held_still(&operator, &rig).await;
+    operator.until_text("1 worker is there").await;
+    operator.open(&rig.page(EXPLAIN)).await;
+    operator.is_sound().await;
+    operator.write("#extension", &rig.account.extension_id).await;
+    operator.click("form[action='/connect/fleet/extension'] button").await;
+    operator.until_text("No message of it is due").await;
+    operator.is_sound().await;
+    operator.open(&rig.page(LIST)).await;
 
     operator.click(&format!("#e{} .button.danger", rig.account.extension_id)).await;
     operator.until_text("Keep it").await;
@@ -87,6 +108,8 @@ async fn on_a_phone_an_employee_who_denies_connects_nothing_and_can_begin_again(
     employee.click(".button.main").await;
     employee.until_text("Connect my extension").await;
     sign_in_as_operator(&employee, &rig).await;
+    fleet_held_still(&employee, &rig).await;
+    employee.open(&rig.page(LIST)).await;
     // The fleet may have learnt meanwhile which extensions the account has.
     let nothing = ["No extension is connected yet", "0 connected"];
     let none_connected = async || {

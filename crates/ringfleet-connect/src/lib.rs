@@ -1,5 +1,5 @@
 //! The connect page: on it an employee connects an extension by authorization code with PKCE, and an operator sees which
-//! extensions are connected, until when, and what is wrong.
+//! extensions are connected, until when, and what is wrong; and how the fleet stands.
 //!
 //! | route | does |
 //! |---|---|
@@ -7,6 +7,8 @@
 //! | `POST /connect/start` | begins a login and leads to the provider |
 //! | `GET /connect/callback` | ends it: the code becomes a credential of the fleet |
 //! | `GET /connect/extensions` | the operator's page, behind a key |
+//! | `GET /connect/fleet` | how the fleet stands, loaded anew by itself; behind the same key |
+//! | `GET /connect/fleet/message`, `/extension` | why one isn't moving |
 //!
 //! Pages are plain HTML without a script, for any browser and any size of screen. A login may begin at one process and end at
 //! another: what must be kept lies in the store. Nothing changes on a GET, but for the callback, which the protocol makes one.
@@ -36,9 +38,20 @@ use axum::{
 };
 use ringcentral::{AccountId, Client};
 use ringfleet_identity::{AppPrint, Credential, KeyRing, Vault, directory::Directory};
+use ringfleet_quiet::QuietHours;
 use ringfleet_store::SharedStore;
+use tokio::sync::Semaphore;
 
-use self::{exchange::Exchange, limits::Limits, provider::Provider, trouble::Trouble};
+use self::{
+    exchange::Exchange,
+    limits::Limits,
+    operator::{
+        Watchers,
+        fleet::{Fleet, Kept, LOOKS},
+    },
+    provider::Provider,
+    trouble::Trouble,
+};
 pub use self::{
     keys::OperatorKeys,
     public_url::{PublicUrl, PublicUrlError},
@@ -58,6 +71,8 @@ pub struct Connect {
     pub address_header: Option<HeaderName>,
     /// Credentials of the accounts file: shown, and not to be changed here.
     pub fixed: Vec<Credential>,
+    /// Those that the workers keep, for the times that are told.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 struct Site {
@@ -70,6 +85,10 @@ struct Site {
     limits: Limits,
     fixed: Vec<Credential>,
     app: AppPrint,
+    quiet_hours: Option<QuietHours>,
+    fleet: Kept<Fleet>,
+    watchers: Watchers,
+    looks: Semaphore,
 }
 
 type Shared = Arc<Site>;
@@ -89,7 +108,8 @@ impl Site {
 
 /// The page's routes, to be served with the callers' addresses (`into_make_service_with_connect_info`).
 pub fn router(connect: Connect) -> Router {
-    let Connect { client, vault, directory, public_url, account, operator_keys, address_header, fixed } = connect;
+    let Connect { client, vault, directory, public_url, account, operator_keys, address_header, fixed, quiet_hours } =
+        connect;
     let store = vault.store().clone();
     let config = client.config();
     let secret = config.client_secret.as_ref().map_or("", |secret| secret.expose());
@@ -97,8 +117,21 @@ pub fn router(connect: Connect) -> Router {
     let provider = Provider { client, store: store.clone(), app: vault.app().to_owned() };
     let exchange = Exchange { provider, vault: vault.clone(), account };
     let limits = Limits::new(address_header);
-    let site: Shared =
-        Arc::new(Site { store, vault, directory, exchange, url: public_url, keys: operator_keys, limits, fixed, app });
+    let site: Shared = Arc::new(Site {
+        store,
+        vault,
+        directory,
+        exchange,
+        url: public_url,
+        keys: operator_keys,
+        limits,
+        fixed,
+        app,
+        quiet_hours,
+        fleet: Kept::default(),
+        watchers: Watchers::default(),
+        looks: Semaphore::new(LOOKS),
+    });
     Router::new()
         .route("/", get(|| async { Redirect::to("/connect") }))
         .route("/connect", get(employee::show))

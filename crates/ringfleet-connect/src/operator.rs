@@ -1,9 +1,13 @@
-//! The operator's part: who is connected, what is wrong, and the buttons for it. Behind a key.
+//! The operator's part: who is connected, what is wrong, and the buttons for it; and how the fleet stands. Behind a key.
 
 mod act;
+pub(crate) mod fleet;
 pub(crate) mod invitation;
 mod overview;
 mod session;
+mod watchers;
+
+use std::time::Duration;
 
 use axum::{
     Form, Router,
@@ -14,12 +18,18 @@ use axum::{
 };
 use serde::Deserialize;
 
-pub(crate) use self::overview::{Entry, Health, Overview, Problem, Row, Title};
+pub(crate) use self::{
+    fleet::{EXTENSION, FLEET, MESSAGE},
+    overview::{Entry, Health, Overview, Problem, Row, Title, title},
+    watchers::Watchers,
+};
 use crate::{Asked, Shared, browser, browser::Browser, limits::Act, page, trouble::Trouble};
 
 /// The list of extensions.
 pub(crate) const LIST: &str = "/connect/extensions";
 const SIGN_IN: &str = "/connect/operator";
+/// What the store may take to say whose session it is, or for one look.
+const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 pub(crate) fn routes() -> Router<Shared> {
     Router::new()
@@ -29,6 +39,7 @@ pub(crate) fn routes() -> Router<Shared> {
         .route("/connect/extensions/{extension}/{method}/switch", post(act::switch))
         .route("/connect/extensions/{extension}/{method}/disconnect", get(act::ask).post(act::disconnect))
         .route("/connect/invitations", post(act::invite))
+        .merge(fleet::routes())
 }
 
 /// A trouble on a page of the operator's, from which the way leads back to the list.
@@ -134,12 +145,13 @@ struct Leave {
 }
 
 async fn leave(State(site): State<Shared>, parts: Parts, Form(given): Form<Leave>) -> Result<Response, OnList> {
-    browser::of_form(&parts.headers, &site.url, &given.form)?;
+    let browser = browser::of_form(&parts.headers, &site.url, &given.form)?;
     let ended = match session::of(&site, &parts.headers).await {
         Ok(operator) => operator.end(&site).await.map_err(NoOperator::from),
         Err(NoOperator::SignIn) => Ok(()),
         Err(trouble) => Err(trouble),
     };
+    site.watchers.forget(&browser);
     // This browser forgets the session in any case. Where the store could not be told, that is shown: a copy of the cookies
     // opens the list until the hour is over.
     let page = ended.map(|()| Redirect::to(SIGN_IN));

@@ -1,6 +1,8 @@
 //! How pages look. Everything that comes from outside passes through maud, which escapes it.
 
 pub(crate) mod employee;
+pub(crate) mod explained;
+pub(crate) mod fleet;
 pub(crate) mod operator;
 pub(crate) mod trouble;
 
@@ -23,6 +25,18 @@ pub(crate) fn answer(status: StatusCode, title: &str, body: Markup) -> Response 
 /// A page of the operator's, which is wider and has a way out.
 pub(crate) fn operator_answer(status: StatusCode, title: &str, way_out: &Markup, body: Markup) -> Response {
     respond(status, frame(title, &html! {}, way_out, body))
+}
+
+/// A page of the operator's that the browser loads anew by itself after so many seconds; `None`: it stays as it is.
+pub(crate) fn live_answer(
+    status: StatusCode,
+    title: &str,
+    way_out: &Markup,
+    again_s: Option<u64>,
+    body: Markup,
+) -> Response {
+    let refresh = html! { @if let Some(seconds) = again_s { meta http-equiv="refresh" content=(seconds); } };
+    respond(status, frame(title, &refresh, way_out, body))
 }
 
 /// A page that goes on to `address` by itself, and says so.
@@ -68,6 +82,12 @@ pub(crate) fn prose(text: &str) -> Markup {
             @if n % 2 == 0 { (part) } @else { code { (part) } }
         }
     }
+}
+
+/// With a capital letter, as a sentence begins.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// A point of time for people, and for programs in its attribute.

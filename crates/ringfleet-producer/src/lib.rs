@@ -9,7 +9,6 @@
 //! - `check`, `when`, `spoilt`: the rules, pure functions
 //! - [`producer`], `retry`: enqueue, and what happens when the store does not answer
 //! - `looks`: what the store has of a message that it did not take, for repeats that are refused now
-//! - [`told`]: why a message isn't moving, in words
 //! - [`opt_out`]: who wants no texts, by the names that callers use
 //! - [`segments`]: how many a text comes to
 //! - [`csv_import`]: files of any size in flat memory, with texts of their own or by a template
@@ -31,7 +30,6 @@ pub mod opt_out;
 pub mod producer;
 pub mod refusal;
 pub mod segments;
-pub mod told;
 
 mod check;
 mod forecast;
@@ -54,5 +52,4 @@ pub use crate::{
     refusal::{Code, Field, Refusal},
     retry::Patience,
     segments::Segments,
-    told::{Told, ToldEta, ToldLane, ToldQuietHours, ToldWhy, bound},
 };

@@ -113,7 +113,7 @@ pub(crate) async fn invite(
 
 /// The extension that an id or an extension number means. An id that nothing is known of is taken as it is, but no word that
 /// may be the number of an extension: nobody could sign in as the one with that id.
-fn meant(site: &Site, typed: &str) -> Option<ExtensionId> {
+pub(super) fn meant(site: &Site, typed: &str) -> Option<ExtensionId> {
     let book = site.directory.book();
     let named = book.named(typed);
     match named.first() {
@@ -141,7 +141,7 @@ pub(crate) fn told(done: &str) -> Option<&'static str> {
 }
 
 /// An operator whose form this is.
-async fn permitted(site: &Site, parts: &Parts, form: &str) -> Result<Operator, NoOperator> {
+pub(super) async fn permitted(site: &Site, parts: &Parts, form: &str) -> Result<Operator, NoOperator> {
     let operator = session::of(site, &parts.headers).await?;
     browser::of_form(&parts.headers, &site.url, form)?;
     Ok(operator)

@@ -10,7 +10,7 @@ use ringfleet_identity::{
 };
 use ringfleet_store::{Group, LaneId, LaneView, Millis};
 
-use crate::{Site, trouble::Trouble};
+use crate::{Site, page::capital, trouble::Trouble};
 
 /// Rows of one page.
 const PAGE: usize = 50;
@@ -257,9 +257,4 @@ fn explained(code: &str, otherwise: &str) -> Problem {
         false => (otherwise.to_owned(), "ask `ringfleet status`, which tells more".to_owned()),
     };
     Problem { what, next, code: Some(code.to_owned()), mild: false }
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }

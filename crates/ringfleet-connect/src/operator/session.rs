@@ -1,15 +1,15 @@
 //! An operator who has shown a key: a sealed cookie, good for an hour in one browser, at every process of the fleet. Nothing is
 //! kept of it but, for that hour, that somebody has signed out: a copy of the cookies opens nothing from then on.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::{HeaderMap, HeaderValue};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use ringfleet_identity::Purpose;
-use ringfleet_store::{Doc, DocKind, Expect, Millis};
+use ringfleet_store::{Doc, DocKind, Expect, Millis, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::NoOperator;
+use super::{NoOperator, OnList, STORE_DEADLINE};
 use crate::{
     Site,
     browser::{self, Browser},
@@ -23,7 +23,10 @@ const LIFE_S: u32 = 3_600;
 
 pub(crate) struct Operator {
     pub(crate) browser: Browser,
-    until: Millis,
+    /// By the store's clock.
+    pub(super) until: Millis,
+    /// The same by this process's.
+    pub(super) ends: Instant,
 }
 
 /// What is sealed, as JSON.
@@ -71,6 +74,24 @@ fn is_left(until: Millis, note: &Doc) -> bool {
 
 /// The operator who sends these headers.
 pub(crate) async fn of(site: &Site, headers: &HeaderMap) -> Result<Operator, NoOperator> {
+    let (browser, until) = shown(site, headers)?;
+    let asked = async {
+        let now = site.store.now().await?;
+        Ok::<_, StoreError>((now, site.store.doc_get(DocKind::Login, &key_of_note(&browser)).await?))
+    };
+    let (now, note) = match tokio::time::timeout(STORE_DEADLINE, asked).await {
+        Ok(told) => told.map_err(Trouble::from)?,
+        Err(_) => return Err(Trouble::StoreAway.into()),
+    };
+    if now >= until || note.is_some_and(|note| is_left(until, &note)) {
+        return Err(NoOperator::SignIn);
+    }
+    let left = Duration::from_millis((until - now).unsigned_abs());
+    Ok(Operator { browser, until, ends: Instant::now() + left })
+}
+
+/// What the cookies alone tell: a session of this browser, by a key that still opens the page. Whether it is over, the store knows.
+fn shown(site: &Site, headers: &HeaderMap) -> Result<(Browser, Millis), NoOperator> {
     if site.keys.is_empty() {
         return Err(Trouble::OperatorOff.into());
     }
@@ -80,12 +101,31 @@ pub(crate) async fn of(site: &Site, headers: &HeaderMap) -> Result<Operator, NoO
     let opened: Sealed = serde_json::from_slice(&opened).map_err(|_| NoOperator::SignIn)?;
     let browser = Browser::known(headers, &site.url).ok_or(NoOperator::SignIn)?;
     let good = browser.is(COOKIE, &opened.browser) && site.keys.knows(&opened.key);
-    if !good || site.store.now().await.map_err(Trouble::from)? >= opened.until {
-        return Err(NoOperator::SignIn);
+    if good { Ok((browser, opened.until)) } else { Err(NoOperator::SignIn) }
+}
+
+/// Who watches the fleet: the browser of an operator or, while the store does not answer, one whose session it has confirmed to this
+/// process before.
+pub(super) async fn watcher(site: &Site, headers: &HeaderMap) -> Result<Browser, NoOperator> {
+    let confirmed = match site.fleet.is_silent() {
+        // Not each open page asks it anew.
+        true => Err(Trouble::StoreAway.into()),
+        false => of(site, headers).await,
+    };
+    match confirmed {
+        Ok(operator) => {
+            site.watchers.admit(&operator);
+            Ok(operator.browser)
+        }
+        Err(NoOperator::Trouble(OnList(Trouble::StoreAway))) => {
+            let (browser, until) = shown(site, headers)?;
+            if site.watchers.admitted(&browser, until) { Ok(browser) } else { Err(Trouble::StoreAway.into()) }
+        }
+        Err(nobody) => {
+            if let Some(browser) = Browser::known(headers, &site.url) {
+                site.watchers.forget(&browser);
+            }
+            Err(nobody)
+        }
     }
-    let note = site.store.doc_get(DocKind::Login, &key_of_note(&browser)).await.map_err(Trouble::from)?;
-    if note.is_some_and(|note| is_left(opened.until, &note)) {
-        return Err(NoOperator::SignIn);
-    }
-    Ok(Operator { browser, until: opened.until })
 }

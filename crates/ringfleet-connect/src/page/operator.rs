@@ -7,7 +7,7 @@ use ringfleet_store::{Group, Millis};
 use super::{date, distance, prose};
 use crate::{
     browser::{Browser, FORM_FIELD},
-    operator::{Entry, Health, LIST, Overview, Problem, Row, Title},
+    operator::{Entry, FLEET, Health, LIST, MESSAGE, Overview, Problem, Row, Title},
 };
 
 pub(crate) fn sign_in(browser: &Browser, wrong: bool) -> Markup {
@@ -37,9 +37,22 @@ pub(crate) fn way_out(browser: &Browser) -> Markup {
     }
 }
 
+/// The way to the operator's other pages.
+pub(super) fn parts(here: &str) -> Markup {
+    let all = [(LIST, "Extensions"), (FLEET, "Fleet"), (MESSAGE, "Explain")];
+    html! {
+        nav.parts aria-label="Pages for operators" {
+            @for (address, name) in all {
+                a href=(address) aria-current=[(address == here).then_some("page")] { (name) }
+            }
+        }
+    }
+}
+
 pub(crate) fn list(overview: &Overview, browser: &Browser, search: &str, done: Option<&str>) -> Markup {
     html! {
         div.wide {
+            (parts(LIST))
             h1 { "Extensions" }
             @if let Some(done) = done {
                 p.note role="status" { (done) }
@@ -108,7 +121,7 @@ fn one(row: &Row, browser: &Browser, now: Millis) -> Markup {
 }
 
 /// `102 · Ada Brook`, or the id where nothing more is known.
-fn heading(title: &Title) -> Markup {
+pub(super) fn heading(title: &Title) -> Markup {
     html! {
         @match &title.who.short { Some(short) => { (short) }, None => { (title.who.id) } }
         @if let Some(name) = &title.name { " · " (name) }

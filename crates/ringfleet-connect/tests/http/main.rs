@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
 mod connecting;
+mod fleet;
 mod operator;
 mod refusals;
 mod rig;

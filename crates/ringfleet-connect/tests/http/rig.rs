@@ -133,6 +133,7 @@ impl Rig {
             operator_keys: OperatorKeys::new(keys.into_iter().map(SecretString::from)),
             address_header: self.options.address_header.then(|| "x-forwarded-for".parse().unwrap()),
             fixed: self.options.fixed.clone(),
+            quiet_hours: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! What nobody can do who should not.
 
 use reqwest::{Method as Verb, StatusCode, header};
-use ringfleet_store::DocKind;
+use ringfleet_store::{DocKind, MessageId};
 
 use crate::rig::{KEY, Options, Page, Rig};
 
@@ -29,6 +29,8 @@ async fn every_page_carries_the_headers_that_hold_browsers_back() {
         ("/connect/style.css", 200),
         ("/connect/operator", 200),
         ("/connect/extensions", 303),
+        ("/connect/fleet", 303),
+        ("/connect/fleet/message", 303),
         ("/connect/callback?state=x", 400),
         ("/connect/start", 405),
         ("/connect?invite=x", 410),
@@ -41,7 +43,9 @@ async fn every_page_carries_the_headers_that_hold_browsers_back() {
     }
     is_guarded(&browser.connect(0).await);
     browser.sign_in().await;
-    is_guarded(&browser.get("/connect/extensions").await);
+    for path in ["/connect/extensions", "/connect/fleet", "/connect/fleet/message", "/connect/fleet/extension?id=1"] {
+        is_guarded(&browser.get(path).await);
+    }
 }
 
 #[tokio::test]
@@ -126,6 +130,9 @@ async fn a_get_changes_nothing() {
         "/connect".to_owned(),
         "/connect/start".to_owned(),
         "/connect/extensions".to_owned(),
+        "/connect/fleet".to_owned(),
+        format!("/connect/fleet/message?id={}", MessageId::random()),
+        format!("/connect/fleet/extension?id={id}"),
         "/connect/operator/leave".to_owned(),
         "/connect/invitations".to_owned(),
         format!("/connect/extensions/{id}/code/switch?on=false"),

@@ -7,16 +7,13 @@ use axum::{
 };
 use jiff::Timestamp;
 use ringcentral::PhoneNumber;
+use ringfleet_explain::{Told, ToldEta, ToldQuietHours, ToldWhy, bound};
 use ringfleet_store::{Cancelled, MessageId, MessageView, Millis, Private, State as MessageState, StoreError};
 use serde::Serialize;
 use serde_json::json;
 
 use super::{Api, STORE_DEADLINE, Shared, problem::Problem};
-use crate::{
-    draft::masked,
-    retry,
-    told::{Told, ToldEta, ToldQuietHours, ToldWhy, bound},
-};
+use crate::{draft::masked, retry};
 
 /// A message as its producer sees it: no text, numbers masked.
 #[derive(Serialize)]

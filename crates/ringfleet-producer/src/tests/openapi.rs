@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use reqwest::{Method, StatusCode};
 use ringcentral::MAX_TEXT_UTF16;
+use ringfleet_explain::ToldEta;
 use ringfleet_store::{Eta, MAX_BATCH, OnUnknown, Priority, State, Until};
 use serde_json::{Value, json};
 
@@ -21,7 +22,6 @@ use crate::{
         Role, routes,
     },
     refusal::Field,
-    told::ToldEta,
 };
 
 fn document() -> Value {

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
+use ringfleet_explain::short;
 use ringfleet_producer::callbacks::{self, Answer, Endpoint, Replayed, ShardStanding, Since};
 use ringfleet_store::{Store, StoreError};
 use serde_json::json;
 
-use super::{evidence::time, status::short};
+use super::evidence::time;
 use crate::{
     cli::CallbacksCommand,
     config::{Faults, Settings},

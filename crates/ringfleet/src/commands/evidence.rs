@@ -2,10 +2,9 @@
 
 use jiff::Timestamp;
 use ringcentral::PhoneNumber;
+use ringfleet_explain::{Sense, sense};
 use ringfleet_store::{DeliveryReport, MessageView, Millis, Private, State};
 use serde_json::{Value, json};
-
-use super::reason::{Sense, sense};
 
 /// Nobody knows whether it was sent, so the evidence of its send is shown.
 fn undecided(view: &MessageView) -> bool {

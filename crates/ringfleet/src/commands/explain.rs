@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use ringfleet_producer::{Told, ToldEta, ToldLane, ToldWhy, bound};
+use ringfleet_explain::{Told, ToldEta, ToldLane, ToldWhy, bound};
 use ringfleet_store::{Explained, Stand};
 use serde_json::json;
 
 use super::{
     evidence::time,
     operate::{lanes, of_key},
-    reason::sense,
 };
 use crate::{
     cli::{ExplainOptions, What},
@@ -86,8 +85,8 @@ fn extension(told: &ToldLane, as_json: bool) -> anyhow::Result<()> {
 fn tell<const N: usize>(whys: &[ToldWhy], etas: [(&str, Option<&ToldEta>); N]) {
     for why in whys {
         say!("  why    {}", why.sentence());
-        if let Some(sense) = why.reason.as_deref().and_then(sense) {
-            say!("         {}", sense.meaning);
+        if let Some(meaning) = why.meaning() {
+            say!("         {meaning}");
         }
     }
     for (which, eta) in etas {
@@ -95,16 +94,9 @@ fn tell<const N: usize>(whys: &[ToldWhy], etas: [(&str, Option<&ToldEta>); N]) {
             say!("  {which:<6} {}", eta.text);
         }
     }
-    for remedy in whys.iter().flat_map(remedies) {
+    for remedy in whys.iter().flat_map(ToldWhy::remedies) {
         say!("  do     {remedy}");
     }
-}
-
-fn remedies(why: &ToldWhy) -> impl Iterator<Item = &str> {
-    // SEND-SAFETY: "the provider states that it was not sent" is true of the last attempt only.
-    let last_only = why.code == "ended" && why.intent_at.is_some();
-    let code = why.reason.as_deref().filter(|_| !last_only).and_then(sense).and_then(|sense| sense.remedy);
-    code.into_iter().chain(why.remedy.as_deref())
 }
 
 #[cfg(test)]
@@ -146,23 +138,6 @@ mod tests {
 
     async fn told(settings: &Settings, what: &str) -> anyhow::Result<ExitCode> {
         run(settings.clone(), ExplainOptions { what: Some(what.parse()?), key: None, json: false }).await
-    }
-
-    #[test]
-    fn what_the_provider_says_of_the_last_attempt_is_no_remedy_where_an_earlier_one_may_have_arrived() {
-        let dead = |intent_at: Option<&str>| ToldWhy {
-            code: "ended",
-            text: "it is dead: MSG-290".to_owned(),
-            reason: Some("MSG-290".to_owned()),
-            since: None,
-            until: None,
-            intent_at: intent_at.map(str::to_owned),
-            remedy: Some("look first".to_owned()),
-        };
-        assert_eq!(remedies(&dead(Some("2030-12-01T18:00:00Z"))).collect::<Vec<_>>(), ["look first"]);
-        let sure = dead(None);
-        let told: Vec<_> = remedies(&sure).collect();
-        assert!(told[0].contains("states that it was not sent") && told[1..] == ["look first"], "{told:?}");
     }
 
     #[tokio::test]

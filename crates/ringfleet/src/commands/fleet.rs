@@ -146,6 +146,7 @@ impl Role {
             operator_keys: OperatorKeys::new(connect.operator_keys.into_iter().map(SecretString::from)),
             address_header: connect.address_header,
             fixed: self.accounts.credentials(),
+            quiet_hours: settings.worker.quiet_hours.clone(),
         });
         self.serve("connect", connect.listen, router).await
     }

@@ -18,7 +18,6 @@ pub(crate) mod operate;
 pub(crate) mod opt_out;
 mod opt_out_file;
 pub(crate) mod rc;
-mod reason;
 mod shown;
 pub(crate) mod simulator;
 pub(crate) mod status;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use ringcentral::{ExtensionId, ShortNumber};
+use ringfleet_explain::workers;
 use ringfleet_store::{
     Cancelled, Gate, Group, IdempotencyKey, LaneId, LaneView, ListFrom, MessageId, MessageView, Millis, SharedStore,
     State, Store, StoreError, WaitingCursor,
@@ -166,9 +167,7 @@ pub(crate) async fn fleet(settings: Settings, what: FleetCommand) -> anyhow::Res
 
 /// Whether no worker uses this store, as far as it can tell.
 async fn nobody_is_there(settings: &Settings, store: &dyn Store) -> bool {
-    // The facts of any lane tell how many workers there are, also of one that is not there.
-    let Ok(lane) = LaneId::try_new(&settings.provider.app, "0", Group::Medium) else { return false };
-    store.explain_lane(&lane).await.is_ok_and(|facts| facts.workers == 0)
+    workers(store, &settings.provider.app).await.is_ok_and(|there| there == Some(0))
 }
 
 pub(crate) async fn message(settings: Settings, what: MessageCommand) -> anyhow::Result<ExitCode> {

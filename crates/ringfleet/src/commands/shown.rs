@@ -1,6 +1,6 @@
 //! What a reason means that is typed as a command has shown it: a word for programs, a sentence, or what stands in the store.
 
-use super::reason::{Sense, sense};
+use ringfleet_explain::{Sense, sense};
 
 /// What stands in the way of a message or a lane (the words of `Why::code`): word, meaning, remedy.
 const IN_THE_WAY: [(&str, &str, Option<&str>); 19] = [

@@ -5,11 +5,11 @@ mod stopped;
 
 use std::process::ExitCode;
 
-use ringfleet_store::{Gate, LaneView, MAX_BATCH, SharedStore, State, Stats};
+use ringfleet_explain::{Logins, Standing, hint, short};
+use ringfleet_store::{Gate, LaneView, SharedStore, State};
 use ringfleet_worker::JournalError;
 use serde_json::json;
 
-use self::{logins::Logins, stopped::Stopped};
 use crate::{
     cli::StatusOptions,
     commands::evidence::time,
@@ -20,12 +20,9 @@ use crate::{
 
 /// What one look has found.
 struct Look {
-    stats: Stats,
-    lanes: Vec<LaneView>,
-    gate: Gate,
+    standing: Standing,
     replaced: Option<JournalError>,
     logins: Option<Logins>,
-    stopped: Stopped,
 }
 
 pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::Result<ExitCode> {
@@ -45,7 +42,7 @@ pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::R
         output::begin_page();
         match look {
             Ok(look) => {
-                say!("at      {}", time(Some(look.stats.now)));
+                say!("at      {}", time(Some(look.standing.stats.now)));
                 look.print_table(&settings, most);
             }
             // Who watches wants to see when it comes back.
@@ -61,22 +58,16 @@ pub(crate) async fn run(settings: Settings, options: StatusOptions) -> anyhow::R
 
 impl Look {
     async fn take(settings: &Settings, store: &SharedStore, most: usize) -> anyhow::Result<Self> {
-        let stats = store.stats().await?;
-        // All that can be had, as logins are counted over more lanes than are listed.
-        let mut lanes = store.lanes(MAX_BATCH as u32).await?;
-        let gate = store.gate().await?;
+        let mut standing = Standing::read(&**store).await?;
         let replaced = store::refuse_replaced(settings, store).await.err();
-        let logins = logins::read(settings, store, &lanes, stats.lanes_waiting).await?;
-        let stopped = match stats.count(State::Scheduled) {
-            0 => Stopped::default(),
-            _ => stopped::read(&**store, &lanes).await?,
-        };
-        lanes.truncate(most);
-        Ok(Self { stats, lanes, gate, replaced, logins, stopped })
+        let logins = logins::read(settings, store, &standing).await?;
+        standing.lanes.truncate(most);
+        Ok(Self { standing, replaced, logins })
     }
 
     fn print_json(&self) -> anyhow::Result<()> {
-        let Self { stats, lanes, gate, replaced, logins, stopped } = self;
+        let Self { standing, replaced, logins } = self;
+        let Standing { stats, lanes, gate, stopped } = standing;
         let states: serde_json::Map<_, _> =
             State::ALL.iter().map(|state| (state.as_str().to_owned(), json!(stats.count(*state)))).collect();
         let rows: Vec<_> = lanes
@@ -103,22 +94,23 @@ impl Look {
             "fleet": gate_text(gate, stats.now),
             "store_replaced": replaced.as_ref().map(ToString::to_string),
             "lanes": rows,
-            "lanes_stopped_before_due": stopped.as_json(stats.now),
-            "logins": logins.as_ref().map(Logins::as_json),
+            "lanes_stopped_before_due": stopped::as_json(stopped, stats.now),
+            "logins": logins.as_ref().map(logins::as_json),
         });
         say!("{}", serde_json::to_string_pretty(&whole)?);
         Ok(())
     }
 
     fn print_table(&self, settings: &Settings, most: usize) {
-        let Self { stats, lanes, gate, replaced, logins, stopped } = self;
+        let Self { standing, replaced, logins } = self;
+        let Standing { stats, lanes, gate, stopped } = standing;
         say!("store   {}", store::describe(&settings.store));
         if let Some(replaced) = replaced {
             say!("WARNING {replaced}");
         }
         say!("fleet   {}", gate_text(gate, stats.now));
         if let Some(logins) = logins {
-            logins.say(stats.now);
+            logins::say(logins, stats.now);
         }
         for state in State::ALL {
             let n = stats.count(state);
@@ -143,18 +135,13 @@ impl Look {
                 say!("{name:<34} {:>8} {:>9} {window:>9}  {}", view.waiting, view.in_flight, why(view, stats.now));
             }
         }
-        stopped.say(most, stats.now);
+        stopped::say(stopped, most, stats.now);
     }
 }
 
 /// A state, and what is or must be done about messages in it.
 fn with_hint(state: State) -> String {
-    match state {
-        State::Unknown => "unknown    being looked up in the provider's message store".to_owned(),
-        State::Held => "held       a person must decide: `ringfleet held list`".to_owned(),
-        State::Dead => "dead       given up: `ringfleet message dead`".to_owned(),
-        state => state.as_str().to_owned(),
-    }
+    hint(state).map_or_else(|| state.as_str().to_owned(), |hint| format!("{:<11}{hint}", state.as_str()))
 }
 
 /// What keeps a lane, in the words of `explain`, which tells more of a single one.
@@ -171,14 +158,5 @@ fn gate_text(gate: &Gate, now: i64) -> String {
         Gate::Open => "open".to_owned(),
         Gate::Stopped { reason } => format!("STOPPED: {reason}; `ringfleet fleet resume` lets it go on"),
         Gate::Until { until, reason } => format!("waits {} ({reason})", short(until - now)),
-    }
-}
-
-pub(crate) fn short(ms: i64) -> String {
-    match ms.max(0) {
-        ms @ 0..10_000 => format!("{:.1} s", ms as f64 / 1e3),
-        ms @ 10_000..600_000 => format!("{} s", ms / 1_000),
-        ms @ 600_000..36_000_000 => format!("{} min", ms / 60_000),
-        ms => format!("{} h", ms / 3_600_000),
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, process::ExitCode, sync::Arc, time::Duration};
 use console::Style;
 use futures::{StreamExt, stream};
 use ringcentral::{ExtensionId, Label};
+use ringfleet_explain::sense;
 use ringfleet_identity::{Credential, Granted, NoSession, Sessions, Source, Tried, Vault};
 use ringfleet_store::{Group, LaneId};
 use serde_json::{Value, json};
@@ -12,7 +13,6 @@ use tokio::time::Instant;
 
 use crate::{
     cli::CheckOptions,
-    commands::reason::sense,
     exit,
     output::say,
     progress,

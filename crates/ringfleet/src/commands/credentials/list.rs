@@ -7,15 +7,12 @@ use std::{
 
 use console::Style;
 use ringcentral::ExtensionId;
+use ringfleet_explain::sense;
 use ringfleet_identity::{AppPrint, Credential, Kept, Method, RecordError, Refused, Source, Vault};
 use ringfleet_store::{Millis, SessionView, StoreError};
 use serde_json::{Value, json};
 
-use crate::{
-    commands::{evidence::time, reason::sense},
-    output::say,
-    table,
-};
+use crate::{commands::evidence::time, output::say, table};
 
 /// One login as it is shown.
 struct Entry {

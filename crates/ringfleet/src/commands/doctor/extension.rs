@@ -7,6 +7,7 @@ use ringcentral::{
     CallError, ExtensionId, ExtensionInfo, ExtensionNumber, ExtensionStatus, Label, MessageQuery, NumberFeature,
     Outcome, Page, PhoneNumber, Read, SmsConfiguration, Whose, classify_read,
 };
+use ringfleet_explain::{sense, short};
 use ringfleet_identity::{NoSession, ReadError, Reader};
 use ringfleet_store::{Gate, Group, LaneId, Millis};
 use serde::de::DeserializeOwned;
@@ -16,7 +17,6 @@ use super::{
     finding::{Finding, Level, Section},
     store::chain,
 };
-use crate::commands::status::short;
 
 /// A read may have to wait for its turn: a window and a penalty.
 const PATIENCE: Duration = Duration::from_secs(130);
@@ -277,7 +277,7 @@ async fn lane(case: &Case, extension: &ExtensionId) -> Finding {
     let waiting = view.waiting;
     if let Some(reason) = &view.parked {
         let seen = format!("stands still with {waiting} messages: {reason}");
-        return match crate::commands::reason::sense(reason) {
+        return match sense(reason) {
             Some(sense) => Finding {
                 code: super::code_in(reason),
                 ..Finding::fail(

@@ -1,9 +1,8 @@
 //! What the doctor finds: one line a check, with what was seen and what to do.
 
 use ringcentral::{CallError, ConnectFault};
+use ringfleet_explain::sense;
 use serde::Serialize;
-
-use crate::commands::reason::sense;
 
 /// How bad it is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]

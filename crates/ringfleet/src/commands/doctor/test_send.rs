@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use ringcentral::{ExtensionId, PhoneNumber};
+use ringfleet_explain::sense;
 use ringfleet_producer::{Draft, Producer, SenderDirectory};
 use ringfleet_store::{Cancelled, Gate, MessageId, State, Store};
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use super::{
     finding::{Finding, Section},
     store::REPLACED,
 };
-use crate::{commands::reason::sense, store as stores};
+use crate::store as stores;
 
 /// A worker takes a message of a free lane within a second or two; a full window may take a minute.
 const PATIENCE: Duration = Duration::from_secs(90);

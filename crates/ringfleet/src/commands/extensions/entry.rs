@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ringcentral::{ExtensionId, NumberFeature, PhoneNumber};
+use ringfleet_explain::sense;
 use ringfleet_identity::directory::{Book, ListedNumber, Who, ways};
 use ringfleet_producer::{Refusal, SenderDirectory};
 use ringfleet_store::Millis;
 
 use super::Known;
-use crate::commands::reason::sense;
 
 pub(super) struct Entry {
     pub who: Who,

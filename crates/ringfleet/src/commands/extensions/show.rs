@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use ringcentral::{NumberFeature, PhoneNumber};
+use ringfleet_explain::sense;
 use ringfleet_store::{Group, LaneId, LaneView, Why};
 use serde_json::{Value, json};
 
@@ -12,7 +13,7 @@ use super::{
 };
 use crate::{
     cli::ShowOptions,
-    commands::{evidence::time, reason::sense},
+    commands::evidence::time,
     output::say,
     table::{for_stdout, tame},
 };

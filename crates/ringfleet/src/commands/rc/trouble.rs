@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use ringcentral::{CallError, ExtensionId};
+use ringfleet_explain::sense;
 use ringfleet_identity::ReadError;
 
 use super::source::Source;
-use crate::{commands::reason::sense, output::remark};
+use crate::output::remark;
 
 /// So many extensions with the same trouble are named.
 const NAMED: usize = 5;

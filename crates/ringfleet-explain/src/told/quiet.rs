@@ -56,10 +56,9 @@ fn moment(at: Millis) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use ringfleet_quiet::{Zone, time_of_day};
-    use ringfleet_store::{Eta, Explained, MessageId, Place, Stand, State};
+    use ringfleet_store::{Eta, Explained, Gate, LaneFacts, LaneId, MessageId, Place, Plan, Stand, State};
 
     use super::{super::Told, *};
-    use crate::tests::fake::one_waits;
 
     /// 22:00 of 14 January 2030 in New York.
     const NOW: Millis = 1_894_676_400_000;
@@ -70,8 +69,27 @@ mod tests {
         QuietHours::try_new(from, to, Zone::try_new("America/New_York").unwrap(), true).unwrap()
     }
 
+    fn one_waits(lane: LaneId) -> LaneFacts {
+        LaneFacts {
+            lane,
+            now: NOW,
+            plan: Plan { limit: 40, window_ms: 60_000 },
+            slots: Vec::new(),
+            penalty_until: 0,
+            probe: false,
+            paused: false,
+            parked: None,
+            in_flight: 0,
+            cap: 8,
+            waiting: [0, 1, 0],
+            oldest_due: None,
+            gate: Gate::Open,
+            workers: 1,
+        }
+    }
+
     fn explained(state: State, due_at: Millis, quiet: bool, send_by: Option<Millis>) -> Explained {
-        let lane = one_waits("main/101/medium".parse().unwrap(), NOW);
+        let lane = one_waits("main/101/medium".parse().unwrap());
         let stand = Stand::Waiting { due_at, quiet, place: Place::default(), busy: None };
         Explained { id: MessageId::random(), state, priority: Priority::Normal, send_by, stand, lane }
     }

@@ -5,7 +5,7 @@ use ringfleet_identity::NO_LOGIN;
 
 /// A sentence on what happened; where there is one, what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sense {
+pub struct Sense {
     pub meaning: &'static str,
     pub remedy: Option<&'static str>,
 }
@@ -118,7 +118,8 @@ const SENDER: [(&str, &str, &str); 3] = [
     ),
 ];
 
-pub(super) fn sense(reason: &str) -> Option<Sense> {
+/// What a reason means, if any of its words is known.
+pub fn sense(reason: &str) -> Option<Sense> {
     if let Some((_, meaning, remedy)) = SENDER.into_iter().find(|(begin, _, _)| reason.starts_with(begin)) {
         return Some(Sense { meaning, remedy: Some(remedy) });
     }

@@ -1,5 +1,5 @@
-//! The answer to "why isn't it moving, and when will it" as people and programs get it: the same in the API and at the
-//! terminal. Nothing private is in it.
+//! The answer to "why isn't it moving, and when will it" as people and programs get it: the same in the API, at the terminal and
+//! on the operators' page. Nothing private is in it.
 
 use jiff::{SignedDuration, Timestamp};
 use ringfleet_quiet::Recipient;
@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use self::quiet::until;
 pub use self::quiet::{ToldQuietHours, bound};
+use crate::sense;
 
 mod quiet;
 
@@ -112,7 +113,8 @@ impl ToldLane {
 }
 
 impl ToldWhy {
-    fn of(why: &Why, extension: &str, id: Option<MessageId>) -> Self {
+    /// `id`: of the message that it is told of, for its commands; `None` of a lane.
+    pub fn of(why: &Why, extension: &str, id: Option<MessageId>) -> Self {
         let id = id.map_or_else(|| "ID".to_owned(), |id| id.to_string());
         Self {
             code: why.code(),
@@ -133,10 +135,24 @@ impl ToldWhy {
         let look = self.intent_at.as_ref().map(|at| format!("; look from {at} on")).unwrap_or_default();
         format!("{}{since}{next}{look}", self.text)
     }
+
+    /// What its reason means, where that is known.
+    pub fn meaning(&self) -> Option<&'static str> {
+        self.reason.as_deref().and_then(sense).map(|sense| sense.meaning)
+    }
+
+    /// What a person can do about it: what its reason asks for, and then what lets it go on.
+    pub fn remedies(&self) -> impl Iterator<Item = &str> {
+        // SEND-SAFETY: "the provider states that it was not sent" is true of the last attempt only.
+        let last_only = self.code == "ended" && self.intent_at.is_some();
+        let code = self.reason.as_deref().filter(|_| !last_only).and_then(sense).and_then(|sense| sense.remedy);
+        code.into_iter().chain(self.remedy.as_deref())
+    }
 }
 
 impl ToldEta {
-    pub(crate) fn of(eta: Eta, now: Millis) -> Option<Self> {
+    /// `None` of a message that has ended.
+    pub fn of(eta: Eta, now: Millis) -> Option<Self> {
         let (kind, at, text) = match eta {
             Eta::Over => return None,
             Eta::At(at) if at <= now => ("at", Some(at), "it goes now".to_owned()),
@@ -236,6 +252,23 @@ mod tests {
         let unknown = Why::Unknown { since: NOW, reads: 1, next_look: Some(NOW + 90_000) };
         let told = ToldWhy::of(&unknown, "101", None).sentence();
         assert!(told.ends_with(", since 2025-11-24T16:00:00Z, next 2025-11-24T16:01:30Z"), "{told}");
+    }
+
+    #[test]
+    fn what_the_provider_says_of_the_last_attempt_is_no_remedy_where_an_earlier_one_may_have_arrived() {
+        let dead = |intent_at: Option<&str>| ToldWhy {
+            code: "ended",
+            text: "it is dead: MSG-290".to_owned(),
+            reason: Some("MSG-290".to_owned()),
+            since: None,
+            until: None,
+            intent_at: intent_at.map(str::to_owned),
+            remedy: Some("look first".to_owned()),
+        };
+        assert_eq!(dead(Some("2030-12-01T18:00:00Z")).remedies().collect::<Vec<_>>(), ["look first"]);
+        let sure = dead(None);
+        let told: Vec<_> = sure.remedies().collect();
+        assert!(told[0].contains("states that it was not sent") && told[1..] == ["look first"], "{told:?}");
     }
 
     #[test]
