@@ -41,6 +41,7 @@ behaviours! {
         a_credit_is_remembered_while_a_message_waits_that_is_sent_again
         a_credit_is_remembered_while_a_message_is_put_off_that_is_sent_again
         a_credit_is_remembered_while_a_message_is_tried_later_that_is_sent_again
+        a_credit_is_remembered_while_a_message_that_is_sent_again_is_due_and_nobody_claims
         a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other
     }
     pairs {
