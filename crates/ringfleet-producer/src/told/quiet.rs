@@ -103,6 +103,9 @@ mod tests {
         let eta = told(&explained(State::Ready, NOW, false, Some(NOW + HOUR)), "+12125550100").eta.unwrap();
         assert_eq!((eta.kind, eta.at.as_deref(), eta.until), ("expires", Some("2030-01-15T04:00:00Z"), None));
         assert!(eta.text.contains("quiet hours"), "{}", eta.text);
+        // A put-off message comes back a moment after their end.
+        let eta = told(&explained(State::Ready, NOW, false, Some(NOW + 10 * HOUR)), "+12125550100").eta.unwrap();
+        assert_eq!(eta.kind, "expires");
         let eta = told(&explained(State::Ready, NOW, false, Some(NOW + 11 * HOUR)), "+12125550100").eta.unwrap();
         assert_eq!(eta.kind, "not-before");
     }

@@ -77,7 +77,8 @@ impl Explained {
         let (Eta::At(turn) | Eta::NotBefore(turn)) = eta else { return eta };
         match (quiet_until(turn), self.send_by) {
             (None, _) => eta,
-            (Some(end), Some(by)) if end > by => Eta::Expires { at: by, turn: end },
+            // One that was put off goes a moment after that.
+            (Some(end), Some(by)) if end >= by => Eta::Expires { at: by, turn: end },
             (Some(end), _) => Eta::NotBefore(end),
         }
     }
