@@ -6,7 +6,7 @@ use ringfleet_quiet::Recipient;
 use ringfleet_store::{Eta, Explained, LaneFacts, MessageId, Millis, State, Until, Why};
 use serde::Serialize;
 
-use self::quiet::until;
+use self::quiet::put_off_until;
 pub use self::quiet::{ToldQuietHours, bound};
 use crate::sense;
 
@@ -70,7 +70,7 @@ impl Told {
             told
         };
         let eta = explained.eta();
-        let outside = recipient.map_or(eta, |recipient| explained.eta_outside(|at| until(&recipient, at)));
+        let outside = recipient.map_or(eta, |recipient| explained.eta_outside(|at| put_off_until(&recipient, at)));
         let told = ToldEta::of(outside, now);
         let eta = match &recipient {
             Some(recipient) if outside != eta => told.map(|told| told.after_quiet_hours(recipient, outside)),

@@ -8,7 +8,7 @@
 mod clock;
 mod zones;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, civil::Time};
 
@@ -19,7 +19,7 @@ pub use self::zones::Zone;
 const FARTHEST: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// Of the day that quiet hours must leave. A text needs some moments until it has left.
-const SHORTEST_DAY: SignedDuration = SignedDuration::from_mins(15);
+const SHORTEST_DAY: Duration = Duration::from_secs(15 * 60);
 
 /// The hours, by a local clock, in which nothing is sent.
 #[derive(Clone, Debug)]
@@ -28,6 +28,7 @@ pub struct QuietHours {
     /// Of recipients whose number does not tell.
     zone: Zone,
     spares_high_priority: bool,
+    on_its_way: Duration,
 }
 
 /// What is wrong with a setting; says what to write instead.
@@ -65,12 +66,20 @@ impl QuietHours {
         if from == to {
             return Err(QuietHoursError::Equal);
         }
-        let left = to.duration_until(from);
+        let made = Self { hours: Hours { from, to }, zone, spares_high_priority, on_its_way: Duration::ZERO };
+        if made.day() < SHORTEST_DAY { Err(QuietHoursError::TooLong) } else { Ok(made) }
+    }
+
+    /// For texts that may take so long from their turn until they have left: see [`Recipient::put_off_until`]. Else they take no time.
+    pub fn with_on_its_way(self, on_its_way: Duration) -> Self {
+        Self { on_its_way, ..self }
+    }
+
+    /// How much of a day of 24 hours they leave.
+    pub fn day(&self) -> Duration {
+        let left = self.hours.to.duration_until(self.hours.from);
         let left = if left.is_positive() { left } else { left + SignedDuration::from_hours(24) };
-        if left < SHORTEST_DAY {
-            return Err(QuietHoursError::TooLong);
-        }
-        Ok(Self { hours: Hours { from, to }, zone, spares_high_priority })
+        left.unsigned_abs()
     }
 
     /// Whether a message of high, or of another, priority waits for their end.
@@ -82,7 +91,7 @@ impl QuietHours {
     pub fn of(&self, number: &str) -> Recipient<'_> {
         let known = Zone::of(number);
         let zones = if known.is_empty() { std::slice::from_ref(&self.zone) } else { known };
-        Recipient { hours: &self.hours, by_number: !known.is_empty(), zones }
+        Recipient { hours: &self.hours, by_number: !known.is_empty(), zones, on_its_way: self.on_its_way }
     }
 }
 
@@ -92,6 +101,7 @@ pub struct Recipient<'a> {
     hours: &'a Hours,
     by_number: bool,
     zones: &'a [Zone],
+    on_its_way: Duration,
 }
 
 impl<'a> Recipient<'a> {
@@ -117,6 +127,12 @@ impl<'a> Recipient<'a> {
             }
         }
         (until > at).then_some(until)
+    }
+
+    /// Until when a text is put off whose turn comes at `at`; `None` lets it go. Quiet hours that begin while it may be on its way
+    /// bind it too.
+    pub fn put_off_until(&self, at: Timestamp) -> Option<Timestamp> {
+        self.quiet_until(at).or_else(|| self.quiet_until(at.saturating_add(self.on_its_way).ok()?))
     }
 
     /// What the clock says at a moment: `08:00 in America/New_York`, of the first of its zones.

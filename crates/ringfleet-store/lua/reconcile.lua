@@ -90,7 +90,7 @@ while i <= #ARGV do
       -- SEND-SAFETY: absent only by two complete reads, the last of them begun when what was under way must be on record.
       if not wait and was.reads >= 2 and began >= was.at + settle_ms then
         leave_unknown(L, m)
-        m.attempt = m.attempt + 1
+        m.attempt = min(m.attempt + 1, 255)
         if opted_out(m) then
           close(m, SUPPRESSED, 'opted-out', '', token, was)
           answers[#answers + 1] = 7

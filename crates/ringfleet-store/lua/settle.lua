@@ -234,7 +234,7 @@ for i, id in ipairs(ids) do
       -- SEND-SAFETY: not sent again beside a POST that is still under way, but asked for first.
       state = fate_unknown(L, m, text, token, f.since, text == UNDER_WAY)
     elseif kind == 'retry' and m.attempt + 1 >= min(max_attempts, 255) then -- a record counts to 255
-      m.attempt = m.attempt + 1
+      m.attempt = min(m.attempt + 1, 255)
       close(m, DEAD, text, '', token)
       state = DEAD
     else

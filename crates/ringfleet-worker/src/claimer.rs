@@ -58,16 +58,14 @@ impl Claimer {
                 Hands::All => hands.num_permits() as u32,
                 // A canary goes alone: not before the others have come home.
                 Hands::Canary if hands.num_permits() == self.concurrency => 1,
-                Hands::Canary => 0,
-                Hands::None => 0,
-            };
-            if free_slots == 0 {
-                drop(hands);
-                if self.pause(Duration::from_millis(100)).await {
-                    return;
+                closed => {
+                    drop(hands);
+                    if self.hold_back(closed).await {
+                        return;
+                    }
+                    continue;
                 }
-                continue;
-            }
+            };
             let request = ClaimRequest { worker: &self.worker, free_slots, lease: self.lease };
             let claim = match self.store.claim(request).await {
                 Ok(claim) => {
@@ -112,6 +110,16 @@ impl Claimer {
                 () = self.settled.notified() => {}
                 () = tokio::time::sleep(sleep) => {}
             }
+        }
+    }
+
+    /// Until it is time to ask the breaker again. `true` when the worker is to stop.
+    async fn hold_back(&self, closed: Hands) -> bool {
+        tokio::select! {
+            stops = self.pause(Duration::from_millis(100)) => stops,
+            // At once: a canary that is put off for the night tells nothing of the provider, and a backlog of such may stand before
+            // the first one that goes.
+            _ = self.hands.clone().acquire_many_owned(self.concurrency as u32), if closed == Hands::Canary => false,
         }
     }
 

@@ -59,6 +59,7 @@ pub use crate::{
     inbox::{Inbound, InboundKind, InboundList, Inbox},
     journal::{JournalError, check_journals},
     options::{InboundOptions, ReconcileOptions, WorkerOptions},
+    quiet::on_its_way,
     run::{Drained, WorkerError, run},
     webhooks::{Hints, reseal as reseal_subscriptions, router as webhook_router},
 };

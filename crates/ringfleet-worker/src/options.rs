@@ -30,7 +30,8 @@ pub struct WorkerOptions {
     pub inbound: InboundOptions,
     /// How old what is known of extensions and numbers may grow before the provider is asked again; `None` asks never.
     pub directory_refresh: Option<Duration>,
-    /// When nothing is sent, by the recipient's clock; `None` always sends.
+    /// When nothing is sent, by the recipient's clock; `None` always sends. They are to know how long a text is
+    /// [on its way](crate::on_its_way) with these leases.
     pub quiet_hours: Option<QuietHours>,
     /// Where this worker keeps what it has sent last, for a store that loses its last moments. `None` keeps it in memory
     /// only.

@@ -7,17 +7,27 @@ use ringcentral::PhoneNumber;
 use ringfleet_quiet::QuietHours;
 use ringfleet_store::Priority;
 
-/// For how long the message is to be put off; `None` lets it go. A text that may leave up to `on_its_way` later waits for quiet
-/// hours that begin meanwhile. By this machine's clock: one that is wrong by minutes sends by so much too early or too late.
+use crate::sender::SESSION_PATIENCE;
+
+/// What a connection takes, mostly.
+const TO_CONNECT: Duration = Duration::from_secs(5);
+
+/// How long a text may take from the look at its recipient's clock until it has left, where a worker has such leases: the wait for
+/// a session, half a lease at most, and the connection.
+pub fn on_its_way(lease: Duration) -> Duration {
+    SESSION_PATIENCE + lease / 2 + TO_CONNECT
+}
+
+/// For how long the message is to be put off; `None` lets it go. By this machine's clock: one that is wrong by minutes sends by so
+/// much too early or too late.
 pub(crate) fn delay(
     hours: Option<&QuietHours>,
     to: &PhoneNumber,
     priority: Priority,
     now: Timestamp,
-    on_its_way: Duration,
 ) -> Option<Duration> {
     let recipient = hours.filter(|hours| hours.binds(priority == Priority::High))?.of(to.expose());
-    let until = recipient.quiet_until(now).or_else(|| recipient.quiet_until(now.saturating_add(on_its_way).ok()?))?;
+    let until = recipient.put_off_until(now)?;
     // A whole millisecond at least: the store knows no less, and a message without a delay comes back at once.
     Some(until.duration_since(now).unsigned_abs() + Duration::from_millis(1))
 }
@@ -28,15 +38,17 @@ mod tests {
 
     use super::*;
 
-    const ON_ITS_WAY: Duration = Duration::from_secs(15);
+    /// Of it half is on the way.
+    const LEASE: Duration = Duration::from_secs(10);
     const NEW_YORK: &str = "+12125550100";
     const HONOLULU: &str = "+18085550100";
 
     fn delay_at(now: &str, to: &str, priority: Priority, spares: bool) -> Option<u64> {
         let [from, till] = ["21:00", "08:00"].map(|time| time_of_day(time).unwrap());
         let hours = QuietHours::try_new(from, till, Zone::try_new("America/New_York").unwrap(), spares).unwrap();
+        let hours = hours.with_on_its_way(on_its_way(LEASE));
         let to = PhoneNumber::try_new(to).unwrap();
-        delay(Some(&hours), &to, priority, now.parse().unwrap(), ON_ITS_WAY).map(|delay| delay.as_secs())
+        delay(Some(&hours), &to, priority, now.parse().unwrap()).map(|delay| delay.as_secs())
     }
 
     #[test]
@@ -47,7 +59,7 @@ mod tests {
         assert_eq!(delay_at("2030-01-15T12:59:59.999Z", NEW_YORK, Priority::Normal, false), Some(0));
         assert_eq!(delay_at("2030-01-15T13:00:00Z", NEW_YORK, Priority::Normal, false), None);
         let to = PhoneNumber::try_new(NEW_YORK).unwrap();
-        assert_eq!(delay(None, &to, Priority::Normal, "2030-01-15T03:00:00Z".parse().unwrap(), ON_ITS_WAY), None);
+        assert_eq!(delay(None, &to, Priority::Normal, "2030-01-15T03:00:00Z".parse().unwrap()), None);
     }
 
     #[test]

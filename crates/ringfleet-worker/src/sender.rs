@@ -34,9 +34,7 @@ use crate::{
 };
 
 /// How long a message waits in a worker's hand for a renewal before it goes back to its lane.
-const SESSION_PATIENCE: Duration = Duration::from_secs(5);
-/// What a text that may leave needs until it has left, mostly.
-const TO_CONNECT: Duration = Duration::from_secs(5);
+pub(crate) const SESSION_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) struct Sender {
     pub(crate) client: Client,
@@ -123,10 +121,8 @@ impl Sender {
             return Err(Outcome::Parked { reason: for_sender(gone, self.read_at(&extension)) });
         }
         // SEND-SAFETY: before anything is noted, so that the message waits as one of which nothing was sent. Between this look and the
-        // POST lie the wait for a session, half a lease at most, and the connection: it is not made once more.
-        let on_its_way = SESSION_PATIENCE + self.lease / 2 + TO_CONNECT;
-        if let Some(delay) = quiet::delay(self.quiet_hours.as_ref(), &to, lease.priority, Timestamp::now(), on_its_way)
-        {
+        // POST lie the wait for a session, half a lease at most, and the connection (see quiet::on_its_way): it is not made once more.
+        if let Some(delay) = quiet::delay(self.quiet_hours.as_ref(), &to, lease.priority, Timestamp::now()) {
             return Err(Outcome::Later { delay });
         }
         let request = SmsRequest { from, to, text, country: None };

@@ -27,7 +27,7 @@ pub fn bound<'a>(hours: Option<&'a QuietHours>, to: &Private, priority: Priority
 impl ToldQuietHours {
     pub(super) fn of(recipient: &Recipient<'_>, now: Millis) -> Self {
         let whence = if recipient.by_number() { "by the number" } else { "quiet_hours.zone, as the number tells none" };
-        let until = until(recipient, now);
+        let until = moment(now).and_then(|now| recipient.quiet_until(now)).map(Timestamp::as_millisecond);
         let clock = moment(now).map(|now| recipient.local(now).to_string()).unwrap_or_default();
         let quiet = if until.is_some() { "quiet hours" } else { "no quiet hours" };
         Self {
@@ -39,9 +39,9 @@ impl ToldQuietHours {
     }
 }
 
-/// The end of the quiet hours that a moment lies in; whole milliseconds, and not before it.
-pub(super) fn until(recipient: &Recipient<'_>, at: Millis) -> Option<Millis> {
-    recipient.quiet_until(moment(at)?).map(Timestamp::as_millisecond)
+/// The end of the quiet hours for which a worker puts off what has its turn at a moment; whole milliseconds, and not before it.
+pub(super) fn put_off_until(recipient: &Recipient<'_>, at: Millis) -> Option<Millis> {
+    recipient.put_off_until(moment(at)?).map(Timestamp::as_millisecond)
 }
 
 /// Behind a sentence.
@@ -55,6 +55,8 @@ fn moment(at: Millis) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ringfleet_quiet::{Zone, time_of_day};
     use ringfleet_store::{Eta, Explained, Gate, LaneFacts, LaneId, MessageId, Place, Plan, Stand, State};
 
@@ -66,7 +68,8 @@ mod tests {
 
     fn hours() -> QuietHours {
         let [from, to] = ["21:00", "08:00"].map(|time| time_of_day(time).unwrap());
-        QuietHours::try_new(from, to, Zone::try_new("America/New_York").unwrap(), true).unwrap()
+        let hours = QuietHours::try_new(from, to, Zone::try_new("America/New_York").unwrap(), true).unwrap();
+        hours.with_on_its_way(Duration::from_secs(15))
     }
 
     fn one_waits(lane: LaneId) -> LaneFacts {
@@ -121,6 +124,9 @@ mod tests {
         let eta = told(&explained(State::Ready, NOW, false, Some(NOW + HOUR)), "+12125550100").eta.unwrap();
         assert_eq!((eta.kind, eta.at.as_deref(), eta.until), ("expires", Some("2030-01-15T04:00:00Z"), None));
         assert!(eta.text.contains("quiet hours"), "{}", eta.text);
+        // A put-off message comes back a moment after their end.
+        let eta = told(&explained(State::Ready, NOW, false, Some(NOW + 10 * HOUR)), "+12125550100").eta.unwrap();
+        assert_eq!(eta.kind, "expires");
         let eta = told(&explained(State::Ready, NOW, false, Some(NOW + 11 * HOUR)), "+12125550100").eta.unwrap();
         assert_eq!(eta.kind, "not-before");
     }
@@ -142,6 +148,22 @@ mod tests {
     fn a_scheduled_one_that_becomes_due_in_the_next_night_is_moved_too() {
         let eta = told(&explained(State::Scheduled, NOW + 25 * HOUR, false, None), "+18005550100").eta.unwrap();
         assert_eq!((eta.kind, eta.at.as_deref()), ("not-before", Some("2030-01-16T13:00:00Z")));
+    }
+
+    #[test]
+    fn one_whose_turn_comes_just_before_the_night_is_moved_as_the_worker_will_put_it_off() {
+        let told = |due_at| told(&explained(State::Scheduled, due_at, false, None), "+12125550100");
+        // 21:00 of the next day.
+        let night = NOW + 23 * HOUR;
+        let late = told(night - 10_000);
+        let eta = late.eta.unwrap();
+        assert_eq!((eta.kind, eta.at.as_deref()), ("not-before", Some("2030-01-16T13:00:00Z")));
+        assert_eq!(told(night - 16_000).eta.unwrap().kind, "at");
+        // What its clock shows now is another question.
+        let mut ready = explained(State::Ready, night - 10_000, false, None);
+        ready.lane.now = night - 10_000;
+        let told = Told::of(&ready, bound(Some(&hours()), &Private::new("+12125550100"), ready.priority));
+        assert_eq!((told.eta.unwrap().kind, told.quiet_hours.unwrap().until), ("not-before", None));
     }
 
     #[test]

@@ -15,6 +15,8 @@ local function flush_side(side, command)
       count(SCHEDULED, #entries)
       local L = lane_of(P.lane)
       unreadable_key(L, 'queue')
+      -- SEND-SAFETY: one of them that is sent again sleeps on: see has_sleepers.
+      if L.again then call('ZADD', ASLEEP, 'GT', ms(now + 60000), L.name) end
       touch(L)
     elseif command == 'LPUSH' or reply == #entries then
       local L = lane_of(P.lane)
@@ -31,12 +33,17 @@ local function flush_pushes()
   pushes = { {}, {} }
 end
 
--- Whether a message that is sent again is put off, or became due so short a time ago that no claim may have met it yet.
-local FOUND = 3600000
+-- Whether a message that is sent again is put off, and has not come to its queue yet.
+-- SEND-SAFETY: its due time alone does not tell: while nobody claims, it may be over for hours. Messages leave the schedule in the
+-- order of their due times, so none sleeps any more once the first that is left there is due later.
 local function has_sleepers(L)
-  local due = call('ZSCORE', ASLEEP, L.name)
-  if due and tonumber(due) > now - FOUND then return true end
-  if due then call('ZREM', ASLEEP, L.name) end
+  local due = tonumber(call('ZSCORE', ASLEEP, L.name))
+  if not due then return false end
+  -- What this script puts off is not in the schedule before `save` has ended.
+  if due > now then return true end
+  local first = tonumber(call('ZRANGE', SCHED.key, 0, 0, 'WITHSCORES')[2])
+  if first and first <= due then return true end
+  call('ZREM', ASLEEP, L.name)
   return false
 end
 

@@ -70,14 +70,15 @@ impl Explained {
         }
     }
 
-    /// The same of a message whose recipient has quiet hours: `quiet_until` tells the end of those that a moment lies in. A
-    /// turn that comes in them passes, and how many go first after their end can't be known.
-    pub fn eta_outside(&self, quiet_until: impl Fn(Millis) -> Option<Millis>) -> Eta {
+    /// The same of a message whose recipient has quiet hours: `put_off_until` tells the end of those for which a turn at a moment
+    /// passes. How many go first after it can't be known.
+    pub fn eta_outside(&self, put_off_until: impl Fn(Millis) -> Option<Millis>) -> Eta {
         let eta = self.eta();
         let (Eta::At(turn) | Eta::NotBefore(turn)) = eta else { return eta };
-        match (quiet_until(turn), self.send_by) {
+        match (put_off_until(turn), self.send_by) {
             (None, _) => eta,
-            (Some(end), Some(by)) if end > by => Eta::Expires { at: by, turn: end },
+            // One that was put off goes a moment after that.
+            (Some(end), Some(by)) if end >= by => Eta::Expires { at: by, turn: end },
             (Some(end), _) => Eta::NotBefore(end),
         }
     }

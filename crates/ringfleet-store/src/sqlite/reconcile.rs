@@ -201,7 +201,7 @@ impl Tx<'_> {
             return Ok(Decided::NotYet);
         }
         self.leave_unknown(at, &m)?;
-        m.attempt += 1;
+        m.attempt = (m.attempt + 1).min(255);
         if self.message_is_out(at, m.row)? {
             self.close(&m, State::Suppressed, "opted-out", "", token)?;
             return Ok(Decided::Suppressed);

@@ -273,8 +273,9 @@ impl Tx<'_> {
                 let intent = flight.map_or(m.intent, |flight| flight.since);
                 self.fate_unknown(at, m, "released-after-intent", token, intent)
             }
-            Outcome::Retry { code, max_attempts, .. } if m.attempt + 1 >= *max_attempts => {
-                m.attempt += 1;
+            // As on Redis, whose records count to 255.
+            Outcome::Retry { code, max_attempts, .. } if m.attempt + 1 >= (*max_attempts).min(255) => {
+                m.attempt = (m.attempt + 1).min(255);
                 self.close(&m, State::Dead, &short(code), "", token)?;
                 Ok(State::Dead)
             }

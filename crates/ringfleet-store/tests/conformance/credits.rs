@@ -171,6 +171,28 @@ pub(crate) async fn a_credit_is_remembered_while_a_message_is_tried_later_that_i
     is_remembered_while_it_waits(s, retry(3 * HOUR, 9)).await;
 }
 
+/// All workers are away when it becomes due, and others go on reading reports.
+pub(crate) async fn a_credit_is_remembered_while_a_message_that_is_sent_again_is_due_and_nobody_claims(s: &Subject) {
+    let again = s.send_into_the_dark(asked(&wide(1), "again")).await;
+    s.prove_absent(again).await;
+    let lease = s.claim_one().await.reference();
+    assert_eq!(s.settle(lease, later(HOUR)).await, Settled::Done(State::Scheduled));
+    for text in ["p-1", "p-2", "p-3"] {
+        send(s, text).await;
+    }
+    hear(s, "p-1").await;
+
+    s.step(2 * HOUR + 1);
+    // The first of them finds the lane idle, with the second one credits are let go of.
+    hear(s, "p-2").await;
+    hear(s, "p-3").await;
+    assert_eq!(s.store.reap(500, ms(1)).await.unwrap().pruned, 1);
+    let lease = s.claim_and_begin().await;
+    assert_eq!(lease.id, again.id);
+    s.settle(lease, unknown()).await;
+    assert_eq!(s.found(lease, &["p-1"], 0).await, Decided::NotYet);
+}
+
 pub(crate) async fn a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other(s: &Subject) {
     let mut rules = rules();
     rules.delivery_wait = Duration::ZERO;

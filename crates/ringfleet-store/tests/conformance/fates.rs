@@ -41,6 +41,7 @@ behaviours! {
         a_credit_is_remembered_while_a_message_waits_that_is_sent_again
         a_credit_is_remembered_while_a_message_is_put_off_that_is_sent_again
         a_credit_is_remembered_while_a_message_is_tried_later_that_is_sent_again
+        a_credit_is_remembered_while_a_message_that_is_sent_again_is_due_and_nobody_claims
         a_text_that_proved_a_sending_where_nobody_waits_for_reports_proves_no_other
     }
     pairs {
@@ -88,6 +89,7 @@ behaviours! {
         a_message_without_a_text_cannot_be_sent_again
         a_message_sent_again_by_a_person_expires_as_before
         one_that_is_sent_again_at_once_keeps_its_first_intent_to_its_end
+        one_that_was_let_go_more_often_than_is_counted_still_ends
     }
     reasserting {
         beside_a_send_that_is_under_way_no_policy_sends_again

@@ -1,7 +1,8 @@
 //! A person's word on what nothing else can decide.
 
 use ringfleet_store::{
-    Cancelled, LeaseRef, ListFrom, MAX_RECOVERIES, MessageId, Millis, NewMessage, Outcome, Resolution, Settled, State,
+    Cancelled, Decided, LeaseRef, ListFrom, MAX_RECOVERIES, MessageId, Millis, NewMessage, Outcome, Resolution,
+    Settled, State,
 };
 
 use crate::talk::*;
@@ -202,4 +203,23 @@ pub(crate) async fn one_that_is_sent_again_at_once_keeps_its_first_intent_to_its
     assert_eq!(s.settle_next(retry(0, 5)).await, Settled::Done(State::Dead));
     assert_eq!((s.get(dead).await.intent_at, s.told_to_look_from(dead).await), (None, None));
     s.adds_up(&wide(1), &[held, late, dead]).await;
+}
+
+/// A record counts to 255.
+pub(crate) async fn one_that_was_let_go_more_often_than_is_counted_still_ends(s: &Subject) {
+    let id = s.put(asked(&wide(1), "x")).await;
+    for _ in 0..128 {
+        assert_eq!(s.settle_next(retry(0, 1)).await, Settled::Done(State::Dead));
+        assert_eq!(s.resolve(id, Resolution::Resend).await, Cancelled::Done);
+    }
+    assert_eq!(s.get(id).await.attempt, 255);
+    assert_eq!(s.settle_next(retry(0, 1)).await, Settled::Done(State::Dead));
+    assert_eq!(s.resolve(id, Resolution::Resend).await, Cancelled::Done);
+    let lease = s.claim_and_begin().await;
+    s.settle(lease, unknown()).await;
+    assert_eq!(s.found_at_most(lease, &[], 0, 1).await, Decided::NotYet);
+    s.step(SETTLE_MS);
+    assert_eq!(s.found_at_most(lease, &[], 0, 1).await, Decided::Dead);
+    assert_eq!(s.get(id).await.attempt, 255);
+    s.adds_up(&wide(1), &[id]).await;
 }

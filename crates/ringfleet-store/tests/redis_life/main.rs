@@ -14,6 +14,7 @@
 //! - [`unheard`]: a call whose answer was lost is repeated, and happens once
 //! - [`documents`]: those of a full server, and what copies of them are worth after a restart
 //! - [`spoilt`]: a key that somebody has overwritten stops its lane, and no other
+//! - [`mended`]: and nothing is lost of what waited for it
 //! - [`clock`]: the fleet's time goes on whatever the server's clock does
 
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
@@ -24,6 +25,7 @@ mod documents;
 mod flushed;
 mod gate;
 mod keys;
+mod mended;
 mod moved;
 mod nodes;
 mod reach;

@@ -1,10 +1,21 @@
 //! A message whose turn comes in its recipient's quiet hours.
 
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
 use jiff::{SignedDuration, Timestamp};
 use ringfleet_quiet::{QuietHours, Zone};
-use ringfleet_store::{NewMessage, OnUnknown, Priority, State, sqlite::SqliteOptions};
+use ringfleet_store::{Enqueued, NewMessage, OnUnknown, Priority, Private, State, WorkerId, sqlite::SqliteOptions};
+use ringfleet_testkit::{RedisServer, eventually};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
 
-use super::rig::{EXTENSION, NOBODY, Worker, claimed, client, provider, sqlite, state, takes_texts, text};
+use super::rig::{
+    EXTENSION, LEASE, NOBODY, Worker, claimed, client, provider, redis, sqlite, state, takes_texts, text,
+};
+use crate::{claimer::Claimer, queue};
 
 /// Around this moment, wherever the recipients are taken to be.
 fn now_is_quiet() -> QuietHours {
@@ -44,4 +55,49 @@ async fn high_priority_goes_where_it_is_spared() {
     worker.sender.process(worker.takes(lease)).await;
     assert_eq!((state(&store, &id).await, taken.lock().unwrap().len()), (Some(State::Sent), 1));
     assert_eq!(worker.journal.remembers(), 2, "its beginning and its end");
+}
+
+/// One at a time, as fast as they are put off; at ten a second it would take half a minute.
+#[tokio::test]
+async fn a_backlog_of_them_does_not_keep_a_worker_from_finding_out_that_the_provider_is_well_again() {
+    const HANDS: usize = 8;
+    let server = RedisServer::start();
+    let (store, (routes, taken)) = (redis(&server).await, takes_texts());
+    let (worker, settling) = Worker::new(&store, provider(routes).await);
+    tokio::spawn(settling);
+    let Worker { mut sender, in_hand, .. } = worker;
+    sender.quiet_hours = Some(now_is_quiet());
+    sender.places = vec![Semaphore::new(HANDS)];
+    for _ in 0..5 {
+        sender.breaker.unknown(Instant::now());
+    }
+    let to = |number: String| NewMessage { to: Private::new(number), ..text(EXTENSION, 1, OnUnknown::Hold) };
+    let mut backlog: Vec<_> = (0..300).map(|n| to(format!("+1650555{n:04}"))).collect();
+    // Of London.
+    backlog.push(to("+442079460100".to_owned()));
+    let Some(&Enqueued::Accepted(awake)) = store.enqueue(&backlog).await.unwrap().last() else { panic!("not taken") };
+
+    let (stop, (out, work)) = (CancellationToken::new(), mpsc::channel(HANDS));
+    let claimer = Claimer {
+        store: store.clone(),
+        worker: WorkerId::incarnation("w"),
+        in_hand,
+        hands: Arc::new(Semaphore::new(HANDS)),
+        lease: LEASE,
+        poll: Duration::from_millis(20),
+        settled: Arc::default(),
+        out,
+        breaker: sender.breaker.clone(),
+        concurrency: HANDS,
+        stop: stop.clone(),
+    };
+    let awake_is_sent = async {
+        eventually(Duration::from_secs(15), async || state(&store, &awake).await == Some(State::Sent)).await;
+        stop.cancel();
+    };
+    let processing = queue::process("w", work, HANDS, Arc::new(sender));
+    let ((), ended, ()) = tokio::join!(claimer.run(), processing, awake_is_sent);
+    ended.unwrap();
+    assert_eq!(taken.lock().unwrap().len(), 1);
+    assert_eq!(store.stats().await.unwrap().count(State::Scheduled), 300);
 }

@@ -118,7 +118,7 @@ impl Settings {
         let reconcile = read_reconcile(r);
         let directory = read_directory(r);
         let inbound = read_inbound(r);
-        let quiet_hours = read_quiet_hours(r);
+        let quiet_hours = read_quiet_hours(r, worker.as_ref().map(|worker| worker.lease));
         let api = read_api(r);
         let callbacks = read_callbacks(r, worker.as_ref().map(|worker| worker.retention));
         let connect = read_connect(r, api.as_ref());
