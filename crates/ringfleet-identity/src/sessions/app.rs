@@ -8,7 +8,13 @@ use ringfleet_store::{DocKind, Expect, Millis, Put, SharedStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::Sessions;
-use crate::{credential::AppPrint, metrics};
+use crate::{
+    credential::{AppPrint, Credential, Login},
+    metrics,
+};
+
+#[cfg(test)]
+mod tests;
 
 /// One login tries so often whether it is over.
 const AGAIN: Millis = 600_000;
@@ -28,6 +34,15 @@ pub(super) enum Grant {
 }
 
 impl Grant {
+    /// How this login asks; that of a connection is its refresh token.
+    fn of(login: &Login) -> Self {
+        match login {
+            Login::Jwt(_) => Grant::Jwt,
+            Login::Code { .. } => Grant::Refresh,
+            Login::Password { .. } => Grant::Password,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Grant::Jwt => "jwt",
@@ -64,10 +79,10 @@ pub(super) enum Admission {
     },
 }
 
-/// How a refusal of the app stands now.
+/// How a refusal of the app stands now, for one extension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AppStanding {
-    /// It is over, or about another secret than this process has.
+    /// It is over, or about another secret than this process has, or the extension has a login that it does not concern.
     Open,
     Refused,
     /// One login may try.
@@ -117,7 +132,7 @@ impl Sessions {
     /// Asked once for each login, just before it: whoever is told [`Admission::Trial`] is the one that tries.
     pub(super) async fn admission(&self, Ask { grant, asker }: Ask) -> Result<Admission, StoreError> {
         let (expect, mut all) = self.refusals().await?;
-        let keys = [self.app_print.short(), self.of_grant(grant)];
+        let keys = self.concerning(grant);
         let Some(refusal) = all.0.iter_mut().find(|refusal| keys.contains(&refusal.of)) else {
             return Ok(Admission::Free);
         };
@@ -173,18 +188,44 @@ impl Sessions {
         Ok(())
     }
 
-    /// `of`: what stands in the reason of a lane that was parked for it.
+    /// `of`: what stands in the reason for which the lane of `extension` was parked.
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be asked.
-    pub async fn app_standing(&self, of: &str) -> Result<AppStanding, StoreError> {
+    pub async fn app_standing(&self, extension: &str, of: &str) -> Result<AppStanding, StoreError> {
         if !of.starts_with(&self.app_print.short()) {
             return Ok(AppStanding::Open);
         }
         let (_, all) = self.refusals().await?;
         let Some(refusal) = all.0.iter().find(|refusal| refusal.of == of) else { return Ok(AppStanding::Open) };
+        if self.has_way_beside(extension, &all).await? {
+            return Ok(AppStanding::Open);
+        }
         let due = self.store().now().await? >= refusal.again_at;
         Ok(if due { AppStanding::DueForTrial } else { AppStanding::Refused })
+    }
+
+    /// Whether the extension has a login that none of these refusals concerns, and that was not refused itself. An employee may
+    /// have connected since.
+    async fn has_way_beside(&self, extension: &str, all: &Refusals) -> Result<bool, StoreError> {
+        let is_free = |one: &&Credential| {
+            let keys = self.concerning(Grant::of(&one.login));
+            all.0.iter().all(|refusal| !keys.contains(&refusal.of))
+        };
+        let credentials = self.roster.of(extension);
+        let free: Vec<String> =
+            credentials.iter().filter(is_free).map(|one| one.login.print(&self.app_print)).collect();
+        if free.is_empty() {
+            return Ok(false);
+        }
+        let views = self.store().sessions(&[extension.to_owned()]).await?;
+        let is_refused = |print: &String| views.iter().flat_map(|view| &view.refused).any(|one| one.print == *print);
+        Ok(!free.iter().all(is_refused))
+    }
+
+    /// What a refusal that concerns such a login is of.
+    fn concerning(&self, grant: Grant) -> [String; 2] {
+        [self.app_print.short(), self.of_grant(grant)]
     }
 
     fn of_grant(&self, grant: Grant) -> String {
