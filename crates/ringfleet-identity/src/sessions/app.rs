@@ -4,6 +4,7 @@
 //!
 //! A refusal names the app's id and secret, so that it does not hold for a process that has others.
 
+use ringcentral::{Answer, CallError, TokenOutcome, classify_token};
 use ringfleet_store::{DocKind, Expect, Millis, Put, SharedStore, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,10 @@ const MOST: usize = 8;
 const TRIES: u32 = 8;
 /// Codes that are about one grant: the app may have another (documented and seen by users).
 const OF_GRANT: [&str; 6] = ["OAU-112", "OAU-125", "OAU-151", "OAU-250", "OAU-251", "OAU-270"];
+
+/// The wrong app (documented), which is the credential's fault where it is a refresh token: this one is of another app. The
+/// simulator answers so after a change of the client id; what RingCentral does is not known.
+const OF_ANOTHER_APP: &str = "OAU-121";
 
 /// How a login asks: what an app can have or lack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +54,16 @@ impl Grant {
             Grant::Password => "password",
             Grant::Refresh => "refresh",
         }
+    }
+}
+
+/// What became of a login. A connection that was left over from another app must not stop the logins of all.
+pub(super) fn outcome_of<T>(answer: &Result<Answer<T>, CallError>, grant: Grant) -> TokenOutcome {
+    match classify_token(answer) {
+        TokenOutcome::AppDead { code: Some(code) } if grant == Grant::Refresh && code.as_str() == OF_ANOTHER_APP => {
+            TokenOutcome::CredentialDead { code: Some(code) }
+        }
+        outcome => outcome,
     }
 }
 

@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use ringcentral::{
     Answer, AuthBudget, CallError, ConnectFault, ErrorCode, ExtensionId, Password, PasswordGrant, RefreshToken,
-    ShortNumber, Token, TokenOptions, TokenOutcome, TransientReason, Username, classify_token,
+    ShortNumber, Token, TokenOptions, TokenOutcome, TransientReason, Username,
 };
 use ringfleet_store::{Millis, RefusedCredential, StoreError};
 use secrecy::ExposeSecret;
 
 use super::{
     LOGIN_OF_ANOTHER, Sessions,
-    app::{Admission, Ask, Asker, Grant},
+    app::{Admission, Ask, Asker, Grant, outcome_of},
     budget::BUSY,
     fetch::Right,
     fresh::Fresh,
@@ -217,7 +217,7 @@ impl Sessions {
             }
             let answer = call.await;
             // Told before another one may get its slot.
-            if let TokenOutcome::AppDead { code } = classify_token(&answer) {
+            if let TokenOutcome::AppDead { code } = outcome_of(&answer, ask.grant) {
                 let code = named(code);
                 refused = Some(self.app_refused(ask.grant, &code).await.map(|of| NotIn::OfApp { code, of }));
             }
@@ -241,7 +241,7 @@ impl Sessions {
         if let Some(refused) = refused {
             return Err(refused?);
         }
-        let outcome = classify_token(&answer);
+        let outcome = outcome_of(&answer, ask.grant);
         match (outcome, answer) {
             (TokenOutcome::Granted, Ok(Answer { value: token, elapsed, .. })) => {
                 failpoint::hit("refresh.after_response");

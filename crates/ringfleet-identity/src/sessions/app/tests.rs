@@ -1,28 +1,95 @@
 //! What a refusal of the app holds back, and what ends it.
 
-use std::time::Duration;
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
-use ringcentral::{ExtensionId, Jwt, RefreshToken};
+use ringcentral::{
+    Client, ClientConfig, ClientId, ClientSecret, ExtensionId, Jwt, RefreshToken, ServerUrl, install_crypto,
+};
 use ringfleet_store::{Heard, RefusedCredential};
 
 use super::*;
-use crate::{Facts, Roster, Source, sessions::tests::fleet};
+use crate::{Facts, KeptAlive, NoSession, Roster, Source, sessions::tests::fleet};
 
 const EXTENSION: &str = "101";
+const ANOTHER: &str = "102";
 const MINUTE: Duration = Duration::from_secs(60);
 
-fn credential(login: Login) -> Credential {
-    let extension = ExtensionId::try_new(EXTENSION).unwrap();
-    Credential { extension, login, prefer: 10, enabled: true, source: Source::File, facts: Facts::default() }
+fn id(extension: &str) -> ExtensionId {
+    ExtensionId::try_new(extension).unwrap()
 }
 
-fn by_jwt() -> Credential {
-    credential(Login::Jwt(Jwt::try_new("a-jwt").unwrap()))
+fn credential(extension: &str, login: Login) -> Credential {
+    let (source, facts) = (Source::File, Facts::default());
+    Credential { extension: id(extension), login, prefer: 10, enabled: true, source, facts }
+}
+
+fn by_jwt(extension: &str) -> Credential {
+    credential(extension, Login::Jwt(Jwt::try_new(&format!("jwt-of-{extension}")).unwrap()))
 }
 
 fn by_connection(name: &str) -> Credential {
     let refresh = RefreshToken::try_new("first").unwrap();
-    credential(Login::Code { connection: name.to_owned(), refresh })
+    credential(EXTENSION, Login::Code { connection: name.to_owned(), refresh })
+}
+
+/// The form of one request.
+fn form(connection: &mut TcpStream) -> String {
+    let (mut text, mut part) = (String::new(), [0; 4_096]);
+    loop {
+        let length = connection.read(&mut part).unwrap();
+        assert!(length > 0, "it ended in the middle");
+        text.push_str(&String::from_utf8_lossy(&part[..length]));
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let head = head.to_ascii_lowercase();
+            let told = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+            if body.len() >= told.unwrap_or(0) {
+                return body.to_owned();
+            }
+        }
+    }
+}
+
+/// A token endpoint that refuses a form with status and code, or grants it a session.
+fn provider(refuses: impl Fn(&str) -> Option<(u16, &'static str)> + Send + 'static) -> Client {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let server = ServerUrl::try_new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    thread::spawn(move || {
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            let (status, body) = match refuses(&form(&mut connection)) {
+                Some((status, code)) => (status, format!(r#"{{"errors":[{{"errorCode":"{code}","message":"m"}}]}}"#)),
+                None => (200, r#"{"access_token":"a","expires_in":3600,"refresh_token":"next"}"#.to_owned()),
+            };
+            let head = format!(
+                "HTTP/1.1 {status} Said\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            connection.write_all(format!("{head}{body}").as_bytes()).unwrap();
+        }
+    });
+    install_crypto();
+    let (id, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
+    Client::new(ClientConfig::new(server, id, secret)).unwrap()
+}
+
+/// A fleet of these logins, which are kept in its store too.
+async fn sessions<const N: usize>(
+    folder: &tempfile::TempDir,
+    client: Client,
+    logins: [Credential; N],
+) -> Arc<Sessions> {
+    let mut sessions = fleet(folder, MINUTE).await;
+    for login in &logins {
+        sessions.vault.put(login).await.unwrap();
+    }
+    (sessions.client, sessions.roster) = (client, Roster::fixed(logins));
+    Arc::new(sessions)
 }
 
 #[tokio::test]
@@ -32,9 +99,9 @@ async fn a_grant_that_the_app_lacks_holds_back_no_extension_that_has_another_log
     let of = sessions.app_refused(Grant::Jwt, "OAU-251").await.unwrap();
     let standing = async |sessions: &Sessions| sessions.app_standing(EXTENSION, &of).await.unwrap();
     assert_eq!(standing(&sessions).await, AppStanding::Refused, "it has none");
-    sessions.roster = Roster::fixed([by_jwt()]);
+    sessions.roster = Roster::fixed([by_jwt(EXTENSION)]);
     assert_eq!(standing(&sessions).await, AppStanding::Refused);
-    sessions.roster = Roster::fixed([by_jwt(), by_connection("c")]);
+    sessions.roster = Roster::fixed([by_jwt(EXTENSION), by_connection("c")]);
     assert_eq!(standing(&sessions).await, AppStanding::Open);
 
     let print = by_connection("c").login.print(&sessions.app_print);
@@ -42,9 +109,23 @@ async fn a_grant_that_the_app_lacks_holds_back_no_extension_that_has_another_log
     let heard = sessions.store().token_refuse(EXTENSION, &sessions.worker, 0, &refused, Duration::ZERO).await.unwrap();
     assert_eq!(heard, Heard::New);
     assert_eq!(standing(&sessions).await, AppStanding::Refused, "the other one was refused too");
-    sessions.roster = Roster::fixed([by_jwt(), by_connection("made anew")]);
+    sessions.roster = Roster::fixed([by_jwt(EXTENSION), by_connection("made anew")]);
     assert_eq!(standing(&sessions).await, AppStanding::Open);
 
     sessions.app_refused(Grant::Refresh, "OAU-146").await.unwrap();
     assert_eq!(standing(&sessions).await, AppStanding::Refused, "a wrong secret concerns all");
+}
+
+#[tokio::test]
+async fn a_connection_of_another_app_is_refused_alone_and_stops_no_other_login() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = provider(|form| form.contains("grant_type=refresh_token").then_some((401, "OAU-121")));
+    let sessions = sessions(&folder, client, [by_connection("c"), by_jwt(ANOTHER)]).await;
+    assert_eq!(sessions.keep_alive(&id(EXTENSION)).await.unwrap(), KeptAlive::Refused);
+    let refused = sessions.get(&id(EXTENSION)).await.err();
+    let says = |reason: &str| reason.starts_with("OAU-121 #") && !reason.contains("#app:");
+    assert!(matches!(&refused, Some(NoSession::Dead { reason }) if says(reason)), "{refused:?}");
+    sessions.get(&id(ANOTHER)).await.map(drop).unwrap();
+    let of_app = AppRefusal::all(sessions.store(), sessions.app(), &sessions.app_print).await.unwrap();
+    assert!(of_app.is_empty(), "{of_app:?}");
 }
