@@ -17,8 +17,9 @@ use crate::{
 #[cfg(test)]
 mod tests;
 
-/// One login tries so often whether it is over.
+/// One login tries so often whether it is over, and after this time if nothing has decided the last try.
 const AGAIN: Millis = 600_000;
+const UNDECIDED: Millis = 60_000;
 /// Refusals that are remembered; secrets come and go.
 const MOST: usize = 8;
 /// Changes of the document by others in a row, after which a process leaves it to the next refusal.
@@ -190,13 +191,32 @@ impl Sessions {
         Ok(of)
     }
 
-    /// A login that tried was granted.
-    pub(super) async fn app_is_good(&self, of: &str) -> Result<(), StoreError> {
+    /// A login has tried whether the refusal `of` is over; `outcome` became of it.
+    pub(super) async fn was_tried(&self, of: &str, outcome: &TokenOutcome) -> Result<(), StoreError> {
+        let is_whole = of == self.app_print.short();
+        let again_in = match outcome {
+            TokenOutcome::Granted => None,
+            // Whoever judges a credential or a grant has taken the app's id and secret.
+            TokenOutcome::CredentialDead { .. } if is_whole => None,
+            TokenOutcome::AppDead { code: Some(code) } if is_whole && OF_GRANT.contains(&code.as_str()) => None,
+            TokenOutcome::AppDead { .. } => return Ok(()),
+            // Which of the two is judged first is not known: the next login tells.
+            TokenOutcome::CredentialDead { .. } => Some(0),
+            TokenOutcome::Throttled { .. } | TokenOutcome::Transient { .. } => Some(UNDECIDED),
+        };
         for _ in 0..TRIES {
             let (expect, mut all) = self.refusals().await?;
-            all.0.retain(|refusal| refusal.of != of);
+            match again_in {
+                None => all.0.retain(|refusal| refusal.of != of),
+                Some(wait) => {
+                    let again_at = self.store().now().await? + wait;
+                    all.0.iter_mut().filter(|refusal| refusal.of == of).for_each(|one| one.again_at = again_at);
+                }
+            }
             if self.write_refusals(expect, &all).await? {
-                tracing::info!(app = self.app(), "the provider takes the app again");
+                if again_in.is_none() {
+                    tracing::info!(app = self.app(), "the provider takes the app again");
+                }
                 break;
             }
         }

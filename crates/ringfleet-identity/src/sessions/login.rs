@@ -224,16 +224,17 @@ impl Sessions {
             answer
         };
         let answer = self.with_slot(extension.as_str(), admitted).await?;
+        let outcome = outcome_of(&answer, ask.grant);
         match admission {
             Some(Ok(Admission::Refused { code, of })) => return Err(NotIn::OfApp { code, of }),
-            Some(Ok(Admission::Trial { of })) if answer.is_ok() => {
+            Some(Ok(Admission::Trial { of })) => {
                 // A session that was granted must not be thrown away for that; the next trial tells.
-                if let Err(error) = self.app_is_good(&of).await {
+                if let Err(error) = self.was_tried(&of, &outcome).await {
                     metrics::store_error("doc_put", &error);
                 }
             }
             Some(Err(error)) => return Err(error.into()),
-            Some(Ok(Admission::Free | Admission::Trial { .. })) | None => {}
+            Some(Ok(Admission::Free)) | None => {}
         }
         if late {
             return Err(NotIn::Later { delay: BUSY });
@@ -241,7 +242,6 @@ impl Sessions {
         if let Some(refused) = refused {
             return Err(refused?);
         }
-        let outcome = outcome_of(&answer, ask.grant);
         match (outcome, answer) {
             (TokenOutcome::Granted, Ok(Answer { value: token, elapsed, .. })) => {
                 failpoint::hit("refresh.after_response");

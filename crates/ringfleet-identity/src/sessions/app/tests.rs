@@ -126,6 +126,59 @@ async fn a_connection_of_another_app_is_refused_alone_and_stops_no_other_login()
     let says = |reason: &str| reason.starts_with("OAU-121 #") && !reason.contains("#app:");
     assert!(matches!(&refused, Some(NoSession::Dead { reason }) if says(reason)), "{refused:?}");
     sessions.get(&id(ANOTHER)).await.map(drop).unwrap();
-    let of_app = AppRefusal::all(sessions.store(), sessions.app(), &sessions.app_print).await.unwrap();
+    let of_app = refusals(&sessions).await;
     assert!(of_app.is_empty(), "{of_app:?}");
+}
+
+/// As if the time had come to try.
+async fn is_due(sessions: &Sessions) {
+    let (expect, mut all) = sessions.refusals().await.unwrap();
+    all.0.iter_mut().for_each(|refusal| refusal.again_at = 0);
+    assert!(sessions.write_refusals(expect, &all).await.unwrap());
+}
+
+async fn refusals(sessions: &Sessions) -> Vec<AppRefusal> {
+    AppRefusal::all(sessions.store(), sessions.app(), &sessions.app_print).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_trial_with_a_credential_that_is_dead_itself_keeps_no_other_login_waiting() {
+    for code in ["OAU-146", "OAU-251"] {
+        let folder = tempfile::tempdir().unwrap();
+        let client = provider(|form| form.contains("jwt-of-101").then_some((400, "OAU-211")));
+        let sessions = sessions(&folder, client, [by_jwt(EXTENSION), by_jwt(ANOTHER)]).await;
+        sessions.app_refused(Grant::Jwt, code).await.unwrap();
+        is_due(&sessions).await;
+        let dead = sessions.get(&id(EXTENSION)).await.err();
+        let says = |reason: &str| reason.starts_with("OAU-211 #");
+        assert!(matches!(&dead, Some(NoSession::Dead { reason }) if says(reason)), "{dead:?}");
+        sessions.get(&id(ANOTHER)).await.map(drop).unwrap();
+        assert!(refusals(&sessions).await.is_empty(), "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_trial_that_nobody_has_decided_is_made_again_after_a_minute() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = provider(|_| Some((502, "CMN-201")));
+    let sessions = sessions(&folder, client, [by_jwt(EXTENSION)]).await;
+    sessions.app_refused(Grant::Jwt, "OAU-146").await.unwrap();
+    is_due(&sessions).await;
+    let before = sessions.store().now().await.unwrap();
+    assert!(matches!(sessions.get(&id(EXTENSION)).await, Err(NoSession::Later { .. })));
+    let now = sessions.store().now().await.unwrap();
+    let again_at = refusals(&sessions).await[0].again_at;
+    assert!((before + UNDECIDED..=now + UNDECIDED).contains(&again_at), "{again_at} at {now}");
+}
+
+#[tokio::test]
+async fn a_trial_that_is_refused_its_grant_alone_lets_the_others_log_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = provider(|form| form.contains("jwt-of-101").then_some((400, "OAU-251")));
+    let sessions = sessions(&folder, client, [by_jwt(EXTENSION), by_connection("c")]).await;
+    sessions.app_refused(Grant::Jwt, "OAU-146").await.unwrap();
+    is_due(&sessions).await;
+    sessions.get(&id(EXTENSION)).await.map(drop).unwrap();
+    let codes: Vec<String> = refusals(&sessions).await.into_iter().map(|refusal| refusal.code).collect();
+    assert_eq!(codes, ["OAU-251"]);
 }
