@@ -4,8 +4,8 @@
 //! knows before a login is refused, so until then all logins keep to the app's, one after the other; the first for which that
 //! has no place is tried beyond it. If it is taken, each extension has its own budget; if not, that was the one refusal that it
 //! costs. The answer is the fleet's, for good; that each has its own gives way to 429s of two extensions within one window
-//! ([`super::doubt`]). What is neither a 429 nor the token endpoint's own decision, as a server in trouble that asks for a
-//! pause, tells nothing of it.
+//! ([`super::doubt`]), and so does not knowing: one 429 of a login that had its place makes all wait, and shows no more. What is
+//! neither a 429 nor the token endpoint's own decision, as a server in trouble that asks for a pause, tells nothing of it.
 //!
 //! One after the other, because a login under way beside the one that is tried would meet the penalty for it.
 
@@ -95,8 +95,9 @@ impl LoginBudget {
         status.as_u16() == 429 && !matches!(error.code_str(), "CMN-304" | "CMN-310")
     }
 
-    /// A login of nobody knows whom was refused with 429: the budget is the app's, and has nothing left for `retry_after`. Where
-    /// each extension is known to have its own, that one's is used up, by one person who clicks often: it shows nothing.
+    /// A login of nobody knows whom was refused with 429. Where each extension is known to have its own budget, that one's is used
+    /// up, by one person who clicks often. Else it may be everybody's that has nothing left for `retry_after`: all logins wait, but
+    /// whose it is this does not show.
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be asked.
@@ -105,7 +106,6 @@ impl LoginBudget {
         if store.lane(&shared).await?.parked.as_deref() == Some(OF_EACH) {
             return Ok(());
         }
-        remember(store, &shared, OF_THE_APP).await?;
         // It had no slot there; one more in use is what the provider counts.
         let how = Release::Throttled { retry_after };
         store.release(&shared, LeaseToken(0), how, Duration::ZERO, PlanSeen::default()).await
@@ -122,19 +122,7 @@ impl LoginBudget {
     }
 }
 
-/// Gives whether nobody knew it before.
-async fn remember(store: &SharedStore, shared: &LaneId, whose: &str) -> Result<bool, StoreError> {
-    if store.lane(shared).await?.parked.as_deref() == Some(whose) {
-        return Ok(false);
-    }
-    if whose == OF_THE_APP {
-        tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
-    }
-    store.set_parked(shared, Some(whose)).await?;
-    Ok(true)
-}
-
-/// Whose the budget is, as far as the answer to a login shows it; `tries`: it was made beyond the app's budget.
+/// Whose the budget is, as far as the answer to a login may show it; `tries`: it was made beyond the app's budget.
 ///
 /// What is remembered stays, and a large fleet starves on the budget of one app, so only evidence counts. A server in
 /// trouble may ask for a pause too (503), and a gateway may answer before anybody has counted.
@@ -303,17 +291,23 @@ impl Sessions {
     ) -> Result<(), StoreError> {
         let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
         let view = self.store().lane(&shared).await?;
-        if shown == OF_THE_APP && view.parked.as_deref() == Some(OF_EACH) {
+        let known = view.parked.as_deref();
+        if known == Some(shown) {
+            return Ok(());
+        }
+        if shown == OF_THE_APP {
             let window = view.plan.map_or(WINDOW, |plan| Duration::from_millis(plan.window_ms.into()));
             // The app's own penalty may last longer, and keeps refusing one after the other.
             let lasts = if let Release::Throttled { retry_after } = how { retry_after.max(window) } else { window };
-            if !self.another_was_refused(extension, lasts).await? {
+            // Made beyond the app's budget it has met the end of that. Any other may have met that of its extension: a person
+            // clicks often, or another program logs in with the same credential.
+            let is_sure = places.tries && known.is_none();
+            if !is_sure && !self.another_was_refused(extension, lasts).await? {
                 return Ok(());
             }
+            tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
         }
-        if !remember(self.store(), &shared, shown).await? {
-            return Ok(());
-        }
+        self.store().set_parked(&shared, Some(shown)).await?;
         // The penalty is the app's: its lane waits as well.
         let of_shared = places.held.iter().any(|(lane, _)| *lane == shared);
         match (how, places.held.first()) {

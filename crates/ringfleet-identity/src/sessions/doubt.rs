@@ -1,6 +1,6 @@
-//! Doubt in what is known, that each extension has its own budget of logins.
+//! Doubt in what is known, that each extension has its own budget of logins, or in a 429 while nobody knows whose it is.
 //!
-//! A refusal for the rate is then that extension's: its user has spent the budget on the connect page, or another program has
+//! A refusal for the rate may be that extension's: its user has spent the budget on the connect page, or another program has
 //! with the same credential. Two extensions that are refused within one window show that they share it.
 
 use std::time::Duration;
@@ -145,6 +145,22 @@ pub(crate) mod tests {
         until_its_penalty_is_over(&sessions, "101").await;
         assert!(refused(&sessions, "102").await);
         assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(false));
+    }
+
+    #[tokio::test]
+    async fn before_anybody_knows_one_extension_that_is_refused_makes_all_wait_and_shows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = fleet(&folder, Duration::from_secs(60)).await;
+        LoginBudget::forget(sessions.store(), sessions.app()).await.unwrap();
+        for _ in 0..2 {
+            assert!(refused(&sessions, "101").await);
+            assert_eq!(sessions.login_budget().await.unwrap().of_the_app, None);
+            assert!(in_penalty(&sessions, ALL_EXTENSIONS).await && !refused(&sessions, "102").await);
+            until_its_penalty_is_over(&sessions, "101").await;
+            until_its_penalty_is_over(&sessions, ALL_EXTENSIONS).await;
+        }
+        assert!(refused(&sessions, "102").await);
+        assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(true), "of two extensions");
     }
 
     #[tokio::test]
