@@ -15,7 +15,7 @@ use crate::{
 };
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// One login tries so often whether it is over, and after this time if nothing has decided the last try.
 const AGAIN: Millis = 600_000;

@@ -59,7 +59,7 @@ pub(crate) mod tests {
     use crate::{
         KeyRing, Roster, Vault, new_key,
         sessions::{
-            budget::{ALL_EXTENSIONS, LoginBudget, OF_EACH},
+            budget::{ALL_EXTENSIONS, Errand, LoginBudget, OF_EACH},
             login::NotIn,
         },
     };
@@ -90,7 +90,7 @@ pub(crate) mod tests {
         let error = Box::new(ProviderError::parse(br#"{"errorCode":"CMN-301","message":"m"}"#));
         let status = 429.try_into().unwrap();
         let answer = Err::<Answer<()>, _>(CallError::Status { status, error, rate, request_id: None });
-        match sessions.with_slot(extension, async { answer }).await {
+        match sessions.with_slot(extension, Errand::Login, async { answer }).await {
             Ok(_) => true,
             Err(NotIn::Later { .. }) => false,
             Err(_) => panic!("the store is there"),
@@ -182,7 +182,7 @@ pub(crate) mod tests {
                 elapsed: Duration::ZERO,
             })
         };
-        let answer = sessions.with_slot("101", call).await;
+        let answer = sessions.with_slot("101", Errand::Login, call).await;
         assert!(matches!(answer, Ok(Ok(_))));
         let release = sessions.store().token_release(ALL_EXTENSIONS, &sessions.worker, Duration::ZERO).await;
         assert!(release.is_err(), "the store did not fail, so this shows nothing");

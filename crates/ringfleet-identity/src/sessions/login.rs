@@ -12,7 +12,7 @@ use secrecy::ExposeSecret;
 use super::{
     LOGIN_OF_ANOTHER, Sessions,
     app::{Admission, Ask, Asker, Grant, outcome_of},
-    budget::BUSY,
+    budget::{BUSY, Errand},
     fetch::Right,
     fresh::Fresh,
 };
@@ -223,7 +223,7 @@ impl Sessions {
             }
             answer
         };
-        let answer = self.with_slot(extension.as_str(), admitted).await?;
+        let answer = self.with_slot(extension.as_str(), Errand::Login, admitted).await?;
         let outcome = outcome_of(&answer, ask.grant);
         match admission {
             Some(Ok(Admission::Refused { code, of })) => return Err(NotIn::OfApp { code, of }),

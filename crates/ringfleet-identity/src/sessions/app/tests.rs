@@ -29,7 +29,7 @@ fn credential(extension: &str, login: Login) -> Credential {
     Credential { extension: id(extension), login, prefer: 10, enabled: true, source, facts }
 }
 
-fn by_jwt(extension: &str) -> Credential {
+pub(crate) fn by_jwt(extension: &str) -> Credential {
     credential(extension, Login::Jwt(Jwt::try_new(&format!("jwt-of-{extension}")).unwrap()))
 }
 
@@ -56,7 +56,7 @@ fn form(connection: &mut TcpStream) -> String {
 }
 
 /// A token endpoint that refuses a form with status and code, or grants it a session.
-fn provider(refuses: impl Fn(&str) -> Option<(u16, &'static str)> + Send + 'static) -> Client {
+pub(crate) fn provider(refuses: impl Fn(&str) -> Option<(u16, &'static str)> + Send + 'static) -> Client {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let server = ServerUrl::try_new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
     thread::spawn(move || {
@@ -79,7 +79,7 @@ fn provider(refuses: impl Fn(&str) -> Option<(u16, &'static str)> + Send + 'stat
 }
 
 /// A fleet of these logins, which are kept in its store too.
-async fn sessions<const N: usize>(
+pub(crate) async fn sessions<const N: usize>(
     folder: &tempfile::TempDir,
     client: Client,
     logins: [Credential; N],
