@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ringfleet_identity::Method;
 use ringfleet_simulator::GrantKind;
 use ringfleet_testkit::eventually;
 
@@ -79,6 +80,35 @@ async fn a_grant_that_the_app_lacks_gives_way_to_one_that_it_has() {
     }
     fleet.keyed.rig.until_ended(5 * EXTENSIONS as u64, Duration::from_secs(30)).await;
     assert_eq!(fleet.keyed.rig.logs().matches(ALERT).count(), 1);
+    let report = fleet.keyed.rig.finish(Ends::all()).await.report;
+    assert_eq!((report.accepted, report.auth_refused), (5 * EXTENSIONS as u64, 1), "{report:?}");
+}
+
+/// As the remedy of the refusal says.
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_parked_for_a_grant_that_the_app_lacks_go_on_when_their_employees_connect() {
+    const EXTENSIONS: usize = 3;
+    let mut options = RigOptions::new(EXTENSIONS as u32, Duration::from_secs(2));
+    options.simulator.app.grants.retain(|grant| *grant != GrantKind::Jwt);
+    let mut fleet = Fleet::start(options).await;
+    for extension in 0..EXTENSIONS {
+        fleet.put(extension, fleet.by_jwt(extension), 10).await;
+        fleet.keyed.rig.enqueue(extension, 5, None).await;
+    }
+    for _ in 0..2 {
+        fleet.start_worker(None);
+    }
+    for extension in 0..EXTENSIONS {
+        let reason = fleet.until_parked(extension).await;
+        assert!(reason.starts_with("credential OAU-251 #app:"), "{reason}");
+    }
+    fleet.put(0, fleet.by_code(0).await, 20).await;
+    // The one that can't be used is taken away before the other one comes, and after it.
+    fleet.vault.remove(&fleet.id(1), Method::Jwt).await.unwrap();
+    fleet.put(1, fleet.by_code(1).await, 20).await;
+    fleet.put(2, fleet.by_code(2).await, 20).await;
+    fleet.vault.remove(&fleet.id(2), Method::Jwt).await.unwrap();
+    fleet.keyed.rig.until_ended(5 * EXTENSIONS as u64, Duration::from_secs(30)).await;
     let report = fleet.keyed.rig.finish(Ends::all()).await.report;
     assert_eq!((report.accepted, report.auth_refused), (5 * EXTENSIONS as u64, 1), "{report:?}");
 }

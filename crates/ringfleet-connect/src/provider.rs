@@ -91,11 +91,15 @@ impl Provider {
         LaneId::try_new(&self.app, extension.as_str(), group).map_err(|_| Trouble::NoOwner)
     }
 
-    /// The lane of all logins, if the token endpoint has shown that it counts them together.
+    /// The lane of all logins, if the token endpoint has shown that it counts them together; as long as nobody knows, in a
+    /// penalty as well.
+    ///
+    /// SEND-SAFETY: (of the plan) it may be everybody's, and each request in it starts it again.
     pub(crate) async fn shared_logins(&self) -> Result<Option<LaneId>, Trouble> {
         let Ok(shared) = LaneId::try_new(&self.app, ALL_EXTENSIONS, Group::Auth) else { return Ok(None) };
         let budget = LoginBudget::read(&self.store, &self.app).await?;
-        Ok((budget.of_the_app == Some(true)).then_some(shared))
+        let is_shared = budget.of_the_app.unwrap_or(budget.penalty_until.is_some());
+        Ok(is_shared.then_some(shared))
     }
 
     /// `call` is not polled before it has a slot.

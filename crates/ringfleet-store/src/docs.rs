@@ -36,7 +36,7 @@ pub enum DocKind {
     Subscription,
     /// How far a long run has come, who leads it, and which STOPs it has heard.
     Progress,
-    /// What the fleet has found out of its app: that it was refused, and whose logins were throttled.
+    /// What the fleet has found out of its app: that it was refused, whose logins were throttled, and when some were granted.
     Setting,
     /// Something that came in at an extension: a text, a voicemail, a call that nobody took.
     Inbound,

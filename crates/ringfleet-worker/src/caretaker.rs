@@ -121,7 +121,9 @@ impl Caretaker {
             // It goes on, with another credential; the one that is good again is tried with the next renewal.
             return if cleared { store.set_parked(&lane, None).await } else { Ok(()) };
         };
-        if let Some((_, of)) = reason.split_once("#app:") {
+        if let Some((_, of)) = reason.split_once("#app:")
+            && !cleared
+        {
             return self.look_at_app(extension, &lane, of).await;
         }
         let cause = reason.split(" #").next().unwrap_or_default();
@@ -144,20 +146,22 @@ impl Caretaker {
         }
     }
 
-    /// The lane waits for the app, which the provider has refused.
+    /// The lane waits for the app, which the provider has refused, or for a login that this does not concern.
     async fn look_at_app(&self, extension: &str, lane: &LaneId, of: &str) -> Result<(), StoreError> {
-        if self.sessions.app_standing(of).await? == AppStanding::DueForTrial
-            && let Ok(id) = ExtensionId::try_new(extension)
-        {
+        let standing = self.sessions.app_standing(extension, of).await?;
+        let goes_on = match (standing, ExtensionId::try_new(extension)) {
+            (AppStanding::Open, _) => true,
             // Of all who try, one makes a login.
-            if let Err(error) = self.sessions.get(&id).await {
-                tracing::debug!(extension.id = extension, ?error, "the app is refused still");
-            }
-        }
-        match self.sessions.app_standing(of).await? {
-            AppStanding::Open => self.sessions.store().unpark(lane).await,
-            AppStanding::Refused | AppStanding::DueForTrial => Ok(()),
-        }
+            (AppStanding::DueForTrial, Ok(id)) => match self.sessions.get(&id).await {
+                Ok(_) => true,
+                Err(error) => {
+                    tracing::debug!(extension.id = extension, ?error, "no login while the app is refused");
+                    self.sessions.app_standing(extension, of).await? == AppStanding::Open
+                }
+            },
+            (AppStanding::DueForTrial | AppStanding::Refused, _) => false,
+        };
+        if goes_on { self.sessions.store().unpark(lane).await } else { Ok(()) }
     }
 
     /// SEND-SAFETY: the lane goes on after every newer reading, whatever it says: each message is judged by it before its

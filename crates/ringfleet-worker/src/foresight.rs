@@ -9,7 +9,7 @@ use std::{
 
 use futures::StreamExt;
 use ringcentral::ExtensionId;
-use ringfleet_identity::{Sessions, jittered};
+use ringfleet_identity::{NoSession, Sessions, jittered};
 use ringfleet_store::{DueSoon, Gate, LaneId, MAX_BATCH, Millis, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +21,9 @@ const EVERY: Duration = Duration::from_secs(1);
 const WHOLE: Duration = Duration::from_secs(5);
 /// A session is there so long before its message is due, at least; the logins of many lanes are spread over the time before.
 const AT_LEAST: Duration = Duration::from_secs(5);
+/// A lane that stands still, or whose logins were all refused, has its next turn after this time: one that was let go on meanwhile
+/// may be late by its login.
+const AGAIN: Duration = Duration::from_secs(5);
 /// Logins of this process at once.
 const AT_ONCE: usize = 8;
 /// Messages looked at in one round.
@@ -29,7 +32,7 @@ const MOST: u32 = 20 * MAX_BATCH as u32;
 pub(crate) struct Foresight {
     sessions: Arc<Sessions>,
     outlook: Outlook,
-    /// When this process comes to a lane; drawn once for each of its due times.
+    /// When this process comes to a lane; drawn once for each of its due times, and put off where that was in vain.
     turns: HashMap<(LaneId, Millis), Instant>,
 }
 
@@ -72,10 +75,20 @@ impl Foresight {
         let now = store.now().await?;
         self.outlook.soon.retain(|_, due| *due > now);
         let in_turn = self.in_turn(now);
-        futures::stream::iter(in_turn)
-            .take_until(stop.cancelled())
-            .for_each_concurrent(AT_ONCE, |(lane, due_in)| self.prepare(lane, due_in))
-            .await;
+        // Many lanes may be in sight, and each look at one is a call, by each worker, each second.
+        if in_turn.is_empty() || !self.sessions.may_prepare().await? {
+            return Ok(());
+        }
+        // Ends the round when its own logins have used up what may be spent.
+        let enough = stop.child_token();
+        let in_turn = futures::stream::iter(in_turn).take_until(enough.cancelled());
+        let looks = in_turn.map(|(lane, due_in)| self.prepare(lane, due_in, &enough)).buffer_unordered(AT_ONCE);
+        let in_vain: Vec<LaneId> = looks.filter_map(std::future::ready).collect().await;
+        for lane in in_vain {
+            if let Some(due) = self.outlook.soon.get(&lane) {
+                self.turns.insert((lane, *due), Instant::now() + AGAIN);
+            }
+        }
         Ok(())
     }
 
@@ -97,22 +110,33 @@ impl Foresight {
         in_turn
     }
 
-    async fn prepare(&self, lane: LaneId, due_in: Duration) {
-        let Ok(extension) = ExtensionId::try_new(lane.extension()) else { return };
+    /// Gives the lane if it can have no session before somebody acts.
+    async fn prepare(&self, lane: LaneId, due_in: Duration, enough: &CancellationToken) -> Option<LaneId> {
+        let extension = ExtensionId::try_new(lane.extension()).ok()?;
         // What waits already comes first; this one logs in when it is due.
-        let wanted = async {
-            let view = self.sessions.store().lane(&lane).await?;
-            Ok::<_, StoreError>(!view.paused && view.parked.is_none() && self.sessions.may_prepare().await?)
-        };
-        match wanted.await {
+        match self.sessions.may_prepare().await {
             Ok(true) => {}
-            Ok(false) => return,
-            Err(error) => return crate::metrics::store_error("lane", &error),
+            Ok(false) => {
+                enough.cancel();
+                return None;
+            }
+            Err(error) => {
+                crate::metrics::store_error("lane", &error);
+                return None;
+            }
         }
-        if let Err(error) = self.sessions.prepare(&extension, due_in).await {
-            // Its message will tell.
-            tracing::debug!(extension.id = extension.as_str(), ?error, "no session ahead of time");
+        match self.sessions.store().lane(&lane).await {
+            Ok(view) if view.paused || view.parked.is_some() => return Some(lane),
+            Ok(_) => {}
+            Err(error) => {
+                crate::metrics::store_error("lane", &error);
+                return None;
+            }
         }
+        let Err(error) = self.sessions.prepare(&extension, due_in).await else { return None };
+        // Its message will tell.
+        tracing::debug!(extension.id = extension.as_str(), ?error, "no session ahead of time");
+        matches!(error, NoSession::Dead { .. }).then_some(lane)
     }
 }
 
@@ -160,9 +184,14 @@ impl Outlook {
 mod tests {
     use std::{cell::Cell, future::ready};
 
-    use ringfleet_store::Group;
+    use ringfleet_identity::Roster;
+    use ringfleet_store::{
+        Acquired, Group, Heard, NewMessage, OnUnknown, RefusedCredential, SharedStore, WorkerId, sqlite::SqliteOptions,
+    };
+    use ringfleet_testkit::RedisServer;
 
     use super::*;
+    use crate::tests::rig::{LEASE, NOBODY, client, credential, lane as lane_of, redis, sqlite, text, vault};
 
     fn lane(page: u32) -> LaneId {
         LaneId::try_new("main", &format!("10{page}"), Group::Medium).unwrap()
@@ -208,5 +237,64 @@ mod tests {
             outlook.look(start + EVERY * round as u32, |skip| schedule.page_after(skip)).await.unwrap();
             assert_eq!(outlook.soon.len(), pages as usize);
         }
+    }
+
+    /// It has one text of each of so many extensions in sight, from 1000 on, and their turns have come.
+    async fn foresight(store: &SharedStore, extensions: u32) -> Foresight {
+        let names: Vec<String> = (1_000..1_000 + extensions).map(|n| n.to_string()).collect();
+        let send_at = Some(store.now().await.unwrap() + 10_000);
+        let scheduled = |name: &String| NewMessage { send_at, ..text(name, 1, OnUnknown::Hold) };
+        store.enqueue(&names.iter().map(scheduled).collect::<Vec<_>>()).await.unwrap();
+        let roster = Roster::fixed(names.iter().map(|name| credential(name)));
+        let sessions = Sessions::new(vault(store.clone()), roster, client(NOBODY), WorkerId::incarnation("w"), LEASE);
+        let mut foresight = Foresight::new(Arc::new(sessions));
+        foresight.round(&CancellationToken::new()).await.unwrap();
+        foresight.turns.values_mut().for_each(|turn| *turn = Instant::now());
+        assert_eq!(foresight.in_turn(store.now().await.unwrap()).len(), names.len());
+        foresight
+    }
+
+    /// Scripts that it has run.
+    fn scripts(server: &RedisServer) -> u64 {
+        let told = server.ask(&["INFO", "commandstats"]).unwrap();
+        let (_, calls) = told.split_once("cmdstat_evalsha:calls=").unwrap();
+        calls.split(',').next().unwrap().parse().unwrap()
+    }
+
+    #[tokio::test]
+    async fn lanes_in_sight_cost_no_call_each_while_no_login_may_be_made_for_them() {
+        let calls = async |extensions| {
+            let server = RedisServer::start();
+            let store = redis(&server).await;
+            let logins = LaneId::try_new("main", "*", Group::Auth).unwrap();
+            store.set_parked(&logins, Some("logins share one budget")).await.unwrap();
+            // More than half of five.
+            for _ in 0..3 {
+                assert!(matches!(store.acquire(&logins, LEASE).await.unwrap(), Acquired::Granted(_)));
+            }
+            let mut foresight = foresight(&store, extensions).await;
+            assert_eq!(store.gate().await.unwrap(), Gate::Open);
+            let before = scripts(&server);
+            foresight.round(&CancellationToken::new()).await.unwrap();
+            scripts(&server) - before
+        };
+        assert_eq!(calls(400).await, calls(4).await);
+    }
+
+    #[tokio::test]
+    async fn a_lane_that_stands_still_or_has_no_login_left_is_not_looked_at_in_each_round() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = sqlite(folder.path(), SqliteOptions::default()).await;
+        let mut foresight = foresight(&store, 3).await;
+        store.set_paused(&lane_of("1000"), true).await.unwrap();
+        store.set_parked(&lane_of("1001"), Some("credential OAU-211")).await.unwrap();
+        let print = foresight.sessions.standings("1002").remove(0).print;
+        let refused = RefusedCredential { print, reason: "OAU-211".to_owned() };
+        let told = store.token_refuse("1002", &WorkerId::incarnation("w"), 0, &refused, Duration::ZERO).await.unwrap();
+        assert_eq!(told, Heard::New);
+        foresight.round(&CancellationToken::new()).await.unwrap();
+        assert!(foresight.in_turn(store.now().await.unwrap()).is_empty());
+        let again = Instant::now() + AGAIN;
+        assert!(foresight.turns.len() == 3 && foresight.turns.values().all(|turn| *turn <= again));
     }
 }

@@ -33,7 +33,7 @@ pub(super) const TABLE: &[Row] = &[
     ("OAU-120", "there is no app with this client id",
         "copy the client id from the app's credentials again; it is not the app's name"),
     ("OAU-121", "the client id is that of the wrong app",
-        "take client id, secret and credential of one and the same app"),
+        "take client id, secret and credential of one and the same app; connect anew what was connected with another one"),
     ("OAU-123", "the Authorization header holds no client id and secret, or is malformed",
         "send Authorization: Basic and the base64 of client id, colon and client secret in one line; an app without a secret sends client_id in the body instead"),
     ("OAU-125", "the way of signing in is switched off for this app",

@@ -118,9 +118,23 @@ async fn a_provider_that_is_away_or_throttles_is_told_with_what_to_wait_for() {
     page.shows(429, &["Too many at once", "Wait 7 seconds"]);
     assert_eq!(page.header("retry-after"), "7");
     assert!(rig.credential(0).await.is_none());
-    // The whole fleet knows, so that nobody asks again in the penalty.
+    // The whole fleet knows, so that nobody asks again in the penalty; whose the budget is, nobody knows by that.
     let budget = LoginBudget::read(&rig.store, "main").await.unwrap();
-    assert_eq!((budget.of_the_app, budget.penalty_until.is_some()), (Some(true), true));
+    assert_eq!((budget.of_the_app, budget.penalty_until.is_some()), (None, true));
+}
+
+#[tokio::test]
+async fn before_anybody_knows_whose_the_budget_is_one_who_connects_again_and_again_makes_all_wait_and_no_more() {
+    let rig = Rig::start(Options { logins_a_minute: Some(5), ..Options::default() }).await;
+    for _ in 0..3 {
+        rig.browser().connect(0).await.shows(200, &["Extension 101 is connected"]);
+    }
+    rig.browser().connect(0).await.shows(429, &["Too many at once"]);
+    let asked = rig.simulator.report().auth_requests;
+    rig.browser().connect(1).await.shows(429, &["Too many at once"]);
+    assert_eq!(rig.simulator.report().auth_requests, asked, "it may be everybody's penalty");
+    let budget = LoginBudget::read(&rig.store, "main").await.unwrap();
+    assert_eq!((budget.of_the_app, budget.penalty_until.is_some()), (None, true));
 }
 
 #[tokio::test]

@@ -4,20 +4,32 @@
 //!
 //! A refusal names the app's id and secret, so that it does not hold for a process that has others.
 
+use ringcentral::{Answer, CallError, TokenOutcome, classify_token};
 use ringfleet_store::{DocKind, Expect, Millis, Put, SharedStore, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::Sessions;
-use crate::{credential::AppPrint, metrics};
+use crate::{
+    credential::{AppPrint, Credential, Login},
+    metrics,
+};
 
-/// One login tries so often whether it is over.
+#[cfg(test)]
+pub(super) mod tests;
+
+/// One login tries so often whether it is over, and after this time if nothing has decided the last try.
 const AGAIN: Millis = 600_000;
+const UNDECIDED: Millis = 60_000;
 /// Refusals that are remembered; secrets come and go.
 const MOST: usize = 8;
 /// Changes of the document by others in a row, after which a process leaves it to the next refusal.
 const TRIES: u32 = 8;
 /// Codes that are about one grant: the app may have another (documented and seen by users).
 const OF_GRANT: [&str; 6] = ["OAU-112", "OAU-125", "OAU-151", "OAU-250", "OAU-251", "OAU-270"];
+
+/// The wrong app (documented), which is the credential's fault where it is a refresh token: this one is of another app. The
+/// simulator answers so after a change of the client id; what RingCentral does is not known.
+const OF_ANOTHER_APP: &str = "OAU-121";
 
 /// How a login asks: what an app can have or lack.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,12 +40,31 @@ pub(super) enum Grant {
 }
 
 impl Grant {
+    /// How this login asks; that of a connection is its refresh token.
+    fn of(login: &Login) -> Self {
+        match login {
+            Login::Jwt(_) => Grant::Jwt,
+            Login::Code { .. } => Grant::Refresh,
+            Login::Password { .. } => Grant::Password,
+        }
+    }
+
     fn as_str(self) -> &'static str {
         match self {
             Grant::Jwt => "jwt",
             Grant::Password => "password",
             Grant::Refresh => "refresh",
         }
+    }
+}
+
+/// What became of a login. A connection that was left over from another app must not stop the logins of all.
+pub(super) fn outcome_of<T>(answer: &Result<Answer<T>, CallError>, grant: Grant) -> TokenOutcome {
+    match classify_token(answer) {
+        TokenOutcome::AppDead { code: Some(code) } if grant == Grant::Refresh && code.as_str() == OF_ANOTHER_APP => {
+            TokenOutcome::CredentialDead { code: Some(code) }
+        }
+        outcome => outcome,
     }
 }
 
@@ -64,10 +95,10 @@ pub(super) enum Admission {
     },
 }
 
-/// How a refusal of the app stands now.
+/// How a refusal of the app stands now, for one extension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum AppStanding {
-    /// It is over, or about another secret than this process has.
+    /// It is over, or about another secret than this process has, or the extension has a login that it does not concern.
     Open,
     Refused,
     /// One login may try.
@@ -117,7 +148,7 @@ impl Sessions {
     /// Asked once for each login, just before it: whoever is told [`Admission::Trial`] is the one that tries.
     pub(super) async fn admission(&self, Ask { grant, asker }: Ask) -> Result<Admission, StoreError> {
         let (expect, mut all) = self.refusals().await?;
-        let keys = [self.app_print.short(), self.of_grant(grant)];
+        let keys = self.concerning(grant);
         let Some(refusal) = all.0.iter_mut().find(|refusal| keys.contains(&refusal.of)) else {
             return Ok(Admission::Free);
         };
@@ -160,31 +191,76 @@ impl Sessions {
         Ok(of)
     }
 
-    /// A login that tried was granted.
-    pub(super) async fn app_is_good(&self, of: &str) -> Result<(), StoreError> {
+    /// A login has tried whether the refusal `of` is over; `outcome` became of it.
+    pub(super) async fn was_tried(&self, of: &str, outcome: &TokenOutcome) -> Result<(), StoreError> {
+        let is_whole = of == self.app_print.short();
+        let again_in = match outcome {
+            TokenOutcome::Granted => None,
+            // Whoever judges a credential or a grant has taken the app's id and secret.
+            TokenOutcome::CredentialDead { .. } if is_whole => None,
+            TokenOutcome::AppDead { code: Some(code) } if is_whole && OF_GRANT.contains(&code.as_str()) => None,
+            TokenOutcome::AppDead { .. } => return Ok(()),
+            // Which of the two is judged first is not known: the next login tells.
+            TokenOutcome::CredentialDead { .. } => Some(0),
+            TokenOutcome::Throttled { .. } | TokenOutcome::Transient { .. } => Some(UNDECIDED),
+        };
         for _ in 0..TRIES {
             let (expect, mut all) = self.refusals().await?;
-            all.0.retain(|refusal| refusal.of != of);
+            match again_in {
+                None => all.0.retain(|refusal| refusal.of != of),
+                Some(wait) => {
+                    let again_at = self.store().now().await? + wait;
+                    all.0.iter_mut().filter(|refusal| refusal.of == of).for_each(|one| one.again_at = again_at);
+                }
+            }
             if self.write_refusals(expect, &all).await? {
-                tracing::info!(app = self.app(), "the provider takes the app again");
+                if again_in.is_none() {
+                    tracing::info!(app = self.app(), "the provider takes the app again");
+                }
                 break;
             }
         }
         Ok(())
     }
 
-    /// `of`: what stands in the reason of a lane that was parked for it.
+    /// `of`: what stands in the reason for which the lane of `extension` was parked.
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be asked.
-    pub async fn app_standing(&self, of: &str) -> Result<AppStanding, StoreError> {
+    pub async fn app_standing(&self, extension: &str, of: &str) -> Result<AppStanding, StoreError> {
         if !of.starts_with(&self.app_print.short()) {
             return Ok(AppStanding::Open);
         }
         let (_, all) = self.refusals().await?;
         let Some(refusal) = all.0.iter().find(|refusal| refusal.of == of) else { return Ok(AppStanding::Open) };
+        if self.has_way_beside(extension, &all).await? {
+            return Ok(AppStanding::Open);
+        }
         let due = self.store().now().await? >= refusal.again_at;
         Ok(if due { AppStanding::DueForTrial } else { AppStanding::Refused })
+    }
+
+    /// Whether the extension has a login that none of these refusals concerns, and that was not refused itself. An employee may
+    /// have connected since.
+    async fn has_way_beside(&self, extension: &str, all: &Refusals) -> Result<bool, StoreError> {
+        let is_free = |one: &&Credential| {
+            let keys = self.concerning(Grant::of(&one.login));
+            all.0.iter().all(|refusal| !keys.contains(&refusal.of))
+        };
+        let credentials = self.roster.of(extension);
+        let free: Vec<String> =
+            credentials.iter().filter(is_free).map(|one| one.login.print(&self.app_print)).collect();
+        if free.is_empty() {
+            return Ok(false);
+        }
+        let views = self.store().sessions(&[extension.to_owned()]).await?;
+        let is_refused = |print: &String| views.iter().flat_map(|view| &view.refused).any(|one| one.print == *print);
+        Ok(!free.iter().all(is_refused))
+    }
+
+    /// What a refusal that concerns such a login is of.
+    fn concerning(&self, grant: Grant) -> [String; 2] {
+        [self.app_print.short(), self.of_grant(grant)]
     }
 
     fn of_grant(&self, grant: Grant) -> String {

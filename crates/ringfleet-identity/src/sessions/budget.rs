@@ -1,20 +1,26 @@
 //! Whose budget a login spends, and a slot of it.
 //!
 //! RingCentral documents a budget of logins for each user; a platform announcement says one for the app. Which it is, nobody
-//! knows before a login is refused, so until then all logins keep to the app's, one after the other; the first for which that
-//! has no place is tried beyond it. If it is taken, each extension has its own budget; if not, that was the one refusal that it
-//! costs. The answer is the fleet's, for good; that each has its own gives way to 429s of two extensions within one window
-//! ([`super::doubt`]). What is neither a 429 nor the token endpoint's own decision, as a server in trouble that asks for a
-//! pause, tells nothing of it.
+//! knows before a login has shown it, so until then all logins keep to the app's, one after the other. When the app's is used up
+//! by logins that were granted, one more is tried beyond it: if it is granted too, each extension has its own budget; if not, that
+//! was the one refusal that it costs ([`evidence`]). The answer is the fleet's, for good; that each has its own gives way to
+//! 429s of two extensions within one window ([`super::doubt`]), and so does not knowing: one 429 of a login that had its place
+//! makes all wait, and shows no more.
 //!
 //! One after the other, because a login under way beside the one that is tried would meet the penalty for it.
+
+mod evidence;
 
 use std::time::{Duration, Instant};
 
 use ringcentral::{Answer, CallError, TokenOutcome, classify_token};
-use ringfleet_store::{Group, LaneId, LeaseToken, Millis, PlanSeen, Release, SharedStore, StoreError, TokenLease};
+use ringfleet_store::{
+    Group, LaneId, LaneRules, LaneView, LeaseToken, Millis, Plan, PlanSeen, Release, SharedStore, StoreError,
+    TokenLease,
+};
 use tokio::sync::OwnedMutexGuard;
 
+use self::evidence::{Shown, shown_by};
 use super::{Sessions, Slot, doubt, lock, login::NotIn};
 use crate::{metrics, rate::plan_seen};
 
@@ -24,24 +30,32 @@ pub(super) const ALL_EXTENSIONS: &str = "*";
 /// What the shared lane is "parked" with is how the fleet remembers whose the budget is; nothing is queued in it.
 const OF_THE_APP: &str = "logins share one budget";
 pub(super) const OF_EACH: &str = "each extension has its own budget of logins";
-/// Of a lane that has no plan of its own yet.
-const WINDOW: Duration = Duration::from_secs(60);
 /// How long one waits for the logins of others before anybody knows, and when it asks again after that.
 const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) const BUSY: Duration = Duration::from_millis(300);
 
+/// What a request of the Auth group is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Errand {
+    Login,
+    /// A question about the app, or the end of a session: its answer shows nothing of whose the budget is.
+    Other,
+}
+
 /// Places in the windows that a login counts in.
 struct Places {
     held: Vec<(LaneId, LeaseToken)>,
-    /// Nobody knows whose the budget is: no other login of the fleet meanwhile.
-    alone: Option<OwnedMutexGuard<()>>,
+    /// Nobody knows whose the budget is, so no other login of the fleet is made: since then, by the store's clock.
+    alone_since: Option<Millis>,
+    /// Of this process's logins, as long as that is so.
+    _turn: Option<OwnedMutexGuard<()>>,
     /// Beyond the app's budget: its answer tells whose the budget is.
     tries: bool,
 }
 
 impl Places {
     fn known(place: (LaneId, LeaseToken)) -> Self {
-        Self { held: vec![place], alone: None, tries: false }
+        Self { held: vec![place], alone_since: None, _turn: None, tries: false }
     }
 }
 
@@ -95,8 +109,9 @@ impl LoginBudget {
         status.as_u16() == 429 && !matches!(error.code_str(), "CMN-304" | "CMN-310")
     }
 
-    /// A login of nobody knows whom was refused with 429: the budget is the app's, and has nothing left for `retry_after`. Where
-    /// each extension is known to have its own, that one's is used up, by one person who clicks often: it shows nothing.
+    /// A login of nobody knows whom was refused with 429. Where each extension is known to have its own budget, that one's is used
+    /// up, by one person who clicks often. Else it may be everybody's that has nothing left for `retry_after`: all logins wait, but
+    /// whose it is this does not show.
     ///
     /// # Errors
     /// [`StoreError`] if the store can't be asked.
@@ -105,7 +120,6 @@ impl LoginBudget {
         if store.lane(&shared).await?.parked.as_deref() == Some(OF_EACH) {
             return Ok(());
         }
-        remember(store, &shared, OF_THE_APP).await?;
         // It had no slot there; one more in use is what the provider counts.
         let how = Release::Throttled { retry_after };
         store.release(&shared, LeaseToken(0), how, Duration::ZERO, PlanSeen::default()).await
@@ -118,38 +132,14 @@ impl LoginBudget {
     pub async fn forget(store: &SharedStore, app: &str) -> Result<(), StoreError> {
         let Ok(shared) = LaneId::try_new(app, ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
         doubt::forget(store, app).await?;
+        evidence::forget(store, app).await?;
         store.set_parked(&shared, None).await
     }
 }
 
-/// Gives whether nobody knew it before.
-async fn remember(store: &SharedStore, shared: &LaneId, whose: &str) -> Result<bool, StoreError> {
-    if store.lane(shared).await?.parked.as_deref() == Some(whose) {
-        return Ok(false);
-    }
-    if whose == OF_THE_APP {
-        tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
-    }
-    store.set_parked(shared, Some(whose)).await?;
-    Ok(true)
-}
-
-/// Whose the budget is, as far as the answer to a login shows it; `tries`: it was made beyond the app's budget.
-///
-/// What is remembered stays, and a large fleet starves on the budget of one app, so only evidence counts. A server in
-/// trouble may ask for a pause too (503), and a gateway may answer before anybody has counted.
-fn shown_by<T>(answer: &Result<Answer<T>, CallError>, tries: bool) -> Option<&'static str> {
-    if let Err(error) = answer
-        && LoginBudget::is_spent(error)
-    {
-        return Some(OF_THE_APP);
-    }
-    match classify_token(answer) {
-        TokenOutcome::Granted | TokenOutcome::CredentialDead { .. } | TokenOutcome::AppDead { .. } if tries => {
-            Some(OF_EACH)
-        }
-        _ => None,
-    }
+/// The documented one where a lane tells none.
+fn plan_of(lane: &LaneView) -> Plan {
+    lane.plan.unwrap_or_else(|| LaneRules::documented().plan(Group::Auth))
 }
 
 /// The lock of all extensions is nobody's session, and there is no credential to it.
@@ -163,15 +153,15 @@ impl Sessions {
     }
 
     /// Makes one request of the Auth lane, under a slot of its window; `call` is not polled before it has one. `whose` is the
-    /// extension that logs in, or [`ALL_EXTENSIONS`] for a question about the app, whose answer tells nothing of whose the
-    /// budget is.
+    /// extension, or [`ALL_EXTENSIONS`] for a question about the app.
     pub(super) async fn with_slot<T>(
         &self,
         whose: &str,
+        errand: Errand,
         call: impl Future<Output = Result<Answer<T>, CallError>>,
     ) -> Result<Result<Answer<T>, CallError>, NotIn> {
-        let is_login = whose != ALL_EXTENSIONS;
-        let places = match self.places(whose).await {
+        let is_login = errand == Errand::Login;
+        let places = match self.places(whose, errand).await {
             Ok(places) => places,
             Err(error) => {
                 if let (true, NotIn::Later { delay }) = (is_login, &error) {
@@ -183,7 +173,7 @@ impl Sessions {
         lock(&self.waiting).remove(whose);
         self.show_waiting();
         let shared = self.auth_lane(ALL_EXTENSIONS)?;
-        let answer = match &places.alone {
+        let answer = match places.alone_since {
             Some(_) => self.keeping_the_right(ALL_EXTENSIONS, self.token_ask(&shared, &nobodys(), 0, true), call).await,
             None => call.await,
         };
@@ -211,12 +201,12 @@ impl Sessions {
             self.release(lane, *slot, how, read_at, seen).await;
         }
         if is_login
-            && let Some(shown) = shown_by(&answer, places.tries)
+            && let Some(shown) = shown_by(&answer)
             && let Err(error) = self.remember_budget(whose, &places, how, shown).await
         {
             metrics::store_error("set_parked", &error);
         }
-        if places.alone.is_some() {
+        if places.alone_since.is_some() {
             self.let_others_log_in().await;
         }
         Ok(answer)
@@ -229,7 +219,7 @@ impl Sessions {
         }
     }
 
-    async fn places(&self, whose: &str) -> Result<Places, NotIn> {
+    async fn places(&self, whose: &str, errand: Errand) -> Result<Places, NotIn> {
         let own = self.auth_lane(whose)?;
         let shared = self.auth_lane(ALL_EXTENSIONS)?;
         let give_up = Instant::now() + PATIENCE;
@@ -245,27 +235,32 @@ impl Sessions {
                 None => tokio::time::sleep(Duration::from_millis(20)).await,
             }
         }
-        let places = self.places_alone(own, &shared).await;
+        let places = self.places_alone(own, &shared, errand).await;
         if places.is_err() {
             self.let_others_log_in().await;
         }
-        places.map(|(held, tries)| Places { held, alone: Some(turn), tries })
+        places.map(|places| Places { _turn: Some(turn), ..places })
     }
 
-    async fn places_alone(&self, own: LaneId, shared: &LaneId) -> Result<(Vec<(LaneId, LeaseToken)>, bool), NotIn> {
+    async fn places_alone(&self, own: LaneId, shared: &LaneId, errand: Errand) -> Result<Places, NotIn> {
         let view = self.store().lane(shared).await?;
         if view.parked.is_some() {
             // Somebody found out between the two questions.
             return Err(NotIn::Later { delay: Duration::ZERO });
         }
+        let since = self.store().time_of(shared).await?;
+        // After a 429 the lane waits, and nobody tries. Asked before there is a place: the request is to follow at once.
+        let may_try = errand == Errand::Login
+            && view.penalty_until.is_none()
+            && self.one_more_shows(plan_of(&view), since).await?;
         let mine = self.take(own).await?;
+        let places = |held, tries| Places { held, alone_since: Some(since), _turn: None, tries };
         if mine.0 == *shared {
-            return Ok((vec![mine], false));
+            return Ok(places(vec![mine], false));
         }
         let not_in = match self.acquire(shared, self.login_deadline()).await {
-            Ok(Slot::Taken(also)) => return Ok((vec![mine, (shared.clone(), also)], false)),
-            // After a 429 the lane waits, and nobody tries.
-            Ok(Slot::Wait(_)) if view.penalty_until.is_none() => return Ok((vec![mine], true)),
+            Ok(Slot::Taken(also)) => return Ok(places(vec![mine, (shared.clone(), also)], false)),
+            Ok(Slot::Wait(_)) if may_try => return Ok(places(vec![mine], true)),
             Ok(Slot::Wait(delay)) => NotIn::Later { delay },
             Ok(Slot::Late) => NotIn::Later { delay: BUSY },
             Err(error) => error.into(),
@@ -299,21 +294,35 @@ impl Sessions {
         extension: &str,
         places: &Places,
         how: Release,
-        shown: &str,
+        shown: Shown,
     ) -> Result<(), StoreError> {
         let Ok(shared) = LaneId::try_new(self.app(), ALL_EXTENSIONS, Group::Auth) else { return Ok(()) };
         let view = self.store().lane(&shared).await?;
-        if shown == OF_THE_APP && view.parked.as_deref() == Some(OF_EACH) {
-            let window = view.plan.map_or(WINDOW, |plan| Duration::from_millis(plan.window_ms.into()));
-            // The app's own penalty may last longer, and keeps refusing one after the other.
-            let lasts = if let Release::Throttled { retry_after } = how { retry_after.max(window) } else { window };
-            if !self.another_was_refused(extension, lasts).await? {
-                return Ok(());
+        let known = view.parked.as_deref();
+        let whose = match (shown, places.alone_since) {
+            (Shown::Spent, _) if known != Some(OF_THE_APP) => {
+                let window = Duration::from_millis(plan_of(&view).window_ms.into());
+                // The app's own penalty may last longer, and keeps refusing one after the other.
+                let lasts = if let Release::Throttled { retry_after } = how { retry_after.max(window) } else { window };
+                // Made beyond the app's budget it has met the end of that. Any other may have met that of its extension: a
+                // person clicks often, or another program logs in with the same credential.
+                let is_sure = places.tries && known.is_none();
+                if !is_sure && !self.another_was_refused(extension, lasts).await? {
+                    return Ok(());
+                }
+                tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
+                OF_THE_APP
             }
-        }
-        if !remember(self.store(), &shared, shown).await? {
-            return Ok(());
-        }
+            (Shown::Granted, Some(since)) if known.is_none() => {
+                let now = self.store().time_of(&shared).await?;
+                if !self.note_granted(plan_of(&view), since, now).await? {
+                    return Ok(());
+                }
+                OF_EACH
+            }
+            _ => return Ok(()),
+        };
+        self.store().set_parked(&shared, Some(whose)).await?;
         // The penalty is the app's: its lane waits as well.
         let of_shared = places.held.iter().any(|(lane, _)| *lane == shared);
         match (how, places.held.first()) {
@@ -345,42 +354,5 @@ impl Sessions {
         waiting.retain(|_, until| *until > Instant::now());
         metrics::logins_waiting(waiting.len());
         waiting.len()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ringcentral::{ProviderError, RateHeaders};
-
-    use super::*;
-
-    #[test]
-    fn only_a_429_shows_the_apps_budget_and_only_the_token_endpoints_own_answer_that_of_each() {
-        let answered = |status: u16, code: &str, retry_after: Option<u64>| {
-            let error = format!(r#"{{"error":"invalid_grant","errors":[{{"errorCode":"{code}","message":"m"}}]}}"#);
-            let error = Box::new(ProviderError::parse(if code.is_empty() { b"" } else { error.as_bytes() }));
-            let rate = RateHeaders { retry_after: retry_after.map(Duration::from_secs), ..RateHeaders::default() };
-            let status = status.try_into().expect("a status");
-            Err::<Answer<()>, _>(CallError::Status { status, error, rate, request_id: None })
-        };
-        for tries in [false, true] {
-            for throttled in [answered(429, "CMN-301", Some(60)), answered(429, "", None)] {
-                assert_eq!(shown_by(&throttled, tries), Some(OF_THE_APP), "{throttled:?}");
-            }
-            for other in [answered(429, "CMN-304", None), answered(429, "CMN-310", Some(60))] {
-                assert_eq!(shown_by(&other, tries), None, "{other:?}");
-            }
-            for (status, retry_after) in [(503, Some(60)), (503, None), (500, None), (502, None), (403, None)] {
-                let away = answered(status, "", retry_after);
-                assert_eq!(shown_by(&away, tries), None, "{away:?}");
-            }
-            let guarded = Err::<Answer<()>, _>(CallError::Guard { wait: PATIENCE });
-            assert_eq!(shown_by(&guarded, tries), None);
-            let refused = answered(400, "OAU-211", None);
-            assert_eq!(shown_by(&refused, tries), tries.then_some(OF_EACH));
-            let rate = RateHeaders::default();
-            let granted = Ok(Answer { value: (), rate, date: None, request_id: None, elapsed: Duration::ZERO });
-            assert_eq!(shown_by(&granted, tries), tries.then_some(OF_EACH));
-        }
     }
 }

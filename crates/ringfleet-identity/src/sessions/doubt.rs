@@ -1,6 +1,6 @@
-//! Doubt in what is known, that each extension has its own budget of logins.
+//! Doubt in what is known, that each extension has its own budget of logins, or in a 429 while nobody knows whose it is.
 //!
-//! A refusal for the rate is then that extension's: its user has spent the budget on the connect page, or another program has
+//! A refusal for the rate may be that extension's: its user has spent the budget on the connect page, or another program has
 //! with the same credential. Two extensions that are refused within one window show that they share it.
 
 use std::time::Duration;
@@ -59,7 +59,7 @@ pub(crate) mod tests {
     use crate::{
         KeyRing, Roster, Vault, new_key,
         sessions::{
-            budget::{ALL_EXTENSIONS, LoginBudget, OF_EACH},
+            budget::{ALL_EXTENSIONS, Errand, LoginBudget, OF_EACH},
             login::NotIn,
         },
     };
@@ -90,7 +90,7 @@ pub(crate) mod tests {
         let error = Box::new(ProviderError::parse(br#"{"errorCode":"CMN-301","message":"m"}"#));
         let status = 429.try_into().unwrap();
         let answer = Err::<Answer<()>, _>(CallError::Status { status, error, rate, request_id: None });
-        match sessions.with_slot(extension, async { answer }).await {
+        match sessions.with_slot(extension, Errand::Login, async { answer }).await {
             Ok(_) => true,
             Err(NotIn::Later { .. }) => false,
             Err(_) => panic!("the store is there"),
@@ -148,6 +148,22 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn before_anybody_knows_one_extension_that_is_refused_makes_all_wait_and_shows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = fleet(&folder, Duration::from_secs(60)).await;
+        LoginBudget::forget(sessions.store(), sessions.app()).await.unwrap();
+        for _ in 0..2 {
+            assert!(refused(&sessions, "101").await);
+            assert_eq!(sessions.login_budget().await.unwrap().of_the_app, None);
+            assert!(in_penalty(&sessions, ALL_EXTENSIONS).await && !refused(&sessions, "102").await);
+            until_its_penalty_is_over(&sessions, "101").await;
+            until_its_penalty_is_over(&sessions, ALL_EXTENSIONS).await;
+        }
+        assert!(refused(&sessions, "102").await);
+        assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(true), "of two extensions");
+    }
+
+    #[tokio::test]
     async fn a_login_that_was_granted_is_not_thrown_away_because_the_lock_of_all_logins_cant_be_given_back() {
         let folder = tempfile::tempdir().unwrap();
         let sessions = fleet(&folder, Duration::from_secs(60)).await;
@@ -166,7 +182,7 @@ pub(crate) mod tests {
                 elapsed: Duration::ZERO,
             })
         };
-        let answer = sessions.with_slot("101", call).await;
+        let answer = sessions.with_slot("101", Errand::Login, call).await;
         assert!(matches!(answer, Ok(Ok(_))));
         let release = sessions.store().token_release(ALL_EXTENSIONS, &sessions.worker, Duration::ZERO).await;
         assert!(release.is_err(), "the store did not fail, so this shows nothing");

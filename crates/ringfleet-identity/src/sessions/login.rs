@@ -4,15 +4,15 @@ use std::time::{Duration, Instant};
 
 use ringcentral::{
     Answer, AuthBudget, CallError, ConnectFault, ErrorCode, ExtensionId, Password, PasswordGrant, RefreshToken,
-    ShortNumber, Token, TokenOptions, TokenOutcome, TransientReason, Username, classify_token,
+    ShortNumber, Token, TokenOptions, TokenOutcome, TransientReason, Username,
 };
 use ringfleet_store::{Millis, RefusedCredential, StoreError};
 use secrecy::ExposeSecret;
 
 use super::{
     LOGIN_OF_ANOTHER, Sessions,
-    app::{Admission, Ask, Asker, Grant},
-    budget::BUSY,
+    app::{Admission, Ask, Asker, Grant, outcome_of},
+    budget::{BUSY, Errand},
     fetch::Right,
     fresh::Fresh,
 };
@@ -217,23 +217,24 @@ impl Sessions {
             }
             let answer = call.await;
             // Told before another one may get its slot.
-            if let TokenOutcome::AppDead { code } = classify_token(&answer) {
+            if let TokenOutcome::AppDead { code } = outcome_of(&answer, ask.grant) {
                 let code = named(code);
                 refused = Some(self.app_refused(ask.grant, &code).await.map(|of| NotIn::OfApp { code, of }));
             }
             answer
         };
-        let answer = self.with_slot(extension.as_str(), admitted).await?;
+        let answer = self.with_slot(extension.as_str(), Errand::Login, admitted).await?;
+        let outcome = outcome_of(&answer, ask.grant);
         match admission {
             Some(Ok(Admission::Refused { code, of })) => return Err(NotIn::OfApp { code, of }),
-            Some(Ok(Admission::Trial { of })) if answer.is_ok() => {
+            Some(Ok(Admission::Trial { of })) => {
                 // A session that was granted must not be thrown away for that; the next trial tells.
-                if let Err(error) = self.app_is_good(&of).await {
+                if let Err(error) = self.was_tried(&of, &outcome).await {
                     metrics::store_error("doc_put", &error);
                 }
             }
             Some(Err(error)) => return Err(error.into()),
-            Some(Ok(Admission::Free | Admission::Trial { .. })) | None => {}
+            Some(Ok(Admission::Free)) | None => {}
         }
         if late {
             return Err(NotIn::Later { delay: BUSY });
@@ -241,7 +242,6 @@ impl Sessions {
         if let Some(refused) = refused {
             return Err(refused?);
         }
-        let outcome = classify_token(&answer);
         match (outcome, answer) {
             (TokenOutcome::Granted, Ok(Answer { value: token, elapsed, .. })) => {
                 failpoint::hit("refresh.after_response");

@@ -8,7 +8,12 @@ use ringcentral::{
 };
 use ringfleet_store::StoreError;
 
-use super::{NoSession, Sessions, app::Asker, budget::ALL_EXTENSIONS, login::NotIn};
+use super::{
+    NoSession, Sessions,
+    app::Asker,
+    budget::{ALL_EXTENSIONS, Errand},
+    login::NotIn,
+};
 use crate::credential::{Credential, Login};
 
 /// What the provider says to one credential.
@@ -34,7 +39,7 @@ pub struct Granted {
 
 impl Sessions {
     /// Logs in with this credential alone, also if it was refused before, under a slot of the Auth lane. The session of a JWT
-    /// or a password is ended again: the fleet's own is another one, and five may live side by side (documented). A
+    /// or a password is ended again, mostly: the fleet's own is another one, and five may live side by side (documented). A
     /// connection has one session only, so the fleet's is asked for where it is in use.
     ///
     /// # Errors
@@ -58,14 +63,25 @@ impl Sessions {
         match self.log_in_anew(credential, Asker::Person).await {
             Ok((token, _)) => {
                 let granted = Granted { scope: token.scope.clone(), refresh: token.refresh_token.is_some() };
-                // Documented: errors of this call are not worth a repeat. What is left then ends with its hour.
-                let budget = AuthBudget::Extension(extension);
-                drop(self.with_slot(extension.as_str(), self.client.revoke(budget, &token.access_token)).await);
+                if !self.needs_all_places().await {
+                    // Documented: errors of this call are not worth a repeat. What is left then ends with its hour.
+                    let call = self.client.revoke(AuthBudget::Extension(extension), &token.access_token);
+                    drop(self.with_slot(extension.as_str(), Errand::Other, call).await);
+                }
                 Ok(Tried::In(granted))
             }
             Err(NotIn::Refused { code } | NotIn::OfApp { code, .. }) => Ok(Tried::Refused { code }),
             Err(other) => Err(no_session(other)),
         }
+    }
+
+    /// Nobody knows whose the budget of logins is, and the fleet is so large that it needs to: only its logins show it, each of which
+    /// may then leave one session to end with its hour.
+    async fn needs_all_places(&self) -> bool {
+        let extensions = self.roster.extensions().len();
+        let budget = self.login_budget().await;
+        budget
+            .is_ok_and(|known| known.of_the_app.is_none() && known.limit.is_some_and(|most| extensions > most as usize))
     }
 
     /// Whether the fleet remembers it as refused: then it tries it no more until somebody takes that back.
@@ -86,7 +102,7 @@ impl Sessions {
         &self,
         call: impl Future<Output = Result<Answer<Token>, CallError>>,
     ) -> Result<TokenOutcome, NoSession> {
-        let answer = self.with_slot(ALL_EXTENSIONS, call).await.map_err(no_session)?;
+        let answer = self.with_slot(ALL_EXTENSIONS, Errand::Other, call).await.map_err(no_session)?;
         Ok(classify_token(&answer))
     }
 
@@ -109,7 +125,7 @@ impl Sessions {
                 elapsed: Default::default(),
             })
         };
-        Ok(self.with_slot(ALL_EXTENSIONS, call).await.map_err(no_session)?.map(|answer| answer.value))
+        Ok(self.with_slot(ALL_EXTENSIONS, Errand::Other, call).await.map_err(no_session)?.map(|answer| answer.value))
     }
 }
 
@@ -125,4 +141,41 @@ fn no_session(no: NotIn) -> NoSession {
 /// `OAU-211, OAU-473 #print`
 fn first_code(reason: &str) -> String {
     reason.split([',', ' ', '#']).next().unwrap_or(reason).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        array,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::{
+        super::{
+            app::tests::{by_jwt, provider, sessions},
+            budget::LoginBudget,
+        },
+        *,
+    };
+
+    #[tokio::test]
+    async fn a_check_of_a_large_fleet_finds_out_whose_the_budget_is_and_ends_its_sessions_from_then_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let ended = Arc::new(AtomicUsize::new(0));
+        let seen = ended.clone();
+        let client = provider(move |form| {
+            seen.fetch_add(usize::from(!form.contains("grant_type")), Ordering::Relaxed);
+            None
+        });
+        let logins: [Credential; 8] = array::from_fn(|n| by_jwt(&(101 + n).to_string()));
+        let sessions = sessions(&folder, client, logins.clone()).await;
+        LoginBudget::forget(sessions.store(), sessions.app()).await.unwrap();
+        for login in &logins {
+            let tried = sessions.try_login(login).await;
+            assert!(matches!(tried, Ok(Tried::In(_))), "{tried:?}");
+        }
+        assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(false));
+        // The app's budget has five.
+        assert_eq!(ended.load(Ordering::Relaxed), 3);
+    }
 }

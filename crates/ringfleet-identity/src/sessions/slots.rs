@@ -205,6 +205,7 @@ mod tests {
         super::{
             LoginBudget, Session,
             app::{Asker, Grant},
+            budget::Errand,
             login::NotIn,
             tests::fleet,
         },
@@ -293,7 +294,8 @@ mod tests {
         let mut sessions = fleet(&folder, MINUTE).await;
         sessions.late_after = Duration::ZERO;
         let lane = LaneId::try_new("main", "101", Group::Auth).unwrap();
-        let is_late = async || matches!(sessions.with_slot("101", sent()).await, Err(NotIn::Later { .. }));
+        let is_late =
+            async || matches!(sessions.with_slot("101", Errand::Login, sent()).await, Err(NotIn::Later { .. }));
         assert!(is_late().await);
         assert_eq!(sessions.store().lane(&lane).await.unwrap().slots_in_use, 0);
         LoginBudget::forget(sessions.store(), "main").await.unwrap();
