@@ -346,3 +346,29 @@ async fn row_25_a_5xx_storm_opens_the_breaker_and_leaves_the_backlog_alone() {
     rig.until_ended(600, Duration::from_secs(60)).await;
     assert_eq!(rig.finish(Ends::all()).await.stats.count(State::Sent), 600);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_25_an_extension_whose_answers_hang_keeps_no_other_waiting() {
+    let mut rig = Rig::start(RigOptions::new(2, Duration::from_secs(2))).await;
+    let extension = rig.accounts[0].extension_id.clone();
+    rig.add_fault(serde_json::json!({"match": {"extension": extension}, "fault": {"kind": "accept_then_hang"}}));
+    rig.enqueue(0, 50, None).await;
+    rig.start_workers(1);
+    // A whole round of it, which alone tells of nothing but this extension.
+    eventually(Duration::from_secs(30), async || rig.stats().await.count(State::Unknown) >= 5).await;
+    let mut quiet = Vec::new();
+    for n in 0..4 {
+        let handed_in = rig.simulator_now();
+        quiet.push((rig.enqueue_to(1, &format!("+1555200910{n}"), &format!("a quiet one's {n}")).await, handed_in));
+        tokio::time::sleep(Duration::from_secs(5)).await;
+    }
+    let arrivals = rig.arrivals().await;
+    for (id, handed_in) in quiet {
+        let waited = arrivals.get(&id).map(|at| Duration::from_nanos(at.saturating_sub(handed_in)));
+        assert!(waited.is_some_and(|waited| waited < Duration::from_secs(2)), "{id} waited {waited:?}");
+    }
+    rig.clear_faults();
+    rig.until_ended(54, Duration::from_secs(60)).await;
+    let end = rig.finish(Ends::all()).await;
+    assert_eq!((end.stats.count(State::Sent), end.report.accepted), (54, 54), "{end:?}");
+}

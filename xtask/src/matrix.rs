@@ -43,7 +43,11 @@ const ROWS: [(u8, &str, &str); 36] = [
     (22, "half-open connections", "noticed by deadlines"),
     (23, "429", "nothing follows until the penalty is over"),
     (24, "429 without Retry-After, or with an absurd one", "30 s; kept between 1 s and 1 h"),
-    (25, "storm of 5xx", "the breaker opens, a canary probes, the backlog is left alone"),
+    (
+        25,
+        "storm of 5xx, or one extension whose answers hang",
+        "the breaker opens, a canary probes, the backlog is left alone; where one alone hangs, the others go on",
+    ),
     (26, "answers that drip in", "a deadline over all; found at the provider"),
     (27, "accepted, with an answer that can't be read", "found at the provider"),
     (28, "tokens that live for seconds", "renewed in time; nothing fails"),

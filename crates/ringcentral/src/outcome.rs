@@ -142,7 +142,7 @@ fn by_status(status: StatusCode, error: &ProviderError, rate: &RateHeaders) -> O
     match status {
         // SEND-SAFETY: refused for its token, before the message was looked at.
         StatusCode::UNAUTHORIZED => Outcome::Unauthorised { kind: unauthorised(error), code },
-        // SEND-SAFETY: an OAU code speaks of the token, whatever the status.
+        // SEND-SAFETY: with an OAU or AGW code a 403 speaks of the token too, before the message was looked at.
         StatusCode::FORBIDDEN if is_token_code(error) => Outcome::Unauthorised { kind: unauthorised(error), code },
         // SEND-SAFETY: a limit is checked before the message is taken (documented: wait, then repeat).
         StatusCode::TOO_MANY_REQUESTS => throttled(error, rate),
@@ -206,6 +206,13 @@ fn is_token_code(error: &ProviderError) -> bool {
     error.code_str().starts_with("OAU-") || error.code_str().starts_with("AGW-")
 }
 
+/// Whether the value at fault is one that all messages of an extension share: its number, or the extension itself. The error
+/// names it as the request does (documented: `parameterName`).
+fn is_of_the_sender(error: &ProviderError) -> bool {
+    let name = error.parameter.as_ref().map_or("", |name| name.as_str());
+    name == "from" || name.starts_with("from.") || name == "extensionId" || name == "accountId"
+}
+
 /// How far a refusal reaches, by its code; the codes are documented in the 2021 specification and on the errors page.
 fn reject_scope(status: StatusCode, error: &ProviderError) -> RejectScope {
     match error.code_str() {
@@ -214,6 +221,7 @@ fn reject_scope(status: StatusCode, error: &ProviderError) -> RejectScope {
         "CMN-109" | "CMN-402" | "CMN-403" | "CMN-404" | "CMN-405" | "CMN-408" | "CMN-419" => RejectScope::Extension,
         "MSG-241" | "MSG-242" | "MSG-245" | "MSG-304" | "MSG-310" | "MSG-314" | "MSG-367" => RejectScope::Extension,
         "MSG-380" | "MSG-397" | "BIL-103" => RejectScope::Extension,
+        "CMN-100" | "CMN-101" | "CMN-102" if is_of_the_sender(error) => RejectScope::Extension,
         "MSG-240" | "MSG-403" | "CMN-101" | "CMN-406" | "InternationalProhibited" => RejectScope::Message,
         // Not RingCentral's own words: a gateway or a wrong server URL, which would refuse every message alike.
         "-" if matches!(status, StatusCode::FORBIDDEN | StatusCode::NOT_FOUND) => RejectScope::App,

@@ -1,8 +1,9 @@
 -- settle: what became of leased messages.
--- ARGV     from 3 on, one each: id (16 bytes), token, age in ms, delay in ms (8 each), max attempts, and what the headers told
+-- ARGV     3 how long records are kept, in ms
+--          from 4 on, one each: id (16 bytes), token, age in ms, delay in ms (8 each), max attempts, and what the headers told
 --          of the plan: limit, window in ms, remaining (4 each, one more than told, 0 = no such header); then as zero-ended
 --          strings kind, text (provider id, code or reason), lane ('' unless the store may have lost the message, or the send)
--- returns  of each: what (1 done, 2 again, 3 late evidence, 4 stale, 5 missing, 6 sent twice), state
+-- returns  of each: what (1 done, 2 again, 3 late evidence, 4 stale, 5 missing, 6 sent twice), state (0 of none)
 -- invariant: idempotent by token.
 
 local LONGEST_SEND = 360000 -- no send begins earlier before it is told, nor arrives later after it began
@@ -136,7 +137,7 @@ local REPORT = '>I8I8I8I4I4I4I4sss'
 local function told(n) return n > 0 and n - 1 or nil end
 
 local ids, names, pairs_met = {}, {}, {}
-for i = 3, #ARGV do ids[i - 2] = sub(ARGV[i], 1, 16) end
+for i = 4, #ARGV do ids[i - 3] = sub(ARGV[i], 1, 16) end
 fetch(M, ids)
 fetch(F, ids)
 for _, id in ipairs(ids) do
@@ -151,8 +152,15 @@ fetch(LANES, names)
 fetch(POSTS, names)
 
 for i, id in ipairs(ids) do
-  local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 2], 17)
+  local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 3], 17)
   local m = read_message(id)
+  -- Told by a journal, of a send whose record may have been forgotten in its turn: by the store's own time, whatever the clock of
+  -- the machine that tells it says.
+  local claimed = floor(token / TOKENS_A_MS)
+  local long_ago = lane ~= '' and now - claimed >= tonumber(ARGV[3])
+  -- SEND-SAFETY: one that waited since before it was claimed is that message: a store that went back believes it unsent. One that
+  -- came in later has a key that was free again, and was never sent.
+  if m and long_ago and m.created > claimed then m = nil end
   local f = m and read_flight(id)
   local L = m and lane_of(m.lane)
   local was = m and m.note ~= '' and note_of(m)
@@ -164,13 +172,14 @@ for i, id in ipairs(ids) do
   -- A message without its text can't be sent again, whatever is told of it.
   if m and not has_text(m) and kind ~= 'sent' and kind ~= 'rejected' then evidence = false end
   if not m then
-    tombstone(id, lane, token, kind, text)
+    -- Another record would keep its key from the next message.
+    if not long_ago then tombstone(id, lane, token, kind, text) end
     if lane ~= '' then
       local L = lane_of(lane)
       touch(L)
       heard_again(L, token, kind, age, delay)
     end
-    answer(5, 0)
+    answer(long_ago and 4 or 5, 0)
   elseif not live and not (late and evidence) then
     touch(L)
     local hear = lane ~= '' and heard_again or heard_late

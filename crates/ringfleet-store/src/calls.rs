@@ -110,7 +110,7 @@ pub enum Settled {
     Again(State),
     /// The lease had ended, or the store had lost it, and the late report has decided the message all the same.
     LateEvidence(State),
-    /// The lease had ended and the message went on without it; nothing was changed.
+    /// The lease had ended and the message went on without it, or is forgotten since; nothing was changed.
     Stale,
     /// It was sent under this lease, and under another one it was sent too or is being sent: a text went out twice.
     SentTwice,

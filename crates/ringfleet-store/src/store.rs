@@ -85,7 +85,11 @@ pub trait Store: Send + Sync + 'static {
     /// Settles once more what a worker has sent, for a store that may have lost it. What it knows already is not changed;
     /// a message that is gone altogether gets a record, so that its producer's repeat is recognised. What was
     /// requested has its place in the lane's window, also if the store has forgotten the message.
-    async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError>;
+    ///
+    /// `retention` is that of [`reap`](Store::reap). Of a send that was claimed so long ago, by its token, the record may have been
+    /// forgotten in its turn, and its key be another message's by now: it makes no record, and changes no message that came in
+    /// after its claim ([`Settled::Stale`]).
+    async fn reassert(&self, journal: &[Reassertion], retention: Duration) -> Result<Vec<Settled>, StoreError>;
 
     /// A slot of `lane` for a request that is no message. `hold` bounds the request's whole time.
     async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError>;

@@ -214,7 +214,7 @@ impl Sender {
         }
         let (mut outcome, consequence) = report(meaning, self.max_attempts);
         match &outcome {
-            Outcome::Unknown { .. } => self.breaker.unknown(began),
+            Outcome::Unknown { .. } => self.breaker.unknown(&lease.lane, began),
             Outcome::NotSent { .. } => {}
             _ => self.breaker.known(began),
         }

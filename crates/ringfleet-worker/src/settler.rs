@@ -194,7 +194,8 @@ async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled]
     if lost.is_empty() {
         return;
     }
-    if let Err(error) = journal::tell(store, &lost).await {
+    // In this worker's hand until now, it was never settled: its record can't be gone in its turn.
+    if let Err(error) = journal::tell(store, &lost, Duration::MAX).await {
         // The journal tells it once more when the store's restart is noticed.
         crate::metrics::store_error("reassert", &error);
     }

@@ -7,7 +7,8 @@ pub(super) const TABLE: &[Row] = &[
     ("CMN-100", "a required parameter is missing",
         "add the parameter that the error names, such as from, to or text"),
     ("CMN-101", "a parameter has a value that is not allowed",
-        "correct the parameter that the error names; phone numbers are + and digits, a text has 1 to 1000 UTF-16 units"),
+        "correct the parameter that the error names; phone numbers are + and digits, a text has 1 to 1000 UTF-16 units; \
+         it parks a lane whose sender's number is at fault"),
     ("CMN-102", "what the address names does not exist",
         "compare the extension, message or number id with a fresh list; deleted messages are gone after some days"),
     ("CMN-103", "the body of the request is not readable JSON",

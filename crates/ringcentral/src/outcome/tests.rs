@@ -184,6 +184,29 @@ fn rejections_reach_as_far_as_their_code_says() {
 }
 
 #[test]
+fn a_value_at_fault_that_all_messages_of_an_extension_share_is_the_extensions() {
+    let cases = [
+        (400, "CMN-101", "from.phoneNumber", Extension),
+        (403, "CMN-101", "from", Extension),
+        (400, "CMN-100", "from.phoneNumber", Extension),
+        (404, "CMN-102", "extensionId", Extension),
+        (404, "CMN-102", "accountId", Extension),
+        (400, "CMN-101", "to.phoneNumber", Message),
+        (400, "CMN-101", "fromage", Message),
+        (400, "CMN-101", "text", Message),
+        (404, "CMN-102", "messageId", Message),
+        // Said of what is sent, whatever is named.
+        (400, "CMN-406", "from.phoneNumber", Message),
+    ];
+    for (http, code, parameter, scope) in cases {
+        let listed = format!(r#"{{"errorCode":"{code}","message":"m","parameterName":"{parameter}"}}"#);
+        let error = ProviderError::parse(format!(r#"{{"errorCode":"SomeName","errors":[{listed}]}}"#).as_bytes());
+        let expected = Outcome::Rejected { code: Some(label(code)), scope };
+        assert_eq!(classify(&refused(http, error, lane_headers())), expected, "{http} {code} {parameter}");
+    }
+}
+
+#[test]
 fn limits() {
     let throttled = |scope, seconds| Outcome::Throttled { scope, after: Duration::from_secs(seconds) };
     for code in ["CMN-301", "CMN-302", "CMN-303", "MSG-305", ""] {

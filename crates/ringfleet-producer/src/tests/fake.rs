@@ -232,7 +232,7 @@ impl Store for FakeStore {
     async fn leave(&self, _: &WorkerId, _: Incarnation) -> Result<Incarnation, StoreError> {
         absent("leave")
     }
-    async fn reassert(&self, _: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
+    async fn reassert(&self, _: &[Reassertion], _: Duration) -> Result<Vec<Settled>, StoreError> {
         absent("reassert")
     }
     async fn acquire(&self, _: &LaneId, _: Duration) -> Result<Acquired, StoreError> {

@@ -229,12 +229,18 @@ impl RedisStore {
         Ok(answers.into_iter().map(|code| code == 1).collect())
     }
 
-    /// `lanes` are given where messages may be lost, one for each settlement.
-    pub(super) async fn settle_all(&self, batch: &[Settlement], lanes: &[&LaneId]) -> Result<Vec<Settled>, StoreError> {
+    /// `lanes` are given where messages may be lost, one for each settlement; only then `retention` counts.
+    pub(super) async fn settle_all(
+        &self,
+        batch: &[Settlement],
+        lanes: &[&LaneId],
+        retention: Duration,
+    ) -> Result<Vec<Settled>, StoreError> {
         let mut answers = vec![Settled::Missing; batch.len()];
         for (shard, places) in self.by_shard(batch.iter().map(|s| s.lease.token)) {
             for places in places.chunks(MAX_BATCH) {
                 let mut call = self.prepare(&self.scripts.settle, &self.tags[shard]);
+                call.arg(millis(retention));
                 for &at in places {
                     let s = &batch[at];
                     let none = Duration::ZERO;

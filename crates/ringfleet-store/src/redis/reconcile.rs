@@ -176,10 +176,14 @@ impl RedisStore {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn reassert_all(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
+    pub(super) async fn reassert_all(
+        &self,
+        journal: &[Reassertion],
+        retention: Duration,
+    ) -> Result<Vec<Settled>, StoreError> {
         let settlements: Vec<Settlement> = journal.iter().map(|entry| entry.settlement.clone()).collect();
         let lanes: Vec<&LaneId> = journal.iter().map(|entry| &entry.lane).collect();
-        let answers = self.settle_all(&settlements, &lanes).await?;
+        let answers = self.settle_all(&settlements, &lanes, retention).await?;
         let lost = journal.iter().zip(&answers).filter(|(_, answer)| **answer == Settled::Missing);
         let kept = lost
             .filter(|(entry, _)| matches!(entry.settlement.outcome, Outcome::Sent { .. } | Outcome::Unknown { .. }));

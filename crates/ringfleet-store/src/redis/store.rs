@@ -54,7 +54,7 @@ impl Store for RedisStore {
         self.begin_all(sends, lease).await
     }
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, StoreError> {
-        self.settle_all(batch, &[]).await
+        self.settle_all(batch, &[], Duration::MAX).await
     }
     async fn extend(&self, leases: &[LeaseRef], lease: Duration) -> Result<Vec<bool>, StoreError> {
         self.extend_all(leases, lease).await
@@ -82,8 +82,8 @@ impl Store for RedisStore {
     async fn leave(&self, worker: &WorkerId, told: Incarnation) -> Result<Incarnation, StoreError> {
         self.watch_shards(worker, told, true).await
     }
-    async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
-        self.reassert_all(journal).await
+    async fn reassert(&self, journal: &[Reassertion], retention: Duration) -> Result<Vec<Settled>, StoreError> {
+        self.reassert_all(journal, retention).await
     }
     async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {
         self.acquire_slot(lane, hold).await

@@ -6,7 +6,13 @@ use std::time::Duration;
 
 use rusqlite::params;
 
-use super::{enqueue::TOMBSTONE, fault::Step, messages::Message, millis, raw_token, short, tx::Tx};
+use super::{
+    enqueue::TOMBSTONE,
+    fault::Step,
+    messages::Message,
+    millis, raw_token, short,
+    tx::{TOKENS_A_MS, Tx},
+};
 use crate::{
     calls::{Decided, Evidence, Found, Outcome, Reassertion, Settled, UnknownSend, UnknownSends},
     ids::{LeaseToken, MessageId},
@@ -249,12 +255,24 @@ impl Tx<'_> {
         self.exec(sql, params![self.lanes[at].row, self.now, FIRST_LOOK, settle_ms, MOST_OF_A_LANE]).map(drop)
     }
 
-    pub(super) fn reassert(&mut self, journal: &[Reassertion]) -> Step<Vec<Settled>> {
+    pub(super) fn reassert(&mut self, journal: &[Reassertion], retention: Duration) -> Step<Vec<Settled>> {
         let mut answers = Vec::with_capacity(journal.len());
         for entry in journal {
-            let answer = self.settle_one(&entry.settlement, true)?;
+            let lease = entry.settlement.lease;
+            // By the store's own time, whatever the clock of the machine that tells it says.
+            let claimed = raw_token(lease.token) / TOKENS_A_MS;
+            let long_ago = self.now.saturating_sub(claimed) >= millis(retention);
+            // SEND-SAFETY: one that waited since before it was claimed is that message: a store that went back believes it unsent. One
+            // that came in later has a key that was free again, and was never sent.
+            let is_another = long_ago && self.message(&lease.id)?.is_some_and(|m| m.created > claimed);
+            let mut answer = if is_another { Settled::Missing } else { self.settle_one(&entry.settlement, true)? };
             if answer == Settled::Missing {
-                self.write_tombstone(entry)?;
+                if long_ago {
+                    // Its record was most likely forgotten in its turn; another one would keep its key from the next message.
+                    answer = Settled::Stale;
+                } else {
+                    self.write_tombstone(entry)?;
+                }
                 let at = self.lane_named(&entry.lane)?;
                 self.touch(at);
                 self.heard_again(at, &entry.settlement);

@@ -96,8 +96,8 @@ impl Store for SqliteStore {
         }
     }
 
-    async fn reassert(&self, journal: &[Reassertion]) -> Result<Vec<Settled>, StoreError> {
-        self.call_in_batches("reassert", journal, |tx, journal| tx.reassert(journal)).await
+    async fn reassert(&self, journal: &[Reassertion], retention: Duration) -> Result<Vec<Settled>, StoreError> {
+        self.call_in_batches("reassert", journal, move |tx, journal| tx.reassert(journal, retention)).await
     }
 
     async fn acquire(&self, lane: &LaneId, hold: Duration) -> Result<Acquired, StoreError> {

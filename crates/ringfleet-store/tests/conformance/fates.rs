@@ -116,6 +116,13 @@ behaviours! {
         a_lost_intent_of_a_message_that_was_taken_for_poison_is_asked_for
         a_send_that_was_proven_absent_opens_no_message_again_that_has_ended_since
     }
+    long_ago {
+        a_lost_send_of_long_ago_is_settled_where_its_message_waits
+        a_send_whose_record_was_forgotten_in_its_turn_gets_no_other
+        a_message_whose_key_was_free_again_is_not_taken_for_the_one_before
+        a_lost_message_that_is_handed_in_again_within_the_time_of_its_record_was_sent
+        what_was_requested_has_its_place_however_short_records_are_kept
+    }
     opting_out {
         a_message_to_who_opted_out_is_taken_and_ends_at_once
         an_opt_out_between_claim_and_send_stops_the_send

@@ -22,6 +22,7 @@ mod fairness;
 mod following;
 mod intake;
 mod listing;
+mod long_ago;
 mod opting_out;
 mod pairs;
 mod penalties;

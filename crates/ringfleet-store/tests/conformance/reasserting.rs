@@ -28,7 +28,7 @@ pub(crate) async fn what_the_store_knows_is_settled_once_more(s: &Subject) {
     s.settle(c, unknown()).await;
     assert_eq!(s.reassert(&wide(1), c, unknown()).await, Settled::Again(State::Held));
     assert_eq!(s.reassert(&wide(1), c, sent_as("c")).await, Settled::LateEvidence(State::Sent));
-    assert_eq!(s.store.reassert(&[]).await.unwrap(), []);
+    assert_eq!(s.store.reassert(&[], DAY).await.unwrap(), []);
     s.adds_up(&wide(1), &ids).await;
 }
 
@@ -89,7 +89,7 @@ pub(crate) async fn what_is_told_again_has_its_place_in_the_window_though_the_st
     let outcomes = [sent_as("p-1"), unknown(), rejected(), not_sent(0), retry(0, 5), parked, throttled(300)];
     let journal: Vec<_> = (1..).zip(outcomes).map(|(n, outcome)| of(n, token, outcome)).collect();
     for _ in 0..2 {
-        s.store.reassert(&journal).await.unwrap();
+        s.store.reassert(&journal, DAY).await.unwrap();
         assert_eq!(s.view(&wide(1)).await.slots_in_use, 7);
     }
     // The store has its record, and not the request.
@@ -116,7 +116,7 @@ pub(crate) async fn a_lost_send_without_an_answer_keeps_its_place_for_a_window_f
     for age in [400, TIGHT_HOLD + 1] {
         let tell = async || {
             let settlement = Settlement { lease, outcome: unknown(), age: ms(age), seen: PlanSeen::default() };
-            s.store.reassert(&[Reassertion { settlement, lane: tight(1) }]).await.unwrap();
+            s.store.reassert(&[Reassertion { settlement, lane: tight(1) }], DAY).await.unwrap();
         };
         tell().await;
         s.step(TIGHT_HOLD - 1);
@@ -126,7 +126,7 @@ pub(crate) async fn a_lost_send_without_an_answer_keeps_its_place_for_a_window_f
     }
     // What was told long after it can have arrived takes nothing.
     let settlement = Settlement { lease, outcome: unknown(), age: ms(86_400_000), seen: PlanSeen::default() };
-    s.store.reassert(&[Reassertion { settlement, lane: tight(1) }]).await.unwrap();
+    s.store.reassert(&[Reassertion { settlement, lane: tight(1) }], DAY).await.unwrap();
     assert_eq!(s.view(&tight(1)).await.slots_in_use, 0);
 }
 
@@ -136,7 +136,7 @@ pub(crate) async fn a_send_of_which_a_journal_knows_no_answer_keeps_its_slot_for
     s.step(400);
     // That is when it was about to begin; the provider may have got it later.
     let settlement = Settlement { lease: begun, outcome: unknown(), age: ms(400), seen: PlanSeen::default() };
-    let told = s.store.reassert(&[Reassertion { settlement, lane: tight(1) }]).await.unwrap();
+    let told = s.store.reassert(&[Reassertion { settlement, lane: tight(1) }], DAY).await.unwrap();
     assert_eq!(told, [Settled::Done(State::Held)]);
     s.step(TIGHT_HOLD - 1);
     assert_eq!(s.view(&tight(1)).await.slots_in_use, 1);
@@ -207,7 +207,7 @@ pub(crate) async fn a_refusal_told_again_stops_the_lane_though_its_message_is_lo
         Reassertion { settlement, lane: wide(1) }
     };
     for (age, penalty) in [(60_000, None), (20_000, Some(s.now() + 40_000))] {
-        assert_eq!(s.store.reassert(&[refused(age)]).await.unwrap(), [Settled::Missing]);
+        assert_eq!(s.store.reassert(&[refused(age)], DAY).await.unwrap(), [Settled::Missing]);
         assert_eq!(s.view(&wide(1)).await.penalty_until, penalty);
     }
     s.put(message(&wide(1), "behind")).await;
@@ -247,14 +247,14 @@ pub(crate) async fn one_journal_may_tell_of_one_lost_message_twice(s: &Subject) 
     };
     let journal = [told(old, sent_as("p-1")), told(old, sent_as("p-1")), told(new, sent_as("p-2"))];
     let expected = [Settled::Missing, Settled::Again(State::Sent), Settled::SentTwice];
-    assert_eq!(s.store.reassert(&journal).await.unwrap(), expected);
+    assert_eq!(s.store.reassert(&journal, DAY).await.unwrap(), expected);
     let unknown_of = |name| async move {
         let old = lost_lease(s, 2, name).await;
         (old, LeaseRef { token: lost_lease(s, 2, &format!("{name} too")).await.token, ..old })
     };
     let (old, new) = unknown_of("unknown").await;
     let journal = [told(old, unknown()), told(new, sent_as("p-3"))].map(|entry| Reassertion { lane: wide(2), ..entry });
-    assert_eq!(s.store.reassert(&journal).await.unwrap(), [Settled::Missing, Settled::LateEvidence(State::Sent)]);
+    assert_eq!(s.store.reassert(&journal, DAY).await.unwrap(), [Settled::Missing, Settled::LateEvidence(State::Sent)]);
     assert_eq!(s.get(old.id).await.provider_id.as_deref(), Some("p-3"));
 }
 
@@ -273,8 +273,8 @@ pub(crate) async fn a_long_journal_is_told_in_one_call(s: &Subject) {
             journal.push(Reassertion { settlement, lane: wide(lane) });
         }
     }
-    assert_eq!(s.store.reassert(&journal).await.unwrap(), [Settled::Missing; 700]);
-    let again = s.store.reassert(&journal).await.unwrap();
+    assert_eq!(s.store.reassert(&journal, DAY).await.unwrap(), [Settled::Missing; 700]);
+    let again = s.store.reassert(&journal, DAY).await.unwrap();
     for (n, answer) in again.into_iter().enumerate() {
         assert_eq!(answer, Settled::Again(if n % 2 == 0 { State::Sent } else { State::Held }));
     }
@@ -321,7 +321,7 @@ pub(crate) async fn a_lost_send_that_is_told_with_a_wrong_age_is_looked_for_from
             s.store.cancel(&lease.id).await.unwrap();
         }
         let settlement = Settlement { lease, outcome: unknown(), age: ms(0), seen: PlanSeen::default() };
-        s.store.reassert(&[Reassertion { settlement, lane }]).await.unwrap();
+        s.store.reassert(&[Reassertion { settlement, lane }], DAY).await.unwrap();
         assert_eq!(s.get(lease.id).await.intent_at, Some(claimed));
     }
 }

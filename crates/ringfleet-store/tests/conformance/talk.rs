@@ -251,8 +251,19 @@ impl Subject {
     }
 
     pub(crate) async fn reassert(&self, lane: &LaneId, lease: LeaseRef, outcome: Outcome) -> Settled {
+        self.reassert_while_kept(DAY, lane, lease, outcome).await
+    }
+
+    /// Records are kept for `retention`.
+    pub(crate) async fn reassert_while_kept(
+        &self,
+        retention: Duration,
+        lane: &LaneId,
+        lease: LeaseRef,
+        outcome: Outcome,
+    ) -> Settled {
         let settlement = Settlement { lease, outcome, age: ms(0), seen: PlanSeen::default() };
-        self.store.reassert(&[Reassertion { settlement, lane: lane.clone() }]).await.unwrap()[0]
+        self.store.reassert(&[Reassertion { settlement, lane: lane.clone() }], retention).await.unwrap()[0]
     }
 
     pub(crate) async fn resolve(&self, id: MessageId, how: Resolution) -> Cancelled {

@@ -1,5 +1,7 @@
 //! Sends of unknown fate: looked up, decided, told once more, or left to a person.
 
+use std::time::Duration;
+
 use proptest::sample::Index;
 use ringfleet_store::{
     Cancelled, Decided, Evidence, Found, LaneId, LeaseRef, MessageId, Millis, Outcome, PlanSeen, Reassertion,
@@ -106,7 +108,8 @@ impl Run<'_> {
             Reassertion { lane: self.lane_of(&settlement.lease), settlement }
         };
         let journal: Vec<_> = batch.into_iter().map(told).collect();
-        let answers = self.subject.store.reassert(&journal).await.unwrap();
+        // As if records were kept for ever; conformance/long_ago.rs tells of sends of before.
+        let answers = self.subject.store.reassert(&journal, Duration::MAX).await.unwrap();
         same("answers to reassert", answers.len(), journal.len())?;
         for (entry, answer) in journal.iter().zip(answers) {
             same("reassert", answer, self.model.reassert(&entry.lane, &entry.settlement))?;

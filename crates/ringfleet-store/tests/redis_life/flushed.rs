@@ -34,7 +34,7 @@ pub(crate) async fn every_call(store: &RedisStore, lease: LeaseRef) -> Vec<(&'st
         ("resolve", store.resolve(&lease.id, Resolution::Resend).await.map(drop)),
         ("watch", store.watch(&worker, Incarnation::default()).await.map(drop)),
         ("leave", store.leave(&worker, Incarnation::default()).await.map(drop)),
-        ("reassert", store.reassert(&journal).await.map(drop)),
+        ("reassert", store.reassert(&journal, second).await.map(drop)),
         ("acquire", store.acquire(&lane, second).await.map(drop)),
         ("release", store.release(&lane, LeaseToken(1), Release::Used, second, PlanSeen::default()).await),
         ("set_paused", store.set_paused(&lane, true).await),

@@ -146,7 +146,7 @@ async fn what_a_worker_tells_after_a_restart_keeps_a_lost_message_from_being_sen
     assert_eq!(store.get(&late.id).await.unwrap(), None, "it is lost");
 
     let journal = [early, late].map(|lease| Reassertion { settlement: report(lease), lane: lane() });
-    assert_eq!(store.reassert(&journal).await.unwrap(), [Settled::Again(State::Sent), Settled::Missing]);
+    assert_eq!(store.reassert(&journal, Duration::MAX).await.unwrap(), [Settled::Again(State::Sent), Settled::Missing]);
     assert_eq!(store.enqueue(&[message(&lane(), "late")]).await.unwrap(), [Enqueued::Duplicate(late.id)]);
     put(&store, &lane(), &["next"]).await;
     let mut given = Vec::new();

@@ -103,7 +103,7 @@ async fn a_lane_whose_window_can_not_be_read_waits_for_a_person_and_no_other_lan
     assert_eq!(store.settle(&reports).await.unwrap(), [Settled::Done(State::Sent); 2]);
     let again = reports.iter().zip([lane(), other()]);
     let again: Vec<_> = again.map(|(report, lane)| Reassertion { settlement: report.clone(), lane }).collect();
-    assert_eq!(store.reassert(&again).await.unwrap(), [Settled::Again(State::Sent); 2]);
+    assert_eq!(store.reassert(&again, Duration::MAX).await.unwrap(), [Settled::Again(State::Sent); 2]);
     assert_eq!(claimed(&store, &worker).await, there);
     assert_eq!(parked(&store).await.as_deref(), Some("unreadable-window"));
     // Of logins and reads there is nobody who would let a lane go on.

@@ -130,7 +130,8 @@ async fn what_was_counted_before_an_outage_proves_nothing_for_a_send_that_is_tol
     server.step_clock(OUTAGE_S);
     eventually(PATIENCE, async || store.ping().await.is_ok()).await;
     watch(&store, &worker).await;
-    let tell = async |settlement| store.reassert(&[Reassertion { settlement, lane: lane() }]).await.unwrap()[0];
+    let tell =
+        async |settlement| store.reassert(&[Reassertion { settlement, lane: lane() }], Duration::MAX).await.unwrap()[0];
     assert!(matches!(tell(report(leases[2])).await, Settled::LateEvidence(_)));
     let outcome = Outcome::Unknown { reason: "begun-and-not-reported".to_owned() };
     let age = Duration::from_secs(OUTAGE_S as u64);

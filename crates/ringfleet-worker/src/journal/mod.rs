@@ -16,7 +16,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use ringfleet_identity::EachMinute;
@@ -216,23 +216,22 @@ impl Journal {
         self.told().clear();
     }
 
-    /// Tells the store what was sent, as far as it is not older than `retention`, after which the store itself forgets. Returns
-    /// how many sends that were. After an error nothing is forgotten, and all is to be told again. But this worker's own sends are
-    /// told to each shard once, until [`Journal::tell_anew`]: told of one that is under way, the store takes it out of this worker's
-    /// hand.
+    /// Tells the store what was sent. Returns how many sends that were. After an error nothing is forgotten, and all is to be told
+    /// again. But this worker's own sends are told to each shard once, until [`Journal::tell_anew`]: told of one that is under way,
+    /// the store takes it out of this worker's hand.
+    ///
+    /// SEND-SAFETY: however old they are. A store that was away for longer than `retention`, or was brought back from an older copy,
+    /// believes what waits in it unsent. It tells by its own time what it may have forgotten in its turn.
     pub(crate) async fn reassert(
         &self,
         store: &SharedStore,
         retention: Duration,
         whose: Whose,
     ) -> Result<usize, StoreError> {
-        let oldest = SystemTime::now().checked_sub(retention);
         let (dead, telling) = self.adopted().of_dead(whose);
         let own = if whose == Whose::All { self.lock().iter().cloned().collect() } else { Vec::new() };
         let ended: HashSet<LeaseRef> = dead.iter().chain(&own).filter(|e| e.is_end()).map(|e| e.lease).collect();
-        let told = |entry: &&Entry| {
-            oldest.is_none_or(|oldest| entry.at > oldest) && !(entry.is_begin() && ended.contains(&entry.lease))
-        };
+        let told = |entry: &&Entry| !(entry.is_begin() && ended.contains(&entry.lease));
         let mut sends = 0;
         let mut failed = None;
         // Its own first: a store that was restarted waits for the living, and not for long.
@@ -245,7 +244,7 @@ impl Journal {
                 }
                 let ours = |entry: &&Entry| entry.lease.token.shard(self.shards) == shard;
                 let entries: Vec<&Entry> = entries.iter().filter(ours).filter(told).collect();
-                match self.tell(store, &entries, alive).await {
+                match self.tell(store, &entries, retention, alive).await {
                     Ok(told) => {
                         sends += told;
                         if whose == Whose::All && alive {
@@ -267,7 +266,13 @@ impl Journal {
         Ok(sends)
     }
 
-    async fn tell(&self, store: &SharedStore, entries: &[&Entry], alive: bool) -> Result<usize, StoreError> {
+    async fn tell(
+        &self,
+        store: &SharedStore,
+        entries: &[&Entry],
+        retention: Duration,
+        alive: bool,
+    ) -> Result<usize, StoreError> {
         let (mut sends, mut refused) = (0, None);
         for some in entries.chunks(BATCH) {
             // SEND-SAFETY: a send that has begun and has no outcome yet may be on its way: its fate is unknown to a store
@@ -279,7 +284,7 @@ impl Journal {
                 continue;
             }
             // SEND-SAFETY: a message that the store believes unsent would be sent again.
-            let told = match tell(store, &some).await {
+            let told = match tell(store, &some, retention).await {
                 Ok(told) => told,
                 Err(error) if is_refusal(&error) => {
                     refused = Some(error);

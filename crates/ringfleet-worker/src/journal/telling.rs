@@ -1,6 +1,6 @@
 //! Tells the store what was sent, though it may refuse some of it.
 
-use std::{collections::HashSet, slice::from_ref};
+use std::{collections::HashSet, slice::from_ref, time::Duration};
 
 use ringfleet_store::{Reassertion, Settled, SharedStore, StoreError};
 
@@ -12,16 +12,16 @@ pub(crate) struct Told {
 }
 
 /// SEND-SAFETY: one that can't be settled must not take the others along, which the store would believe unsent. A store that can
-/// settle none, of several lanes, is at fault itself: an error.
-pub(crate) async fn tell(store: &SharedStore, sends: &[Reassertion]) -> Result<Told, StoreError> {
-    let mut refused = match store.reassert(sends).await {
+/// settle none, of several lanes, is at fault itself: an error. `retention` as in [`Store::reassert`](ringfleet_store::Store::reassert).
+pub(crate) async fn tell(store: &SharedStore, sends: &[Reassertion], retention: Duration) -> Result<Told, StoreError> {
+    let mut refused = match store.reassert(sends, retention).await {
         Ok(answers) => return Ok(Told { answers: answers.into_iter().map(Some).collect(), refused: None }),
         Err(error) if is_refusal(&error) => error,
         Err(error) => return Err(error),
     };
     let mut answers = Vec::with_capacity(sends.len());
     for send in sends {
-        match store.reassert(from_ref(send)).await {
+        match store.reassert(from_ref(send), retention).await {
             Ok(answer) => answers.push(answer.first().copied()),
             Err(error) if is_refusal(&error) => {
                 crate::metrics::store_error("reassert", &error);
@@ -50,15 +50,17 @@ pub(super) fn is_refusal(error: &StoreError) -> bool {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::{Instant, SystemTime};
 
-    use ringfleet_store::{OnUnknown, Outcome, PlanSeen, Settlement, State};
+    use ringfleet_store::{
+        LaneId, LeaseRef, MessageId, OnUnknown, Outcome, PlanSeen, Settlement, State, sqlite::SqliteOptions,
+    };
     use ringfleet_testkit::RedisServer;
 
     use super::*;
     use crate::{
         journal::{Entry, Journal, Whose},
-        tests::rig::{begun, redis, spoil, text},
+        tests::rig::{begun, claimed, redis, spoil, sqlite, state, text},
     };
 
     /// Texts of these extensions, each sent and not reported yet.
@@ -80,8 +82,8 @@ mod tests {
         let store = redis(&server).await;
         let sends = sent(&store, &["101", "102", "103"]).await;
         spoil(&server, &format!("wait:{}", sends[1].lane));
-        assert!(store.reassert(&sends[1..2]).await.is_err());
-        let Told { answers, refused } = tell(&store, &sends).await.unwrap();
+        assert!(store.reassert(&sends[1..2], Duration::MAX).await.is_err());
+        let Told { answers, refused } = tell(&store, &sends, Duration::MAX).await.unwrap();
         let done = Some(Settled::Done(State::Sent));
         // The first may have been settled before the second was met.
         assert!([done, Some(Settled::Again(State::Sent))].contains(&answers[0]), "{answers:?}");
@@ -109,6 +111,43 @@ mod tests {
         opens().await.reassert(&store, Duration::MAX, Whose::All).await.unwrap();
     }
 
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    /// Sent, by the clock of this machine two hours ago.
+    fn sent_long_ago(lease: LeaseRef, lane: &LaneId) -> Entry {
+        let outcome = Outcome::Sent { provider_id: lease.id.to_string() };
+        Entry { at: SystemTime::now() - 2 * HOUR, ..Entry::ended(lease, lane, &outcome, true, Instant::now()) }
+    }
+
+    /// It was away for so long, or that clock is wrong.
+    #[tokio::test]
+    async fn a_store_that_believes_a_send_of_before_the_retention_unsent_is_told_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = sqlite(folder.path(), SqliteOptions::default()).await;
+        let lease = claimed(&store, text("101", 1, OnUnknown::Hold)).await;
+        let journal = Journal::in_memory(1);
+        journal.record(vec![sent_long_ago(lease.reference(), &lease.lane)]).await;
+        assert_eq!(journal.reassert(&store, HOUR, Whose::All).await.unwrap(), 1);
+        assert_eq!(state(&store, &lease.id).await, Some(State::Sent));
+    }
+
+    /// Here by the store's clock too, as records are kept for no time.
+    #[tokio::test]
+    async fn a_send_of_long_ago_ends_the_message_that_waited_before_it_and_makes_no_record_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = sqlite(folder.path(), SqliteOptions::default()).await;
+        let lease = claimed(&store, text("101", 1, OnUnknown::Hold)).await;
+        let forgotten = LeaseRef { id: MessageId::random(), ..lease.reference() };
+        let journal = Journal::in_memory(1);
+        journal.record([lease.reference(), forgotten].map(|of| sent_long_ago(of, &lease.lane)).to_vec()).await;
+        for _ in 0..2 {
+            journal.tell_anew();
+            assert_eq!(journal.reassert(&store, Duration::ZERO, Whose::All).await.unwrap(), 2);
+            assert_eq!(state(&store, &lease.id).await, Some(State::Sent));
+            assert_eq!(state(&store, &forgotten.id).await, None);
+        }
+    }
+
     #[tokio::test]
     async fn a_store_that_can_settle_nothing_has_not_been_told() {
         let server = RedisServer::start();
@@ -117,6 +156,6 @@ mod tests {
         for send in &sends {
             spoil(&server, &format!("wait:{}", send.lane));
         }
-        assert!(tell(&store, &sends).await.is_err());
+        assert!(tell(&store, &sends, Duration::MAX).await.is_err());
     }
 }

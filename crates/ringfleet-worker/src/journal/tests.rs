@@ -1,4 +1,8 @@
-use std::{fs::File, sync::mpsc, time::UNIX_EPOCH};
+use std::{
+    fs::File,
+    sync::mpsc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use metrics_exporter_prometheus::PrometheusBuilder;
 use ringfleet_store::{
@@ -194,7 +198,7 @@ async fn a_send_that_ends_while_the_store_is_told_is_not_told_as_one_under_way()
     journal.record(vec![Entry::ended(lease.reference(), &lease.lane, &outcome, true, Instant::now())]).await;
     let (age, seen) = (Duration::ZERO, PlanSeen::default());
     store.settle(&[Settlement { lease: lease.reference(), outcome, age, seen }]).await.unwrap();
-    journal.tell(&store, &known_before.iter().collect::<Vec<_>>(), true).await.unwrap();
+    journal.tell(&store, &known_before.iter().collect::<Vec<_>>(), FOR_EVER, true).await.unwrap();
     assert_eq!(store.get(&lease.id).await.unwrap().unwrap().state, State::Ready);
 }
 
@@ -285,7 +289,7 @@ async fn what_a_dead_workers_file_tells_is_counted_when_it_changes_something_and
     };
     let unknown = || Story::Unknown { reason: "timeout".to_owned() };
     let told = [of(1, 9, unknown()), of(2, 9, unknown())].map(|entry| entry.reassertion(true).unwrap());
-    store.reassert(&told).await.unwrap();
+    store.reassert(&told, FOR_EVER).await.unwrap();
     // The lease of the one was over, and its message went on; of the other nobody else knows that it was sent.
     let stale = of(1, 2, Story::Rejected { code: "CMN-101".to_owned() });
     let late = of(2, 9, Story::Sent { provider_id: "2".to_owned() });
@@ -309,7 +313,7 @@ async fn sent_twice(store: &SharedStore) -> Entry {
     let old = Entry { at: SystemTime::now(), ..sent(1, 0) };
     let lease = LeaseRef { token: LeaseToken(old.lease.token.0 + 1), ..old.lease };
     let new = Entry { lease, story: Story::Sent { provider_id: "2".to_owned() }, ..old.clone() };
-    store.reassert(&[new.reassertion(true).unwrap()]).await.unwrap();
+    store.reassert(&[new.reassertion(true).unwrap()], FOR_EVER).await.unwrap();
     old
 }
 

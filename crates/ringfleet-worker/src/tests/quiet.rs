@@ -68,8 +68,8 @@ async fn a_backlog_of_them_does_not_keep_a_worker_from_finding_out_that_the_prov
     let Worker { mut sender, in_hand, .. } = worker;
     sender.quiet_hours = Some(now_is_quiet());
     sender.places = vec![Semaphore::new(HANDS)];
-    for _ in 0..5 {
-        sender.breaker.unknown(Instant::now());
+    for extension in [EXTENSION, "102", EXTENSION, "102", EXTENSION] {
+        sender.breaker.unknown(&text(extension, 1, OnUnknown::Hold).lane, Instant::now());
     }
     let to = |number: String| NewMessage { to: Private::new(number), ..text(EXTENSION, 1, OnUnknown::Hold) };
     let mut backlog: Vec<_> = (0..300).map(|n| to(format!("+1650555{n:04}"))).collect();
