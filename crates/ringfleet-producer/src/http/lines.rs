@@ -183,8 +183,12 @@ mod tests {
         assert_eq!(lines.next().await, Ok(Some((2, Line::TooLong))));
         assert_eq!(lines.next().await, whole(3, b"next"));
         assert_eq!(lines.next().await, Ok(Some((4, Line::TooLong))));
-        assert!(lines.begun.capacity() <= 2 * MAX_LINE_BYTES, "{}", lines.begun.capacity());
         assert_eq!(lines.next().await, Ok(None));
+        // One whose end does not come.
+        for _ in 0..4 {
+            lines.keep(&most);
+        }
+        assert!(lines.begun.capacity() <= 2 * MAX_LINE_BYTES, "{}", lines.begun.capacity());
     }
 
     #[tokio::test]
@@ -211,13 +215,22 @@ mod tests {
         assert_eq!(lines.next().await, Ok(None), "half a line is none");
 
         let began = Instant::now();
-        let drips = stream::repeat(()).then(|()| async {
-            tokio::time::sleep(BODY_DEADLINE / 2).await;
+        let drips = stream::iter(0..100).then(|_| async {
+            tokio::time::sleep(BODY_DEADLINE * 3 / 4).await;
             Ok::<_, Infallible>(Bytes::from("x\n"))
         });
         let mut lines = Lines::of(Body::from_stream(drips));
-        while lines.next().await.is_ok() {}
+        while let Ok(Some(_)) = lines.next().await {}
         assert_eq!(began.elapsed().as_secs(), WHOLE_DEADLINE.as_secs());
+
+        // What is done with its lines takes the time, and the next ones are always there.
+        let ready = stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from("x\n")));
+        let mut lines = Lines::of(Body::from_stream(ready));
+        for _ in 0..WHOLE_DEADLINE.as_secs() {
+            assert!(lines.next().await.is_ok());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(lines.next().await, Err(Cut::Unread));
 
         let broken = [Ok(Bytes::from("one\ntwo")), Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof))];
         let mut lines = Lines::of(Body::from_stream(stream::iter(broken)));

@@ -20,7 +20,7 @@ use crate::{
 pub(super) const KEY: &str = "test-key-0123456789";
 
 pub(super) struct Server {
-    base: String,
+    pub(super) base: String,
     client: Client,
     task: tokio::task::JoinHandle<()>,
 }

@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use axum::{
@@ -18,10 +19,15 @@ use axum::{
 use futures::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
 
 use super::{
     FROM, TO,
-    api::{Server, read},
+    api::{KEY, Server, read},
     fake::{FakeStore, Fault},
     producer, sqlite,
 };
@@ -122,6 +128,14 @@ async fn lines_go_in_by_the_batch_and_the_answer_begins_when_a_short_body_has_en
     let (calls, largest) = (store.calls.load(Ordering::SeqCst), store.largest_batch.load(Ordering::SeqCst));
     assert_eq!((told.len(), calls, largest), (1_200, 3, 500));
     assert_eq!(statuses(&self::told(hand_in(&store, parts(1_200).0).await).await), ["duplicate"; 1_200]);
+
+    // Long ones go in before there are so many of them.
+    let store = FakeStore::with_faults([]);
+    let long = |n| [line(n).trim_ascii_end(), &[b' '; 60_000], b"\n"].concat();
+    let body: Vec<u8> = (0..40).flat_map(long).collect();
+    assert_eq!(statuses(&self::told(hand_in(&store, body.into()).await).await), ["accepted"; 40]);
+    let (calls, largest) = (store.calls.load(Ordering::SeqCst), store.largest_batch.load(Ordering::SeqCst));
+    assert_eq!((calls, largest), (3, 18), "1 MiB of them");
 }
 
 #[tokio::test]
@@ -184,8 +198,9 @@ async fn a_keyless_line_of_unknown_fate_is_told_the_key_of_a_safe_repeat() {
 #[tokio::test]
 async fn a_call_of_which_nothing_was_taken_is_a_problem() {
     let store = FakeStore::with_faults([Fault::Full]);
-    let full = hand_in(&store, parts(600).0).await;
-    assert_eq!(full.headers()["retry-after"], "30");
+    let (body, read) = parts(600);
+    let full = hand_in(&store, body).await;
+    assert_eq!((&full.headers()["retry-after"], read.load(Ordering::SeqCst)), (&"30".parse().unwrap(), 600));
     let (status, told) = problem(full).await;
     assert_eq!((status.as_u16(), &told["type"]), (503, &json!("urn:ringfleet:problem:store-full")));
 
@@ -197,6 +212,21 @@ async fn a_call_of_which_nothing_was_taken_is_a_problem() {
     assert_eq!((status.as_u16(), &told["type"]), (413, &json!("urn:ringfleet:problem:body-too-large")));
     assert!(told["detail"].as_str().unwrap().contains(&MAX_NDJSON_BYTES.to_string()), "{told}");
     assert_eq!(store.len(), 0);
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_as_too_large_is_refused_before_any_of_it_comes() {
+    let server = Server::start(FakeStore::with_faults([])).await;
+    let mut connection = TcpStream::connect(server.base.strip_prefix("http://").unwrap()).await.unwrap();
+    let length = MAX_NDJSON_BYTES + 1;
+    let head = format!(
+        "POST /v1/messages HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nContent-Type: {NDJSON}\r\n\
+         Content-Length: {length}\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    let mut status = [0; 12];
+    timeout(Duration::from_secs(10), connection.read_exact(&mut status)).await.unwrap().unwrap();
+    assert_eq!(&status, b"HTTP/1.1 413");
 }
 
 #[tokio::test(start_paused = true)]
