@@ -9,6 +9,7 @@
 //! But where such a row names an extension that has another number by then, it is another message. So it is with another template:
 //! it makes other texts.
 
+mod formula;
 mod header;
 mod quotes;
 mod reader;

@@ -5,14 +5,11 @@
 
 use std::fmt;
 
-use super::row;
+use super::{formula::is_failed, row};
 use crate::{
     check::{is_refused_control, is_unseen},
     refusal::{Code, Field, Refusal},
 };
-
-/// What a formula that has failed leaves in an exported cell.
-const FAILED: [&str; 9] = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!", "#CALC!"];
 
 /// The text of all rows, with a place for each value. Its faults are told by the import, together with those that only the header of
 /// the file shows, before any row is taken in.
@@ -21,8 +18,6 @@ const FAILED: [&str; 9] = ["#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NU
 #[derive(Clone, Default)]
 pub struct Template {
     parts: Vec<Part>,
-    /// What stands between doubled braces, and where.
-    doubled: Vec<Place>,
     faults: Vec<TemplateFault>,
 }
 
@@ -65,7 +60,8 @@ pub struct TemplateFault {
 impl Template {
     /// Reads a file of UTF-8. CRLF counts as LF; blanks and line ends at the end are left off, as editors put them there.
     ///
-    /// `{date}` is the value of the column `date`, `{first_name|there}` that or `there`; a brace of the text is written twice.
+    /// `{date}` is the value of the column `date`, `{first_name|there}` that or `there`; a brace of the text is written twice, and
+    /// nothing stands between two such braces on one line.
     pub fn read(bytes: &[u8]) -> Self {
         let mut this = Self::default();
         match std::str::from_utf8(bytes) {
@@ -92,11 +88,7 @@ impl Template {
             rest = &rest[brace..];
             let at = At::behind(&text[..text.len() - rest.len()]);
             let taken = match rest.as_bytes() {
-                [b'{', b'{', ..] => {
-                    self.note_doubled(&rest[2..], at);
-                    self.literal("{");
-                    2
-                }
+                [b'{', b'{', ..] => self.doubled(rest, at),
                 [b'}', b'}', ..] => {
                     self.literal("}");
                     2
@@ -131,12 +123,19 @@ impl Template {
         end + 2
     }
 
-    fn note_doubled(&mut self, inside: &str, at: At) {
-        let Some((inside, _)) = inside.split_once("}}") else { return };
-        let name = inside.split('|').next().unwrap_or_default().trim();
-        if !inside.contains(['{', '}', '\n']) && !name.is_empty() {
-            self.doubled.push(Place::new(name, None, at));
-        }
+    /// At two braces or more that open; gives the bytes that were used up.
+    fn doubled(&mut self, rest: &str, at: At) -> usize {
+        let Some((name, length)) = between_doubled(rest) else {
+            self.literal("{");
+            return 2;
+        };
+        // SEND-SAFETY: other programs' templates have {{first_name}} or {{{first_name}}} for a value. As text a customer would get
+        // "Hello {first_name}". That no column has the name makes it no text: the file may call it "First Name".
+        let name = name.split('|').next().unwrap_or_default().trim();
+        let problem = "stands in doubled braces, as other programs' templates have it; for its value write each brace once, and if it \
+                       is text put it into other brackets, such as ( )";
+        self.fault(at, format!("{}{problem}", told(name)));
+        length
     }
 
     fn literal(&mut self, text: &str) {
@@ -178,11 +177,6 @@ impl Template {
                 (Some(_), Some(_)) => faults.push(place.fault("is in the file more than once; give each its own name")),
             }
         }
-        // SEND-SAFETY: other programs' templates have {{first_name}} for a value. Here that is text, and a customer would get "Hello
-        // {first_name}".
-        for doubled in self.doubled.iter().filter(|doubled| columns.contains(&doubled.column)) {
-            faults.push(doubled.fault("stands in doubled braces, which are text; for its value write each brace once"));
-        }
         faults.sort();
         if faults.is_empty() { Ok(found) } else { Err(faults) }
     }
@@ -211,9 +205,7 @@ impl Template {
 
 impl Place {
     fn new(name: &str, default: Option<String>, at: At) -> Self {
-        let told =
-            shown(name).map_or_else(|| "the column of this place ".to_owned(), |name| format!("the column {name} "));
-        Self { column: folded(name), told, default, at }
+        Self { column: folded(name), told: told(name), default, at }
     }
 
     fn fault(&self, problem: &str) -> TemplateFault {
@@ -223,7 +215,7 @@ impl Place {
     /// As it stands in the cell, without blanks at its ends.
     fn value<'a>(&'a self, cell: &'a [u8]) -> Result<&'a str, Refusal> {
         let value = row::readable(Field::Text, &self.told, cell)?.trim();
-        if FAILED.contains(&value) || (value.len() > 1 && value.bytes().all(|byte| byte == b'#')) {
+        if is_failed(value) {
             let problem = format!("{}holds what a spreadsheet writes for a value that it can't show", self.told);
             let remedy = "mend the formula, or make the column wider, and export again";
             return Err(Refusal::new(Field::Text, Code::NoValue, problem, remedy));
@@ -256,6 +248,22 @@ impl fmt::Debug for Template {
         let (places, faults) = (self.places().count(), self.faults.len());
         f.debug_struct("Template").field("places", &places).field("faults", &faults).finish_non_exhaustive()
     }
+}
+
+/// What stands between the doubled braces that `text` begins with, and the bytes up to behind the last of them. `None` if there is
+/// nothing, or if they are not closed on their line before another brace.
+fn between_doubled(text: &str) -> Option<(&str, usize)> {
+    let inside = text.trim_start_matches('{');
+    let (name, closing) = inside.split_at(inside.find(['{', '}', '\n'])?);
+    if !closing.starts_with("}}") || name.chars().all(is_unseen) {
+        return None;
+    }
+    Some((name, text.len() - closing.trim_start_matches('}').len()))
+}
+
+/// A column, for people.
+fn told(name: &str) -> String {
+    shown(name).map_or_else(|| "the column of this place ".to_owned(), |name| format!("the column {name} "))
 }
 
 /// A column's name as names are compared: without case, and without blanks at the ends.
@@ -315,7 +323,7 @@ mod tests {
 
     #[test]
     fn what_a_spreadsheet_writes_for_a_failed_formula_or_a_narrow_column_reaches_nobody() {
-        for failed in ["#N/A", "#REF!", " #DIV/0! ", "########"] {
+        for failed in ["#N/A", "#WERT!", " #DIV/0! ", "Err:502", "########"] {
             let fault = &filled("On {date|some day}", &["date"], &[failed]).unwrap_err()[0];
             assert!(fault.code == Code::NoValue && fault.to_string().contains("spreadsheet"), "{fault}");
         }
@@ -337,19 +345,37 @@ mod tests {
     }
 
     #[test]
-    fn doubled_braces_around_a_columns_name_are_a_fault_and_around_anything_else_they_are_text() {
-        for mistaken in ["Hello {{name}}", "Hello {{ Name }}", "Hello {{name|there}}"] {
-            assert_eq!(faults(mistaken, &["name"]), [(1, 7)], "{mistaken}");
+    fn doubled_braces_around_anything_on_a_line_are_a_fault_whatever_columns_there_are() {
+        let columns = ["from", "to", "First Name", "key"];
+        for mistaken in [
+            "{{first_name}}",
+            "{{First Name}}",
+            "{{ first_name|there }}",
+            "{{{first_name}}}",
+            "{{{{first_name}}}}",
+            "{{1}}",
+            "{{Discount %}}",
+        ] {
+            assert_eq!(faults(format!("Hello {mistaken}, bye"), &columns), [(1, 7)], "{mistaken}");
         }
-        assert_eq!(filled("{{{name}}} {{ }} {{x}}", &["name"], &["Zoë"]).unwrap(), "{Zoë} { } {x}");
+        assert_eq!(faults("{{a}} {b} {{c}}\n{{d}}", &["b"]), [(1, 1), (1, 11), (2, 1)]);
+    }
+
+    #[test]
+    fn a_doubled_brace_that_encloses_nothing_is_one_brace_of_the_text() {
+        let text = filled("{{ {name} }} {{ }} {{}} :-{{ {{\nx}} }}", &["name"], &["Zoë"]);
+        assert_eq!(text.unwrap(), "{ Zoë } { } {} :-{ {\nx} }");
     }
 
     proptest! {
+        // Of one kind: a brace that opens and one that closes may enclose something.
         #[test]
-        fn any_text_with_its_braces_doubled_comes_out_as_it_is(text in "[ -~äé€😀\n]{0,80}[a-z}]") {
-            let template = Template::read(text.replace('{', "{{").replace('}', "}}").as_bytes());
-            prop_assert_eq!(template.find_in(&[]), Ok(Vec::new()));
-            prop_assert_eq!(template.fill([]), Ok(text));
+        fn any_text_with_its_braces_doubled_comes_out_as_it_is(text in "[ -z|~äé€😀\n{]{0,80}[a-z{]") {
+            for text in [text.replace('{', "}"), text] {
+                let template = Template::read(text.replace('{', "{{").replace('}', "}}").as_bytes());
+                prop_assert_eq!(template.find_in(&[]), Ok(Vec::new()));
+                prop_assert_eq!(template.fill([]), Ok(text));
+            }
         }
 
         #[test]
