@@ -1,109 +1,21 @@
 //! The first row: which column is where.
 
-use std::{collections::HashSet, fmt};
+use std::collections::HashSet;
 
 use csv::ByteRecord;
 
-use super::template::{Template, TemplateFault, folded, shown};
+use super::{
+    header_error::{HeaderError, MisspeltColumn, UnknownColumn, Unmatched, known},
+    template::{Template, folded, shown},
+};
 use crate::{draft::shown_name, refusal::Field};
 
-/// Faults of a template that are told; the others are counted. A file that is no template has one in each line.
-const MOST_TOLD: usize = 20;
-
-/// Why a file's first row can't be used. Nothing of the file was taken.
-#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum HeaderError {
-    #[error("the file is empty; begin with a header row like from,to,text")]
-    Empty,
-    #[error("the file is UTF-16; save it as \"CSV UTF-8\"")]
-    Utf16,
-    #[error("the header row is not UTF-8; save the file as \"CSV UTF-8\"")]
-    NotUtf8,
-    #[error(
-        "the line ends are carriage returns (CR alone), as old Macs wrote them; save the file as \"CSV UTF-8\", with LF or CRLF"
-    )]
-    LineEnds,
-    #[error("the columns are separated by {separator}; save the file with commas between them")]
-    Separator { separator: &'static str },
-    #[error("column {position} has the unknown name {name}; use {}", known(true))]
-    Unknown { position: usize, name: String },
-    #[error("column {name} stands there twice; leave one of them")]
-    Twice { name: &'static str },
-    #[error(
-        "the header row has no column {name}; from, to and text must be there (from and to, where --template makes the text), \
-         the first row names the columns"
-    )]
-    Missing { name: &'static str },
-    #[error(
-        "the header row has a column text, and the template makes the text; leave one of them, or add --pass-over text"
-    )]
-    TwoTexts,
-    #[error("column {name} means something to Ringfleet, and can't be passed over; rename it in the file")]
-    NotPassedOver { name: &'static str },
-    #[error("{0}")]
-    Unmatched(Unmatched),
-}
-
-/// Columns that nothing uses, and what keeps the template from being used: to be mended together.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Unmatched {
-    /// In their order; `None` without a template.
-    pub template: Option<Vec<TemplateFault>>,
-    pub columns: Vec<UnknownColumn>,
-}
-
-/// Of a file that has a header row, since `from` and `to` stand there.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct UnknownColumn {
-    /// From 1 on.
-    pub position: usize,
-    /// `None` if it does not look like a name.
-    pub name: Option<String>,
-}
-
-impl fmt::Display for UnknownColumn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { position, name } = self;
-        match name {
-            Some(name) => write!(f, "{name} (column {position})"),
-            None => write!(f, "column {position}, whose name is not shown"),
-        }
-    }
-}
-
-impl fmt::Display for Unmatched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let faults = self.template.as_deref().unwrap_or_default();
-        if !faults.is_empty() {
-            write!(f, "the template has {} faults:", faults.len())?;
-        }
-        for fault in faults.iter().take(MOST_TOLD) {
-            write!(f, "\n  {fault}")?;
-        }
-        if faults.len() > MOST_TOLD {
-            write!(f, "\n  … and {} more", faults.len() - MOST_TOLD)?;
-        }
-        if self.columns.is_empty() {
-            return Ok(());
-        }
-        let parted = if faults.is_empty() { "" } else { "\nand the file has " };
-        let columns: Vec<String> = self.columns.iter().map(UnknownColumn::to_string).collect();
-        let names: Vec<&str> = self.columns.iter().filter_map(|column| column.name.as_deref()).collect();
-        let made =
-            if self.template.is_some() { "use them in the template" } else { "make the text of them (--template)" };
-        write!(
-            f,
-            "{parted}unknown columns: {}; correct a name that is misspelt ({}), {made}, or pass them over: --pass-over \"{}\"",
-            columns.join(", "),
-            known(self.template.is_none()),
-            names.join(",")
-        )
-    }
-}
-
-fn known(with_text: bool) -> String {
-    let names = Field::NAMED.into_iter().filter(|field| with_text || *field != Field::Text);
-    names.map(Field::as_str).collect::<Vec<_>>().join(", ")
+/// What a name is meant for that has the letters of a field's, with other signs or none between them.
+fn nearly(name: &str) -> Option<Field> {
+    let letters = |name: &str| name.chars().filter(|c| c.is_alphanumeric()).collect::<String>();
+    let own = letters(name);
+    // Without its from or to a file is refused, and its text comes from a column or from a template.
+    Field::NAMED.into_iter().find(|field| !field.is_required() && letters(field.as_str()) == own)
 }
 
 /// What stands in a column.
@@ -142,19 +54,25 @@ impl Columns {
         let is_passed = |name: &str| name.split(',').all(|part| passed.contains(part.trim()));
         let own = |name: &str| Field::named(name).filter(|field| template.is_none() || *field != Field::Text);
         let (mut cells, mut unknown) = (Vec::<Cell>::with_capacity(header.len()), Vec::new());
+        let mut misspelt = Vec::new();
         for (index, name) in folded_names.iter().enumerate() {
-            let cell = match own(name) {
-                Some(field) if cells.contains(&Cell::Field(field)) => {
+            let cell = match (own(name), nearly(name)) {
+                (Some(field), _) if cells.contains(&Cell::Field(field)) => {
                     return Err(HeaderError::Twice { name: field.as_str() });
                 }
                 // SEND-SAFETY: without its key a row is another message, and without its send_at one that goes at once.
-                Some(field) if is_passed(name) => return Err(HeaderError::NotPassedOver { name: field.as_str() }),
-                Some(field) => Cell::Field(field),
-                None if name.is_empty() => Cell::Unnamed,
-                None if is_passed(name) => Cell::Other,
-                None if name == Field::Text.as_str() => return Err(HeaderError::TwoTexts),
-                None if template.is_some_and(|template| template.uses(name)) => Cell::Other,
-                None => {
+                (Some(field), _) if is_passed(name) => return Err(HeaderError::NotPassedOver { name: field.as_str() }),
+                (Some(field), _) => Cell::Field(field),
+                // SEND-SAFETY: the same of a key or a send_at that is spelt as nobody reads it.
+                (None, Some(field)) => {
+                    misspelt.push(MisspeltColumn { position: index + 1, name: field.as_str() });
+                    Cell::Other
+                }
+                (None, None) if name.is_empty() => Cell::Unnamed,
+                (None, None) if is_passed(name) => Cell::Other,
+                (None, None) if name == Field::Text.as_str() => return Err(HeaderError::TwoTexts),
+                (None, None) if template.is_some_and(|template| template.uses(name)) => Cell::Other,
+                (None, None) => {
                     // SEND-SAFETY: it may be a misspelt send_at or key.
                     unknown.push(index);
                     Cell::Other
@@ -163,20 +81,25 @@ impl Columns {
             cells.push(cell);
         }
         let has = |field: Field| cells.contains(&Cell::Field(field));
-        if let Some(&index) = unknown.first()
-            && !(has(Field::From) && has(Field::To))
-        {
-            return Err(unknown_name(index, &folded_names[index], header.len()));
+        match (has(Field::From), has(Field::To), unknown.first()) {
+            // A header, of most exports: they have other names for it.
+            (true, false, _) => return Err(HeaderError::Missing { name: Field::To.as_str() }),
+            (false, true, _) => return Err(HeaderError::Missing { name: Field::From.as_str() }),
+            (false, false, Some(&index)) => {
+                return Err(unknown_name(index, &folded_names[index], header.len(), template.is_none()));
+            }
+            _ => {}
         }
         let (template_columns, faults) = match template.map(|template| template.find_in(&folded_names)).transpose() {
             Ok(found) => (found, Vec::new()),
             Err(faults) => (None, faults),
         };
-        if !unknown.is_empty() || !faults.is_empty() {
+        if !(unknown.is_empty() && misspelt.is_empty() && faults.is_empty()) {
             let column =
                 |index: usize| UnknownColumn { position: index + 1, name: shown(names[index]).map(str::to_owned) };
             return Err(HeaderError::Unmatched(Unmatched {
                 template: template.map(|_| faults),
+                misspelt,
                 columns: unknown.into_iter().map(column).collect(),
             }));
         }
@@ -209,12 +132,14 @@ fn name(cell: &[u8]) -> Result<&str, HeaderError> {
 }
 
 /// Of a row that may be no header: its first recipient may stand where the names should be.
-fn unknown_name(index: usize, name: &str, columns: usize) -> HeaderError {
+fn unknown_name(index: usize, name: &str, columns: usize, with_text: bool) -> HeaderError {
     // Spreadsheets of half of Europe write semicolons.
     let separators = [(';', "semicolons"), ('\t', "tabs"), ('|', "|")];
     match separators.into_iter().find(|(sign, _)| columns == 1 && name.contains(*sign)) {
         Some((_, separator)) => HeaderError::Separator { separator },
-        None => HeaderError::Unknown { position: index + 1, name: shown_name(name).to_owned() },
+        None => {
+            HeaderError::Unknown { position: index + 1, name: shown_name(name).to_owned(), known: known(with_text) }
+        }
     }
 }
 
@@ -261,18 +186,90 @@ mod tests {
 
     #[test]
     fn a_column_that_the_template_does_not_use_is_a_fault_unless_it_is_passed_over_by_its_name() {
-        let names = ["from", "to", "Name", "Sendat", "Last, First", "e-mail"];
+        let names = ["from", "to", "Name", "Sent on", "Last, First", "e-mail"];
         let told = read(&names, Some("Hello {name}"), &[]).unwrap_err().to_string();
         for part in
-            ["Sendat (column 4), Last, First (column 5), e-mail (column 6)", "send_at, send_by", "in the template"]
+            ["Sent on (column 4), Last, First (column 5), e-mail (column 6)", "send_at, send_by", "in the template"]
         {
             assert!(told.contains(part), "{part} is missing in {told}");
         }
-        assert!(told.ends_with("--pass-over \"Sendat,Last, First,e-mail\"") && !told.contains("text"), "{told}");
-        let all = ["Sendat", "Last", " First", "E-MAIL"];
+        assert!(told.ends_with("--pass-over \"Sent on,Last, First,e-mail\"") && !told.contains("text"), "{told}");
+        let all = ["Sent on", "Last", " First", "E-MAIL"];
         assert!(read(&names, Some("Hello {name}"), &all).is_ok());
-        assert!(read(&names, Some("Hello {name}"), &all[1..]).unwrap_err().to_string().contains("Sendat"));
+        assert!(read(&names, Some("Hello {name}"), &all[1..]).unwrap_err().to_string().contains("Sent on"));
         assert!(read(&["from", "to", "text", "e-mail", "e-mail"], None, &all).is_ok());
+    }
+
+    #[test]
+    fn a_name_with_the_letters_of_a_fields_is_never_passed_over_nor_used_in_a_template() {
+        for (name, meant) in [
+            ("Send At", "send_at"),
+            ("Sendat", "send_at"),
+            ("send-by", "send_by"),
+            ("On Unknown", "on_unknown"),
+            ("Priority!", "priority"),
+            ("(key)", "key"),
+        ] {
+            let used = format!("Hi {{company}} {{{name}}}");
+            for (template, third, passed) in [
+                (Some("Hi {company}"), "city", "city"),
+                (Some("Hi {company}"), "city", name),
+                (Some(&*used), "city", "city"),
+                (None, "text", name),
+            ] {
+                let pass_over = [passed, "city", "company"];
+                let error = read(&["from", "to", third, name, "Company"], template, &pass_over).unwrap_err();
+                let HeaderError::Unmatched(Unmatched { misspelt, columns, .. }) = &error else { panic!("{error}") };
+                assert_eq!(*misspelt, [MisspeltColumn { position: 4, name: meant }], "{error}");
+                assert!(columns.is_empty() && error.to_string().contains(&format!("rename it to {meant}")), "{error}");
+            }
+        }
+        let told = read(&["from", "to", "Name", "Send At", "Company"], Some("Hi {name}"), &[]).unwrap_err().to_string();
+        assert!(told.contains("\nand the file has unknown columns: Company (column 5)"), "{told}");
+        assert!(told.starts_with("column 4 is nearly") && told.ends_with("--pass-over \"Company\""), "{told}");
+        assert!(read(&["from", "to", "Keyword", "Sent"], Some("{sent}"), &["keyword"]).is_ok());
+    }
+
+    #[test]
+    fn names_that_are_not_shown_are_passed_over_too_and_no_empty_option_is_told() {
+        let long = "Preferred name of the contact in letters and texts";
+        let told =
+            |names: &[&str]| read(&[&["from", "to"][..], names].concat(), Some("Hello"), &[]).unwrap_err().to_string();
+        let some = told(&["Opt-in?", "Company", long]);
+        assert!(
+            some.ends_with(
+                "or pass them over: --pass-over \"Company\", and column 3, by its name, and column 5, by its name"
+            ),
+            "{some}"
+        );
+        let none = told(&["Discount %", long]);
+        assert!(none.ends_with("or pass them over by their names, with --pass-over"), "{none}");
+        let names = ["from", "to", "Opt-in?", "Discount %", long];
+        assert!(read(&names, Some("Hello"), &["opt-in?", "discount %", long]).is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_told_before_a_foreign_column_and_a_text_is_not_asked_for_beside_a_template() {
+        for template in [None, Some("Hello {first name}")] {
+            let missing = |names: &[&str]| read(names, template, &[]);
+            assert_eq!(missing(&["to", "First Name", "Company"]), Err(HeaderError::Missing { name: "from" }));
+            assert_eq!(missing(&["First Name", "From", "Phone"]), Err(HeaderError::Missing { name: "to" }));
+            let told = missing(&["Phone", "First Name"]).unwrap_err().to_string();
+            let fields = if template.is_some() { "from, to, send_at" } else { "from, to, text, send_at" };
+            assert!(told.starts_with("column 1 has the unknown name phone;") && told.contains(fields), "{told}");
+        }
+    }
+
+    #[test]
+    fn doubled_braces_are_a_fault_also_of_a_name_that_no_column_has_and_whatever_is_passed_over() {
+        for passed in ["city", "First Name"] {
+            let names = ["from", "to", "First Name", "key"];
+            let error = read(&names, Some("Hello {{first_name}}, bye"), &[passed]).unwrap_err();
+            let HeaderError::Unmatched(Unmatched { template: Some(faults), .. }) = &error else { panic!("{error}") };
+            let at: Vec<(usize, usize)> = faults.iter().map(|fault| (fault.line, fault.column)).collect();
+            assert_eq!(at, [(1, 7)], "{error}");
+            assert!(faults[0].problem.contains("first_name stands in doubled braces"), "{error}");
+        }
     }
 
     #[test]

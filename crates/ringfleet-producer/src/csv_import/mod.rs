@@ -6,11 +6,12 @@
 //!
 //! The same file twice sends nothing twice: a row without a key gets one from its own content and the scope of the
 //! import, not from the file's name or its line, so that a file which was sorted, cut or extended in between is safe too.
-//! But where such a row names an extension that has another number by then, it is another message. So it is with another template:
-//! it makes other texts.
+//! But where such a row names an extension that has another number by then, it is another message. So it is with another template,
+//! or another value in it: it makes another text.
 
 mod formula;
 mod header;
+mod header_error;
 mod quotes;
 mod reader;
 mod report;
@@ -27,7 +28,7 @@ use ringfleet_store::{Fingerprint, IdempotencyKey, MessageId, Millis, Private};
 use tokio::sync::mpsc;
 
 pub use self::{
-    header::{HeaderError, UnknownColumn, Unmatched},
+    header_error::{HeaderError, MisspeltColumn, UnknownColumn, Unmatched},
     report::{BatchTold, ImportError, ImportProgress, ImportSummary, RowFault, RowResult},
     template::{Template, TemplateFault},
 };
@@ -59,7 +60,8 @@ pub struct ImportOptions {
     pub max_faults_listed: usize,
     /// Makes the texts from columns of the file's own; it has no column `text` then.
     pub template: Option<Template>,
-    /// Names of columns that nothing uses. Any other such column refuses the file, as it may be a misspelt `send_at`.
+    /// Names of columns that nothing uses. Any other such column refuses the file, as it may be a misspelt `send_at`, and one that
+    /// is nearly named so refuses it in any case.
     pub pass_over: Vec<String>,
 }
 

@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 
 use super::{
     ImportOptions,
-    header::{Columns, HeaderError},
+    header::Columns,
+    header_error::HeaderError,
     quotes::Quotes,
     row::{self, Row},
     start::{self, FirstLineEnd},

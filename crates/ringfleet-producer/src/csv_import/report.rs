@@ -5,7 +5,7 @@ use std::io;
 use ringfleet_store::{MessageId, Millis, Plan, Private};
 use serde::{Serialize, Serializer};
 
-use super::{header::HeaderError, reader::MAX_ROW_BYTES, row::Row};
+use super::{header_error::HeaderError, reader::MAX_ROW_BYTES, row::Row};
 use crate::{
     forecast::{Forecast, Load, Turn},
     producer::{EnqueueError, ItemResult, Receipt},
