@@ -1,12 +1,16 @@
 //! How long messages take by the plan: reckoned beforehand, for an empty queue and no other traffic.
 //!
 //! A text goes when it is due and one of its extension's places in the window is free; of those that are due the higher priority
-//! goes first, then what was due first; one whose `send_by` has passed does not go, and needs no place. Answers take no time here, so
-//! what is told is the least that it takes.
+//! goes first, then what was due first; one whose `send_by` has passed does not go, and needs no place. A place is free again one
+//! answer, the window and the store's margin later, as `explain` reckons where nothing tells how long answers take. How many of an
+//! extension are under way at once is not looked at: what is told is the least that it takes.
 
 use std::collections::{BTreeMap, VecDeque};
 
-use ringfleet_store::{LaneId, Millis, NewMessage, Plan, Priority};
+use ringfleet_store::{
+    LaneId, Millis, NewMessage, Plan, Priority,
+    plan::{ASSUMED_RESPONSE_MS, slot_hold_ms},
+};
 use serde::Serialize;
 
 /// More of those that differ are not remembered, and nothing is reckoned: they would take more than 24 MB.
@@ -20,7 +24,7 @@ pub struct Forecast {
     pub window_ms: u32,
     /// The extension whose texts wait longest.
     pub busiest: Busiest,
-    /// Texts of all extensions whose `send_by` passes before their turn.
+    /// Texts of all extensions whose `send_by` passes before their turn, at least: what waits or is sent beside them makes it more.
     pub too_late: u64,
 }
 
@@ -111,6 +115,7 @@ fn reckon(runs: &[Run], plan: Plan, now: Millis) -> (Millis, u64) {
     let mut due: [VecDeque<Run>; Priority::ALL.len()] = Default::default();
     // When the last ones went that hold a place, as many as there are places.
     let mut gone: VecDeque<Millis> = VecDeque::new();
+    let place_ms = ASSUMED_RESPONSE_MS + slot_hold_ms(plan.window_ms.into());
     let (mut time, mut longest_wait, mut too_late) = (now, 0, 0);
     loop {
         while let Some(run) = coming.next_if(|run| run.send_at <= time) {
@@ -128,7 +133,7 @@ fn reckon(runs: &[Run], plan: Plan, now: Millis) -> (Millis, u64) {
             continue;
         }
         if gone.len() >= plan.limit.max(1) as usize {
-            let free = gone[0] + Millis::from(plan.window_ms);
+            let free = gone[0] + place_ms;
             if free > time {
                 // Something of a higher priority may be due by then.
                 time = free;
@@ -152,6 +157,8 @@ mod tests {
     const NOW: Millis = 1_764_000_000_000;
     const MINUTE: Millis = 60_000;
     const PLAN: Plan = Plan { limit: 40, window_ms: 60_000 };
+    /// From a text until another one can have its place: the answer, the window and the store's margin.
+    const ROUND: Millis = 300 + 60_000 + 60;
 
     fn turn(extension: &str, send_at: Option<Millis>, send_by: Option<Millis>, priority: Priority) -> Turn {
         let lane = format!("main/{extension}/medium").parse().unwrap();
@@ -165,11 +172,11 @@ mod tests {
         load
     }
 
-    /// The longest wait in whole windows, and how many come too late, of one extension.
+    /// The longest wait in whole rounds, and how many come too late, of one extension.
     fn reckoned(turns: impl IntoIterator<Item = Turn>) -> (Millis, u64) {
         let forecast = load(turns).forecast(PLAN, NOW).unwrap();
-        assert_eq!(forecast.busiest.longest_wait_ms % MINUTE, 0, "{forecast:?}");
-        (forecast.busiest.longest_wait_ms / MINUTE, forecast.too_late)
+        assert_eq!(forecast.busiest.longest_wait_ms % ROUND, 0, "{forecast:?}");
+        (forecast.busiest.longest_wait_ms / ROUND, forecast.too_late)
     }
 
     fn at_once(texts: usize) -> impl Iterator<Item = Turn> {
@@ -189,7 +196,7 @@ mod tests {
         let few_at_once = at_once(90);
         let many_over_the_day = (0..200_i64).map(|n| turn("102", Some(NOW + n * 10 * MINUTE), None, Priority::Normal));
         let forecast = load(many_over_the_day.chain(few_at_once)).forecast(PLAN, NOW).unwrap();
-        let busiest = Busiest { extension: "101".into(), texts: 90, longest_wait_ms: 2 * MINUTE };
+        let busiest = Busiest { extension: "101".into(), texts: 90, longest_wait_ms: 2 * ROUND };
         assert_eq!(forecast, Forecast { limit: 40, window_ms: 60_000, busiest, too_late: 0 });
     }
 
@@ -199,7 +206,7 @@ mod tests {
         let all = |at: Millis| (0..100).map(move |_| turn("101", Some(at), None, Priority::Normal));
         assert_eq!(reckoned(all(tomorrow)), (2, 0));
         assert_eq!(reckoned(all(NOW - 60 * MINUTE)), (2, 0), "what is overdue begins now");
-        let behind_others = reckoned(at_once(110).chain(all(NOW + 2 * MINUTE)));
+        let behind_others = reckoned(at_once(110).chain(all(NOW + 2 * ROUND)));
         assert_eq!(behind_others, (3, 0), "of the third window ten places are left");
     }
 
@@ -208,9 +215,12 @@ mod tests {
         let until = |extension: &str, at: Millis, texts: usize| {
             std::iter::repeat_n(turn(extension, None, Some(at), Priority::Normal), texts)
         };
-        let by = |minutes: Millis, texts: usize| until("101", NOW + minutes * MINUTE, texts);
+        let by = |rounds: Millis, texts: usize| until("101", NOW + rounds * ROUND, texts);
         // Those of the moment itself still go.
         assert_eq!(reckoned(by(5, 240)), (5, 0));
+        // By the end of the fifth window: the sixth text of a place goes later than that.
+        assert_eq!(reckoned(until("101", NOW + 5 * MINUTE, 240)), (4, 40));
+        assert_eq!(reckoned(until("101", NOW + 5 * ROUND - 1, 240)), (4, 40));
         assert_eq!(reckoned(by(5, 300)), (5, 60));
         assert_eq!(reckoned(at_once(100).chain(by(1, 100)).chain(at_once(20))), (2, 100));
         assert_eq!(reckoned(by(5, 300).chain(until("102", NOW + 1, 50))), (5, 70));
@@ -219,11 +229,11 @@ mod tests {
     #[test]
     fn a_higher_priority_that_is_due_goes_first() {
         let urgent = |at: Option<Millis>, texts: usize| {
-            std::iter::repeat_n(turn("101", at, Some(NOW + MINUTE), Priority::High), texts)
+            std::iter::repeat_n(turn("101", at, Some(NOW + ROUND), Priority::High), texts)
         };
         assert_eq!(reckoned(at_once(400).chain(urgent(None, 80))), (11, 0));
         // Due when the first window is gone.
-        assert_eq!(reckoned(at_once(400).chain(urgent(Some(NOW + MINUTE), 41))), (10, 1));
+        assert_eq!(reckoned(at_once(400).chain(urgent(Some(NOW + ROUND), 41))), (10, 1));
         let low = std::iter::repeat_n(turn("101", None, Some(NOW), Priority::Low), 40);
         assert_eq!(reckoned(low.chain(at_once(40))), (0, 40));
     }

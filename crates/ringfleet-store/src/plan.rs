@@ -79,6 +79,9 @@ pub fn slot_hold_ms(window_ms: i64) -> i64 {
     window_ms + (window_ms / 1_000).max(2)
 }
 
+/// From the claim of a request to its answer, where nothing tells how long that takes.
+pub const ASSUMED_RESPONSE_MS: i64 = 300;
+
 /// What the headers of one answer said of the lane's plan (`X-Rate-Limit-*`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct PlanSeen {

@@ -7,10 +7,8 @@
 use std::{cmp::Reverse, collections::BinaryHeap};
 
 use super::LaneFacts;
-use crate::message::Millis;
+use crate::{message::Millis, plan::ASSUMED_RESPONSE_MS};
 
-/// From claim to answer, where the lane has sent nothing lately that tells it.
-const ASSUMED_RESPONSE: Millis = 300;
 /// Rounds that are counted one by one before whole rounds are skipped: by then they repeat.
 const SETTLED_ROUNDS: u64 = 3;
 
@@ -160,7 +158,7 @@ fn response(lane: &LaneFacts) -> Millis {
     let took = |slot: &super::Slot| slot.free_at.map(|free| (free - lane.hold() - slot.taken_at).max(0));
     let mut all: Vec<Millis> = lane.slots.iter().filter_map(took).collect();
     if all.is_empty() {
-        return ASSUMED_RESPONSE;
+        return ASSUMED_RESPONSE_MS;
     }
     let middle = all.len() / 2;
     *all.select_nth_unstable(middle).1

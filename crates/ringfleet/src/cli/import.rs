@@ -16,10 +16,13 @@ A template makes the texts from other columns, such as those of a CRM's export. 
   ringfleet import --template reminder.txt --pass-over company,e-mail export.csv
 
 {date} is what stands in the column date. If that is empty the row is refused, unless the place has a default: {first name|there}, or
-{title|} for nothing. A brace of the text is written twice: {{. The file has from and to then, and no text. A column that the template
-does not use refuses the file, since it may be a misspelt send_at; --pass-over names those that are not wanted.
+{title|} for nothing. A brace of the text is written twice, {{ or }}; {{date}} is refused. The file has from and to then, and no text:
+rename the export's column of numbers to \"to\", and add from. A column that the template does not use refuses the file, since it may
+be a misspelt send_at; --pass-over names those that are not wanted. One that is nearly named send_at, send_by, priority, on_unknown or
+key has to be renamed.
 
-A row without a key is known by its text: another template makes other messages, and each customer gets one more. Give rows keys.
+A row without a key is known by its text: another template, or another value in it, makes another message, and the customer gets one
+more. Give rows keys.
 
 How long the rows take is reckoned from plans.medium and plans.window. docs/importing.md tells more.";
 

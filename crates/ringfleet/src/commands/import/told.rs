@@ -10,6 +10,10 @@ use serde_json::json;
 
 use crate::{cli::ImportOptions, config::Settings, output::say, table};
 
+/// In place of a forecast.
+const NOT_RECKONED: &str = "how long the rows take was not reckoned: more than a million of them differ in send_at, send_by or \
+                            priority from the one before";
+
 /// What it goes by, beside the summary itself.
 pub(super) struct Told<'a> {
     pub(super) options: &'a ImportOptions,
@@ -46,9 +50,9 @@ impl Told<'_> {
         if counts.accepted > 0 {
             say!("{}", segments(summary));
         }
-        if let Some(forecast) = &forecast {
-            let quiet_hours = self.settings.worker.quiet_hours.is_some();
-            say!("{}", pace(forecast, &self.extension(&forecast.busiest.extension), quiet_hours));
+        let quiet_hours = self.settings.worker.quiet_hours.is_some();
+        if let Some(time) = time(forecast.as_ref(), counts.accepted, quiet_hours, |id| self.extension(id)) {
+            say!("{time}");
         }
         match example {
             // Quoted, so that no control character of a text reaches the terminal.
@@ -85,6 +89,19 @@ fn segments(summary: &ImportSummary) -> String {
     format!("{all}; {more} hold characters outside GSM-7 (first: line {line}, U+{first:04X})")
 }
 
+/// What the rows take that went in; `None` if none did.
+fn time(
+    forecast: Option<&Forecast>,
+    accepted: u64,
+    quiet_hours: bool,
+    extension: impl Fn(&str) -> String,
+) -> Option<String> {
+    match forecast {
+        Some(forecast) => Some(pace(forecast, &extension(&forecast.busiest.extension), quiet_hours)),
+        None => (accepted > 0).then(|| NOT_RECKONED.to_owned()),
+    }
+}
+
 fn pace(forecast: &Forecast, extension: &str, quiet_hours: bool) -> String {
     let Forecast { limit, window_ms, busiest, too_late } = forecast;
     let window = Duration::from_millis((*window_ms).into());
@@ -93,13 +110,16 @@ fn pace(forecast: &Forecast, extension: &str, quiet_hours: bool) -> String {
         "from now on, with an empty queue{assumed}, at {limit} texts in {window:?} for each extension (plans.medium)"
     );
     let texts = busiest.texts;
-    let waits = match longest_wait(busiest.longest_wait_ms) {
-        None => "each text goes as soon as it is due".to_owned(),
-        Some(wait) => format!("{extension} takes longest: one of its {texts} texts waits {wait} for its turn"),
-    };
-    let late =
-        if *too_late > 0 { format!("; {too_late} would come too late for their send_by") } else { String::new() };
-    format!("{given}, {waits}{late}")
+    let late = format!("at least {too_late} would come too late for their send_by");
+    match (longest_wait(busiest.longest_wait_ms), *too_late) {
+        (None, 0) => format!("{given}, each text goes as soon as it is due"),
+        // What is too late gets no turn, so that nobody waits for it.
+        (None, _) => format!("{given}, {late}; each other text goes as soon as it is due"),
+        (Some(wait), too_late) => {
+            let waits = format!("{extension} takes longest: one of its {texts} texts waits {wait} for its turn");
+            if too_late == 0 { format!("{given}, {waits}") } else { format!("{given}, {waits}; {late}") }
+        }
+    }
 }
 
 /// As exact as it is worth; `None` if nobody would notice.
@@ -131,8 +151,28 @@ mod tests {
         );
         let late = pace(&forecast(1_140_500, 12), "extension 102", true);
         assert!(late.contains("queue, no other traffic and no quiet hours, at"), "{late}");
-        assert!(late.ends_with("texts waits 19m for its turn; 12 would come too late for their send_by"), "{late}");
+        assert!(
+            late.ends_with("texts waits 19m for its turn; at least 12 would come too late for their send_by"),
+            "{late}"
+        );
+        let none_waits = pace(&forecast(0, 10), "extension 102", false);
+        assert!(
+            none_waits.ends_with(
+                "(plans.medium), at least 10 would come too late for their send_by; each other text goes as soon as it is due"
+            ),
+            "{none_waits}"
+        );
         let short = pace(&forecast(0, 0), "extension 102", false);
         assert!(short.ends_with("(plans.medium), each text goes as soon as it is due"), "{short}");
+    }
+
+    #[test]
+    fn that_nothing_was_reckoned_is_told_if_rows_went_in() {
+        let told =
+            |forecast: Option<&Forecast>, accepted| time(forecast, accepted, false, |id| format!("extension {id}"));
+        let not_reckoned = told(None, 1_000_002).unwrap();
+        assert!(not_reckoned.contains("was not reckoned: more than a million"), "{not_reckoned}");
+        assert_eq!(told(None, 0), None);
+        assert!(told(Some(&forecast(9_000, 0)), 800).unwrap().contains("extension 400129284008 takes longest"));
     }
 }
