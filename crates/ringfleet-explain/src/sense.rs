@@ -69,6 +69,7 @@ const OWN: [(&str, &str); 41] = [
         "store-restarted",
         "the store was restarted, or another server took its place; every worker tells it first what it sent",
     ),
+    ("too-long-ago", "so much was sent since then that the provider's records could not be read to their end"),
     ("too-many-pages", "the provider's list had no end, so it is not believed"),
     ("unauthorised ", "the provider refused the login"),
     (

@@ -158,9 +158,9 @@ for i, id in ipairs(ids) do
   -- the machine that tells it says.
   local claimed = floor(token / TOKENS_A_MS)
   local long_ago = lane ~= '' and now - claimed >= tonumber(ARGV[3])
-  -- SEND-SAFETY: one that waited since before it was claimed is that message: a store that went back believes it unsent. One that
-  -- came in later has a key that was free again, and was never sent.
-  if m and long_ago and m.created > claimed then m = nil end
+  -- SEND-SAFETY: its record would have kept the key for that long after the claim. What came in by then is that message, whenever
+  -- it is told: a store that went back believes it unsent, or was given it again. What came in later is another.
+  if m and lane ~= '' and m.created > claimed and m.created - claimed >= tonumber(ARGV[3]) then m, long_ago = nil, true end
   local f = m and read_flight(id)
   local L = m and lane_of(m.lane)
   local was = m and m.note ~= '' and note_of(m)

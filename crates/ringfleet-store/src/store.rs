@@ -86,9 +86,9 @@ pub trait Store: Send + Sync + 'static {
     /// a message that is gone altogether gets a record, so that its producer's repeat is recognised. What was
     /// requested has its place in the lane's window, also if the store has forgotten the message.
     ///
-    /// `retention` is that of [`reap`](Store::reap). Of a send that was claimed so long ago, by its token, the record may have been
-    /// forgotten in its turn, and its key be another message's by now: it makes no record, and changes no message that came in
-    /// after its claim ([`Settled::Stale`]).
+    /// `retention` is that of [`reap`](Store::reap). For that long after a send's claim, told by its token, its record would have
+    /// kept its key: a message that came in later is another, and is not changed. A send of so long ago makes no record, as its
+    /// own may have been forgotten in its turn (both [`Settled::Stale`]).
     async fn reassert(&self, journal: &[Reassertion], retention: Duration) -> Result<Vec<Settled>, StoreError>;
 
     /// A slot of `lane` for a request that is no message. `hold` bounds the request's whole time.

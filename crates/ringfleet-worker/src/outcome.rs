@@ -144,6 +144,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_refused_as_a_parameter_is_read_again_like_one_that_moved() {
+        for name in ["CMN-100", "CMN-101", "CMN-102"] {
+            let refused = |scope| report(Meaning::Rejected { code: ErrorCode::try_new(name), scope }, 5);
+            let parked = Outcome::Parked { reason: name.to_owned() };
+            assert_eq!(refused(RejectScope::Extension), (parked, Consequence::AskForNumbers));
+            let of_its_text = Outcome::Rejected { code: name.to_owned() };
+            assert_eq!(refused(RejectScope::Message), (of_its_text, Consequence::None));
+        }
+    }
+
+    #[test]
     fn a_refusal_without_a_code_uses_no_message_up_for_good() {
         let of = |scope| report(Meaning::Rejected { code: None, scope }, 5);
         for scope in [RejectScope::Extension, RejectScope::App, RejectScope::Account] {

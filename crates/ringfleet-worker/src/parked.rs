@@ -8,9 +8,15 @@ pub(crate) const CREDENTIAL: &str = "credential ";
 const SENDER: &str = "sender ";
 
 /// Codes for which the extension's own list tells whether the cause is gone: the number is not its own (MSG-245, MSG-304,
-/// MSG-310), or can't text (MSG-241, MSG-242, MSG-367, MSG-397, CMN-109; all documented).
-const OF_SENDER: [&str; 8] = ["MSG-241", "MSG-242", "MSG-245", "MSG-304", "MSG-310", "MSG-367", "MSG-397", "CMN-109"];
+/// MSG-310), or can't text (MSG-241, MSG-242, MSG-367, MSG-397, CMN-109), or is refused as a parameter (CMN-100, CMN-101,
+/// CMN-102; all documented).
+const OF_SENDER: [&str; 11] = [
+    "MSG-241", "MSG-242", "MSG-245", "MSG-304", "MSG-310", "MSG-367", "MSG-397", "CMN-100", "CMN-101", "CMN-102",
+    "CMN-109",
+];
 
+/// `code` is of a refusal that every message of the extension would meet
+/// ([`RejectScope::Extension`](ringcentral::RejectScope::Extension)): some of them may speak of a text alone, too.
 pub(crate) fn is_of_sender(code: &str) -> bool {
     OF_SENDER.contains(&code)
 }

@@ -24,15 +24,24 @@ use crate::{
 
 /// Lanes read at the same time by one worker.
 const LANES: u32 = 8;
-/// A reading longer than this is not of this world: 1,000 records a page.
-const MOST_PAGES: usize = 50;
+/// A reading longer than this is not of this world: 1,000 records a page. Fewer than the documented plan has turns in a window (50),
+/// so that one which is too long ends with this, and not with its patience for a turn.
+const MOST_PAGES: usize = 40;
+/// What was sent longer ago than this may be what makes a reading too long.
+const LONG_AGO: Millis = 86_400_000;
 
 /// Why a person must look: the times of store and provider can't be compared.
 const CLOCKS_APART: &str = "clocks-apart";
+/// The same: more was sent since than is read through.
+const TOO_LONG_AGO: &str = "too-long-ago";
 
 enum Reading {
     /// `read_at`: when it began.
     Whole {
+        read_at: Millis,
+    },
+    /// It did not come to its end.
+    TooLong {
         read_at: Millis,
     },
     ClocksApart {
@@ -97,6 +106,13 @@ impl Reconciler {
                      be looked up: a person must. Set the clock of the store's machine"
                 );
                 held(unknown.sends.iter(), CLOCKS_APART)
+            }
+            // SEND-SAFETY: without its end it proves nothing of any of them. It begins with the oldest: one of long ago, which a
+            // journal has told a restored backup of, say, would keep all others of its lane from being looked up.
+            Ok(Reading::TooLong { read_at }) => {
+                let old = unknown.sends.iter().filter(|send| send.intent_at < read_at - LONG_AGO);
+                let old = held(old, TOO_LONG_AGO);
+                if old.is_empty() { self.give_up(&unknown).await } else { old }
             }
             Err(Unread::Store(error)) => return metrics::store_error("reconcile", &error),
             Err(Unread::Refused { code }) => held(unknown.sends.iter(), &format!("unreadable {code}")),
@@ -180,12 +196,13 @@ impl Reconciler {
             return Ok(Reading::ClocksApart { seconds });
         }
         let mut page = answer.value;
-        for _ in 0..MOST_PAGES {
+        for _ in 1..MOST_PAGES {
             records.append(&mut page.records);
             let Some(next) = page.next else { return Ok(Reading::Whole { read_at: now }) };
             page = self.reader.next_page(&extension, &next, patience).await?.value;
         }
-        Err(Unread::Later)
+        records.append(&mut page.records);
+        Ok(if page.next.is_none() { Reading::Whole { read_at: now } } else { Reading::TooLong { read_at: now } })
     }
 }
 
@@ -213,12 +230,17 @@ mod tests {
         extract::Query,
         routing::{MethodRouter, get},
     };
-    use ringfleet_store::{Clock, LeaseRef, LeaseToken, MessageId, Private, sqlite::SqliteOptions};
+    use ringfleet_store::{
+        Clock, LeaseRef, LeaseToken, MessageId, OnUnknown, Outcome, PlanSeen, Private, Settlement, State,
+        sqlite::SqliteOptions,
+    };
     use serde::Deserialize;
     use serde_json::json;
 
     use super::*;
-    use crate::tests::rig::{EXTENSION, LEASE, credential, lane, number, provider, sessions, sqlite, vault};
+    use crate::tests::rig::{
+        EXTENSION, LEASE, begun, credential, lane, number, provider, sessions, sqlite, state, text, vault,
+    };
 
     /// The provider's clock, which tells its date with each answer.
     fn today() -> Millis {
@@ -316,5 +338,47 @@ mod tests {
             };
             assert_eq!(reason.as_deref(), is_held.then_some(CLOCKS_APART));
         }
+    }
+
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Part {
+        date_from: Option<Timestamp>,
+        page: Option<u32>,
+    }
+
+    /// The list has no end from before yesterday on.
+    #[tokio::test]
+    async fn a_send_of_long_ago_keeps_no_later_one_of_its_lane_from_being_looked_up() {
+        let today = today();
+        let list = get(move |Query(Part { date_from, page }): Query<Part>| async move {
+            let is_short = date_from.is_some_and(|from| from > instant(today - LONG_AGO));
+            let next = format!("?page={}", page.unwrap_or(1) + 1);
+            let navigation = if is_short { json!({}) } else { json!({"nextPage": {"uri": next}}) };
+            Json(json!({"records": [], "navigation": navigation}))
+        });
+        let (folder, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::by_hand(today - 2 * LONG_AGO));
+        let mut reconciler = reconciler(folder.path(), clock, list).await;
+        reconciler.options.settle_time = Duration::ZERO;
+        let store = &reconciler.store;
+        let mut ids = Vec::new();
+        for (to, at) in [(1, today - 2 * LONG_AGO), (2, today)] {
+            hand.store(at, Ordering::SeqCst);
+            let lease = begun(store, text(EXTENSION, to, OnUnknown::Reconcile)).await;
+            let (outcome, seen) = (Outcome::Unknown { reason: "timeout".to_owned() }, PlanSeen::default());
+            let settlement = Settlement { lease: lease.reference(), outcome, age: Duration::ZERO, seen };
+            store.settle(&[settlement]).await.unwrap();
+            ids.push(lease.id);
+        }
+        let look = async || {
+            hand.fetch_add(2_000, Ordering::SeqCst);
+            for lane in store.reconcile_take(LANES, LEASE).await.unwrap() {
+                reconciler.look_up(lane).await;
+            }
+            [state(store, &ids[0]).await, state(store, &ids[1]).await]
+        };
+        assert_eq!(look().await, [Some(State::Held), Some(State::Unknown)]);
+        assert_eq!(look().await, [Some(State::Held), Some(State::Unknown)], "it takes two");
+        assert_eq!(look().await, [Some(State::Held), Some(State::Ready)]);
     }
 }

@@ -110,7 +110,7 @@ pub async fn run(
         tracing::info!(sends = left, "the store has been told what dead workers sent last");
     }
 
-    let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone());
+    let (settler, settling) = settler(store.clone(), journal.clone(), settled.clone(), options.retention);
     let reporting = loops.spawn(REPORTING, settling);
     loops.spawn("the claim on the store", app::stay(store.clone(), vault.app().to_owned(), app::EVERY, stop.clone()));
     let begin = begin_batches(&store, &journal, lease, &loops);

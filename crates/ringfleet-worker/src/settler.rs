@@ -3,7 +3,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures::future::join_all;
@@ -33,6 +33,8 @@ pub(crate) struct Told {
     pub(crate) went_out: bool,
     /// When the response was read.
     pub(crate) at: Instant,
+    /// When it was to be reported, by the clock that goes on while the machine is suspended.
+    pub(crate) wall: SystemTime,
     pub(crate) seen: PlanSeen,
     /// The journal knows of no beginning of it, which would have to be ended.
     pub(crate) never_begun: bool,
@@ -41,7 +43,8 @@ pub(crate) struct Told {
 impl Told {
     /// No request was made.
     pub(crate) fn of(outcome: Outcome) -> Self {
-        Self { outcome, went_out: false, at: Instant::now(), seen: PlanSeen::default(), never_begun: false }
+        let (at, wall, seen) = (Instant::now(), SystemTime::now(), PlanSeen::default());
+        Self { outcome, went_out: false, at, wall, seen, never_begun: false }
     }
 
     pub(crate) fn not_sent() -> Self {
@@ -76,11 +79,13 @@ impl Settler {
     }
 }
 
-/// The settler and its loop. `settled` is told after each call, because it makes room in lanes.
+/// The settler and its loop. `settled` is told after each call, because it makes room in lanes. `retention` is that of
+/// [`Store::reassert`](ringfleet_store::Store::reassert).
 pub(crate) fn settler(
     store: SharedStore,
     journal: Arc<Journal>,
     settled: Arc<Notify>,
+    retention: Duration,
 ) -> (Settler, impl Future<Output = ()> + Send) {
     let (line, mut reports) = mpsc::channel::<Report>(4 * MOST);
     // SEND-SAFETY: a loop for each shard, so that those of one that does not answer keep no other's from being told: their
@@ -89,7 +94,7 @@ pub(crate) fn settler(
         .map(|_| {
             // Bounded by the messages in hand.
             let (written, to_settle) = mpsc::unbounded_channel();
-            (written, settle(store.clone(), journal.clone(), settled.clone(), to_settle))
+            (written, settle(store.clone(), journal.clone(), settled.clone(), retention, to_settle))
         })
         .unzip();
     // A loop of its own: what is known must be in the journal although the store can't be reached.
@@ -121,13 +126,14 @@ async fn settle(
     store: SharedStore,
     journal: Arc<Journal>,
     settled: Arc<Notify>,
+    retention: Duration,
     mut to_settle: mpsc::UnboundedReceiver<Report>,
 ) {
     let mut batch = Vec::with_capacity(MOST);
     while to_settle.recv_many(&mut batch, MOST).await > 0 {
         let reports = std::mem::take(&mut batch);
         failpoint::hit("settle.before");
-        settle_until_taken(&store, &journal, &reports).await;
+        settle_until_taken(&store, &journal, &reports, retention).await;
         failpoint::hit("settle.after_script");
         settled.notify_one();
         for report in reports {
@@ -136,14 +142,25 @@ async fn settle(
     }
 }
 
-async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[Report]) {
+async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[Report], retention: Duration) {
     let mut backoff = Backoff::new(Duration::from_millis(20), Duration::from_secs(2));
     let mut refusals = 0;
     loop {
-        let settlements: Vec<Settlement> = reports.iter().map(Report::settlement).collect();
         // SEND-SAFETY: repeated with the same tokens until the store answers; settle is idempotent by token, so a reply
         // that was lost does no harm, and a report that was lost would.
-        let error = match store.settle(&settlements).await {
+        let answers = match reports {
+            // SEND-SAFETY: of a worker that was cut off for so long. The record may be gone in its turn, and its key be another
+            // message's, which must not be taken for sent: told of as by a journal, the store judges that.
+            [one] if one.is_late(retention) => store.reassert(&[one.reassertion()], retention).await,
+            _ if reports.iter().any(|one| one.is_late(retention)) => {
+                for one in reports {
+                    Box::pin(settle_until_taken(store, journal, std::slice::from_ref(one), retention)).await;
+                }
+                return;
+            }
+            _ => store.settle(&reports.iter().map(Report::settlement).collect::<Vec<_>>()).await,
+        };
+        let error = match answers {
             Ok(answers) => {
                 tell_again(store, reports, &answers).await;
                 for (report, answer) in reports.iter().zip(answers) {
@@ -169,7 +186,7 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
             if reports.len() > 1 {
                 // One record that can't be settled must not take the others along.
                 for report in reports {
-                    Box::pin(settle_until_taken(store, journal, std::slice::from_ref(report))).await;
+                    Box::pin(settle_until_taken(store, journal, std::slice::from_ref(report), retention)).await;
                 }
                 return;
             }
@@ -189,12 +206,11 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
 async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled]) {
     let missing = reports.iter().zip(answers);
     let missing = missing.filter(|(report, answer)| report.told.went_out && **answer == Settled::Missing);
-    let lost: Vec<Reassertion> =
-        missing.map(|(report, _)| Reassertion { settlement: report.settlement(), lane: report.lane.clone() }).collect();
+    let lost: Vec<Reassertion> = missing.map(|(report, _)| report.reassertion()).collect();
     if lost.is_empty() {
         return;
     }
-    // In this worker's hand until now, it was never settled: its record can't be gone in its turn.
+    // Not late, or told of already: its record can't be gone in its turn.
     if let Err(error) = journal::tell(store, &lost, Duration::MAX).await {
         // The journal tells it once more when the store's restart is noticed.
         crate::metrics::store_error("reassert", &error);
@@ -209,5 +225,14 @@ impl Report {
     pub(crate) fn settlement(&self) -> Settlement {
         let Told { outcome, at, seen, .. } = &self.told;
         Settlement { lease: self.lease, outcome: outcome.clone(), age: at.elapsed(), seen: *seen }
+    }
+
+    fn reassertion(&self) -> Reassertion {
+        Reassertion { settlement: self.settlement(), lane: self.lane.clone() }
+    }
+
+    /// Half of the time after which its record may be gone has passed, so that this clock need not be right. Only of a request.
+    fn is_late(&self, retention: Duration) -> bool {
+        self.told.went_out && self.told.wall.elapsed().is_ok_and(|age| age >= retention / 2)
     }
 }

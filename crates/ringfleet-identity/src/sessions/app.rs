@@ -196,6 +196,8 @@ impl Sessions {
         let is_whole = of == self.app_print.short();
         let again_in = match outcome {
             TokenOutcome::Granted => None,
+            // Whether it speaks of the connection or of the app is not known: see there.
+            TokenOutcome::CredentialDead { code: Some(code) } if code.as_str() == OF_ANOTHER_APP => Some(UNDECIDED),
             // Whoever judges a credential or a grant has taken the app's id and secret.
             TokenOutcome::CredentialDead { .. } if is_whole => None,
             TokenOutcome::AppDead { code: Some(code) } if is_whole && OF_GRANT.contains(&code.as_str()) => None,

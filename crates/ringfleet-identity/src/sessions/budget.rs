@@ -5,7 +5,7 @@
 //! by logins that were granted, one more is tried beyond it: if it is granted too, each extension has its own budget; if not, that
 //! was the one refusal that it costs ([`evidence`]). The answer is the fleet's, for good; that each has its own gives way to
 //! 429s of two extensions within one window ([`super::doubt`]), and so does not knowing: one 429 of a login that had its place
-//! makes all wait, and shows no more.
+//! makes all wait, and shows no more before another extension's follows.
 //!
 //! One after the other, because a login under way beside the one that is tried would meet the penalty for it.
 
@@ -302,8 +302,13 @@ impl Sessions {
         let whose = match (shown, places.alone_since) {
             (Shown::Spent, _) if known != Some(OF_THE_APP) => {
                 let window = Duration::from_millis(plan_of(&view).window_ms.into());
-                // The app's own penalty may last longer, and keeps refusing one after the other.
-                let lasts = if let Release::Throttled { retry_after } = how { retry_after.max(window) } else { window };
+                let lasts = match how {
+                    // All wait for its end now, so the next one is refused after that at the earliest.
+                    Release::Throttled { retry_after } if known.is_none() => retry_after.saturating_add(window),
+                    // The app's own penalty may last longer, and keeps refusing one after the other.
+                    Release::Throttled { retry_after } => retry_after.max(window),
+                    Release::Used | Release::Unused => window,
+                };
                 // Made beyond the app's budget it has met the end of that. Any other may have met that of its extension: a
                 // person clicks often, or another program logs in with the same credential.
                 let is_sure = places.tries && known.is_none();

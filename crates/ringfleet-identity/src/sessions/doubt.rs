@@ -1,7 +1,8 @@
 //! Doubt in what is known, that each extension has its own budget of logins, or in a 429 while nobody knows whose it is.
 //!
 //! A refusal for the rate may be that extension's: its user has spent the budget on the connect page, or another program has
-//! with the same credential. Two extensions that are refused within one window show that they share it.
+//! with the same credential. Two extensions that are refused within one window show that they share it. While nobody knows, all
+//! wait for the first one's penalty, and the window begins after that.
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ pub(super) async fn forget(store: &SharedStore, app: &str) -> Result<(), StoreEr
 }
 
 impl Sessions {
-    /// Notes for one window that a login of `extension` was refused for the rate; gives whether another extension's was.
-    pub(super) async fn another_was_refused(&self, extension: &str, window: Duration) -> Result<bool, StoreError> {
+    /// Notes for as long as `lasts` that a login of `extension` was refused for the rate; gives whether another extension's was.
+    pub(super) async fn another_was_refused(&self, extension: &str, lasts: Duration) -> Result<bool, StoreError> {
         let (key, body) = (key(self.app()), extension.as_bytes());
         for _ in 0..TRIES {
             let doc = self.store().doc_get(DocKind::Setting, &key).await?;
@@ -32,7 +33,7 @@ impl Sessions {
                 Some(doc) => Expect::Rev(doc.rev),
                 None => Expect::Absent,
             };
-            let put = self.store().doc_put(DocKind::Setting, &key, expect, Some(body), Some(window)).await?;
+            let put = self.store().doc_put(DocKind::Setting, &key, expect, Some(body), Some(lasts)).await?;
             if let Put::Stored(_) = put {
                 return Ok(false);
             }
@@ -43,14 +44,17 @@ impl Sessions {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::{sync::Arc, time::Instant};
+    use std::{
+        sync::{Arc, atomic::Ordering},
+        time::Instant,
+    };
 
     use ringcentral::{
         Answer, CallError, Client, ClientConfig, ClientId, ClientSecret, ProviderError, RateHeaders, ServerUrl,
         install_crypto,
     };
     use ringfleet_store::{
-        Group, LaneId, LaneRules, WorkerId,
+        Clock, Group, LaneId, LaneRules, WorkerId,
         sqlite::{SqliteOptions, SqliteStore},
     };
     use rusqlite::Connection;
@@ -68,8 +72,12 @@ pub(crate) mod tests {
 
     /// A fleet that has found each extension to have its own budget.
     pub(crate) async fn fleet(folder: &tempfile::TempDir, window: Duration) -> Sessions {
+        fleet_by(Clock::default(), folder, window).await
+    }
+
+    async fn fleet_by(clock: Clock, folder: &tempfile::TempDir, window: Duration) -> Sessions {
         install_crypto();
-        let options = SqliteOptions { rules: LaneRules::with_window(window), ..SqliteOptions::default() };
+        let options = SqliteOptions { rules: LaneRules::with_window(window), clock, ..SqliteOptions::default() };
         let store: SharedStore = Arc::new(SqliteStore::open(&folder.path().join("fleet.db"), options).await.unwrap());
         let (id, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
         let server = ServerUrl::try_new("http://127.0.0.1:1").unwrap();
@@ -161,6 +169,20 @@ pub(crate) mod tests {
         }
         assert!(refused(&sessions, "102").await);
         assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(true), "of two extensions");
+    }
+
+    /// The provider's usual one.
+    #[tokio::test]
+    async fn before_anybody_knows_a_penalty_as_long_as_the_window_hides_no_second_extension_that_is_refused() {
+        let (folder, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::by_hand(1_764_000_000_000));
+        let sessions = fleet_by(clock, &folder, Duration::from_secs(1)).await;
+        LoginBudget::forget(sessions.store(), sessions.app()).await.unwrap();
+        assert!(refused(&sessions, "101").await);
+        assert!(!refused(&sessions, "102").await, "all wait");
+        // It asks at the end of that, and the answer takes its time.
+        hand.fetch_add(1_100, Ordering::SeqCst);
+        assert!(refused(&sessions, "102").await);
+        assert_eq!(sessions.login_budget().await.unwrap().of_the_app, Some(true));
     }
 
     #[tokio::test]

@@ -261,13 +261,13 @@ impl Tx<'_> {
             let lease = entry.settlement.lease;
             // By the store's own time, whatever the clock of the machine that tells it says.
             let claimed = raw_token(lease.token) / TOKENS_A_MS;
-            let long_ago = self.now.saturating_sub(claimed) >= millis(retention);
-            // SEND-SAFETY: one that waited since before it was claimed is that message: a store that went back believes it unsent. One
-            // that came in later has a key that was free again, and was never sent.
-            let is_another = long_ago && self.message(&lease.id)?.is_some_and(|m| m.created > claimed);
+            let kept_until = claimed.saturating_add(millis(retention));
+            // SEND-SAFETY: its record would have kept the key until then. What came in before is that message, whenever it is told: a
+            // store that went back believes it unsent, or was given it again. What came in later is another.
+            let is_another = self.message(&lease.id)?.is_some_and(|m| m.created > claimed && m.created >= kept_until);
             let mut answer = if is_another { Settled::Missing } else { self.settle_one(&entry.settlement, true)? };
             if answer == Settled::Missing {
-                if long_ago {
+                if is_another || self.now >= kept_until {
                     // Its record was most likely forgotten in its turn; another one would keep its key from the next message.
                     answer = Settled::Stale;
                 } else {

@@ -121,6 +121,9 @@ behaviours! {
         a_send_whose_record_was_forgotten_in_its_turn_gets_no_other
         a_message_whose_key_was_free_again_is_not_taken_for_the_one_before
         a_lost_message_that_is_handed_in_again_within_the_time_of_its_record_was_sent
+        a_lost_message_that_was_handed_in_again_was_sent_however_late_that_is_told
+        a_lost_message_that_went_out_again_was_sent_twice_however_late_that_is_told
+        the_record_of_a_lost_send_hears_its_answer_however_late_that_is_told
         what_was_requested_has_its_place_however_short_records_are_kept
     }
     opting_out {

@@ -79,13 +79,44 @@ pub(crate) async fn a_message_whose_key_was_free_again_is_not_taken_for_the_one_
 }
 
 /// Its producer repeats it as soon as the store is back, before any worker has told.
-pub(crate) async fn a_lost_message_that_is_handed_in_again_within_the_time_of_its_record_was_sent(s: &Subject) {
-    s.put(message(&wide(1), "beside")).await;
+async fn lost_and_handed_in_again(s: &Subject, lane: &LaneId) -> LeaseRef {
+    s.put(message(lane, "beside")).await;
     let token = s.claim_one().await.token;
     s.step(KEPT_MS - 1);
-    let id = s.put(keyed(&wide(1))).await;
-    assert_eq!(told(s, &wide(1), LeaseRef { id, token }, sent_as("p-1")).await, Settled::LateEvidence(State::Sent));
+    LeaseRef { id: s.put(keyed(lane)).await, token }
+}
+
+pub(crate) async fn a_lost_message_that_is_handed_in_again_within_the_time_of_its_record_was_sent(s: &Subject) {
+    let lost = lost_and_handed_in_again(s, &wide(1)).await;
+    assert_eq!(told(s, &wide(1), lost, sent_as("p-1")).await, Settled::LateEvidence(State::Sent));
     assert!(s.claim(5).await.is_empty());
+}
+
+/// The machine of the worker that sent it was away for so long.
+pub(crate) async fn a_lost_message_that_was_handed_in_again_was_sent_however_late_that_is_told(s: &Subject) {
+    let lost = lost_and_handed_in_again(s, &wide(1)).await;
+    s.step(KEPT_MS);
+    assert_eq!(told(s, &wide(1), lost, sent_as("p-1")).await, Settled::LateEvidence(State::Sent));
+    assert!(s.claim(5).await.is_empty());
+}
+
+pub(crate) async fn a_lost_message_that_went_out_again_was_sent_twice_however_late_that_is_told(s: &Subject) {
+    let lost = lost_and_handed_in_again(s, &wide(1)).await;
+    let again = s.claim_and_begin().await;
+    assert_eq!(again.id, lost.id);
+    assert_eq!(s.settle(again, sent_as("p-2")).await, Settled::Done(State::Sent));
+    s.step(KEPT_MS);
+    assert_eq!(told(s, &wide(1), lost, sent_as("p-1")).await, Settled::SentTwice);
+}
+
+pub(crate) async fn the_record_of_a_lost_send_hears_its_answer_however_late_that_is_told(s: &Subject) {
+    s.put(message(&wide(1), "beside")).await;
+    let lost = LeaseRef { id: MessageId::random(), ..s.claim_one().await.reference() };
+    s.step(KEPT_MS - 1);
+    assert_eq!(told(s, &wide(1), lost, unknown()).await, Settled::Missing);
+    assert_eq!(s.state(lost.id).await, State::Held);
+    s.step(KEPT_MS);
+    assert_eq!(told(s, &wide(1), lost, sent_as("p-1")).await, Settled::LateEvidence(State::Sent));
 }
 
 pub(crate) async fn what_was_requested_has_its_place_however_short_records_are_kept(s: &Subject) {

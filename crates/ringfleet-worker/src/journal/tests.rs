@@ -214,7 +214,7 @@ async fn a_report_is_settled_although_the_disk_of_the_journal_hangs() {
     assert_eq!(store.begin_send(&[intent], term).await.unwrap(), [Begin::Go]);
     let journal = Arc::new(Journal::open(dir.path(), EPOCH, 1).await.unwrap());
     let _hangs = hang(&journal);
-    let (settler, settling) = settler(store.clone(), journal, Arc::default());
+    let (settler, settling) = settler(store.clone(), journal, Arc::default(), Duration::MAX);
     tokio::spawn(settling);
     let sent = Outcome::Sent { provider_id: "1".to_owned() };
     let report = settler.report(&lease, Told::answered(sent));

@@ -2,11 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "in a test the place of a panic says what went wrong")]
 
-use ringfleet_store::{OnUnknown, State};
+use std::sync::atomic::Ordering;
+
+use ringfleet_store::{Clock, IdempotencyKey, NewMessage, OnUnknown, State, sqlite::SqliteOptions};
 use ringfleet_testkit::{RedisServer, eventually};
 
 use super::*;
-use crate::tests::rig::{EXTENSION, PATIENCE, begun, claimed, redis, spoil, state, text};
+use crate::tests::rig::{EXTENSION, PATIENCE, begun, claimed, redis, spoil, sqlite, state, text};
+
+/// So long are records kept here.
+const KEPT: Duration = Duration::from_secs(3_600);
 
 fn sent() -> Outcome {
     Outcome::Sent { provider_id: "1".to_owned() }
@@ -14,7 +19,7 @@ fn sent() -> Outcome {
 
 /// The report of this one, on its way to the store.
 fn reported(store: &SharedStore, lease: Lease) -> tokio::task::JoinHandle<()> {
-    let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()));
+    let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()), KEPT);
     tokio::spawn(serve);
     tokio::spawn(async move { settler.report(&lease, Told::answered(sent())).await })
 }
@@ -63,7 +68,7 @@ async fn a_report_that_the_store_will_never_take_keeps_no_other_from_it() {
     spoil(&server, &format!("wait:{}", reports[0].lane));
     assert!(store.settle(&[reports[0].settlement()]).await.is_err());
     let to = store.clone();
-    tokio::spawn(async move { settle_until_taken(&to, &Journal::in_memory(1), &reports).await });
+    tokio::spawn(async move { settle_until_taken(&to, &Journal::in_memory(1), &reports, KEPT).await });
     eventually(PATIENCE, async || state(&store, &good).await == Some(State::Sent)).await;
 }
 
@@ -89,10 +94,35 @@ async fn what_was_no_request_takes_no_place_in_a_window_whatever_the_store_has_l
     let lane = lease.lane.clone();
     server.truncate_tail(server.append_only_bytes() - before);
     server.restart();
-    let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()));
+    let (settler, serve) = settler(store.clone(), Arc::new(Journal::in_memory(1)), Arc::new(Notify::new()), KEPT);
     tokio::spawn(serve);
     settler.report(&lease, Told::not_sent()).await;
     assert_eq!(store.lane(&lane).await.unwrap().slots_in_use, 0);
     settler.report(&lease, Told::answered(Outcome::NotSent { delay: Duration::ZERO })).await;
     assert_eq!(store.lane(&lane).await.unwrap().slots_in_use, 1);
+}
+
+/// Its worker was cut off for so long; another one has found out that it was sent, and its record was forgotten in its turn.
+#[tokio::test]
+async fn a_report_of_long_ago_is_not_taken_for_one_of_another_message_with_its_key() {
+    let (folder, (clock, hand)) = (tempfile::tempdir().unwrap(), Clock::by_hand(1_764_000_000_000));
+    let store = sqlite(folder.path(), SqliteOptions { clock, ..SqliteOptions::default() }).await;
+    let report = |lease: &Lease, age: Duration| {
+        let told = Told { wall: SystemTime::now() - age, ..Told::answered(sent()) };
+        Report { lease: lease.reference(), lane: lease.lane.clone(), told, done: oneshot::channel().0 }
+    };
+    let key = Some(IdempotencyKey::try_new("k").unwrap());
+    let keyed = NewMessage { key, ..text(EXTENSION, 1, OnUnknown::Hold) };
+    let before = begun(&store, keyed.clone()).await;
+    let late = report(&before, KEPT);
+    store.settle(&[late.settlement()]).await.unwrap();
+    hand.fetch_add(KEPT.as_millis() as i64, Ordering::SeqCst);
+    assert_eq!(store.reap(500, KEPT).await.unwrap().pruned, 1);
+
+    let beside = begun(&store, text(EXTENSION, 2, OnUnknown::Hold)).await;
+    store.enqueue(&[keyed]).await.unwrap();
+    let reports = [late, report(&beside, Duration::ZERO)];
+    settle_until_taken(&store, &Journal::in_memory(1), &reports, KEPT).await;
+    assert_eq!(state(&store, &before.id).await, Some(State::Ready), "nobody has sent it");
+    assert_eq!(state(&store, &beside.id).await, Some(State::Sent));
 }

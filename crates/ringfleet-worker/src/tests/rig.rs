@@ -174,7 +174,7 @@ impl Worker {
     /// With the loop that makes its reports.
     pub(crate) fn new(store: &SharedStore, client: Client) -> (Self, BoxFuture<'static, ()>) {
         let (journal, vault) = (Arc::new(Journal::in_memory(1)), vault(store.clone()));
-        let (settler, settling) = settler(store.clone(), journal.clone(), Arc::default());
+        let (settler, settling) = settler(store.clone(), journal.clone(), Arc::default(), Duration::MAX);
         let sender = Sender {
             register: Register::new(&vault),
             sessions: sessions(vault, client.clone(), credential(EXTENSION)),

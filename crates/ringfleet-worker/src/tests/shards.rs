@@ -97,7 +97,7 @@ impl Fleet {
 async fn reports_are_told_while_another_shard_does_not_answer_and_its_own_when_it_does_again() {
     let fleet = Fleet::with_a_lease_of_each_shard(Duration::from_secs(60)).await;
     let journal = Arc::new(Journal::in_memory(SHARDS.into()));
-    let (settler, serve) = settler(fleet.store.clone(), journal, Arc::new(Notify::new()));
+    let (settler, serve) = settler(fleet.store.clone(), journal, Arc::new(Notify::new()), Duration::MAX);
     tokio::spawn(serve);
     fleet.cluster.begin_to_move(DUMB);
     let reports: Vec<_> = (0..SHARDS.into()).map(|shard| fleet.report(shard, &settler)).collect();

@@ -171,6 +171,26 @@ async fn a_trial_that_nobody_has_decided_is_made_again_after_a_minute() {
     assert!((before + UNDECIDED..=now + UNDECIDED).contains(&again_at), "{again_at} at {now}");
 }
 
+/// A connection that was left over from another app; the provider may as well mean this one.
+#[tokio::test]
+async fn a_trial_that_is_told_of_the_wrong_app_does_not_show_that_the_app_is_taken_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let client = provider(|form| form.contains("grant_type=refresh_token").then_some((401, "OAU-121")));
+    let sessions = sessions(&folder, client, [by_connection("c"), by_jwt(ANOTHER)]).await;
+    sessions.app_refused(Grant::Jwt, "OAU-146").await.unwrap();
+    is_due(&sessions).await;
+    let before = sessions.store().now().await.unwrap();
+    let dead = sessions.get(&id(EXTENSION)).await.err();
+    let says = |reason: &str| reason.starts_with("OAU-121 #");
+    assert!(matches!(&dead, Some(NoSession::Dead { reason }) if says(reason)), "{dead:?}");
+    let now = sessions.store().now().await.unwrap();
+    let [refusal]: [AppRefusal; 1] = refusals(&sessions).await.try_into().unwrap();
+    assert_eq!(refusal.code, "OAU-146");
+    let again_at = refusal.again_at;
+    assert!((before + UNDECIDED..=now + UNDECIDED).contains(&again_at), "{again_at} at {now}");
+    assert!(sessions.get(&id(ANOTHER)).await.is_err(), "it waits for the next trial");
+}
+
 #[tokio::test]
 async fn a_trial_that_is_refused_its_grant_alone_lets_the_others_log_in() {
     let folder = tempfile::tempdir().unwrap();
