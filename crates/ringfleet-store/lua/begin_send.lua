@@ -14,8 +14,8 @@ for i = 4, #ARGV do ids[i - 3] = sub(ARGV[i], 1, 16) end
 fetch(F, ids)
 fetch(LEASE, ids)
 local names = {}
-for _, id in ipairs(ids) do
-  local f = read_flight(id)
+for i = 1, #ids do
+  local f = read_flight(ids[i])
   if f then names[#names + 1] = f.lane end
 end
 fetch(LANES, names)
@@ -45,7 +45,8 @@ end
 
 local function is_late(f) return f.send_by > 0 and now > f.send_by end
 
-for i, id in ipairs(ids) do
+for i = 1, #ids do
+  local id = ids[i]
   local token, session = unpack_of('>I8I8', ARGV[i + 3], 17)
   local f = read_flight(id)
   local ends = f and tonumber(get(LEASE, id))

@@ -139,8 +139,8 @@ local ids, names, pairs_met = {}, {}, {}
 for i = 3, #ARGV do ids[i - 2] = sub(ARGV[i], 1, 16) end
 fetch(M, ids)
 fetch(F, ids)
-for _, id in ipairs(ids) do
-  local m = read_message(id)
+for i = 1, #ids do
+  local m = read_message(ids[i])
   if m then
     pairs_met[#pairs_met + 1] = m.pair
     names[#names + 1] = m.lane
@@ -150,7 +150,8 @@ fetch(PAIR, pairs_met)
 fetch(LANES, names)
 fetch(POSTS, names)
 
-for i, id in ipairs(ids) do
+for i = 1, #ids do
+  local id = ids[i]
   local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 2], 17)
   local m = read_message(id)
   local f = m and read_flight(id)

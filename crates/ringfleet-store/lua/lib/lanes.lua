@@ -228,7 +228,9 @@ end
 -- lane, and no other.
 local function oldest_due(L)
   local oldest
-  for _, prio in ipairs(FILLED[L.queues]) do
+  local filled = FILLED[L.queues]
+  for i = 1, #filled do
+    local prio = filled[i]
     local head = head_of(L, prio)
     if type(head) == 'table' then
       unreadable_key(L, 'queue')
