@@ -80,8 +80,16 @@ local call, format, match, sub, byte, char = redis.call, string.format, string.m
 local pack, unpack_of, max, min, floor = struct.pack, struct.unpack, math.max, math.min, math.floor
 
 -- Whole numbers as Redis takes them. A number that is given as such is printed as a fraction first, which takes several times
--- as long, so that the calls on every message's way are given text.
-local function ms(n) return format('%d', n) end
+-- as long, so that the calls on every message's way are given text. A script says most of its numbers more than once.
+local texts = {}
+local function ms(n)
+  local text = texts[n]
+  if not text then
+    text = format('%d', n)
+    texts[n] = text
+  end
+  return text
+end
 
 local COUNTS, SEQ, GATE, UNK, CLOCK, OUT = T..':c', T..':seq', T..':gate', T..':unk', T..':clock', T..':out'
 local LOOK, OLDEST, SHADOWS, GONE, ASKED = T..':look', T..':oldest', T..':shadows', T..':gone', T..':asked'
