@@ -45,7 +45,7 @@ local function save_lanes()
   for i = 1, #touched do
     local L = touched[i]
     if L.shadows then drop_shadows(L) end
-    if L.moves and not L.queued then waiting[#waiting + 1] = L.name end
+    if L.moves and not L.queued and L.queues == ANY_QUEUE then waiting[#waiting + 1] = L.name end
     if L.moves and not L.turn then placed[#placed + 1] = L.name end
   end
   fetch(DUE, waiting)

@@ -367,6 +367,10 @@ async fn lanes(walk: &mut Walk, keys: &mut Keys, flights: &HashMap<Bytes, Flight
             if length > 0 && !told.has_queue(priority) {
                 walk.problem(format!("{lane} does not know of its queue {priority}"));
             }
+            // That all may hold something says only that nobody has looked.
+            if kind == "none" && !told.parked && told.has_queue(priority) && !(0..3).all(|each| told.has_queue(each)) {
+                walk.problem(format!("{lane} knows of a queue {priority} that is not there"));
+            }
             queued += length;
         }
         let cap = if told.flags & 2 != 0 { 1 } else { CAP };
