@@ -16,7 +16,7 @@
 --               A waiting message has state READY; standing in `sched` makes it scheduled, in `f` claimed or sending.
 --   f     hash  id -> in flight: state (1), token, since, claim number, slots in use then, send_by (8 each), lane as a
 --               zero-ended string, worker
---   lease zset  id -> end of its lease           sched zset  id -> time it becomes due
+--   lease zset  id -> end of its lease; and spaces -> +inf: see open.lua    sched zset  id -> time it becomes due
 --   exp   zset  id -> send_by, while waiting     fin   zset  id -> when it came into its final state
 --   ready zset  lane -> first instant at which it may send (see reindex)
 --   due   zset  lane -> when its oldest waiting message became due

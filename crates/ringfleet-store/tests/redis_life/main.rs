@@ -26,6 +26,7 @@ mod gate;
 mod keys;
 mod moved;
 mod nodes;
+mod packed;
 mod reach;
 mod restarted;
 mod shards;
