@@ -81,7 +81,9 @@ end
 -- Takes the first entry of the lane's queues, or nil. What it names is judged with those of the other lanes.
 local function pop(L)
   L.queued = true
-  for _, prio in ipairs(FILLED[L.queues]) do
+  local filled = FILLED[L.queues]
+  for i = 1, #filled do
+    local prio = filled[i]
     local entry = redis.pcall('LPOP', queue_of(L.name, prio))
     if type(entry) == 'string' then return sub(entry, 1, 16) end
     -- Not when it is a key of another kind: see oldest_due.
@@ -118,16 +120,17 @@ end
 
 local turn, names = {}, call('ZRANGEBYSCORE', READYZ.key, '-inf', NOW, 'LIMIT', 0, want)
 fetch(LANES, names)
-for _, name in ipairs(names) do
-  local L = lane_of(name)
+for i = 1, #names do
+  local L = lane_of(names[i])
   touch(L, true)
   L.used = slots_in_use(L)
-  turn[#turn + 1] = L
+  turn[i] = L
 end
 -- Round after round each lane gives one, until enough are leased or no lane has any left that may go.
 while got < want and #turn > 0 do
   local again, entries, ids = {}, {}, {}
-  for _, L in ipairs(turn) do
+  for i = 1, #turn do
+    local L = turn[i]
     if #ids >= want - got then
       again[#again + 1] = L
     else
@@ -142,12 +145,13 @@ while got < want and #turn > 0 do
   fetch(F, ids)
   fetch(SCHED, ids)
   local between = {}
-  for _, id in ipairs(ids) do
-    local m = read_message(id)
+  for i = 1, #ids do
+    local m = read_message(ids[i])
     if m then between[#between + 1] = m.pair end
   end
   fetch(PAIR, between)
-  for i, L in ipairs(entries) do
+  for i = 1, #entries do
+    local L = entries[i]
     local m = living(L, ids[i])
     if m then lease(L, m) else L.dead = L.dead + 1 end
     if L.dead < 32 then again[#again + 1] = L end

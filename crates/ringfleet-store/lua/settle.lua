@@ -140,8 +140,8 @@ local ids, names, pairs_met = {}, {}, {}
 for i = 4, #ARGV do ids[i - 3] = sub(ARGV[i], 1, 16) end
 fetch(M, ids)
 fetch(F, ids)
-for _, id in ipairs(ids) do
-  local m = read_message(id)
+for i = 1, #ids do
+  local m = read_message(ids[i])
   if m then
     pairs_met[#pairs_met + 1] = m.pair
     names[#names + 1] = m.lane
@@ -151,7 +151,8 @@ fetch(PAIR, pairs_met)
 fetch(LANES, names)
 fetch(POSTS, names)
 
-for i, id in ipairs(ids) do
+for i = 1, #ids do
+  local id = ids[i]
   local token, age, delay, max_attempts, limit, window, remaining, kind, text, lane = unpack_of(REPORT, ARGV[i + 3], 17)
   local m = read_message(id)
   -- Told by a journal, of a send whose record may have been forgotten in its turn: by the store's own time, whatever the clock of

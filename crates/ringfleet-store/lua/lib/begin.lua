@@ -16,7 +16,7 @@
 --               A waiting message has state READY; standing in `sched` makes it scheduled, in `f` claimed or sending.
 --   f     hash  id -> in flight: state (1), token, since, claim number, slots in use then, send_by (8 each), lane as a
 --               zero-ended string, worker
---   lease zset  id -> end of its lease           sched zset  id -> time it becomes due
+--   lease zset  id -> end of its lease; and spaces -> +inf: see open.lua    sched zset  id -> time it becomes due
 --   exp   zset  id -> send_by, while waiting     fin   zset  id -> when it came into its final state
 --   ready zset  lane -> first instant at which it may send (see reindex)
 --   due   zset  lane -> when its oldest waiting message became due
@@ -80,8 +80,16 @@ local call, format, match, sub, byte, char = redis.call, string.format, string.m
 local pack, unpack_of, max, min, floor = struct.pack, struct.unpack, math.max, math.min, math.floor
 
 -- Whole numbers as Redis takes them. A number that is given as such is printed as a fraction first, which takes several times
--- as long, so that the calls on every message's way are given text.
-local function ms(n) return format('%d', n) end
+-- as long, so that the calls on every message's way are given text. A script says most of its numbers more than once.
+local texts = {}
+local function ms(n)
+  local text = texts[n]
+  if not text then
+    text = format('%d', n)
+    texts[n] = text
+  end
+  return text
+end
 
 local COUNTS, SEQ, GATE, UNK, CLOCK, OUT = T..':c', T..':seq', T..':gate', T..':unk', T..':clock', T..':out'
 local LOOK, OLDEST, SHADOWS, GONE, ASKED = T..':look', T..':oldest', T..':shadows', T..':gone', T..':asked'

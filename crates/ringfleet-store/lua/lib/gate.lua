@@ -18,7 +18,9 @@ end
 -- watch), or has stayed away for the patience of rule[10]; nothing that a lost moment made ready again is given out before.
 -- Returns how often that has happened.
 local function incarnation()
-  local id = match(call('INFO', 'server'), 'run_id:(%w+)')
+  local info = call('INFO', 'server')
+  local _, before = string.find(info, 'run_id:', 1, true) -- quicker than a pattern that is tried at each letter
+  local id = before and match(info, '^%w+', before + 1)
   local known = call('HMGET', T..':inc', 'id', 'n')
   local n = tonumber(known[2]) or 0
   if known[1] ~= id then

@@ -228,7 +228,9 @@ end
 -- lane, and no other.
 local function oldest_due(L)
   local oldest
-  for _, prio in ipairs(FILLED[L.queues]) do
+  local filled = FILLED[L.queues]
+  for i = 1, #filled do
+    local prio = filled[i]
     local head = head_of(L, prio)
     if type(head) == 'table' then
       unreadable_key(L, 'queue')
@@ -245,10 +247,17 @@ end
 
 -- Holds the lane invariant: in `ready` exactly when a message is due, the lane is neither paused nor parked, and
 -- fewer than its cap are in flight; the score is the first instant at which it may send.
--- What is due stands in `due` as it was last written, unless the lane's queues have changed since.
+-- Unless the lane's queues have changed, what is due stands in `due` as it was last written, and any of the lane's bits says
+-- that something does; but that all are set may only say that nobody has looked.
 local function reindex(L)
   local oldest
-  if L.queued then oldest = oldest_due(L) else oldest = tonumber(get(DUE, L.name)) end
+  if L.queued then
+    oldest = oldest_due(L)
+  elseif L.queues == ANY_QUEUE then
+    oldest = get(DUE, L.name)
+  else
+    oldest = L.queues > 0
+  end
   if not oldest then
     unset(READYZ, L.name)
     unset(DUE, L.name)

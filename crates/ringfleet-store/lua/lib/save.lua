@@ -49,14 +49,16 @@ end
 
 local function save_lanes()
   local waiting, placed = {}, {}
-  for _, L in ipairs(touched) do
+  for i = 1, #touched do
+    local L = touched[i]
     if L.shadows then drop_shadows(L) end
-    if L.moves and not L.queued then waiting[#waiting + 1] = L.name end
+    if L.moves and not L.queued and L.queues == ANY_QUEUE then waiting[#waiting + 1] = L.name end
     if L.moves and not L.turn then placed[#placed + 1] = L.name end
   end
   fetch(DUE, waiting)
   fetch(READYZ, placed)
-  for _, L in ipairs(touched) do
+  for i = 1, #touched do
+    local L = touched[i]
     if L.moves then reindex(L) end
     if L.again and L.queues == 0 and L.inf == 0 and L.unk == 0 then L.again = has_sleepers(L) end
     set(LANES, L.name, pack_lane(L))

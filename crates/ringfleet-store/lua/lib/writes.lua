@@ -39,16 +39,18 @@ end
 
 -- So that `get` needs no command for any of these.
 local function fetch(K, names)
-  local known, missing = K.known, {}
-  for _, name in ipairs(names) do
+  local known, missing, n = K.known, {}, 0
+  for i = 1, #names do
+    local name = names[i]
     if known[name] == nil then
-      known[name] = false
-      missing[#missing + 1] = name
+      n = n + 1
+      known[name], missing[n] = false, name
     end
   end
-  for at = 1, #missing, AT_ONCE do
-    local values = call(K.kind.read, K.key, unpack(missing, at, min(at + AT_ONCE - 1, #missing)))
-    for i, value in ipairs(values) do known[missing[at + i - 1]] = value end
+  for at = 1, n, AT_ONCE do
+    local last = min(at + AT_ONCE - 1, n)
+    local values = call(K.kind.read, K.key, unpack(missing, at, last))
+    for i = at, last do known[missing[i]] = values[i - at + 1] end
   end
 end
 

@@ -13,6 +13,7 @@ mod delivery;
 mod docs;
 mod explain;
 mod keys;
+mod lean;
 mod link;
 mod opt_out;
 mod reconcile;

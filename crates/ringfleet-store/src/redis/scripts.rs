@@ -2,38 +2,35 @@
 
 use redis::{ErrorKind, Script, Value};
 
-use super::away::cause;
+use super::{away::cause, lean::lean};
 use crate::store::StoreError;
 
 /// What all scripts share, in the order in which its parts need each other. The functions, and each script, are made inside
 /// one: there Lua hands the outer names on, where it would else look each of them up for each function. At most 60 outer
 /// names can be used inside.
-macro_rules! library {
-    ($($rest:expr),*) => {
-        concat!(
-            include_str!("../../lua/lib/begin.lua"),
-            "return (function()\n",
-            include_str!("../../lua/lib/writes.lua"),
-            include_str!("../../lua/lib/messages.lua"),
-            include_str!("../../lua/lib/lanes.lua"),
-            include_str!("../../lua/lib/gate.lua"),
-            include_str!("../../lua/lib/reports.lua"),
-            include_str!("../../lua/lib/moves.lua"),
-            include_str!("../../lua/lib/save.lua"),
-            include_str!("../../lua/lib/docs.lua"),
-            $($rest,)*
-            "\nend)()\n"
-        )
-    };
-}
+pub(super) const LIBRARY: &str = concat!(
+    include_str!("../../lua/lib/begin.lua"),
+    "return (function()\n",
+    include_str!("../../lua/lib/writes.lua"),
+    include_str!("../../lua/lib/messages.lua"),
+    include_str!("../../lua/lib/lanes.lua"),
+    include_str!("../../lua/lib/gate.lua"),
+    include_str!("../../lua/lib/reports.lua"),
+    include_str!("../../lua/lib/moves.lua"),
+    include_str!("../../lua/lib/save.lua"),
+    include_str!("../../lua/lib/docs.lua"),
+);
 
-/// A script: the shared library, the freeing line where the script may run on a full Redis, then its own file.
+/// A script: what it needs of the library, the freeing line where it may run on a full Redis, then its own file.
 macro_rules! script {
     ($file:literal) => {
-        Script::new(library!(include_str!(concat!("../../lua/", $file))))
+        Script::new(&lean(LIBRARY, concat!(include_str!(concat!("../../lua/", $file)), "\nend)()\n")))
     };
     (freeing $file:literal) => {
-        Script::new(library!(include_str!("../../lua/freeing.lua"), include_str!(concat!("../../lua/", $file))))
+        Script::new(&lean(
+            LIBRARY,
+            concat!(include_str!("../../lua/freeing.lua"), include_str!(concat!("../../lua/", $file)), "\nend)()\n"),
+        ))
     };
 }
 

@@ -28,6 +28,7 @@ mod keys;
 mod mended;
 mod moved;
 mod nodes;
+mod packed;
 mod reach;
 mod restarted;
 mod shards;

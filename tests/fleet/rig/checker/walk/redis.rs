@@ -122,6 +122,8 @@ async fn walk_shard(mut keys: Keys, others: &[&str], ends: &Ends) -> Walk {
     for (name, belongs) in lists {
         let members: Vec<Bytes> =
             if name == "f" { flights.keys().cloned().collect() } else { keys.zset(name).await.into_keys().collect() };
+        // One of the leases is nobody's, and keeps Redis from packing the zset.
+        let members: Vec<Bytes> = members.into_iter().filter(|member| name != "lease" || member.len() <= 64).collect();
         let named = ids(&mut walk, name, &members);
         let expected = walk.ids(belongs);
         walk.same(name, &named, &expected);
@@ -366,6 +368,10 @@ async fn lanes(walk: &mut Walk, keys: &mut Keys, flights: &HashMap<Bytes, Flight
             let length = if kind == "list" { keys.ask::<i64>(&["LLEN", &name]).await } else { 0 };
             if length > 0 && !told.has_queue(priority) {
                 walk.problem(format!("{lane} does not know of its queue {priority}"));
+            }
+            // That all may hold something says only that nobody has looked.
+            if kind == "none" && !told.parked && told.has_queue(priority) && !(0..3).all(|each| told.has_queue(each)) {
+                walk.problem(format!("{lane} knows of a queue {priority} that is not there"));
             }
             queued += length;
         }
