@@ -67,6 +67,8 @@ impl Lines {
     ///
     /// # Errors
     /// [`Cut`]: of a line that was begun then, nothing is given.
+    ///
+    /// Cancel-safe: what had come of a line is kept for the next call.
     pub(super) async fn next(&mut self) -> Result<Option<(u64, Line)>, Cut> {
         loop {
             let end = self.chunk.iter().position(|byte| *byte == b'\n');
@@ -92,7 +94,12 @@ impl Lines {
         }
     }
 
-    /// Reads what is left, and forgets it.
+    /// From now on the body has no longer than this to come.
+    pub(super) fn end_within(&mut self, time: Duration) {
+        self.ends_at = self.ends_at.min(Instant::now() + time);
+    }
+
+    /// Reads what is left, and forgets it. Cancel-safe.
     pub(super) async fn pass_over(&mut self) {
         while matches!(self.fetch().await, Ok(true)) {}
     }

@@ -43,6 +43,7 @@ use axum::{
 };
 use ringfleet_quiet::QuietHours;
 use ringfleet_store::SharedStore;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::lookup::View;
 use self::problem::Problem;
@@ -64,11 +65,23 @@ const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the API needs.
 pub struct Api {
-    pub producer: Producer,
-    pub store: SharedStore,
-    pub keys: ApiKeys,
+    producer: Producer,
+    store: SharedStore,
+    keys: ApiKeys,
+    quiet_hours: Option<QuietHours>,
+    stop: CancellationToken,
+}
+
+impl Api {
+    /// `stop` is cancelled when the process is to end: calls that may take minutes come to an end of their own then.
+    pub fn new(producer: Producer, store: SharedStore, keys: ApiKeys, stop: CancellationToken) -> Self {
+        Self { producer, store, keys, quiet_hours: None, stop }
+    }
+
     /// Those that the workers keep, for the times that are told.
-    pub quiet_hours: Option<QuietHours>,
+    pub fn with_quiet_hours(self, quiet_hours: Option<QuietHours>) -> Self {
+        Self { quiet_hours, ..self }
+    }
 }
 
 type Shared = Arc<Api>;
@@ -140,7 +153,7 @@ mod tests {
         let store: SharedStore = Arc::new(store);
         let producer = Producer::new(store.clone(), Arc::new(SenderDirectory::try_new([]).unwrap()));
         let keys = ApiKeys::try_new([SecretString::from(KEY)], []).unwrap();
-        let app = router(Api { producer, store, keys, quiet_hours: None });
+        let app = router(Api::new(producer, store, keys, CancellationToken::new()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::send::MAX_MESSAGES;
 use crate::refusal::{Code, Refusal};
 
-/// When a caller should come back to a store that is away, in seconds.
+/// When a caller should come back to a store that is away, or a process that is, in seconds.
 const AWAY_RETRY_AFTER: u32 = 5;
 /// And to one that is full, which takes longer to mend.
 const FULL_RETRY_AFTER: u32 = 30;
@@ -165,6 +165,13 @@ impl Problem {
         let detail = "the store was flushed or exchanged and is not used any more; nothing is taken or told until an \
                       operator has started the fleet anew";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-replaced", "store was exchanged", detail)
+    }
+
+    /// Another process, or the one that follows, takes it.
+    pub(super) fn stopping() -> Self {
+        let detail = "this process is stopping; nothing was taken; send it again";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "process is stopping", detail);
+        Self { retry_after: Some(AWAY_RETRY_AFTER), ..problem }
     }
 
     /// The store may have taken the message.

@@ -1,5 +1,7 @@
 //! Messages on lines: each line has its answer, and what has none was not taken.
 
+mod ends;
+
 use std::{
     convert::Infallible,
     io,
@@ -18,6 +20,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     FROM, TO,
@@ -46,12 +49,18 @@ fn parts(count: usize) -> (Body, Arc<AtomicUsize>) {
 
 /// The route's answer without a connection in between, which would read ahead.
 async fn hand_in(store: &Arc<FakeStore>, body: Body) -> Response {
+    hand_to(&api(store, &CancellationToken::new()), body).await
+}
+
+fn api(store: &Arc<FakeStore>, stop: &CancellationToken) -> Arc<Api> {
+    Arc::new(Api::new(producer(store.clone()), store.clone(), ApiKeys::none(), stop.clone()))
+}
+
+async fn hand_to(api: &Arc<Api>, body: Body) -> Response {
     let [(path, messages), ..] = routes();
     assert_eq!(path, "/v1/messages");
-    let keys = ApiKeys::none();
-    let api = Api { producer: producer(store.clone()), store: store.clone(), keys, quiet_hours: None };
     let request = Request::post(path).header("content-type", NDJSON).body(body).unwrap();
-    Handler::<(), _>::call(messages, request, Arc::new(api)).await
+    Handler::<(), _>::call(messages, request, api.clone()).await
 }
 
 async fn told(response: Response) -> Vec<Value> {
