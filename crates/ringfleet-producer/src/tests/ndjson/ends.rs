@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, sleep, timeout},
+};
 
 use super::*;
+use crate::tests::api::KEY;
 
 #[tokio::test(start_paused = true)]
 async fn a_process_that_ends_hands_no_more_in_and_answers_what_was() {
@@ -36,4 +41,38 @@ async fn a_process_that_ends_hands_no_more_in_and_answers_what_was() {
         assert_eq!((status.as_u16(), &told["type"]), (503, &json!("urn:ringfleet:problem:stopping")));
         assert_eq!(store.len(), 500);
     }
+}
+
+#[tokio::test]
+async fn what_was_taken_of_a_body_that_is_too_large_is_answered_to_whoever_reads_only_after_sending() {
+    const LINE_BYTES: usize = 10 * 1024;
+    let store = FakeStore::with_faults([]);
+    let server = Server::start(store.clone()).await;
+    let call = server.bare(Method::POST, "/v1/messages").build().unwrap();
+    let mut connection = TcpStream::connect(call.url().socket_addrs(|| None).unwrap()[0]).await.unwrap();
+    let talk = async {
+        let head = format!(
+            "POST /v1/messages HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\nconnection: close\r\n\
+             content-type: {NDJSON}\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+        connection.write_all(head.as_bytes()).await.unwrap();
+        for n in 0..(MAX_NDJSON_BYTES / 4 * 5) / LINE_BYTES {
+            let mut part = format!("{LINE_BYTES:x}\r\n").into_bytes();
+            let ends_at = part.len() + LINE_BYTES - 1;
+            part.extend_from_slice(line(n).trim_ascii_end());
+            part.resize(ends_at, b' ');
+            part.extend_from_slice(b"\n\r\n");
+            connection.write_all(&part).await.unwrap();
+        }
+        connection.write_all(b"0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let answer = timeout(Duration::from_secs(120), talk).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{}", &answer[..100]);
+    let taken = answer.matches(r#""status":"accepted""#).count();
+    assert!(taken > 6_000 && taken == store.len(), "{taken} {}", store.len());
+    let last = answer.lines().find(|line| line.contains("body-too-large")).unwrap();
+    assert!(last.contains(&format!(r#""line":{}"#, taken + 1)), "{last}");
 }
