@@ -75,9 +75,11 @@ pub(super) async fn accept(api: Shared, request: Request) -> Result<Response, Pr
         bytes += answers.len();
         held.push(answers);
     }
+    if call.stop.is_some() {
+        call.pass_over().await;
+    }
     if call.is_over && !call.may_have_taken {
         if let Some((stop, _)) = call.stop {
-            call.pass_over().await;
             return Err(stop.problem());
         }
         if call.count == 0 {

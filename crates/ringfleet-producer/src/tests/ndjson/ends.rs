@@ -76,3 +76,13 @@ async fn what_was_taken_of_a_body_that_is_too_large_is_answered_to_whoever_reads
     let last = answer.lines().find(|line| line.contains("body-too-large")).unwrap();
     assert!(last.contains(&format!(r#""line":{}"#, taken + 1)), "{last}");
 }
+
+#[tokio::test]
+async fn the_answer_begins_behind_a_short_body_also_where_the_store_fails_half_way() {
+    let store = FakeStore::with_faults([]);
+    store.fail_after(1, Fault::Full);
+    let (body, read) = parts(1_200);
+    let response = hand_in(&store, body).await;
+    assert_eq!(read.load(Ordering::SeqCst), 1_200, "a proxy would send nothing more");
+    assert_eq!((told(response).await.len(), store.len()), (1_001, 500));
+}
