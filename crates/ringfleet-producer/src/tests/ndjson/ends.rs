@@ -86,3 +86,17 @@ async fn the_answer_begins_behind_a_short_body_also_where_the_store_fails_half_w
     assert_eq!(read.load(Ordering::SeqCst), 1_200, "a proxy would send nothing more");
     assert_eq!((told(response).await.len(), store.len()), (1_001, 500));
 }
+
+#[tokio::test]
+async fn ten_thousand_lines_are_answered_behind_their_body_also_where_all_are_refused() {
+    let read = Arc::new(AtomicUsize::new(0));
+    let counter = read.clone();
+    let refused = Bytes::from(format!("{}\n", json!({"from": FROM, "to": "0200003", "text": "x"})));
+    let lines = stream::iter(0..10_000).map(move |_| {
+        counter.fetch_add(1, Ordering::SeqCst);
+        Ok::<_, Infallible>(refused.clone())
+    });
+    let response = hand_in(&FakeStore::with_faults([]), Body::from_stream(lines)).await;
+    assert_eq!(read.load(Ordering::SeqCst), 10_000, "a client that first sends everything would be stuck");
+    assert_eq!(statuses(&told(response).await), ["refused"; 10_000]);
+}
