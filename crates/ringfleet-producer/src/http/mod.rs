@@ -43,6 +43,7 @@ use axum::{
 };
 use ringfleet_quiet::QuietHours;
 use ringfleet_store::SharedStore;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::lookup::View;
@@ -60,6 +61,8 @@ use crate::producer::Producer;
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// A body of JSON takes no longer than this to arrive, nor does a part of one of NDJSON.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// Calls of NDJSON at a time. Each may hold its connection for minutes, and those of others must find room beside them.
+const MOST_NDJSON_CALLS: usize = 64;
 /// One look into the store.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -70,12 +73,15 @@ pub struct Api {
     keys: ApiKeys,
     quiet_hours: Option<QuietHours>,
     stop: CancellationToken,
+    /// For calls of NDJSON.
+    ndjson_room: Arc<Semaphore>,
 }
 
 impl Api {
     /// `stop` is cancelled when the process is to end: calls that may take minutes come to an end of their own then.
     pub fn new(producer: Producer, store: SharedStore, keys: ApiKeys, stop: CancellationToken) -> Self {
-        Self { producer, store, keys, quiet_hours: None, stop }
+        let ndjson_room = Arc::new(Semaphore::new(MOST_NDJSON_CALLS));
+        Self { producer, store, keys, quiet_hours: None, stop, ndjson_room }
     }
 
     /// Those that the workers keep, for the times that are told.

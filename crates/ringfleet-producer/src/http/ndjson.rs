@@ -16,6 +16,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use ringfleet_store::MAX_BATCH;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Shared,
@@ -55,6 +56,8 @@ struct Call {
     is_over: bool,
     /// And the first line that was not handed in.
     stop: Option<(Stop, u64)>,
+    /// Until the answer has ended.
+    _room: OwnedSemaphorePermit,
 }
 
 pub(super) async fn accept(api: Shared, request: Request) -> Result<Response, Problem> {
@@ -62,12 +65,13 @@ pub(super) async fn accept(api: Shared, request: Request) -> Result<Response, Pr
         let detail = "Idempotency-Key goes with a single message; give each line its own key";
         return Err(Problem::malformed(detail.into()));
     }
+    let Ok(room) = api.ndjson_room.clone().try_acquire_owned() else { return Err(Problem::busy()) };
     let body = request.into_body();
     if body.size_hint().lower() > MAX_NDJSON_BYTES as u64 {
         return Err(Problem::body_too_large(MAX_NDJSON_BYTES));
     }
     let lines = Lines::of(body);
-    let mut call = Call { api, lines, count: 0, may_have_taken: false, is_over: false, stop: None };
+    let mut call = Call { api, lines, count: 0, may_have_taken: false, is_over: false, stop: None, _room: room };
     let (mut held, mut bytes) = (Vec::new(), 0);
     while bytes < MOST_HELD_BYTES
         && let Some(answers) = call.batch().await

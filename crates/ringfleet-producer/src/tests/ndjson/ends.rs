@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::poll;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -99,4 +100,30 @@ async fn ten_thousand_lines_are_answered_behind_their_body_also_where_all_are_re
     let response = hand_in(&FakeStore::with_faults([]), Body::from_stream(lines)).await;
     assert_eq!(read.load(Ordering::SeqCst), 10_000, "a client that first sends everything would be stuck");
     assert_eq!(statuses(&told(response).await), ["refused"; 10_000]);
+}
+
+#[tokio::test]
+async fn sixty_four_calls_that_go_on_and_on_leave_room_for_all_that_are_short() {
+    let api = api(&FakeStore::with_faults([]), &CancellationToken::new());
+    let endless = || Body::from_stream(stream::pending::<Result<Bytes, Infallible>>());
+    let mut calls: Vec<_> = (0..64).map(|_| Box::pin(hand_to(&api, endless()))).collect();
+    for call in &mut calls {
+        assert!(poll!(call).is_pending());
+    }
+    let response = hand_to(&api, parts(1).0).await;
+    assert_eq!(response.headers()["retry-after"], "30");
+    let (status, told) = problem(response).await;
+    assert_eq!((status.as_u16(), &told["type"]), (503, &json!("urn:ringfleet:problem:busy")));
+
+    let message = json!({"from": FROM, "to": TO, "text": "x"}).to_string();
+    let request =
+        Request::post("/v1/messages").header("content-type", "application/json").body(message.into()).unwrap();
+    let [(_, messages), ..] = routes();
+    assert_eq!(Handler::<(), _>::call(messages, request, api.clone()).await.status(), StatusCode::ACCEPTED);
+
+    calls.pop();
+    let answer = hand_to(&api, parts(1).0).await;
+    assert_eq!(hand_to(&api, parts(1).0).await.status(), 503, "an answer that goes on is one of them");
+    assert_eq!(statuses(&self::told(answer).await), ["accepted"]);
+    assert_eq!(statuses(&self::told(hand_to(&api, parts(1).0).await).await), ["duplicate"]);
 }
