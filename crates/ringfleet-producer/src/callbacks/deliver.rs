@@ -1,7 +1,10 @@
 //! Who tells what when.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -57,14 +60,17 @@ pub struct Callbacks {
     pub(super) behind: Mutex<Vec<Duration>>,
     /// Of each shard, until when nobody else can have taken this process' turn.
     turns: Mutex<Vec<Instant>>,
+    /// Of each shard, whether its store was too slow when a POST was due last.
+    is_slow: Vec<AtomicBool>,
 }
 
 impl Callbacks {
     pub fn new(store: SharedStore, endpoint: Endpoint) -> Self {
         let behind = Mutex::new(vec![Duration::ZERO; store.shards()]);
         let turns = Mutex::new(vec![Instant::now(); store.shards()]);
+        let is_slow = no_shard(&*store);
         let name = WorkerId::incarnation("callbacks").as_str().to_owned();
-        Self { store, endpoint, name, behind, turns }
+        Self { store, endpoint, name, behind, turns, is_slow }
     }
 
     /// Until `stop`: then the POSTs under way are finished, which takes ten seconds at most, and the turns given back. Dropping
@@ -189,9 +195,16 @@ impl Callbacks {
             let batch = Batch::of(&self.store.epoch(), shard, &turn.record, &to, changes);
             // Else another process may begin its turn while this one's old states are still on their way.
             if turn.record.until < latest(read_at, asked) + POST_NEEDS_MS {
-                tracing::debug!(shard, "too little of the turn was left for a POST; it is prolonged first");
-                return Ok(Duration::ZERO);
+                if !self.is_slow[shard].swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        shard,
+                        "the store has taken seconds to note a turn, or this process has stood still: callbacks of this shard \
+                         wait until it is noted in time"
+                    );
+                }
+                return Ok(LOOK);
             }
+            self.is_slow[shard].store(false, Ordering::Relaxed);
             let answer = self.endpoint.post(&batch.id, batch.body).await;
             metrics::counter!("ringfleet_callbacks_total", "result" => answer.as_str()).increment(1);
             Some(answer)
@@ -311,6 +324,11 @@ fn same_again(record: &Record, read: Changes) -> (Vec<Change>, ChangeCursor, boo
 fn half(places: &[ChangeCursor]) -> Option<(u32, ChangeCursor)> {
     let messages = places.len() / 2;
     Some((messages as u32, *places.get(messages.checked_sub(1)?)?))
+}
+
+/// A flag for each shard.
+fn no_shard(store: &dyn Store) -> Vec<AtomicBool> {
+    std::iter::repeat_with(AtomicBool::default).take(store.shards()).collect()
 }
 
 /// With some jitter downwards, so that many shards don't come at once.
