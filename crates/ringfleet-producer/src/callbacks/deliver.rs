@@ -62,15 +62,17 @@ pub struct Callbacks {
     turns: Mutex<Vec<Instant>>,
     /// Of each shard, whether its store was too slow when a POST was due last.
     is_slow: Vec<AtomicBool>,
+    /// Of each shard, whether this process' last POST has failed.
+    has_failed: Vec<AtomicBool>,
 }
 
 impl Callbacks {
     pub fn new(store: SharedStore, endpoint: Endpoint) -> Self {
         let behind = Mutex::new(vec![Duration::ZERO; store.shards()]);
         let turns = Mutex::new(vec![Instant::now(); store.shards()]);
-        let is_slow = no_shard(&*store);
+        let (is_slow, has_failed) = (no_shard(&*store), no_shard(&*store));
         let name = WorkerId::incarnation("callbacks").as_str().to_owned();
-        Self { store, endpoint, name, behind, turns, is_slow }
+        Self { store, endpoint, name, behind, turns, is_slow, has_failed }
     }
 
     /// Until `stop`: then the POSTs under way are finished, which takes ten seconds at most, and the turns given back. Dropping
@@ -149,6 +151,15 @@ impl Callbacks {
         if read.next == record.cursor {
             return Ok(spread(if mine { LOOK } else { LOOK_OF_OTHERS }));
         }
+        // Who could do it has done so by then. The document forgets who has failed as soon as one has not.
+        if !mine
+            && self.has_failed[shard].load(Ordering::Relaxed)
+            && let Some(oldest) = read.changes.first()
+            && let begins_at = oldest.cursor.at() + SETTLED_MS + LEFT_FOR_MS
+            && begins_at > now
+        {
+            return Ok(LOOK_OF_OTHERS.min(between(now, begins_at)));
+        }
         let mut turn = Turn { rev, record };
         // Before the turn is written, so that none of it is spent on reading.
         if limit < most {
@@ -217,6 +228,7 @@ impl Callbacks {
                     // Records that can't be read, or have changed again, are passed over; whether the endpoint is back is not known.
                     turn.record.failing = failing.map(|failing| Failure { to: None, of_this: 0, ..failing });
                 } else {
+                    self.has_failed[shard].store(false, Ordering::Relaxed);
                     if failing.is_some() {
                         tracing::info!(shard, "callbacks are taken again");
                     }
@@ -231,6 +243,7 @@ impl Callbacks {
                 }
             }
             Some(failed) => {
+                self.has_failed[shard].store(true, Ordering::Relaxed);
                 if failing.is_none() {
                     tracing::warn!(shard, url = %self.endpoint.url(), why = %failed, "callbacks are not taken; they are tried until they are");
                 }

@@ -53,6 +53,30 @@ async fn a_process_that_can_not_reach_the_endpoint_leaves_the_turn_to_one_that_c
 }
 
 #[tokio::test]
+async fn a_process_that_could_not_reach_the_endpoint_lets_others_begin_after_a_quiet_time_too() {
+    let rig = Rig::start().await;
+    let dead = rig.process_of(endpoint_at("http://127.0.0.1:9/")).await;
+    let well = rig.process().await;
+    let failing = async || crate::callbacks::standing(&*rig.store, 0).await.unwrap().failing;
+    rig.end_one().await;
+    rig.pass(3_000);
+    dead.look().await;
+    rig.pass(70_000);
+    well.look().await;
+    assert_eq!((rig.came().len(), failing().await), (1, None));
+    // The turn is over.
+    rig.pass(16_000);
+    rig.end_one().await;
+    rig.pass(3_000);
+    dead.look().await;
+    assert_eq!(failing().await, None);
+    // But not for ever, as it may be the only one by now.
+    rig.pass(2_000);
+    dead.look().await;
+    assert_eq!(failing().await.unwrap().tries, 1);
+}
+
+#[tokio::test]
 async fn a_process_that_nobody_follows_tries_again_itself_soon_after() {
     let rig = Rig::start().await;
     let dead = rig.process_of(endpoint_at("http://127.0.0.1:9/")).await;
