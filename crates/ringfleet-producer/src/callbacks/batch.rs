@@ -1,7 +1,7 @@
 //! What one POST says.
 
 use jiff::Timestamp;
-use ringfleet_store::{Change, ChangeCursor};
+use ringfleet_store::{Change, ChangeCursor, Changes};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -42,5 +42,35 @@ impl Batch {
         };
         let body = serde_json::to_string(&body).expect("texts and numbers only");
         Self { id: format!("callback_{id}"), body }
+    }
+}
+
+/// Of what was read, what was tried before, if it was: it is told as the same once more. Returns its end, and whether there is more.
+pub(super) fn same_again(record: &Record, read: Changes) -> (Vec<Change>, ChangeCursor, bool) {
+    let settled_to = read.settled_to();
+    let Changes { mut changes, next, more, .. } = read;
+    // Its last ones may have changed again: what is left is the same all the same.
+    let is_read = |to: &ChangeCursor| *to < next || !more && to.at() <= settled_to;
+    let tried = record.failing.as_ref().and_then(|failing| failing.to).filter(is_read);
+    let Some(to) = tried else { return (changes, next, more) };
+    changes.retain(|change| change.cursor <= to);
+    (changes, to, more || to < next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::record::Failure, *};
+
+    #[test]
+    fn what_was_tried_has_the_same_end_also_when_its_last_ones_have_changed_again() {
+        let (first, tried) = (ChangeCursor::before(1_000), ChangeCursor::before(2_000));
+        let (to, why) = (Some(tried), String::new());
+        let failure = Failure { since: 0, why, tries: 1, again_at: 0, to, of_this: 1, of_load: 0 };
+        let record = Record { failing: Some(failure), ..Record::begin(ChangeCursor::before(0)) };
+        // What is not read to there yet, or not settled, ends where it was read to.
+        for (more, now, end) in [(false, 9_000, tried), (true, 9_000, first), (false, 4_000, first)] {
+            let read = Changes { changes: Vec::new(), next: first, more, now };
+            assert_eq!(same_again(&record, read), (Vec::new(), end, more), "{now}");
+        }
     }
 }

@@ -1,18 +1,19 @@
 //! Who tells what when.
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
-use ringfleet_store::{
-    Change, ChangeCursor, Changes, Expect, Millis, SETTLED_MS, SharedStore, Store, StoreError, WorkerId,
-};
+use ringfleet_store::{ChangeCursor, Changes, Expect, Millis, SETTLED_MS, SharedStore, Store, StoreError, WorkerId};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    batch::Batch,
+    batch::{Batch, same_again},
     endpoint::{Answer, Endpoint, POST_DEADLINE},
     record::{self, Failure, Record},
 };
@@ -21,6 +22,8 @@ use super::{
 pub(super) const BATCH: u32 = 100;
 /// After so many tries of the same that may have failed by its own fault, half of it is tried.
 const HALVED_AFTER: u32 = 3;
+/// And after so many that told of load, by a 503 with a time to come back: some say so whatever it is that fails.
+const HALVED_AFTER_LOAD: u32 = 10;
 /// After so many tries a process leaves the next one to the others, and goes on itself if for so long none has come: it may be the
 /// only one that can't reach the endpoint. The others look within a second of `again_at`.
 const LEFT_AFTER: u32 = 3;
@@ -57,14 +60,19 @@ pub struct Callbacks {
     pub(super) behind: Mutex<Vec<Duration>>,
     /// Of each shard, until when nobody else can have taken this process' turn.
     turns: Mutex<Vec<Instant>>,
+    /// Of each shard, whether its store was too slow when a POST was due last.
+    is_slow: Vec<AtomicBool>,
+    /// Of each shard, whether this process' last POST has failed.
+    has_failed: Vec<AtomicBool>,
 }
 
 impl Callbacks {
     pub fn new(store: SharedStore, endpoint: Endpoint) -> Self {
         let behind = Mutex::new(vec![Duration::ZERO; store.shards()]);
         let turns = Mutex::new(vec![Instant::now(); store.shards()]);
+        let (is_slow, has_failed) = (no_shard(&*store), no_shard(&*store));
         let name = WorkerId::incarnation("callbacks").as_str().to_owned();
-        Self { store, endpoint, name, behind, turns }
+        Self { store, endpoint, name, behind, turns, is_slow, has_failed }
     }
 
     /// Until `stop`: then the POSTs under way are finished, which takes ten seconds at most, and the turns given back. Dropping
@@ -143,6 +151,15 @@ impl Callbacks {
         if read.next == record.cursor {
             return Ok(spread(if mine { LOOK } else { LOOK_OF_OTHERS }));
         }
+        // Who could do it has done so by then. The document forgets who has failed as soon as one has not.
+        if !mine
+            && self.has_failed[shard].load(Ordering::Relaxed)
+            && let Some(oldest) = read.changes.first()
+            && let begins_at = oldest.cursor.at() + SETTLED_MS + LEFT_FOR_MS
+            && begins_at > now
+        {
+            return Ok(LOOK_OF_OTHERS.min(between(now, begins_at)));
+        }
         let mut turn = Turn { rev, record };
         // Before the turn is written, so that none of it is spent on reading.
         if limit < most {
@@ -189,9 +206,16 @@ impl Callbacks {
             let batch = Batch::of(&self.store.epoch(), shard, &turn.record, &to, changes);
             // Else another process may begin its turn while this one's old states are still on their way.
             if turn.record.until < latest(read_at, asked) + POST_NEEDS_MS {
-                tracing::debug!(shard, "too little of the turn was left for a POST; it is prolonged first");
-                return Ok(Duration::ZERO);
+                if !self.is_slow[shard].swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        shard,
+                        "the store has taken seconds to note a turn, or this process has stood still: callbacks of this shard \
+                         wait until it is noted in time"
+                    );
+                }
+                return Ok(LOOK);
             }
+            self.is_slow[shard].store(false, Ordering::Relaxed);
             let answer = self.endpoint.post(&batch.id, batch.body).await;
             metrics::counter!("ringfleet_callbacks_total", "result" => answer.as_str()).increment(1);
             Some(answer)
@@ -202,8 +226,9 @@ impl Callbacks {
             None | Some(Answer::Taken(_)) => {
                 if answer.is_none() {
                     // Records that can't be read, or have changed again, are passed over; whether the endpoint is back is not known.
-                    turn.record.failing = failing.map(|failing| Failure { to: None, of_this: 0, ..failing });
+                    turn.record.failing = failing.map(|failing| Failure { to: None, ..failing });
                 } else {
+                    self.has_failed[shard].store(false, Ordering::Relaxed);
                     if failing.is_some() {
                         tracing::info!(shard, "callbacks are taken again");
                     }
@@ -218,25 +243,29 @@ impl Callbacks {
                 }
             }
             Some(failed) => {
+                self.has_failed[shard].store(true, Ordering::Relaxed);
                 if failing.is_none() {
                     tracing::warn!(shard, url = %self.endpoint.url(), why = %failed, "callbacks are not taken; they are tried until they are");
                 }
                 let tries = failing.as_ref().map_or(1, |failing| failing.tries.saturating_add(1));
                 let backoff = backoff(tries, failed);
                 let again_at = now + backoff.as_millis() as Millis;
-                let before =
-                    failing.as_ref().filter(|failing| failing.to == Some(to)).map_or(0, |failing| failing.of_this);
+                let same = failing.as_ref().filter(|failing| failing.to == Some(to));
+                let (of_this, of_load) = same.map_or((0, 0), |same| (same.of_this, same.of_load));
+                let of_this = of_this + u32::from(failed.may_be_of_the_batch());
+                let of_load = of_load + u32::from(failed.tells_of_load());
+                let is_cut = of_this >= HALVED_AFTER || of_load >= HALVED_AFTER_LOAD;
                 let since = failing.map_or(now, |failing| failing.since);
-                let of_this = before + u32::from(failed.may_be_of_the_batch());
-                let (to, of_this) = match half(&places).filter(|_| of_this >= HALVED_AFTER) {
+                let (to, of_this, of_load) = match half(&places).filter(|_| is_cut) {
                     Some((messages, half)) => {
                         tracing::warn!(shard, messages, "callbacks of this shard are tried with fewer messages");
                         turn.record.most = Some(messages);
-                        (half, 0)
+                        (half, 0, 0)
                     }
-                    None => (to, of_this),
+                    None => (to, of_this, of_load),
                 };
-                let failure = Failure { since, why: failed.to_string(), tries, again_at, to: Some(to), of_this };
+                let failure =
+                    Failure { since, why: failed.to_string(), tries, again_at, to: Some(to), of_this, of_load };
                 // Until then nobody else has anything to do either.
                 let kept_for = if tries < LEFT_AFTER { LOOK.as_millis() as Millis } else { 0 };
                 (turn.record.failing, turn.record.until) = (Some(failure), again_at + kept_for);
@@ -295,22 +324,15 @@ impl Turn {
     }
 }
 
-/// Of what was read, what was tried before, if it was: it is told as the same once more. Returns its end, and whether there is more.
-fn same_again(record: &Record, read: Changes) -> (Vec<Change>, ChangeCursor, bool) {
-    let settled_to = read.settled_to();
-    let Changes { mut changes, next, more, .. } = read;
-    // Its last ones may have changed again: what is left is the same all the same.
-    let is_read = |to: &ChangeCursor| *to < next || !more && to.at() <= settled_to;
-    let tried = record.failing.as_ref().and_then(|failing| failing.to).filter(is_read);
-    let Some(to) = tried else { return (changes, next, more) };
-    changes.retain(|change| change.cursor <= to);
-    (changes, to, more || to < next)
-}
-
 /// How many the first half of these are, and the end of it. `None`: there is no half of one.
 fn half(places: &[ChangeCursor]) -> Option<(u32, ChangeCursor)> {
     let messages = places.len() / 2;
     Some((messages as u32, *places.get(messages.checked_sub(1)?)?))
+}
+
+/// A flag for each shard.
+fn no_shard(store: &dyn Store) -> Vec<AtomicBool> {
+    std::iter::repeat_with(AtomicBool::default).take(store.shards()).collect()
 }
 
 /// With some jitter downwards, so that many shards don't come at once.
@@ -338,18 +360,6 @@ fn between(from: Millis, to: Millis) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_tried_has_the_same_end_also_when_its_last_ones_have_changed_again() {
-        let (first, tried) = (ChangeCursor::before(1_000), ChangeCursor::before(2_000));
-        let failure = Failure { since: 0, why: String::new(), tries: 1, again_at: 0, to: Some(tried), of_this: 1 };
-        let record = Record { failing: Some(failure), ..Record::begin(ChangeCursor::before(0)) };
-        // What is not read to there yet, or not settled, ends where it was read to.
-        for (more, now, end) in [(false, 9_000, tried), (true, 9_000, first), (false, 4_000, first)] {
-            let read = Changes { changes: Vec::new(), next: first, more, now };
-            assert_eq!(same_again(&record, read), (Vec::new(), end, more), "{now}");
-        }
-    }
 
     #[test]
     fn failures_are_tried_again_ever_more_seldom_or_when_the_endpoint_says() {

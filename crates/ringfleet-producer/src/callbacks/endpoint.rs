@@ -108,9 +108,14 @@ impl Answer {
     pub(super) fn may_be_of_the_batch(&self) -> bool {
         match self {
             Answer::Taken(_) | Answer::Refused { status: 429, .. } => false,
-            Answer::Refused { status, retry_after } => *status != 503 || retry_after.is_none(),
+            Answer::Refused { .. } => !self.tells_of_load(),
             Answer::NotReached { connected, .. } => *connected,
         }
+    }
+
+    /// 503 with a time to come back: of load, if it does not go on.
+    pub(super) fn tells_of_load(&self) -> bool {
+        matches!(self, Answer::Refused { status: 503, retry_after: Some(_) })
     }
 }
 

@@ -37,6 +37,9 @@ pub(super) struct Failure {
     /// Of the tries, those of just this whose failure may be its own.
     #[serde(default)]
     pub(super) of_this: u32,
+    /// And those that told of load.
+    #[serde(default)]
+    pub(super) of_load: u32,
 }
 
 impl Record {

@@ -67,6 +67,8 @@ impl Lines {
     ///
     /// # Errors
     /// [`Cut`]: of a line that was begun then, nothing is given.
+    ///
+    /// Cancel-safe: what had come of a line is kept for the next call.
     pub(super) async fn next(&mut self) -> Result<Option<(u64, Line)>, Cut> {
         loop {
             let end = self.chunk.iter().position(|byte| *byte == b'\n');
@@ -78,7 +80,12 @@ impl Lines {
                 None => {
                     let rest = std::mem::take(&mut self.chunk);
                     self.keep(&rest);
-                    if self.fetch().await? {
+                    let more = self.fetch().await?;
+                    if self.bytes > MAX_NDJSON_BYTES {
+                        self.chunk.clear();
+                        return Err(Cut::TooLarge);
+                    }
+                    if more {
                         continue;
                     }
                     if self.begun.is_empty() && !self.is_too_long {
@@ -92,9 +99,14 @@ impl Lines {
         }
     }
 
-    /// Reads what is left, and forgets it.
+    /// From now on the body has no longer than this to come.
+    pub(super) fn end_within(&mut self, time: Duration) {
+        self.ends_at = self.ends_at.min(Instant::now() + time);
+    }
+
+    /// Reads what is left, and forgets it; of what is larger than it may be, as much again. Cancel-safe.
     pub(super) async fn pass_over(&mut self) {
-        while matches!(self.fetch().await, Ok(true)) {}
+        while self.bytes <= 2 * MAX_NDJSON_BYTES && matches!(self.fetch().await, Ok(true)) {}
     }
 
     fn keep(&mut self, piece: &[u8]) {
@@ -124,7 +136,6 @@ impl Lines {
         let more = match timeout_at(until, self.body.next()).await {
             // A part that has come already is given by a deadline that is over.
             _ if Instant::now() >= self.ends_at => Err(Cut::Unread),
-            Ok(Some(Ok(chunk))) if self.bytes + chunk.len() > MAX_NDJSON_BYTES => Err(Cut::TooLarge),
             Ok(Some(Ok(chunk))) => {
                 self.bytes += chunk.len();
                 self.chunk = chunk;
@@ -145,7 +156,13 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
+    use std::{
+        convert::Infallible,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+    };
 
     use futures::stream;
 
@@ -202,6 +219,25 @@ mod tests {
         assert_eq!(lines.next().await, Err(Cut::TooLarge));
         // Nobody reads on without an end.
         lines.pass_over().await;
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_too_large_is_read_on_for_as_much_again() {
+        let part = Bytes::from([vec![b'x'; MAX_LINE_BYTES - 1], vec![b'\n']].concat());
+        let most = MAX_NDJSON_BYTES / MAX_LINE_BYTES;
+        for (parts, read) in [(most + 1, most + 1), (most + 9, most + 9), (3 * most, 2 * most + 1)] {
+            let pulled = Arc::new(AtomicUsize::new(0));
+            let (part, counter) = (part.clone(), pulled.clone());
+            let parts = stream::iter(0..parts).map(move |_| {
+                counter.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, Infallible>(part.clone())
+            });
+            let mut lines = Lines::of(Body::from_stream(parts));
+            while lines.next().await.is_ok() {}
+            assert_eq!((pulled.load(Ordering::Relaxed), lines.ended()), (most + 1, most as u64));
+            lines.pass_over().await;
+            assert_eq!(pulled.load(Ordering::Relaxed), read, "whoever sends on would be cut off from his answer");
+        }
     }
 
     #[tokio::test(start_paused = true)]

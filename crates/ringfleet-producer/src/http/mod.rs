@@ -43,6 +43,8 @@ use axum::{
 };
 use ringfleet_quiet::QuietHours;
 use ringfleet_store::SharedStore;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::lookup::View;
 use self::problem::Problem;
@@ -59,16 +61,33 @@ use crate::producer::Producer;
 pub const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// A body of JSON takes no longer than this to arrive, nor does a part of one of NDJSON.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
+/// Calls of NDJSON at a time. Each may hold its connection for minutes, and those of others must find room beside them.
+const MOST_NDJSON_CALLS: usize = 64;
 /// One look into the store.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
 /// What the API needs.
 pub struct Api {
-    pub producer: Producer,
-    pub store: SharedStore,
-    pub keys: ApiKeys,
+    producer: Producer,
+    store: SharedStore,
+    keys: ApiKeys,
+    quiet_hours: Option<QuietHours>,
+    stop: CancellationToken,
+    /// For calls of NDJSON.
+    ndjson_room: Arc<Semaphore>,
+}
+
+impl Api {
+    /// `stop` is cancelled when the process is to end: calls that may take minutes come to an end of their own then.
+    pub fn new(producer: Producer, store: SharedStore, keys: ApiKeys, stop: CancellationToken) -> Self {
+        let ndjson_room = Arc::new(Semaphore::new(MOST_NDJSON_CALLS));
+        Self { producer, store, keys, quiet_hours: None, stop, ndjson_room }
+    }
+
     /// Those that the workers keep, for the times that are told.
-    pub quiet_hours: Option<QuietHours>,
+    pub fn with_quiet_hours(self, quiet_hours: Option<QuietHours>) -> Self {
+        Self { quiet_hours, ..self }
+    }
 }
 
 type Shared = Arc<Api>;
@@ -140,7 +159,7 @@ mod tests {
         let store: SharedStore = Arc::new(store);
         let producer = Producer::new(store.clone(), Arc::new(SenderDirectory::try_new([]).unwrap()));
         let keys = ApiKeys::try_new([SecretString::from(KEY)], []).unwrap();
-        let app = router(Api { producer, store, keys, quiet_hours: None });
+        let app = router(Api::new(producer, store, keys, CancellationToken::new()));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });

@@ -5,7 +5,7 @@
 //! many clients read nothing before they have sent everything, and nginx sends nothing more to a server whose answer has begun
 //! (`header_sent` without `preserve_output` in its ngx_http_upstream.c). From then on whoever sends must read too.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, time::Duration};
 
 use axum::{
     body::{Body, Bytes, HttpBody},
@@ -16,6 +16,7 @@ use axum::{
 use futures::{StreamExt, stream};
 use jiff::Timestamp;
 use ringfleet_store::MAX_BATCH;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     Shared,
@@ -27,10 +28,12 @@ use super::{
 use crate::producer::{EnqueueError, ItemResult};
 
 pub(super) const MEDIA_TYPE: &str = "application/x-ndjson";
-/// Answers to some 12,000 messages that were taken.
-const MOST_HELD_BYTES: usize = 1024 * 1024;
+/// Answers to some 48,000 messages that were taken, or 18,000 that were refused for one fault.
+const MOST_HELD_BYTES: usize = 4 * 1024 * 1024;
 /// A batch of long lines leaves early, as one of a file's rows does.
 const MAX_BATCH_BYTES: usize = 1024 * 1024;
+/// What is left of a body is read for so long when the process is to end: its answer must go out within `worker.drain`.
+const ENDING_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Why the rest of a body was not handed in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +42,8 @@ enum Stop {
     Full,
     Away,
     Replaced,
+    /// The process was told to stop.
+    Ending,
 }
 
 struct Call {
@@ -51,6 +56,8 @@ struct Call {
     is_over: bool,
     /// And the first line that was not handed in.
     stop: Option<(Stop, u64)>,
+    /// Until the answer has ended.
+    _room: OwnedSemaphorePermit,
 }
 
 pub(super) async fn accept(api: Shared, request: Request) -> Result<Response, Problem> {
@@ -58,12 +65,13 @@ pub(super) async fn accept(api: Shared, request: Request) -> Result<Response, Pr
         let detail = "Idempotency-Key goes with a single message; give each line its own key";
         return Err(Problem::malformed(detail.into()));
     }
+    let Ok(room) = api.ndjson_room.clone().try_acquire_owned() else { return Err(Problem::busy()) };
     let body = request.into_body();
     if body.size_hint().lower() > MAX_NDJSON_BYTES as u64 {
         return Err(Problem::body_too_large(MAX_NDJSON_BYTES));
     }
     let lines = Lines::of(body);
-    let mut call = Call { api, lines, count: 0, may_have_taken: false, is_over: false, stop: None };
+    let mut call = Call { api, lines, count: 0, may_have_taken: false, is_over: false, stop: None, _room: room };
     let (mut held, mut bytes) = (Vec::new(), 0);
     while bytes < MOST_HELD_BYTES
         && let Some(answers) = call.batch().await
@@ -71,9 +79,11 @@ pub(super) async fn accept(api: Shared, request: Request) -> Result<Response, Pr
         bytes += answers.len();
         held.push(answers);
     }
+    if call.stop.is_some() {
+        call.pass_over().await;
+    }
     if call.is_over && !call.may_have_taken {
         if let Some((stop, _)) = call.stop {
-            call.lines.pass_over().await;
             return Err(stop.problem());
         }
         if call.count == 0 {
@@ -98,7 +108,11 @@ impl Call {
     async fn batch(&mut self) -> Option<Bytes> {
         let (mut numbers, mut items, mut bytes) = (Vec::new(), Vec::new(), 0);
         while !self.is_over && items.len() < MAX_BATCH && bytes < MAX_BATCH_BYTES {
-            let (number, decoded) = match self.lines.next().await {
+            let next = match self.api.stop.run_until_cancelled(self.lines.next()).await {
+                Some(next) => next.map_err(Stop::Cut),
+                None => Err(Stop::Ending),
+            };
+            let (number, decoded) = match next {
                 Ok(Some((number, Line::Whole(line)))) => {
                     bytes += line.len();
                     (number, read_line(&line))
@@ -108,11 +122,11 @@ impl Call {
                     self.is_over = true;
                     break;
                 }
-                // SEND-SAFETY: what came before the cut is not handed in either. Who sent it has most likely gone, nobody would
-                // read its answers, and what has no key could not be repeated.
-                Err(cut) => {
+                // SEND-SAFETY: what came since the last batch is not handed in either. Who sent it has most likely gone, or the
+                // process before the store has answered: nobody would read the answers, and what has no key could not be repeated.
+                Err(stop) => {
                     let first = numbers.first().copied();
-                    self.stop_before(first.unwrap_or(self.lines.ended() + 1), Stop::Cut(cut));
+                    self.stop_before(first.unwrap_or(self.lines.ended() + 1), stop);
                     return None;
                 }
             };
@@ -151,11 +165,19 @@ impl Call {
     /// Once, where not all of the body was handed in.
     async fn last_line(&mut self) -> Option<Bytes> {
         let (stop, line) = self.stop.take()?;
-        // The connection is closed under a client that still sends, and it would never read this.
-        self.lines.pass_over().await;
+        self.pass_over().await;
         let mut told = Vec::new();
         write_line(&mut told, &stop.problem().behind_lines(line, &stop.why()));
         Some(told.into())
+    }
+
+    /// Reads what is left of the body, before the answer ends.
+    // SEND-SAFETY: the connection is closed under a client that still sends, and what it had not read of the answer is lost with it.
+    async fn pass_over(&mut self) {
+        if self.api.stop.run_until_cancelled(self.lines.pass_over()).await.is_none() {
+            self.lines.end_within(ENDING_DEADLINE);
+            self.lines.pass_over().await;
+        }
     }
 }
 
@@ -185,6 +207,7 @@ impl Stop {
             Stop::Full => Problem::store_full(),
             Stop::Away => Problem::store_away(),
             Stop::Replaced => Problem::store_replaced(),
+            Stop::Ending => Problem::stopping(),
         }
     }
 
@@ -197,6 +220,7 @@ impl Stop {
             Stop::Replaced => {
                 "the store was flushed or exchanged; send nothing again before an operator has acted".to_owned()
             }
+            Stop::Ending => "this process is stopping; send the rest again, another one may take it".to_owned(),
         }
     }
 }

@@ -11,9 +11,9 @@ use serde_json::Value;
 use super::send::MAX_MESSAGES;
 use crate::refusal::{Code, Refusal};
 
-/// When a caller should come back to a store that is away, in seconds.
+/// When a caller should come back to a store that is away, or a process that is, in seconds.
 const AWAY_RETRY_AFTER: u32 = 5;
-/// And to one that is full, which takes longer to mend.
+/// And where something is full, which takes longer to mend.
 const FULL_RETRY_AFTER: u32 = 30;
 
 /// What the API answers when it can't do what was asked. Holds nothing that was sent.
@@ -165,6 +165,21 @@ impl Problem {
         let detail = "the store was flushed or exchanged and is not used any more; nothing is taken or told until an \
                       operator has started the fleet anew";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "store-replaced", "store was exchanged", detail)
+    }
+
+    /// Another process, or the one that follows, takes it.
+    pub(super) fn stopping() -> Self {
+        let detail = "this process is stopping; nothing was taken; send it again";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "process is stopping", detail);
+        Self { retry_after: Some(AWAY_RETRY_AFTER), ..problem }
+    }
+
+    /// There is no room for one more call of NDJSON.
+    pub(super) fn busy() -> Self {
+        let detail = "as many calls of NDJSON as this process takes at a time are under way; nothing was taken; send it again \
+                      later, or as lists of JSON";
+        let problem = Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", "too many calls of NDJSON", detail);
+        Self { retry_after: Some(FULL_RETRY_AFTER), ..problem }
     }
 
     /// The store may have taken the message.

@@ -6,6 +6,7 @@ use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use ringfleet_store::{Begin, ClaimRequest, Outcome, PlanSeen, Settlement, SharedStore, WorkerId};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     FROM, TO,
@@ -42,7 +43,7 @@ impl Server {
     }
 
     pub(super) async fn with_keys(producer: Producer, store: SharedStore, keys: ApiKeys) -> Self {
-        Self::serve(Api { producer, store, keys, quiet_hours: None }).await
+        Self::serve(Api::new(producer, store, keys, CancellationToken::new())).await
     }
 
     pub(super) async fn serve(api: Api) -> Self {

@@ -5,6 +5,7 @@ use reqwest::{Method, StatusCode};
 use ringfleet_quiet::{QuietHours, Zone};
 use secrecy::SecretString;
 use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     FROM,
@@ -20,7 +21,8 @@ async fn it_tells_the_zones_and_a_time_outside_them() {
     let hours = QuietHours::try_new(clock(-2), clock(2), zone.clone(), true).unwrap();
     let (_folder, store) = sqlite().await;
     let keys = ApiKeys::try_new([SecretString::from(KEY)], []).unwrap();
-    let server = Server::serve(Api { producer: producer(store.clone()), store, keys, quiet_hours: Some(hours) }).await;
+    let api = Api::new(producer(store.clone()), store, keys, CancellationToken::new());
+    let server = Server::serve(api.with_quiet_hours(Some(hours))).await;
     let shown = async |to: &str, priority: &str| {
         let draft = json!({"from": FROM, "to": to, "text": "See you on Monday", "priority": priority});
         let (_, answer) = read(server.post(&draft)).await;

@@ -123,8 +123,8 @@ impl Role {
         };
         let producer = Producer::new(self.store.clone(), directory).with_on_unknown(settings.on_unknown);
         let quiet_hours = settings.worker.quiet_hours.clone();
-        let router = ringfleet_producer::http::router(Api { producer, store: self.store.clone(), keys, quiet_hours });
-        self.serve("api", settings.api.listen, router).await
+        let api = Api::new(producer, self.store.clone(), keys, self.stop.clone()).with_quiet_hours(quiet_hours);
+        self.serve("api", settings.api.listen, ringfleet_producer::http::router(api)).await
     }
 
     /// The connect page, where it is switched on.

@@ -73,3 +73,15 @@ async fn an_endpoint_that_is_asked_too_often_or_says_when_it_is_back_gets_no_sma
     rig.answers(&[(503, ""); 3]);
     assert_eq!(sizes(&rig, &process, 4).await, [5, 5, 5, 2], "it may be too much for it");
 }
+
+#[tokio::test]
+async fn what_is_put_off_ten_times_is_cut_too_so_that_one_message_can_be_passed_over() {
+    let rig = Rig::start().await;
+    let process = rig.process().await;
+    let ids = end_five(&rig).await;
+    rig.answers(&[(503, "30"); 21]);
+    let came = sizes(&rig, &process, 21).await;
+    assert_eq!(came, [[5; 10], [2; 10]].concat().into_iter().chain([1]).collect::<Vec<_>>());
+    let passed = skip(&*rig.store, 0).await.unwrap().unwrap();
+    assert_eq!(passed.iter().map(MessageId::to_string).collect::<Vec<_>>(), ids[..1]);
+}

@@ -1,6 +1,8 @@
 //! One process tells at a time, and another when that one can't.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicUsize, time::Duration};
+
+use tracing::{Event, Level, Metadata, Subscriber, span};
 
 use super::*;
 use crate::tests::fake::FakeStore;
@@ -48,6 +50,30 @@ async fn a_process_that_can_not_reach_the_endpoint_leaves_the_turn_to_one_that_c
         well.look().await;
     }
     assert_eq!(rig.came().len(), 1);
+}
+
+#[tokio::test]
+async fn a_process_that_could_not_reach_the_endpoint_lets_others_begin_after_a_quiet_time_too() {
+    let rig = Rig::start().await;
+    let dead = rig.process_of(endpoint_at("http://127.0.0.1:9/")).await;
+    let well = rig.process().await;
+    let failing = async || crate::callbacks::standing(&*rig.store, 0).await.unwrap().failing;
+    rig.end_one().await;
+    rig.pass(3_000);
+    dead.look().await;
+    rig.pass(70_000);
+    well.look().await;
+    assert_eq!((rig.came().len(), failing().await), (1, None));
+    // The turn is over.
+    rig.pass(16_000);
+    rig.end_one().await;
+    rig.pass(3_000);
+    dead.look().await;
+    assert_eq!(failing().await, None);
+    // But not for ever, as it may be the only one by now.
+    rig.pass(2_000);
+    dead.look().await;
+    assert_eq!(failing().await.unwrap().tries, 1);
 }
 
 #[tokio::test]
@@ -100,4 +126,48 @@ async fn a_turn_that_a_slow_store_has_used_up_is_prolonged_before_the_callback()
     // The store's clock stands still, so what is left of the turn is enough for it.
     process.look().await;
     assert_eq!(rig.came().len(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_is_too_slow_for_any_callback_is_warned_of_once_and_left_in_peace_for_a_second() {
+    let rig = Rig::start().await;
+    rig.process().await;
+    rig.end_one().await;
+    rig.pass(3_000);
+    let takes = Duration::from_millis(3_100);
+    let process = Callbacks::new(FakeStore::slow_to_write(rig.store.clone(), takes), rig.endpoint.clone());
+    let key = record::key_of(&*rig.store, 0);
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let _log = tracing::subscriber::set_default(Warnings(warnings.clone()));
+    for _ in 0..3 {
+        assert_eq!(process.step(0, &key).await.unwrap(), Duration::from_secs(1));
+        // The store's clock has gone on while it wrote.
+        rig.pass(takes.as_millis() as i64);
+    }
+    assert_eq!((rig.came().len(), warnings.load(Ordering::Relaxed)), (0, 1));
+}
+
+/// Counts warnings.
+struct Warnings(Arc<AtomicUsize>);
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        *metadata.level() <= Level::WARN
+    }
+
+    fn event(&self, _: &Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
 }
