@@ -179,8 +179,10 @@ impl Template {
             }
         }
         // SEND-SAFETY: other programs' templates have {{first_name}} for a value. Here that is text, and a customer would get "Hello
-        // {first_name}".
-        for doubled in self.doubled.iter().filter(|doubled| columns.contains(&doubled.column)) {
+        // {first_name}". They also write First Name like that.
+        let is_meant =
+            |doubled: &Place| columns.iter().any(|name| !name.is_empty() && bare(name) == bare(&doubled.column));
+        for doubled in self.doubled.iter().filter(|doubled| is_meant(doubled)) {
             faults.push(doubled.fault("stands in doubled braces, which are text; for its value write each brace once"));
         }
         faults.sort();
@@ -263,9 +265,14 @@ pub(super) fn folded(name: &str) -> String {
     name.trim().to_lowercase()
 }
 
+/// Without what programs write between the words of a name.
+fn bare(name: &str) -> String {
+    name.replace([' ', '_', '-', '.'], "")
+}
+
 /// A column's name if it looks like one: it may be text between stray braces, or a customer's number.
 pub(super) fn shown(name: &str) -> Option<&str> {
-    let plain = |c: char| c.is_alphanumeric() || " _-.,:/#()&+'".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || " _-.,:/#()[]&+*%€?'".contains(c);
     let digits = name.chars().filter(|c| c.is_numeric()).count();
     (name.chars().count() <= 40 && digits < 7 && name.chars().all(plain)).then_some(name)
 }
@@ -341,6 +348,13 @@ mod tests {
         for mistaken in ["Hello {{name}}", "Hello {{ Name }}", "Hello {{name|there}}"] {
             assert_eq!(faults(mistaken, &["name"]), [(1, 7)], "{mistaken}");
         }
+        for alike in ["{{first_name}}", "{{ FirstName }}", "{{first-name|there}}", "{{first.name}}"] {
+            assert_eq!(faults(alike, &["First Name"]), [(1, 1)], "{alike}");
+        }
+        assert_eq!(
+            filled("{{-}}{{first}}{{first name s}}", &["", "First Name"], &[]).unwrap(),
+            "{-}{first}{first name s}"
+        );
         assert_eq!(filled("{{{name}}} {{ }} {{x}}", &["name"], &["Zoë"]).unwrap(), "{Zoë} { } {x}");
     }
 
