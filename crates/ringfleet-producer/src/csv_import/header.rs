@@ -30,8 +30,8 @@ pub enum HeaderError {
     #[error("column {name} stands there twice; leave one of them")]
     Twice { name: &'static str },
     #[error(
-        "the header row has no column {name}; from, to and text must be there (from and to, where --template makes the text), \
-         the first row names the columns"
+        "the header row has no column {name}; the first row names the columns, and from, to and text must be there (from and to, where \
+         --template makes the text): rename those of the file"
     )]
     Missing { name: &'static str },
     #[error(
@@ -75,7 +75,8 @@ impl fmt::Display for Unmatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults = self.template.as_deref().unwrap_or_default();
         if !faults.is_empty() {
-            write!(f, "the template has {} faults:", faults.len())?;
+            let s = if faults.len() == 1 { "fault" } else { "faults" };
+            write!(f, "the template has {} {s}:", faults.len())?;
         }
         for fault in faults.iter().take(MOST_TOLD) {
             write!(f, "\n  {fault}")?;
@@ -89,14 +90,14 @@ impl fmt::Display for Unmatched {
         let parted = if faults.is_empty() { "" } else { "\nand the file has " };
         let columns: Vec<String> = self.columns.iter().map(UnknownColumn::to_string).collect();
         let names: Vec<&str> = self.columns.iter().filter_map(|column| column.name.as_deref()).collect();
+        let named = if names.is_empty() { "with their names".to_owned() } else { format!("\"{}\"", names.join(",")) };
         let made =
             if self.template.is_some() { "use them in the template" } else { "make the text of them (--template)" };
         write!(
             f,
-            "{parted}unknown columns: {}; correct a name that is misspelt ({}), {made}, or pass them over: --pass-over \"{}\"",
+            "{parted}unknown columns: {}; correct a name that is misspelt ({}), {made}, or pass them over: --pass-over {named}",
             columns.join(", "),
             known(self.template.is_none()),
-            names.join(",")
         )
     }
 }
@@ -163,10 +164,13 @@ impl Columns {
             cells.push(cell);
         }
         let has = |field: Field| cells.contains(&Cell::Field(field));
-        if let Some(&index) = unknown.first()
-            && !(has(Field::From) && has(Field::To))
-        {
-            return Err(unknown_name(index, &folded_names[index], header.len()));
+        let lacking = [Field::From, Field::To].into_iter().find(|field| !has(*field));
+        if let Some((&index, lacking)) = unknown.first().zip(lacking) {
+            return Err(match unknown_name(index, &folded_names[index], header.len()) {
+                // Most columns of an export have names of their own, so that the first of them tells nothing.
+                HeaderError::Unknown { .. } if template.is_some() => HeaderError::Missing { name: lacking.as_str() },
+                error => error,
+            });
         }
         let (template_columns, faults) = match template.map(|template| template.find_in(&folded_names)).transpose() {
             Ok(found) => (found, Vec::new()),
@@ -250,6 +254,14 @@ mod tests {
     }
 
     #[test]
+    fn an_export_without_from_or_to_is_told_which_is_missing_and_not_the_first_of_its_own_names() {
+        let told = |names: &[&str]| read(names, Some("Hi {first name}"), &[]).unwrap_err();
+        assert_eq!(told(&["First Name", "Mobile", "Owner"]), HeaderError::Missing { name: "from" });
+        assert_eq!(told(&["First Name", "Mobile", "from"]), HeaderError::Missing { name: "to" });
+        assert_eq!(told(&["First Name;Mobile"]), HeaderError::Separator { separator: "semicolons" });
+    }
+
+    #[test]
     fn file_without_a_header_does_not_print_its_first_recipient() {
         for template in [None, Some("{name}")] {
             let error = read(&["+15550100001", "+15550200001", "Dear Ms Miller"], template, &[]).unwrap_err();
@@ -269,6 +281,10 @@ mod tests {
             assert!(told.contains(part), "{part} is missing in {told}");
         }
         assert!(told.ends_with("--pass-over \"Sendat,Last, First,e-mail\"") && !told.contains("text"), "{told}");
+        let told = |name| read(&["from", "to", "text", name], None, &[]).unwrap_err().to_string();
+        assert!(told("Opted in? [%]").ends_with("--pass-over \"Opted in? [%]\""), "{}", told("Opted in? [%]"));
+        assert!(told("a\tb").ends_with("whose name is not shown; correct a name that is misspelt (from, to, text, send_at, send_by, \
+            priority, on_unknown, key), make the text of them (--template), or pass them over: --pass-over with their names"));
         let all = ["Sendat", "Last", " First", "E-MAIL"];
         assert!(read(&names, Some("Hello {name}"), &all).is_ok());
         assert!(read(&names, Some("Hello {name}"), &all[1..]).unwrap_err().to_string().contains("Sendat"));
@@ -290,7 +306,7 @@ mod tests {
         let told =
             read(&["from", "to", "first_name"], Some("Hi {first_nam}\n{{first_name}} {"), &[]).unwrap_err().to_string();
         for part in [
-            "3 faults",
+            "has 3 faults:",
             "line 1, column 4",
             "first_nam ",
             "line 2, column 1",
@@ -299,6 +315,8 @@ mod tests {
         ] {
             assert!(told.contains(part), "{part} is missing in {told}");
         }
+        let one = read(&["from", "to"], Some("Hi {"), &[]).unwrap_err().to_string();
+        assert!(one.starts_with("the template has 1 fault:\n"), "{one}");
         let many = read(&["from", "to"], Some(&"{ ".repeat(99)), &[]).unwrap_err().to_string();
         assert!(many.lines().count() < 25 && many.ends_with("… and 79 more"), "{many}");
     }
