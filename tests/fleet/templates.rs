@@ -11,11 +11,20 @@ use crate::{
 async fn a_template_makes_texts_of_an_export_and_what_does_not_fit_is_told_before_any_row_goes_in() {
     let rig = Rig::start(RigOptions::new(1, Duration::from_secs(2)).on_sqlite()).await;
     let from = &rig.accounts[0].numbers[0];
-    let rows = ["1,Anna,Monday,X", "2,,Tuesday,X", "3,Bert,,X"].map(|row| format!("{from},+1555200000{row}\n"));
+    let rows =
+        ["1,Annabelle,Monday,X", "2,,Wednesday,X", "3,Bertholdt,,X"].map(|row| format!("{from},+1555200000{row}\n"));
     std::fs::write(rig.path("export.csv"), format!("from,to,First Name,Date,Company\n{}", rows.concat())).unwrap();
     std::fs::write(rig.path("good.txt"), "\u{feff}Canary {first name|there},\r\nsee you on {date}.\r\n").unwrap();
     std::fs::write(rig.path("bad.txt"), "Canary {first nam},\nsee you on {{date}}, {").unwrap();
-    rig.keep_secret(["+15552000001", "+15552000002", "+15552000003", "Canary", "Anna", "Bert", "Tuesday"]);
+    rig.keep_secret([
+        "+15552000001",
+        "+15552000002",
+        "+15552000003",
+        "see you on",
+        "Annabelle",
+        "Bertholdt",
+        "Wednesday",
+    ]);
     let import = |template: &str, more: &[&str]| {
         rig.run(&[&["import", "export.csv", "--template", template][..], more].concat())
     };
@@ -38,7 +47,7 @@ async fn a_template_makes_texts_of_an_export_and_what_does_not_fit_is_told_befor
     assert!(told(&good).contains("line 4, text: the column date is empty"), "{}", told(&good));
     rig.handed_in_elsewhere(2);
     let ids = std::fs::read_to_string(rig.path("ids.jsonl")).unwrap();
-    let texts = ["Canary Anna,\nsee you on Monday.", "Canary there,\nsee you on Tuesday."];
+    let texts = ["Canary Annabelle,\nsee you on Monday.", "Canary there,\nsee you on Wednesday."];
     assert_eq!(ids.lines().count(), texts.len(), "{ids}");
     for (line, text) in ids.lines().zip(texts) {
         let row: serde_json::Value = serde_json::from_str(line).unwrap();

@@ -94,7 +94,8 @@ impl fmt::Display for Unmatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let faults = self.template.as_deref().unwrap_or_default();
         if !faults.is_empty() {
-            write!(f, "the template has {} faults:", faults.len())?;
+            let s = if faults.len() == 1 { "" } else { "s" };
+            write!(f, "the template has {} fault{s}:", faults.len())?;
         }
         for fault in faults.iter().take(MOST_TOLD) {
             write!(f, "\n  {fault}")?;

@@ -35,7 +35,7 @@ async fn the_text_of_each_row_is_the_template_with_the_rows_values() {
         "Date,from,First Name,TO,key,Notes\n\"Mon, 3 May\",{FROM}, Zoë ,{TO},k1,\"x\ny\"\nTuesday,{FROM},,{TO},k2,z\n"
     );
     let options =
-        ImportOptions { pass_over: vec!["notes".into()], ..options("Hello {first name|there}, {date}!\n{key}\n") };
+        ImportOptions { pass_over: vec!["notes".into()], ..options("Hello {first name|there}, {date}!\r\n{key}\r\n") };
     let (summary, results) = import_all(store.clone(), options, &file).await;
     let summary = summary.unwrap();
     assert_eq!(counts(&summary), [2, 0, 0], "{:?}", summary.faults);
@@ -163,7 +163,9 @@ async fn same_template_and_file_twice_enqueue_nothing_twice_on_a_real_store() {
     let file = format!("from,to,name\n{rows}");
     let ids = async || {
         let (summary, results) = import_all(store.clone(), options("Hello {name}"), &file).await;
-        (results.iter().map(|result| result.id).collect::<Vec<MessageId>>(), counts(&summary.unwrap()))
+        let summary = summary.unwrap();
+        assert_eq!(summary.example.as_ref().map(|(line, _)| *line), Some(2), "there is a second batch");
+        (results.iter().map(|result| result.id).collect::<Vec<MessageId>>(), counts(&summary))
     };
     let (first, again) = (ids().await, ids().await);
     assert_eq!((first.1, again.1, first.0 == again.0), ([600, 0, 0], [0, 600, 0], true));
