@@ -11,7 +11,7 @@ pub struct Sense {
 }
 
 /// Our own words; a word that ends with a blank stands for all that begin so, and … for any name.
-const OWN: [(&str, &str); 41] = [
+const OWN: [(&str, &str); 42] = [
     (
         "app … is not this worker's",
         "it was handed in for another ringcentral.app than the worker's: give each app a store.prefix of its own",
