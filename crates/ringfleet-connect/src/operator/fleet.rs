@@ -16,7 +16,7 @@ use axum::{
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_explain::{Logins, Standing, Told, ToldLane, bound, in_force, workers};
 use ringfleet_identity::VaultError;
-use ringfleet_store::{Explained, Group, IdempotencyKey, LaneId, MessageId, MessageView, StoreError};
+use ringfleet_store::{Explained, Gate, Group, IdempotencyKey, LaneId, MessageId, MessageView, StoreError};
 use serde::Deserialize;
 
 pub(crate) use self::kept::{Fault, Kept, Read, Seen};
@@ -67,6 +67,11 @@ impl Fleet {
             Err(_) => None,
         };
         Ok(Self { standing, workers, logins })
+    }
+
+    /// Whether all of it waits, so that no lane goes on, whatever a look at that lane alone tells.
+    pub(crate) fn waits(&self) -> bool {
+        self.workers == Some(0) || self.standing.gate != Gate::Open
     }
 }
 

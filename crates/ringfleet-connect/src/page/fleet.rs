@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use ringcentral::ExtensionId;
-use ringfleet_explain::{Logins, Standing, Stopped, ToldWhy, hint, sense, short};
+use ringfleet_explain::{Logins, Standing, ToldWhy, hint, sense, short};
 use ringfleet_identity::{AppRefusal, ConnectionState, SessionState, directory::Book};
 use ringfleet_store::{Gate, LaneView, Millis, State, Stats, Why};
 
@@ -95,18 +95,18 @@ fn silent((silent, all): (usize, usize)) -> Markup {
 }
 
 fn found(fleet: &Fleet, book: &Book) -> Markup {
-    let Standing { stats, lanes, gate, stopped } = &fleet.standing;
+    let Standing { stats, lanes, stopped, .. } = &fleet.standing;
     html! {
-        (gate_and_workers(gate, fleet.workers, stats.now))
+        (gate_and_workers(fleet))
         (totals(stats))
         (what_waits(&fleet.standing))
         @if !lanes.is_empty() {
             section.part {
                 h2 { "Lanes that wait" }
-                (waiting(lanes, stats, book))
+                (waiting(fleet, book))
             }
         }
-        @if !stopped.lanes.is_empty() { (not_due(stopped, stats.now, book)) }
+        @if !stopped.lanes.is_empty() { (not_due(fleet, book)) }
         section.part {
             h2 { "Logins" }
             @match &fleet.logins {
@@ -117,7 +117,9 @@ fn found(fleet: &Fleet, book: &Book) -> Markup {
     }
 }
 
-fn gate_and_workers(gate: &Gate, workers: Option<u32>, now: Millis) -> Markup {
+fn gate_and_workers(fleet: &Fleet) -> Markup {
+    let (gate, now) = (&fleet.standing.gate, fleet.standing.stats.now);
+    let refused = fleet.logins.as_ref().is_some_and(|logins| !logins.app.is_empty());
     let closed = match gate {
         Gate::Open => None,
         Gate::Stopped { reason } => Some(Why::Stopped { reason: reason.clone() }),
@@ -125,6 +127,7 @@ fn gate_and_workers(gate: &Gate, workers: Option<u32>, now: Millis) -> Markup {
     };
     html! {
         @match closed {
+            None if refused || fleet.waits() => { p.gate { span.badge.off { "Open" } " The fleet is not stopped." } },
             None => { p.gate { span.badge.good { "Open" } " Nothing keeps the whole fleet from sending." } },
             Some(why) => {
                 (one(&why, "EXTENSION", now))
@@ -133,7 +136,7 @@ fn gate_and_workers(gate: &Gate, workers: Option<u32>, now: Millis) -> Markup {
                 }
             },
         }
-        @match workers {
+        @match fleet.workers {
             Some(0) => { (one(&Why::NoWorkers, "EXTENSION", now)) },
             Some(1) => { p { "1 worker is there." } },
             Some(workers) => { p { (workers) " workers are there." } },
@@ -209,24 +212,26 @@ fn what_waits(standing: &Standing) -> Markup {
 }
 
 /// Those that stand until somebody acts come first.
-fn waiting(lanes: &[LaneView], stats: &Stats, book: &Book) -> Markup {
+fn waiting(fleet: &Fleet, book: &Book) -> Markup {
+    let Standing { stats, lanes, .. } = &fleet.standing;
     let stands = |view: &&LaneView| view.paused || view.parked.is_some();
     let (mut shown, others): (Vec<&LaneView>, Vec<&LaneView>) = lanes.iter().partition(stands);
     shown.extend(others);
     let more = stats.lanes_waiting.saturating_sub(shown.len().min(MOST_LANES) as u64);
     html! {
-        ul.rows { @for view in shown.iter().take(MOST_LANES) { (lane(view, None, stats.now, book)) } }
+        ul.rows { @for view in shown.iter().take(MOST_LANES) { (lane(view, None, fleet, book)) } }
         @if more > 0 {
             p.small { "And " (more) " more: " code { "ringfleet status --lanes " (stats.lanes_waiting.min(500)) } }
         }
     }
 }
 
-fn not_due(stopped: &Stopped, now: Millis, book: &Book) -> Markup {
+fn not_due(fleet: &Fleet, book: &Book) -> Markup {
+    let stopped = &fleet.standing.stopped;
     html! {
         section.part {
             h2 { "Lanes that stand before anything of theirs is due" }
-            ul.rows { @for (view, due) in stopped.lanes.iter().take(MOST_LANES) { (lane(view, Some(*due), now, book)) } }
+            ul.rows { @for (view, due) in stopped.lanes.iter().take(MOST_LANES) { (lane(view, Some(*due), fleet, book)) } }
             @if stopped.lanes.len() > MOST_LANES {
                 p.small { "And " (stopped.lanes.len() - MOST_LANES) " more: " code { "ringfleet status --lanes 500" } }
             }
@@ -234,12 +239,15 @@ fn not_due(stopped: &Stopped, now: Millis, book: &Book) -> Markup {
     }
 }
 
-fn lane(view: &LaneView, first_due: Option<Millis>, now: Millis, book: &Book) -> Markup {
+fn lane(view: &LaneView, first_due: Option<Millis>, fleet: &Fleet, book: &Book) -> Markup {
+    let now = fleet.standing.stats.now;
     let extension = view.lane.as_ref().map_or("EXTENSION", |lane| lane.extension());
     let why = view.why();
     let (class, word) = match &why {
         Some(Why::Parked { .. } | Why::Paused) => ("bad", "Stands still"),
         Some(_) => ("off", "Waits"),
+        // What keeps the whole fleet is told once, above.
+        None if fleet.waits() => ("off", "Waits"),
         None => ("good", "Goes on"),
     };
     html! {

@@ -8,3 +8,4 @@ mod operator;
 mod refusals;
 mod rig;
 mod security;
+mod waits;
