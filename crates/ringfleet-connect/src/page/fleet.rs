@@ -198,7 +198,7 @@ fn what_waits(standing: &Standing) -> Markup {
     let oldest = stats.oldest_due_age.map(|age| short(Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX)));
     html! {
         dl.counts {
-            @if let Some(oldest) = oldest { div { dt { "oldest that could go waits for" } dd { (oldest) } } }
+            @if let Some(oldest) = oldest { div { dt { "oldest due message waits for" } dd { (oldest) } } }
             div { dt { "lanes that wait" } dd { (stats.lanes_waiting) } }
             div { dt { "of them may send now" } dd { (stats.lanes_eligible) } }
             @if places > 0 {

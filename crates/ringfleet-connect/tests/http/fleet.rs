@@ -165,7 +165,7 @@ async fn counts_gate_workers_and_lanes_are_told_each_with_what_a_person_can_do()
         "1 worker is there",
         "<code>ringfleet held list</code>",
         "<code>ringfleet message dead</code>",
-        "oldest that could go waits for",
+        "oldest due message waits for",
         "0 of 80 (0 %)",
         "102 · Käthe &lt;b&gt;",
         "Its extension is paused by an operator.",
