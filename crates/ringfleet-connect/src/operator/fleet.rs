@@ -33,6 +33,8 @@ pub(crate) const EXTENSION: &str = "/connect/fleet/extension";
 
 /// Looks of single messages and extensions that the store is asked for at once; the others wait.
 pub(crate) const LOOKS: usize = 4;
+/// What a shard that answers does not take.
+const PART_DEADLINE: Duration = Duration::from_secs(1);
 /// After so long the page is loaded anew.
 const AGAIN: Duration = kept::FRESH;
 
@@ -93,12 +95,17 @@ async fn show(State(site): State<Shared>, watch: Asked<Watch>, parts: Parts) -> 
         browser => browser?,
     };
     let Query(watch) = watch.map_err(|_| Trouble::BadAddress)?;
-    let seen = site.fleet.read(Fleet::read(&site)).await;
+    let seen = site.fleet.read(Fleet::read(&site), part_answers(&site)).await;
     let status = if seen.fault.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let again = (!watch.hold).then_some(AGAIN.as_secs());
     let shards = (site.store.silent_shards(), site.store.shards());
     let body = page::fleet::show(&seen, again, shards, &site.directory.book());
     Ok(page::live_answer(status, "Fleet", &page::operator::way_out(&browser), again, body))
+}
+
+/// Whether some of the store's shards answer, where a call that asks all of them has failed.
+async fn part_answers(site: &Site) -> bool {
+    site.store.shards() > 1 && matches!(tokio::time::timeout(PART_DEADLINE, site.store.ping()).await, Ok(Ok(())))
 }
 
 #[derive(Deserialize, Default)]

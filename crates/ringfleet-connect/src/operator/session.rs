@@ -107,10 +107,10 @@ fn shown(site: &Site, headers: &HeaderMap) -> Result<(Browser, Millis), NoOperat
 /// Who watches the fleet: the browser of an operator or, while the store does not answer, one whose session it has confirmed to this
 /// process before.
 pub(super) async fn watcher(site: &Site, headers: &HeaderMap) -> Result<Browser, NoOperator> {
-    let confirmed = match site.fleet.is_silent() {
+    let confirmed = match site.fleet.silence() {
         // Not each open page asks it anew.
-        true => Err(Trouble::StoreAway.into()),
-        false => of(site, headers).await,
+        Some(_) => Err(Trouble::StoreAway.into()),
+        None => of(site, headers).await,
     };
     match confirmed {
         Ok(operator) => {

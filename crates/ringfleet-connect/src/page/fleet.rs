@@ -29,7 +29,8 @@ pub(crate) fn show(seen: &Seen<Fleet>, again_s: Option<u64>, shards: (usize, usi
             h1 { "Fleet" }
             @if let Some(fault) = seen.fault { (faulty(fault, seen.reading.as_deref())) }
             (how_old(seen.reading.as_deref(), again_s))
-            (silent(shards))
+            // Told above already.
+            @if seen.fault != Some(Fault::InPart) { (silent(shards)) }
             @if let Some(reading) = &seen.reading { (found(&reading.what, book)) }
             p.small.end {
                 "This page shows, and changes nothing. What changes something is done at the command line: "
@@ -47,6 +48,10 @@ fn faulty(fault: Fault, reading: Option<&Read<Fleet>>) -> Markup {
                     strong { "The store does not answer." }
                     " Nothing is lost: messages wait until it does. To do: look at " code { "/readyz" } ", and whether Redis runs or the disk is full."
                 },
+                Fault::InPart => {
+                    strong { "A part of the store does not answer." }
+                    " Lanes of its other shards go on, those of this part wait. To do: look at the servers of the Cluster."
+                },
                 Fault::Replaced => {
                     strong { "The store was flushed or exchanged." }
                     " What it held is gone, and with it the knowledge of what was sent. To do: stop the fleet, bring the data back or make sure that nothing is handed in again, then start it anew."
@@ -55,7 +60,7 @@ fn faulty(fault: Fault, reading: Option<&Read<Fleet>>) -> Markup {
             " "
             @match reading {
                 Some(reading) => { strong { "What stands below is old: it was read " (age(reading)) " ago." } },
-                None => { "What it holds is not known here: it has not answered since this process began." },
+                None => { "What it holds is not known here: it could not be read since this process began." },
             }
         }
     }
