@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use ringcentral::ExtensionId;
 use ringfleet_explain::{Logins, Standing, ToldWhy, hint, sense, short};
 use ringfleet_identity::{AppRefusal, ConnectionState, SessionState, directory::Book};
-use ringfleet_store::{Gate, LaneView, Millis, State, Stats, Why};
+use ringfleet_store::{Gate, LaneView, MAX_BATCH, Millis, State, Stats, Why};
 
 use super::{
     capital, date,
@@ -111,7 +111,7 @@ fn found(fleet: &Fleet, book: &Book) -> Markup {
                 (waiting(fleet, book))
             }
         }
-        @if !stopped.lanes.is_empty() { (not_due(fleet, book)) }
+        @if !stopped.lanes.is_empty() || stopped.more { (not_due(fleet, book)) }
         section.part {
             h2 { "Logins" }
             @match &fleet.logins {
@@ -236,6 +236,12 @@ fn not_due(fleet: &Fleet, book: &Book) -> Markup {
     html! {
         section.part {
             h2 { "Lanes that stand before anything of theirs is due" }
+            @if stopped.more {
+                p.small {
+                    "Only the " (MAX_BATCH) " scheduled messages that are next were looked at."
+                    @if stopped.lanes.is_empty() { " None of them is of a lane that stands." }
+                }
+            }
             ul.rows { @for (view, due) in stopped.lanes.iter().take(MOST_LANES) { (lane(view, Some(*due), fleet, book)) } }
             @if stopped.lanes.len() > MOST_LANES {
                 p.small { "And " (stopped.lanes.len() - MOST_LANES) " more: " code { "ringfleet status --lanes 500" } }

@@ -1,11 +1,11 @@
 //! What the page of the fleet tells of lanes that wait, each by itself or with all the others.
 
-use ringfleet_store::{DocKind, Expect, Fingerprint, Gate};
+use ringfleet_store::{DocKind, Expect, Fingerprint, Gate, MAX_BATCH, NewMessage};
 use ringfleet_testkit::eventually;
 use serde_json::json;
 
 use crate::{
-    fleet::{FLEET, SOON, Work, message, signed_in},
+    fleet::{FLEET, SOON, Work, lane, message, signed_in},
     rig::{Browser, Options, Page, Rig},
 };
 
@@ -55,4 +55,24 @@ async fn a_fleet_whose_app_is_refused_is_not_said_to_be_kept_by_nothing() {
     let page = signed_in(&rig).await.get(FLEET).await;
     page.shows(200, &["RingCentral refuses the app since", "OAU-153", "The fleet is not stopped."]);
     assert!(!page.text.contains("Nothing keeps"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn where_more_is_scheduled_than_was_looked_at_the_page_says_so() {
+    let rig = Rig::start(Options::default()).await;
+    let due = rig.store.now().await.unwrap() + 3_600_000;
+    let scheduled = |extension: &str, send_at| NewMessage { send_at: Some(send_at), ..message(extension, 1) };
+    let next: Vec<_> = (0..MAX_BATCH).map(|_| scheduled("400900001", due)).collect();
+    rig.store.enqueue(&next).await.unwrap();
+    rig.store.enqueue(&[scheduled("400900002", due + 1_000)]).await.unwrap();
+    rig.store.set_paused(&lane("400900002"), true).await.unwrap();
+    let bound = "Only the 500 scheduled messages that are next were looked at.";
+    signed_in(&rig).await.get(FLEET).await.shows(200, &[bound, "None of them is of a lane that stands."]);
+
+    // At another process, which has read nothing yet.
+    rig.store.set_paused(&lane("400900001"), true).await.unwrap();
+    let other = Browser { process: 1, ..signed_in(&rig).await };
+    let page = other.get(FLEET).await;
+    page.shows(200, &[bound, "<code>ringfleet lane resume 400900001</code>"]);
+    assert!(!page.text.contains("None of them"), "{}", page.text);
 }
