@@ -87,7 +87,7 @@ struct Watch {
 async fn show(State(site): State<Shared>, watch: Asked<Watch>, parts: Parts) -> Result<Response, NoOperator> {
     let browser = match session::watcher(&site, &parts.headers).await {
         // Comes back by itself when the store does.
-        Err(NoOperator::Trouble(OnList(trouble @ Trouble::StoreAway))) => {
+        Err(NoOperator::Trouble(OnList(trouble @ (Trouble::StoreAway | Trouble::StoreReplaced)))) => {
             let told = trouble.told();
             let body = page::trouble::page(&told, Some((FLEET, "Try again")));
             return Ok(page::live_answer(told.status, told.title, &maud::html! {}, Some(AGAIN.as_secs()), body));
@@ -99,7 +99,8 @@ async fn show(State(site): State<Shared>, watch: Asked<Watch>, parts: Parts) -> 
     let status = if seen.fault.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let again = (!watch.hold).then_some(AGAIN.as_secs());
     let shards = (site.store.silent_shards(), site.store.shards());
-    let body = page::fleet::show(&seen, again, shards, &site.directory.book());
+    let replaced = site.store_replaced.as_deref();
+    let body = page::fleet::show(&seen, again, shards, replaced, &site.directory.book());
     Ok(page::live_answer(status, "Fleet", &page::operator::way_out(&browser), again, body))
 }
 

@@ -109,7 +109,7 @@ fn shown(site: &Site, headers: &HeaderMap) -> Result<(Browser, Millis), NoOperat
 pub(super) async fn watcher(site: &Site, headers: &HeaderMap) -> Result<Browser, NoOperator> {
     let confirmed = match site.fleet.silence() {
         // Not each open page asks it anew.
-        Some(_) => Err(Trouble::StoreAway.into()),
+        Some(fault) => Err(Trouble::from(fault).into()),
         None => of(site, headers).await,
     };
     match confirmed {
@@ -117,9 +117,9 @@ pub(super) async fn watcher(site: &Site, headers: &HeaderMap) -> Result<Browser,
             site.watchers.admit(&operator);
             Ok(operator.browser)
         }
-        Err(NoOperator::Trouble(OnList(Trouble::StoreAway))) => {
+        Err(NoOperator::Trouble(OnList(trouble @ (Trouble::StoreAway | Trouble::StoreReplaced)))) => {
             let (browser, until) = shown(site, headers)?;
-            if site.watchers.admitted(&browser, until) { Ok(browser) } else { Err(Trouble::StoreAway.into()) }
+            if site.watchers.admitted(&browser, until) { Ok(browser) } else { Err(trouble.into()) }
         }
         Err(nobody) => {
             if let Some(browser) = Browser::known(headers, &site.url) {

@@ -21,12 +21,20 @@ use crate::operator::{
 const MOST_LANES: usize = 20;
 const MOST_LOGINS: usize = 10;
 
-/// `shards`: how many do not answer, and how many there are. `again_s`: after so many seconds it is loaded anew.
-pub(crate) fn show(seen: &Seen<Fleet>, again_s: Option<u64>, shards: (usize, usize), book: &Book) -> Markup {
+/// `again_s`: after so many seconds it is loaded anew. `shards`: how many do not answer, and how many there are. `replaced`: what
+/// journals tell of another store.
+pub(crate) fn show(
+    seen: &Seen<Fleet>,
+    again_s: Option<u64>,
+    shards: (usize, usize),
+    replaced: Option<&str>,
+    book: &Book,
+) -> Markup {
     html! {
         div.wide {
             (parts(FLEET))
             h1 { "Fleet" }
+            @if let Some(replaced) = replaced { p.warn role="alert" { (capital(replaced)) "." } }
             @if let Some(fault) = seen.fault { (faulty(fault, seen.reading.as_deref())) }
             (how_old(seen.reading.as_deref(), again_s))
             // Told above already.

@@ -1,10 +1,10 @@
-//! What the page of the fleet tells while a part of the store does not answer.
+//! What the page of the fleet tells while a part of the store does not answer, or what it held is gone.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use reqwest::StatusCode;
 use ringfleet_store::redis::{RedisOptions, RedisStore};
-use ringfleet_testkit::{RedisCluster, eventually};
+use ringfleet_testkit::{RedisCluster, RedisServer, eventually};
 
 use crate::{
     fleet::{AGAIN, FLEET, SOON, message, signed_in},
@@ -67,4 +67,38 @@ async fn while_a_part_of_the_store_is_silent_the_page_says_so_and_lets_newcomers
     eventually(SOON, async || watching.get(FLEET).await.status == StatusCode::OK).await;
     let page = watching.get(FLEET).await;
     assert!(!page.text.contains(in_part) && !page.text.contains("is old"), "{}", page.text);
+}
+
+#[tokio::test]
+async fn a_flushed_store_is_told_as_that_to_operators_who_had_not_opened_the_page_and_to_employees() {
+    let server = RedisServer::start();
+    let store = Some(Arc::new(RedisStore::connect(options(server.url())).await.unwrap()) as _);
+    let rig = Rig::start(Options { store, ..Options::default() }).await;
+    let (watching, fresh) = (signed_in(&rig).await, signed_in(&rig).await);
+    let count = "1</strong> wait";
+    rig.store.enqueue(&[message("400900001", 1)]).await.unwrap();
+    watching.get(FLEET).await.shows(200, &[count]);
+
+    assert!(server.ask(&["FLUSHALL"]).is_some_and(|reply| reply.starts_with("+OK")));
+    let told = "store was flushed or exchanged";
+    // The page is read anew only when it is old, a session with each load.
+    let page = fresh.get(FLEET).await;
+    page.shows(503, &[told, "nothing is handed in again", AGAIN]);
+    assert!(!page.text.contains("does not answer") && !page.text.contains(count), "{}", page.text);
+    eventually(SOON, async || watching.get(FLEET).await.text.contains("What stands below is old")).await;
+    watching.get(FLEET).await.shows(503, &[told, "nothing is handed in again", count]);
+    // It is not asked just now.
+    fresh.get(FLEET).await.shows(503, &[told]);
+
+    let employee = rig.browser();
+    let form = employee.get("/connect").await.form();
+    employee.post("/connect/start", &[("form", &form), ("invite", "")]).await.shows(503, &[told]);
+}
+
+#[tokio::test]
+async fn what_journals_tell_of_another_store_stands_on_the_page_of_the_fleet() {
+    let replaced = Some("journal <a> tells of another store than this one".to_owned());
+    let rig = Rig::start(Options { store_replaced: replaced, ..Options::default() }).await;
+    let page = signed_in(&rig).await.get(FLEET).await;
+    page.shows(200, &["Journal &lt;a&gt; tells of another store than this one.", "There are no messages"]);
 }

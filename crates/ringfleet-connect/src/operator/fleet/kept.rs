@@ -9,6 +9,8 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use crate::trouble::Trouble;
+
 /// How long a reading is shown, and after a failure nobody tries again. As long as a page stands before it is loaded anew.
 pub(crate) const FRESH: Duration = Duration::from_secs(3);
 /// For all calls of a reading together.
@@ -78,6 +80,15 @@ impl<T> Kept<T> {
         // Of one that is being asked just now nobody knows.
         let last = self.0.try_lock().ok()?;
         last.fault.filter(|fault| *fault != Fault::InPart && last.is_fresh())
+    }
+}
+
+impl From<Fault> for Trouble {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Away | Fault::InPart => Trouble::StoreAway,
+            Fault::Replaced => Trouble::StoreReplaced,
+        }
     }
 }
 
