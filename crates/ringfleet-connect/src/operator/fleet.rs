@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 pub(crate) use self::kept::{Fault, Kept, Read, Seen};
 use super::{
-    NoOperator, OnList, STORE_DEADLINE,
+    NoOperator, OnList, SIGN_IN_TO_FLEET, STORE_DEADLINE,
     act::{meant, permitted},
     session, title,
 };
@@ -92,6 +92,8 @@ async fn show(State(site): State<Shared>, watch: Asked<Watch>, parts: Parts) -> 
             let body = page::trouble::page(&told, Some((FLEET, "Try again")));
             return Ok(page::live_answer(told.status, told.title, &maud::html! {}, Some(AGAIN.as_secs()), body));
         }
+        // It turns into the sign-in by itself, at the end of the hour.
+        Err(NoOperator::SignIn) => return Ok(Redirect::to(SIGN_IN_TO_FLEET).into_response()),
         browser => browser?,
     };
     let Query(watch) = watch.map_err(|_| Trouble::BadAddress)?;
@@ -105,7 +107,7 @@ async fn show(State(site): State<Shared>, watch: Asked<Watch>, parts: Parts) -> 
 }
 
 /// Whether some of the store's shards answer, where a call that asks all of them has failed.
-async fn part_answers(site: &Site) -> bool {
+pub(super) async fn part_answers(site: &Site) -> bool {
     site.store.shards() > 1 && matches!(tokio::time::timeout(PART_DEADLINE, site.store.ping()).await, Ok(Ok(())))
 }
 

@@ -75,6 +75,18 @@ impl<T> Kept<T> {
         Seen { reading: last.reading.clone(), fault: last.fault }
     }
 
+    /// A call for the page has failed beside the readings: told and reckoned as one that has, so that neither each open page tries
+    /// nor each is logged.
+    pub(crate) async fn failed(&self, error: &StoreError, part_answers: impl Future<Output = bool>) -> Fault {
+        let mut last = self.0.lock().await;
+        if let Some(fault) = last.fault.filter(|_| last.is_fresh()) {
+            return fault;
+        }
+        let fault = Fault::of(error, part_answers).await;
+        last.fail(error, fault);
+        fault
+    }
+
     /// Why the store is not to be asked just now: a moment ago it did not answer. One that answers in part may.
     pub(crate) fn silence(&self) -> Option<Fault> {
         // Of one that is being asked just now nobody knows.
@@ -131,8 +143,35 @@ mod tests {
     };
 
     use futures::future::join_all;
+    use tracing::{Dispatch, Event, Metadata, Subscriber, span};
 
     use super::*;
+
+    /// Counts what is logged.
+    #[derive(Clone, Default)]
+    struct Log(Arc<AtomicU32>);
+
+    impl Subscriber for Log {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            self.0.fetch_add(u32::from(event.metadata().target().starts_with("ringfleet")), Ordering::Relaxed);
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
 
     /// Of a store that answers as a whole or not at all.
     async fn read(kept: &Kept<u32>, take: impl Future<Output = Result<u32, StoreError>>) -> Seen<u32> {
@@ -197,5 +236,28 @@ mod tests {
         // What was flushed is gone, whatever the other shards answer.
         assert_eq!(shown(&kept.read(replaced(), future::ready(true)).await).1, Some(Fault::Replaced));
         assert_eq!(kept.silence(), Some(Fault::Replaced));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_fails_beside_the_readings_is_reckoned_as_one_and_an_outage_is_logged_once() {
+        // With one reader of logs alone, another thread that comes to the same line first would settle that nobody reads it.
+        let (log, _another) = (Log::default(), Dispatch::new(Log::default()));
+        let _log = tracing::subscriber::set_default(log.clone());
+        let kept = Kept::<u32>::default();
+        let away = || StoreError::Unavailable { call: "now", source: "gone".into() };
+        for _ in 0..3 {
+            assert_eq!(kept.failed(&away(), future::ready(false)).await, Fault::Away);
+            assert_eq!(kept.silence(), Some(Fault::Away));
+            // Neither the others nor a reading try again at once.
+            assert_eq!(kept.failed(&away(), async { panic!("the shards were asked again") }).await, Fault::Away);
+            assert_eq!(shown(&read(&kept, async { panic!("it was read at once") }).await), (None, Some(Fault::Away)));
+            tokio::time::advance(FRESH).await;
+            assert_eq!(shown(&read(&kept, async { Err(away()) }).await), (None, Some(Fault::Away)));
+            tokio::time::advance(FRESH).await;
+        }
+        assert_eq!(log.0.load(Ordering::Relaxed), 1);
+        // What is worse is told too.
+        assert_eq!(kept.failed(&StoreError::Replaced { call: "now" }, future::ready(false)).await, Fault::Replaced);
+        assert_eq!(log.0.load(Ordering::Relaxed), 2);
     }
 }
