@@ -167,7 +167,8 @@ async fn leave(State(site): State<Shared>, parts: Parts, Form(given): Form<Leave
         Err(NoOperator::SignIn) => Ok(()),
         Err(trouble) => Err(trouble),
     };
-    site.watchers.forget(&browser);
+    // After the note is written: whoever asks for this session from now on finds it.
+    session::forget(&site, &parts.headers);
     // This browser forgets the session in any case. Where the store could not be told, that is shown: a copy of the cookies
     // opens the list until the hour is over.
     let page = ended.map(|()| Redirect::to(SIGN_IN));

@@ -20,6 +20,7 @@ use crate::{
 const COOKIE: &str = "operator";
 const PURPOSE: Purpose<'_> = Purpose::Page { what: "operator" };
 const LIFE_S: u32 = 3_600;
+pub(super) const LIFE: Duration = Duration::from_secs(LIFE_S as u64);
 
 pub(crate) struct Operator {
     pub(crate) browser: Browser,
@@ -54,8 +55,7 @@ impl Operator {
     /// Ends the session, and those that this browser had before it. The note of it outlives them all.
     pub(crate) async fn end(&self, site: &Site) -> Result<(), Trouble> {
         let (key, until) = (key_of_note(&self.browser), self.until.to_string());
-        let life = Duration::from_secs(LIFE_S.into());
-        site.store.doc_put(DocKind::Login, &key, Expect::Anything, Some(until.as_bytes()), Some(life)).await?;
+        site.store.doc_put(DocKind::Login, &key, Expect::Anything, Some(until.as_bytes()), Some(LIFE)).await?;
         Ok(())
     }
 }
@@ -108,11 +108,22 @@ fn shown(site: &Site, headers: &HeaderMap) -> Result<(Browser, Millis), NoOperat
     if good { Ok((browser, opened.until)) } else { Err(NoOperator::SignIn) }
 }
 
+/// Lets nobody watch the fleet any more with the session that these headers show, and with none that their browser had before.
+pub(super) fn forget(site: &Site, headers: &HeaderMap) {
+    match shown(site, headers) {
+        Ok((browser, until)) => site.watchers.forget(&browser, Some(until)),
+        Err(_) => {
+            if let Some(browser) = Browser::known(headers, &site.url) {
+                site.watchers.forget(&browser, None);
+            }
+        }
+    }
+}
+
 /// Who watches the fleet: the browser of an operator or, while the store does not answer, one whose session it has confirmed to this
 /// process before.
 pub(super) async fn watcher(site: &Site, headers: &HeaderMap) -> Result<Browser, NoOperator> {
-    let forget = || Browser::known(headers, &site.url).into_iter().for_each(|browser| site.watchers.forget(&browser));
-    let (browser, until) = shown(site, headers).inspect_err(|_| forget())?;
+    let (browser, until) = shown(site, headers).inspect_err(|_| forget(site, headers))?;
     let fault = match site.fleet.silence() {
         // Not each open page asks it anew.
         Some(fault) => fault,
@@ -122,7 +133,7 @@ pub(super) async fn watcher(site: &Site, headers: &HeaderMap) -> Result<Browser,
                 return Ok(browser);
             }
             Ok(None) => {
-                forget();
+                forget(site, headers);
                 return Err(NoOperator::SignIn);
             }
             Err(error) => site.fleet.failed(&error, part_answers(site)).await,
