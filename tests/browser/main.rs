@@ -33,7 +33,7 @@ async fn sign_in_at_the_provider(browser: &Browser, rig: &Rig, decision: &str) {
 
 async fn sign_in_as_operator(browser: &Browser, rig: &Rig) {
     browser.open(&rig.page(LIST)).await;
-    browser.until_text("The list of extensions is for the people who run Ringfleet").await;
+    browser.until_text("The list of extensions and the page of the fleet are for the people who run Ringfleet").await;
     browser.is_sound().await;
     browser.write("#key", KEY).await;
     browser.click("button.main").await;

@@ -73,6 +73,8 @@ pub struct Connect {
     pub fixed: Vec<Credential>,
     /// Those that the workers keep, for the times that are told.
     pub quiet_hours: Option<QuietHours>,
+    /// What the workers' journals tell of another store than this one, for operators.
+    pub store_replaced: Option<String>,
 }
 
 struct Site {
@@ -86,6 +88,7 @@ struct Site {
     fixed: Vec<Credential>,
     app: AppPrint,
     quiet_hours: Option<QuietHours>,
+    store_replaced: Option<String>,
     fleet: Kept<Fleet>,
     watchers: Watchers,
     looks: Semaphore,
@@ -108,8 +111,18 @@ impl Site {
 
 /// The page's routes, to be served with the callers' addresses (`into_make_service_with_connect_info`).
 pub fn router(connect: Connect) -> Router {
-    let Connect { client, vault, directory, public_url, account, operator_keys, address_header, fixed, quiet_hours } =
-        connect;
+    let Connect {
+        client,
+        vault,
+        directory,
+        public_url,
+        account,
+        operator_keys,
+        address_header,
+        fixed,
+        quiet_hours,
+        store_replaced,
+    } = connect;
     let store = vault.store().clone();
     let config = client.config();
     let secret = config.client_secret.as_ref().map_or("", |secret| secret.expose());
@@ -128,6 +141,7 @@ pub fn router(connect: Connect) -> Router {
         fixed,
         app,
         quiet_hours,
+        store_replaced,
         fleet: Kept::default(),
         watchers: Watchers::default(),
         looks: Semaphore::new(LOOKS),

@@ -28,6 +28,8 @@ use crate::{Asked, Shared, browser, browser::Browser, limits::Act, page, trouble
 /// The list of extensions.
 pub(crate) const LIST: &str = "/connect/extensions";
 const SIGN_IN: &str = "/connect/operator";
+/// Which leads back to the page of the fleet.
+const SIGN_IN_TO_FLEET: &str = "/connect/operator?to=/connect/fleet";
 /// What the store may take to say whose session it is, or for one look.
 const STORE_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -100,17 +102,29 @@ async fn list(State(site): State<Shared>, which: Asked<Which>, parts: Parts) -> 
     Ok(page::operator_answer(StatusCode::OK, "Extensions", &page::operator::way_out(&operator.browser), body))
 }
 
+#[derive(Deserialize, Default)]
+struct Ask {
+    #[serde(default)]
+    to: String,
+}
+
+/// Where a sign-in leads: to one of the operators' pages, so that no link to it leads elsewhere.
+fn landing(to: &str) -> &'static str {
+    if to == FLEET { FLEET } else { LIST }
+}
+
 /// `GET`: asks for the key.
-async fn ask(State(site): State<Shared>, parts: Parts) -> Result<Response, OnList> {
+async fn ask(State(site): State<Shared>, ask: Asked<Ask>, parts: Parts) -> Result<Response, OnList> {
     if site.keys.is_empty() {
         return Err(Trouble::OperatorOff.into());
     }
-    Ok(ask_again(&site, &parts, StatusCode::OK, false))
+    let Query(Ask { to }) = ask.map_err(|_| Trouble::BadAddress)?;
+    Ok(ask_again(&site, &parts, StatusCode::OK, false, landing(&to)))
 }
 
-fn ask_again(site: &Shared, parts: &Parts, status: StatusCode, wrong: bool) -> Response {
+fn ask_again(site: &Shared, parts: &Parts, status: StatusCode, wrong: bool, to: &str) -> Response {
     let browser = Browser::known(&parts.headers, &site.url).unwrap_or_else(Browser::new);
-    let page = page::answer(status, "For operators", page::operator::sign_in(&browser, wrong));
+    let page = page::answer(status, "For operators", page::operator::sign_in(&browser, wrong, to));
     ([(header::SET_COOKIE, browser.cookie(&site.url))], page).into_response()
 }
 
@@ -120,6 +134,8 @@ struct Key {
     form: String,
     #[serde(default)]
     key: String,
+    #[serde(default)]
+    to: String,
 }
 
 async fn sign_in(State(site): State<Shared>, parts: Parts, Form(given): Form<Key>) -> Result<Response, OnList> {
@@ -132,10 +148,10 @@ async fn sign_in(State(site): State<Shared>, parts: Parts, Form(given): Form<Key
         // Wrong keys alone are counted together: however many strangers try, they shut out nobody who knows one.
         site.limits.of_all(Act::SignIn)?;
         tracing::warn!("somebody tried a wrong key on the operator's page");
-        return Ok(ask_again(&site, &parts, StatusCode::FORBIDDEN, true));
+        return Ok(ask_again(&site, &parts, StatusCode::FORBIDDEN, true, landing(&given.to)));
     };
     let cookie = session::begin(&site, &browser, key).await?;
-    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(LIST)).into_response())
+    Ok(([(header::SET_COOKIE, cookie)], Redirect::to(landing(&given.to))).into_response())
 }
 
 #[derive(Deserialize)]
@@ -151,7 +167,8 @@ async fn leave(State(site): State<Shared>, parts: Parts, Form(given): Form<Leave
         Err(NoOperator::SignIn) => Ok(()),
         Err(trouble) => Err(trouble),
     };
-    site.watchers.forget(&browser);
+    // After the note is written: whoever asks for this session from now on finds it.
+    session::forget(&site, &parts.headers);
     // This browser forgets the session in any case. Where the store could not be told, that is shown: a copy of the cookies
     // opens the list until the hour is over.
     let page = ended.map(|()| Redirect::to(SIGN_IN));

@@ -61,6 +61,8 @@ pub(crate) enum Trouble {
     },
     ProviderAway,
     StoreAway,
+    /// It was flushed or exchanged.
+    StoreReplaced,
     /// The fleet has no key of its own, or not the right one.
     Sealed(OpenError),
     NoKey,
@@ -115,6 +117,7 @@ impl Trouble {
             Trouble::Busy { .. } => "busy",
             Trouble::ProviderAway => "provider_away",
             Trouble::StoreAway => "store_away",
+            Trouble::StoreReplaced => "store_replaced",
             _ => "other",
         }
     }
@@ -142,7 +145,7 @@ impl Trouble {
 impl From<StoreError> for Trouble {
     fn from(error: StoreError) -> Self {
         tracing::warn!(error = &error as &dyn std::error::Error, "the store failed under the connect page");
-        Trouble::StoreAway
+        if matches!(error, StoreError::Replaced { .. }) { Trouble::StoreReplaced } else { Trouble::StoreAway }
     }
 }
 

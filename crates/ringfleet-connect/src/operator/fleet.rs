@@ -16,12 +16,12 @@ use axum::{
 use ringcentral::{ExtensionId, PhoneNumber};
 use ringfleet_explain::{Logins, Standing, Told, ToldLane, bound, in_force, workers};
 use ringfleet_identity::VaultError;
-use ringfleet_store::{Explained, Group, IdempotencyKey, LaneId, MessageId, MessageView, StoreError};
+use ringfleet_store::{Explained, Gate, Group, IdempotencyKey, LaneId, MessageId, MessageView, StoreError};
 use serde::Deserialize;
 
 pub(crate) use self::kept::{Fault, Kept, Read, Seen};
 use super::{
-    NoOperator, OnList, STORE_DEADLINE,
+    NoOperator, OnList, SIGN_IN_TO_FLEET, STORE_DEADLINE,
     act::{meant, permitted},
     session, title,
 };
@@ -33,6 +33,8 @@ pub(crate) const EXTENSION: &str = "/connect/fleet/extension";
 
 /// Looks of single messages and extensions that the store is asked for at once; the others wait.
 pub(crate) const LOOKS: usize = 4;
+/// What a shard that answers does not take.
+const PART_DEADLINE: Duration = Duration::from_secs(1);
 /// After so long the page is loaded anew.
 const AGAIN: Duration = kept::FRESH;
 
@@ -68,6 +70,11 @@ impl Fleet {
         };
         Ok(Self { standing, workers, logins })
     }
+
+    /// Whether all of it waits, so that no lane goes on, whatever a look at that lane alone tells.
+    pub(crate) fn waits(&self) -> bool {
+        self.workers == Some(0) || self.standing.gate != Gate::Open
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -80,20 +87,28 @@ struct Watch {
 async fn show(State(site): State<Shared>, watch: Asked<Watch>, parts: Parts) -> Result<Response, NoOperator> {
     let browser = match session::watcher(&site, &parts.headers).await {
         // Comes back by itself when the store does.
-        Err(NoOperator::Trouble(OnList(trouble @ Trouble::StoreAway))) => {
+        Err(NoOperator::Trouble(OnList(trouble @ (Trouble::StoreAway | Trouble::StoreReplaced)))) => {
             let told = trouble.told();
             let body = page::trouble::page(&told, Some((FLEET, "Try again")));
             return Ok(page::live_answer(told.status, told.title, &maud::html! {}, Some(AGAIN.as_secs()), body));
         }
+        // It turns into the sign-in by itself, at the end of the hour.
+        Err(NoOperator::SignIn) => return Ok(Redirect::to(SIGN_IN_TO_FLEET).into_response()),
         browser => browser?,
     };
     let Query(watch) = watch.map_err(|_| Trouble::BadAddress)?;
-    let seen = site.fleet.read(Fleet::read(&site)).await;
+    let seen = site.fleet.read(Fleet::read(&site), part_answers(&site)).await;
     let status = if seen.fault.is_some() { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
     let again = (!watch.hold).then_some(AGAIN.as_secs());
     let shards = (site.store.silent_shards(), site.store.shards());
-    let body = page::fleet::show(&seen, again, shards, &site.directory.book());
+    let replaced = site.store_replaced.as_deref();
+    let body = page::fleet::show(&seen, again, shards, replaced, &site.directory.book());
     Ok(page::live_answer(status, "Fleet", &page::operator::way_out(&browser), again, body))
+}
+
+/// Whether some of the store's shards answer, where a call that asks all of them has failed.
+pub(super) async fn part_answers(site: &Site) -> bool {
+    site.store.shards() > 1 && matches!(tokio::time::timeout(PART_DEADLINE, site.store.ping()).await, Ok(Ok(())))
 }
 
 #[derive(Deserialize, Default)]

@@ -9,7 +9,7 @@ use ringfleet_identity::Purpose;
 use ringfleet_store::{Doc, DocKind, Expect, Millis, StoreError};
 use serde::{Deserialize, Serialize};
 
-use super::{NoOperator, OnList, STORE_DEADLINE};
+use super::{NoOperator, STORE_DEADLINE, fleet::part_answers};
 use crate::{
     Site,
     browser::{self, Browser},
@@ -20,6 +20,7 @@ use crate::{
 const COOKIE: &str = "operator";
 const PURPOSE: Purpose<'_> = Purpose::Page { what: "operator" };
 const LIFE_S: u32 = 3_600;
+pub(super) const LIFE: Duration = Duration::from_secs(LIFE_S as u64);
 
 pub(crate) struct Operator {
     pub(crate) browser: Browser,
@@ -54,8 +55,7 @@ impl Operator {
     /// Ends the session, and those that this browser had before it. The note of it outlives them all.
     pub(crate) async fn end(&self, site: &Site) -> Result<(), Trouble> {
         let (key, until) = (key_of_note(&self.browser), self.until.to_string());
-        let life = Duration::from_secs(LIFE_S.into());
-        site.store.doc_put(DocKind::Login, &key, Expect::Anything, Some(until.as_bytes()), Some(life)).await?;
+        site.store.doc_put(DocKind::Login, &key, Expect::Anything, Some(until.as_bytes()), Some(LIFE)).await?;
         Ok(())
     }
 }
@@ -75,19 +75,23 @@ fn is_left(until: Millis, note: &Doc) -> bool {
 /// The operator who sends these headers.
 pub(crate) async fn of(site: &Site, headers: &HeaderMap) -> Result<Operator, NoOperator> {
     let (browser, until) = shown(site, headers)?;
+    confirm(site, &browser, until).await.map_err(Trouble::from)?.ok_or(NoOperator::SignIn)
+}
+
+/// `None`: the session with this end is over, or somebody has signed out.
+async fn confirm(site: &Site, browser: &Browser, until: Millis) -> Result<Option<Operator>, StoreError> {
     let asked = async {
         let now = site.store.now().await?;
-        Ok::<_, StoreError>((now, site.store.doc_get(DocKind::Login, &key_of_note(&browser)).await?))
+        Ok::<_, StoreError>((now, site.store.doc_get(DocKind::Login, &key_of_note(browser)).await?))
     };
-    let (now, note) = match tokio::time::timeout(STORE_DEADLINE, asked).await {
-        Ok(told) => told.map_err(Trouble::from)?,
-        Err(_) => return Err(Trouble::StoreAway.into()),
-    };
+    let (now, note) = tokio::time::timeout(STORE_DEADLINE, asked).await.unwrap_or_else(|elapsed| {
+        Err(StoreError::Unavailable { call: "confirming a session", source: Box::new(elapsed) })
+    })?;
     if now >= until || note.is_some_and(|note| is_left(until, &note)) {
-        return Err(NoOperator::SignIn);
+        return Ok(None);
     }
     let left = Duration::from_millis((until - now).unsigned_abs());
-    Ok(Operator { browser, until, ends: Instant::now() + left })
+    Ok(Some(Operator { browser: browser.clone(), until, ends: Instant::now() + left }))
 }
 
 /// What the cookies alone tell: a session of this browser, by a key that still opens the page. Whether it is over, the store knows.
@@ -104,28 +108,36 @@ fn shown(site: &Site, headers: &HeaderMap) -> Result<(Browser, Millis), NoOperat
     if good { Ok((browser, opened.until)) } else { Err(NoOperator::SignIn) }
 }
 
+/// Lets nobody watch the fleet any more with the session that these headers show, and with none that their browser had before.
+pub(super) fn forget(site: &Site, headers: &HeaderMap) {
+    match shown(site, headers) {
+        Ok((browser, until)) => site.watchers.forget(&browser, Some(until)),
+        Err(_) => {
+            if let Some(browser) = Browser::known(headers, &site.url) {
+                site.watchers.forget(&browser, None);
+            }
+        }
+    }
+}
+
 /// Who watches the fleet: the browser of an operator or, while the store does not answer, one whose session it has confirmed to this
 /// process before.
 pub(super) async fn watcher(site: &Site, headers: &HeaderMap) -> Result<Browser, NoOperator> {
-    let confirmed = match site.fleet.is_silent() {
+    let (browser, until) = shown(site, headers).inspect_err(|_| forget(site, headers))?;
+    let fault = match site.fleet.silence() {
         // Not each open page asks it anew.
-        true => Err(Trouble::StoreAway.into()),
-        false => of(site, headers).await,
-    };
-    match confirmed {
-        Ok(operator) => {
-            site.watchers.admit(&operator);
-            Ok(operator.browser)
-        }
-        Err(NoOperator::Trouble(OnList(Trouble::StoreAway))) => {
-            let (browser, until) = shown(site, headers)?;
-            if site.watchers.admitted(&browser, until) { Ok(browser) } else { Err(Trouble::StoreAway.into()) }
-        }
-        Err(nobody) => {
-            if let Some(browser) = Browser::known(headers, &site.url) {
-                site.watchers.forget(&browser);
+        Some(fault) => fault,
+        None => match confirm(site, &browser, until).await {
+            Ok(Some(operator)) => {
+                site.watchers.admit(&operator);
+                return Ok(browser);
             }
-            Err(nobody)
-        }
-    }
+            Ok(None) => {
+                forget(site, headers);
+                return Err(NoOperator::SignIn);
+            }
+            Err(error) => site.fleet.failed(&error, part_answers(site)).await,
+        },
+    };
+    if site.watchers.admitted(&browser, until) { Ok(browser) } else { Err(Trouble::from(fault).into()) }
 }

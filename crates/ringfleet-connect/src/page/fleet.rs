@@ -2,9 +2,9 @@
 
 use maud::{Markup, html};
 use ringcentral::ExtensionId;
-use ringfleet_explain::{Logins, Standing, Stopped, ToldWhy, hint, sense, short};
+use ringfleet_explain::{Logins, Standing, ToldWhy, hint, sense, short};
 use ringfleet_identity::{AppRefusal, ConnectionState, SessionState, directory::Book};
-use ringfleet_store::{Gate, LaneView, Millis, State, Stats, Why};
+use ringfleet_store::{Gate, LaneView, MAX_BATCH, Millis, State, Stats, Why};
 
 use super::{
     capital, date,
@@ -21,15 +21,24 @@ use crate::operator::{
 const MOST_LANES: usize = 20;
 const MOST_LOGINS: usize = 10;
 
-/// `shards`: how many do not answer, and how many there are. `again_s`: after so many seconds it is loaded anew.
-pub(crate) fn show(seen: &Seen<Fleet>, again_s: Option<u64>, shards: (usize, usize), book: &Book) -> Markup {
+/// `again_s`: after so many seconds it is loaded anew. `shards`: how many do not answer, and how many there are. `replaced`: what
+/// journals tell of another store.
+pub(crate) fn show(
+    seen: &Seen<Fleet>,
+    again_s: Option<u64>,
+    shards: (usize, usize),
+    replaced: Option<&str>,
+    book: &Book,
+) -> Markup {
     html! {
         div.wide {
             (parts(FLEET))
             h1 { "Fleet" }
+            @if let Some(replaced) = replaced { p.warn role="alert" { (capital(replaced)) "." } }
             @if let Some(fault) = seen.fault { (faulty(fault, seen.reading.as_deref())) }
             (how_old(seen.reading.as_deref(), again_s))
-            (silent(shards))
+            // Told above already.
+            @if seen.fault != Some(Fault::InPart) { (silent(shards)) }
             @if let Some(reading) = &seen.reading { (found(&reading.what, book)) }
             p.small.end {
                 "This page shows, and changes nothing. What changes something is done at the command line: "
@@ -47,6 +56,10 @@ fn faulty(fault: Fault, reading: Option<&Read<Fleet>>) -> Markup {
                     strong { "The store does not answer." }
                     " Nothing is lost: messages wait until it does. To do: look at " code { "/readyz" } ", and whether Redis runs or the disk is full."
                 },
+                Fault::InPart => {
+                    strong { "A part of the store does not answer." }
+                    " Lanes of its other shards go on, those of this part wait. To do: look at the servers of the Cluster."
+                },
                 Fault::Replaced => {
                     strong { "The store was flushed or exchanged." }
                     " What it held is gone, and with it the knowledge of what was sent. To do: stop the fleet, bring the data back or make sure that nothing is handed in again, then start it anew."
@@ -55,7 +68,7 @@ fn faulty(fault: Fault, reading: Option<&Read<Fleet>>) -> Markup {
             " "
             @match reading {
                 Some(reading) => { strong { "What stands below is old: it was read " (age(reading)) " ago." } },
-                None => { "What it holds is not known here: it has not answered since this process began." },
+                None => { "What it holds is not known here: it could not be read since this process began." },
             }
         }
     }
@@ -95,18 +108,18 @@ fn silent((silent, all): (usize, usize)) -> Markup {
 }
 
 fn found(fleet: &Fleet, book: &Book) -> Markup {
-    let Standing { stats, lanes, gate, stopped } = &fleet.standing;
+    let Standing { stats, lanes, stopped, .. } = &fleet.standing;
     html! {
-        (gate_and_workers(gate, fleet.workers, stats.now))
+        (gate_and_workers(fleet))
         (totals(stats))
         (what_waits(&fleet.standing))
         @if !lanes.is_empty() {
             section.part {
                 h2 { "Lanes that wait" }
-                (waiting(lanes, stats, book))
+                (waiting(fleet, book))
             }
         }
-        @if !stopped.lanes.is_empty() { (not_due(stopped, stats.now, book)) }
+        @if !stopped.lanes.is_empty() || stopped.more { (not_due(fleet, book)) }
         section.part {
             h2 { "Logins" }
             @match &fleet.logins {
@@ -117,7 +130,9 @@ fn found(fleet: &Fleet, book: &Book) -> Markup {
     }
 }
 
-fn gate_and_workers(gate: &Gate, workers: Option<u32>, now: Millis) -> Markup {
+fn gate_and_workers(fleet: &Fleet) -> Markup {
+    let (gate, now) = (&fleet.standing.gate, fleet.standing.stats.now);
+    let refused = fleet.logins.as_ref().is_some_and(|logins| !logins.app.is_empty());
     let closed = match gate {
         Gate::Open => None,
         Gate::Stopped { reason } => Some(Why::Stopped { reason: reason.clone() }),
@@ -125,6 +140,7 @@ fn gate_and_workers(gate: &Gate, workers: Option<u32>, now: Millis) -> Markup {
     };
     html! {
         @match closed {
+            None if refused || fleet.waits() => { p.gate { span.badge.off { "Open" } " The fleet is not stopped." } },
             None => { p.gate { span.badge.good { "Open" } " Nothing keeps the whole fleet from sending." } },
             Some(why) => {
                 (one(&why, "EXTENSION", now))
@@ -133,7 +149,7 @@ fn gate_and_workers(gate: &Gate, workers: Option<u32>, now: Millis) -> Markup {
                 }
             },
         }
-        @match workers {
+        @match fleet.workers {
             Some(0) => { (one(&Why::NoWorkers, "EXTENSION", now)) },
             Some(1) => { p { "1 worker is there." } },
             Some(workers) => { p { (workers) " workers are there." } },
@@ -195,7 +211,7 @@ fn what_waits(standing: &Standing) -> Markup {
     let oldest = stats.oldest_due_age.map(|age| short(Millis::try_from(age.as_millis()).unwrap_or(Millis::MAX)));
     html! {
         dl.counts {
-            @if let Some(oldest) = oldest { div { dt { "oldest that could go waits for" } dd { (oldest) } } }
+            @if let Some(oldest) = oldest { div { dt { "oldest due message waits for" } dd { (oldest) } } }
             div { dt { "lanes that wait" } dd { (stats.lanes_waiting) } }
             div { dt { "of them may send now" } dd { (stats.lanes_eligible) } }
             @if places > 0 {
@@ -209,24 +225,32 @@ fn what_waits(standing: &Standing) -> Markup {
 }
 
 /// Those that stand until somebody acts come first.
-fn waiting(lanes: &[LaneView], stats: &Stats, book: &Book) -> Markup {
+fn waiting(fleet: &Fleet, book: &Book) -> Markup {
+    let Standing { stats, lanes, .. } = &fleet.standing;
     let stands = |view: &&LaneView| view.paused || view.parked.is_some();
     let (mut shown, others): (Vec<&LaneView>, Vec<&LaneView>) = lanes.iter().partition(stands);
     shown.extend(others);
     let more = stats.lanes_waiting.saturating_sub(shown.len().min(MOST_LANES) as u64);
     html! {
-        ul.rows { @for view in shown.iter().take(MOST_LANES) { (lane(view, None, stats.now, book)) } }
+        ul.rows { @for view in shown.iter().take(MOST_LANES) { (lane(view, None, fleet, book)) } }
         @if more > 0 {
             p.small { "And " (more) " more: " code { "ringfleet status --lanes " (stats.lanes_waiting.min(500)) } }
         }
     }
 }
 
-fn not_due(stopped: &Stopped, now: Millis, book: &Book) -> Markup {
+fn not_due(fleet: &Fleet, book: &Book) -> Markup {
+    let stopped = &fleet.standing.stopped;
     html! {
         section.part {
             h2 { "Lanes that stand before anything of theirs is due" }
-            ul.rows { @for (view, due) in stopped.lanes.iter().take(MOST_LANES) { (lane(view, Some(*due), now, book)) } }
+            @if stopped.more {
+                p.small {
+                    "Only the " (MAX_BATCH) " scheduled messages that are next were looked at."
+                    @if stopped.lanes.is_empty() { " None of them is of a lane that stands." }
+                }
+            }
+            ul.rows { @for (view, due) in stopped.lanes.iter().take(MOST_LANES) { (lane(view, Some(*due), fleet, book)) } }
             @if stopped.lanes.len() > MOST_LANES {
                 p.small { "And " (stopped.lanes.len() - MOST_LANES) " more: " code { "ringfleet status --lanes 500" } }
             }
@@ -234,12 +258,15 @@ fn not_due(stopped: &Stopped, now: Millis, book: &Book) -> Markup {
     }
 }
 
-fn lane(view: &LaneView, first_due: Option<Millis>, now: Millis, book: &Book) -> Markup {
+fn lane(view: &LaneView, first_due: Option<Millis>, fleet: &Fleet, book: &Book) -> Markup {
+    let now = fleet.standing.stats.now;
     let extension = view.lane.as_ref().map_or("EXTENSION", |lane| lane.extension());
     let why = view.why();
     let (class, word) = match &why {
         Some(Why::Parked { .. } | Why::Paused) => ("bad", "Stands still"),
         Some(_) => ("off", "Waits"),
+        // What keeps the whole fleet is told once, above.
+        None if fleet.waits() => ("off", "Waits"),
         None => ("good", "Goes on"),
     };
     html! {

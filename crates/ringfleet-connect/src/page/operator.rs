@@ -10,15 +10,17 @@ use crate::{
     operator::{Entry, FLEET, Health, LIST, MESSAGE, Overview, Problem, Row, Title},
 };
 
-pub(crate) fn sign_in(browser: &Browser, wrong: bool) -> Markup {
+/// `to`: the page that it leads to.
+pub(crate) fn sign_in(browser: &Browser, wrong: bool, to: &str) -> Markup {
     html! {
         h1 { "For operators" }
-        p.lead { "The list of extensions is for the people who run Ringfleet." }
+        p.lead { "The list of extensions and the page of the fleet are for the people who run Ringfleet." }
         @if wrong {
             p.warn role="alert" { "This is none of the keys. Keys stand in Ringfleet's settings: connect.operator_keys, or else api.keys." }
         }
         form method="post" action="/connect/operator" {
             input type="hidden" name=(FORM_FIELD) value=(browser.form_token());
+            input type="hidden" name="to" value=(to);
             label for="key" { "Key" }
             input id="key" name="key" type="password" autocomplete="current-password" required maxlength="1000" autofocus;
             button.main type="submit" { "Sign in" }

@@ -144,6 +144,13 @@ impl Trouble {
                 "Nothing is lost, but nothing can be written down right now.",
                 "Try again in a few minutes. If it stays so, tell the person who runs Ringfleet.",
             ),
+            Trouble::StoreReplaced => stop(
+                S::SERVICE_UNAVAILABLE,
+                "Ringfleet's store was flushed or exchanged",
+                "What it held is gone, and with it the knowledge of what was sent.",
+                "Tell the person who runs Ringfleet: stop the fleet, bring the data back or make sure that nothing is handed in again, \
+                 then start it anew.",
+            ),
             Trouble::Sealed(error) => (
                 S::INTERNAL_SERVER_ERROR,
                 "Ringfleet's keys don't fit",
@@ -262,6 +269,7 @@ mod tests {
             (Trouble::App { code: Some(code("OAU-146")) }, "client secret"),
             (Trouble::RedirectUri { code: code("OAU-113"), uri: uri.clone() }, uri.as_str()),
             (Trouble::NoRefreshToken, "Issue refresh tokens"),
+            (Trouble::StoreReplaced, "nothing is handed in again"),
             (Trouble::Busy { wait }, "42 seconds"),
             (Trouble::OtherExtension { invited: id("101"), signed_in: id("102") }, "101"),
         ] {

@@ -8,3 +8,5 @@ mod operator;
 mod refusals;
 mod rig;
 mod security;
+mod store_faults;
+mod waits;

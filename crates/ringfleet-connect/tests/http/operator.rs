@@ -53,6 +53,28 @@ async fn the_list_is_for_those_with_a_key() {
 }
 
 #[tokio::test]
+async fn a_sign_in_leads_back_to_the_page_of_the_fleet_and_to_no_address_of_others() {
+    let rig = Rig::start(Options::default()).await;
+    let browser = rig.browser();
+    let asked = browser.get("/connect/fleet").await;
+    let page = browser.get(asked.header("location")).await;
+    page.shows(200, &["The list of extensions and the page of the fleet are for"]);
+    let (form, to) = (page.form(), page.field("to").unwrap());
+    let sign_in = async |key: &str, to: &str| {
+        browser.post("/connect/operator", &[("form", &form), ("key", key), ("to", to)]).await
+    };
+    let wrong = sign_in("operator-key-012345678", &to).await;
+    wrong.shows(403, &["none of the keys"]);
+    assert_eq!(wrong.field("to").as_ref(), Some(&to));
+    assert_eq!(sign_in(KEY, &to).await.header("location"), "/connect/fleet");
+    for elsewhere in ["https://example.com/", "//example.com", "/connect/fleet/../x", ""] {
+        assert_eq!(sign_in(KEY, elsewhere).await.header("location"), LIST, "{elsewhere}");
+        let page = browser.get(&format!("/connect/operator?to={elsewhere}")).await;
+        assert_eq!(page.field("to").as_deref(), Some(LIST), "{elsewhere}");
+    }
+}
+
+#[tokio::test]
 async fn a_session_is_good_at_every_process_but_in_no_other_browser_and_ends_with_its_key() {
     let mut rig = Rig::start(Options::default()).await;
     let base = rig.process_with_keys(vec!["another-key-0123456789"]).await;

@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) address_header: bool,
     /// Another one than an SQLite file.
     pub(crate) store: Option<SharedStore>,
+    /// What journals tell of another store.
+    pub(crate) store_replaced: Option<String>,
     /// What the directory knows: id, extension number, name.
     pub(crate) known: Vec<(&'static str, &'static str, &'static str)>,
 }
@@ -134,6 +136,7 @@ impl Rig {
             address_header: self.options.address_header.then(|| "x-forwarded-for".parse().unwrap()),
             fixed: self.options.fixed.clone(),
             quiet_hours: None,
+            store_replaced: self.options.store_replaced.clone(),
         }
     }
 

@@ -137,6 +137,11 @@ impl Role {
                 "the API's keys that may send open the operators' page too; connect.operator_keys gives operators their own"
             );
         }
+        // `connect` alone goes on: it hands nothing in, and whoever looks at its page shall know.
+        let store_replaced = store::refuse_replaced(settings, &self.store).await.err();
+        if let Some(error) = &store_replaced {
+            tracing::warn!(error = error as &dyn std::error::Error, "the page of the fleet tells of it");
+        }
         let router = ringfleet_connect::router(Connect {
             client: provider::client(&settings.provider, &settings.rules)?,
             vault: self.vault(settings)?,
@@ -147,6 +152,7 @@ impl Role {
             address_header: connect.address_header,
             fixed: self.accounts.credentials(),
             quiet_hours: settings.worker.quiet_hours.clone(),
+            store_replaced: store_replaced.as_ref().map(ToString::to_string),
         });
         self.serve("connect", connect.listen, router).await
     }

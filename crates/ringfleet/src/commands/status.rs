@@ -95,6 +95,8 @@ impl Look {
             "store_replaced": replaced.as_ref().map(ToString::to_string),
             "lanes": rows,
             "lanes_stopped_before_due": stopped::as_json(stopped, stats.now),
+            // Of the messages that are due first alone.
+            "lanes_stopped_in_part": stopped.more,
             "logins": logins.as_ref().map(logins::as_json),
         });
         say!("{}", serde_json::to_string_pretty(&whole)?);

@@ -27,7 +27,10 @@ pub(super) fn say(stopped: &Stopped, most: usize, now: Millis) {
 
 fn lines(stopped: &Stopped, most: usize, now: Millis) -> Vec<String> {
     if stopped.lanes.is_empty() {
-        return Vec::new();
+        let none = format!(
+            "\nof the {MAX_BATCH} scheduled messages that are next none is of a lane that stands; no others were looked at"
+        );
+        return stopped.more.then_some(none).into_iter().collect();
     }
     let of_those = if stopped.more { format!(", of the {MAX_BATCH} messages that are next") } else { String::new() };
     let mut lines = vec![
@@ -53,13 +56,8 @@ mod tests {
         format!("main/{extension}/medium").parse().unwrap()
     }
 
-    #[tokio::test]
-    async fn a_stopped_extension_is_told_though_none_of_its_messages_is_due_yet() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("status.db"), SqliteOptions::default()).await.unwrap();
-        let now = store.now().await.unwrap();
-        let due = now + 3_600_000;
-        let new = |extension: &str, send_at| NewMessage {
+    fn new(extension: &str, send_at: Option<Millis>) -> NewMessage {
+        NewMessage {
             lane: lane(extension),
             key: None,
             from: Private::new("+15550100001"),
@@ -69,7 +67,15 @@ mod tests {
             on_unknown: OnUnknown::Hold,
             send_at,
             send_by: None,
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stopped_extension_is_told_though_none_of_its_messages_is_due_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("status.db"), SqliteOptions::default()).await.unwrap();
+        let now = store.now().await.unwrap();
+        let due = now + 3_600_000;
         let later = Some(due + 1_000);
         let batch = [
             new("101", later),
@@ -98,5 +104,23 @@ mod tests {
         assert_eq!((rows.as_array().unwrap().len(), &rows[0]["lane"]), (1, &json!("main/102/medium")));
         store.set_parked(&lane("102"), None).await.unwrap();
         assert!(lines(&Stopped::read(&store, &[]).await.unwrap(), 10, now).is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_more_is_scheduled_than_was_looked_at_it_is_said_whether_a_lane_that_stands_was_found_or_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(&folder.path().join("status.db"), SqliteOptions::default()).await.unwrap();
+        let now = store.now().await.unwrap();
+        let due = now + 3_600_000;
+        let next: Vec<_> = (0..MAX_BATCH).map(|_| new("101", Some(due))).collect();
+        store.enqueue(&next).await.unwrap();
+        store.enqueue(&[new("102", Some(due + 1_000))]).await.unwrap();
+        store.set_paused(&lane("102"), true).await.unwrap();
+        let told = async || lines(&Stopped::read(&store, &[]).await.unwrap(), 10, now);
+        let none = told().await;
+        assert!(none.len() == 1 && none[0].contains("500 scheduled messages that are next none is"), "{none:?}");
+        store.set_paused(&lane("101"), true).await.unwrap();
+        let one = told().await;
+        assert!(one[0].contains("1 lanes stand") && one[0].contains("of the 500 messages that are next"), "{one:?}");
     }
 }
