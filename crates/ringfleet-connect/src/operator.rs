@@ -161,7 +161,7 @@ struct Leave {
 }
 
 async fn leave(State(site): State<Shared>, parts: Parts, Form(given): Form<Leave>) -> Result<Response, OnList> {
-    let browser = browser::of_form(&parts.headers, &site.url, &given.form)?;
+    browser::of_form(&parts.headers, &site.url, &given.form)?;
     let ended = match session::of(&site, &parts.headers).await {
         Ok(operator) => operator.end(&site).await.map_err(NoOperator::from),
         Err(NoOperator::SignIn) => Ok(()),
