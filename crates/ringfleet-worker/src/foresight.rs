@@ -184,14 +184,17 @@ impl Outlook {
 mod tests {
     use std::{cell::Cell, future::ready};
 
+    use axum::Router;
+    use ringcentral::Client;
     use ringfleet_identity::Roster;
     use ringfleet_store::{
-        Acquired, Group, Heard, NewMessage, OnUnknown, RefusedCredential, SharedStore, WorkerId, sqlite::SqliteOptions,
+        Acquired, Group, Heard, NewMessage, OnUnknown, PlanSeen, RefusedCredential, Release, SharedStore, WorkerId,
+        sqlite::SqliteOptions,
     };
     use ringfleet_testkit::RedisServer;
 
     use super::*;
-    use crate::tests::rig::{LEASE, NOBODY, client, credential, lane as lane_of, redis, sqlite, text, vault};
+    use crate::tests::rig::{LEASE, NOBODY, client, credential, lane as lane_of, provider, redis, sqlite, text, vault};
 
     fn lane(page: u32) -> LaneId {
         LaneId::try_new("main", &format!("10{page}"), Group::Medium).unwrap()
@@ -240,13 +243,13 @@ mod tests {
     }
 
     /// It has one text of each of so many extensions in sight, from 1000 on, and their turns have come.
-    async fn foresight(store: &SharedStore, extensions: u32) -> Foresight {
+    async fn foresight(store: &SharedStore, client: Client, extensions: u32) -> Foresight {
         let names: Vec<String> = (1_000..1_000 + extensions).map(|n| n.to_string()).collect();
         let send_at = Some(store.now().await.unwrap() + 10_000);
         let scheduled = |name: &String| NewMessage { send_at, ..text(name, 1, OnUnknown::Hold) };
         store.enqueue(&names.iter().map(scheduled).collect::<Vec<_>>()).await.unwrap();
         let roster = Roster::fixed(names.iter().map(|name| credential(name)));
-        let sessions = Sessions::new(vault(store.clone()), roster, client(NOBODY), WorkerId::incarnation("w"), LEASE);
+        let sessions = Sessions::new(vault(store.clone()), roster, client, WorkerId::incarnation("w"), LEASE);
         let mut foresight = Foresight::new(Arc::new(sessions));
         foresight.round(&CancellationToken::new()).await.unwrap();
         foresight.turns.values_mut().for_each(|turn| *turn = Instant::now());
@@ -261,18 +264,23 @@ mod tests {
         calls.split(',').next().unwrap().parse().unwrap()
     }
 
+    async fn logins_share_one_budget(store: &SharedStore) -> LaneId {
+        let logins = LaneId::try_new("main", "*", Group::Auth).unwrap();
+        store.set_parked(&logins, Some("logins share one budget")).await.unwrap();
+        logins
+    }
+
     #[tokio::test]
     async fn lanes_in_sight_cost_no_call_each_while_no_login_may_be_made_for_them() {
         let calls = async |extensions| {
             let server = RedisServer::start();
             let store = redis(&server).await;
-            let logins = LaneId::try_new("main", "*", Group::Auth).unwrap();
-            store.set_parked(&logins, Some("logins share one budget")).await.unwrap();
+            let logins = logins_share_one_budget(&store).await;
             // More than half of five.
             for _ in 0..3 {
                 assert!(matches!(store.acquire(&logins, LEASE).await.unwrap(), Acquired::Granted(_)));
             }
-            let mut foresight = foresight(&store, extensions).await;
+            let mut foresight = foresight(&store, client(NOBODY), extensions).await;
             assert_eq!(store.gate().await.unwrap(), Gate::Open);
             let before = scripts(&server);
             foresight.round(&CancellationToken::new()).await.unwrap();
@@ -281,11 +289,29 @@ mod tests {
         assert_eq!(calls(400).await, calls(4).await);
     }
 
+    /// The budget is so large that none of those who log in at once has to wait for it: that would end the round too.
+    #[tokio::test]
+    async fn a_round_ends_when_its_own_logins_have_used_up_what_may_be_spent() {
+        const LANES: u32 = 400;
+        const LIMIT: u32 = 20;
+        let server = RedisServer::start();
+        let store = redis(&server).await;
+        let logins = logins_share_one_budget(&store).await;
+        let Acquired::Granted(slot) = store.acquire(&logins, LEASE).await.unwrap() else { panic!("it is empty") };
+        let seen = PlanSeen { limit: Some(LIMIT), window_ms: Some(60_000), remaining: None };
+        store.release(&logins, slot, Release::Used, Duration::ZERO, seen).await.unwrap();
+        let mut foresight = foresight(&store, provider(Router::new()).await, LANES).await;
+        let before = scripts(&server);
+        foresight.round(&CancellationToken::new()).await.unwrap();
+        let (made, calls) = (store.lane(&logins).await.unwrap().slots_in_use, scripts(&server) - before);
+        assert!((LIMIT / 2..LIMIT).contains(&made) && calls < u64::from(LANES), "{made} logins, {calls} calls");
+    }
+
     #[tokio::test]
     async fn a_lane_that_stands_still_or_has_no_login_left_is_not_looked_at_in_each_round() {
         let folder = tempfile::tempdir().unwrap();
         let store = sqlite(folder.path(), SqliteOptions::default()).await;
-        let mut foresight = foresight(&store, 3).await;
+        let mut foresight = foresight(&store, client(NOBODY), 3).await;
         store.set_paused(&lane_of("1000"), true).await.unwrap();
         store.set_parked(&lane_of("1001"), Some("credential OAU-211")).await.unwrap();
         let print = foresight.sessions.standings("1002").remove(0).print;

@@ -214,6 +214,7 @@ pub(crate) async fn one_that_was_let_go_more_often_than_is_counted_still_ends(s:
     }
     assert_eq!(s.get(id).await.attempt, 255);
     assert_eq!(s.settle_next(retry(0, 1)).await, Settled::Done(State::Dead));
+    assert_eq!(s.get(id).await.attempt, 255);
     assert_eq!(s.resolve(id, Resolution::Resend).await, Cancelled::Done);
     let lease = s.claim_and_begin().await;
     s.settle(lease, unknown()).await;

@@ -92,7 +92,7 @@ async fn a_backlog_of_them_does_not_keep_a_worker_from_finding_out_that_the_prov
         stop: stop.clone(),
     };
     let awake_is_sent = async {
-        eventually(Duration::from_secs(15), async || state(&store, &awake).await == Some(State::Sent)).await;
+        eventually(Duration::from_secs(10), async || state(&store, &awake).await == Some(State::Sent)).await;
         stop.cancel();
     };
     let processing = queue::process("w", work, HANDS, Arc::new(sender));

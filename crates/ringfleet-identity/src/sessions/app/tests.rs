@@ -9,7 +9,7 @@ use std::{
 };
 
 use ringcentral::{
-    Client, ClientConfig, ClientId, ClientSecret, ExtensionId, Jwt, RefreshToken, ServerUrl, install_crypto,
+    Client, ClientConfig, ClientId, ClientSecret, ExtensionId, GuardMode, Jwt, RefreshToken, ServerUrl, install_crypto,
 };
 use ringfleet_store::{Heard, RefusedCredential};
 
@@ -75,7 +75,10 @@ pub(crate) fn provider(refuses: impl Fn(&str) -> Option<(u16, &'static str)> + S
     });
     install_crypto();
     let (id, secret) = (ClientId::try_new("id").unwrap(), ClientSecret::try_new("secret").unwrap());
-    Client::new(ClientConfig::new(server, id, secret)).unwrap()
+    let mut config = ClientConfig::new(server, id, secret);
+    // As the fleet's clients: the store's slots are the limit. The guard's own would space an extension's requests.
+    config.guard_mode = GuardMode::Backstop;
+    Client::new(config).unwrap()
 }
 
 /// A fleet of these logins, which are kept in its store too.
