@@ -3,7 +3,7 @@
 //! A text goes when it is due and one of its extension's places in the window is free; of those that are due the higher priority
 //! goes first, then what was due first; one whose `send_by` has passed does not go, and needs no place. A place is free again one
 //! answer, the window and the store's margin later, as `explain` reckons where nothing tells how long answers take. How many of an
-//! extension are under way at once is not looked at: what is told is the least that it takes.
+//! extension are under way at once is not looked at, so it may take longer.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -24,7 +24,7 @@ pub struct Forecast {
     pub window_ms: u32,
     /// The extension whose texts wait longest.
     pub busiest: Busiest,
-    /// Texts of all extensions whose `send_by` passes before their turn, at least: what waits or is sent beside them makes it more.
+    /// Texts of all extensions whose `send_by` passes before their turn, about: what waits or is sent beside them makes it more, quicker answers than assumed fewer.
     pub too_late: u64,
 }
 

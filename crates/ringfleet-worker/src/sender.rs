@@ -160,6 +160,9 @@ impl Sender {
         session: &Session,
     ) -> ControlFlow<Option<Told>> {
         let asked = Asked::now(self.lease);
+        // SEND-SAFETY: a machine may be suspended under the POST for so long that its message is decided, forgotten, and its key
+        // another's. The record was certainly there after this moment, so the report's age counts from it.
+        let wall = asked.wall;
         failpoint::hit("intent.before");
         let intent = Intent { lease: lease.reference(), session: session.generation };
         let begin = &self.begin[lease.token.shard(self.begin.len())];
@@ -224,7 +227,7 @@ impl Sender {
         if let Some(reason) = self.follow(extension, session, &outcome, consequence, began).await {
             outcome = Outcome::Parked { reason };
         }
-        ControlFlow::Break(Some(Told { went_out, at: read_at, seen, ..Told::of(outcome) }))
+        ControlFlow::Break(Some(Told { went_out, at: read_at, wall, seen, ..Told::of(outcome) }))
     }
 
     /// Gives the reason to park the lane with, when a new session would be refused like this one.
@@ -312,6 +315,14 @@ fn since(at: ringfleet_store::Millis) -> Duration {
 mod tests {
     use super::*;
 
+    use std::sync::Mutex;
+
+    use axum::{Json, Router, routing::post};
+    use ringfleet_store::{OnUnknown, sqlite::SqliteOptions};
+    use serde_json::json;
+
+    use crate::tests::rig::{EXTENSION, Worker, claimed, provider, sqlite, text};
+
     const LEASE: Duration = Duration::from_secs(60);
     const EARLY: Duration = Duration::from_secs(5);
 
@@ -325,5 +336,25 @@ mod tests {
         assert!(!granted(at, wall - half), "a machine that was suspended, by the wall clock alone");
         // One that was put back says nothing, and must not lend the other any time.
         assert!(granted(at, wall + LEASE) && !granted(at - half, wall + LEASE));
+    }
+
+    #[tokio::test]
+    async fn the_age_of_a_report_counts_from_before_its_post_however_long_that_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = sqlite(folder.path(), SqliteOptions::default()).await;
+        let arrived = Arc::new(Mutex::new(None));
+        let arrives = arrived.clone();
+        let take = move || {
+            arrives.lock().unwrap().get_or_insert_with(SystemTime::now);
+            async { Json(json!({"id": 1, "messageStatus": "Queued"})) }
+        };
+        let routes = Router::new().route("/restapi/v1.0/account/~/extension/~/sms", post(take));
+        let (worker, settling) = Worker::new(&store, provider(routes).await);
+        tokio::spawn(settling);
+        let lease = claimed(&store, text(EXTENSION, 1, OnUnknown::Hold)).await;
+        let (request, extension, session) = worker.sender.ready(&lease, Instant::now() + LEASE).await.unwrap();
+        let told = worker.sender.send(&lease, &request, &extension, &session).await;
+        let ControlFlow::Break(Some(told)) = told else { panic!("nothing is told") };
+        assert!(told.went_out && told.wall <= arrived.lock().unwrap().unwrap());
     }
 }

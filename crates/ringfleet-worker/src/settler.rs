@@ -33,7 +33,8 @@ pub(crate) struct Told {
     pub(crate) went_out: bool,
     /// When the response was read.
     pub(crate) at: Instant,
-    /// When it was to be reported, by the clock that goes on while the machine is suspended.
+    /// Before its intent was asked for; without one, when it was to be reported. By the clock that goes on while the machine is
+    /// suspended.
     pub(crate) wall: SystemTime,
     pub(crate) seen: PlanSeen,
     /// The journal knows of no beginning of it, which would have to be ended.
@@ -162,7 +163,7 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
         };
         let error = match answers {
             Ok(answers) => {
-                tell_again(store, reports, &answers).await;
+                tell_again(store, reports, &answers, retention).await;
                 for (report, answer) in reports.iter().zip(answers) {
                     journal.answered(report.lease, &report.lane, &report.told.outcome, answer).await;
                     let tells = !matches!(
@@ -203,15 +204,14 @@ async fn settle_until_taken(store: &SharedStore, journal: &Journal, reports: &[R
 
 /// SEND-SAFETY: a message that the store does not know was lost with the moment in which it was sent. Told with its lane it
 /// gets a record, so that its producer's repeat is not a second text. A request that was none has no place in a window.
-async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled]) {
+async fn tell_again(store: &SharedStore, reports: &[Report], answers: &[Settled], retention: Duration) {
     let missing = reports.iter().zip(answers);
     let missing = missing.filter(|(report, answer)| report.told.went_out && **answer == Settled::Missing);
     let lost: Vec<Reassertion> = missing.map(|(report, _)| report.reassertion()).collect();
     if lost.is_empty() {
         return;
     }
-    // Not late, or told of already: its record can't be gone in its turn.
-    if let Err(error) = journal::tell(store, &lost, Duration::MAX).await {
+    if let Err(error) = journal::tell(store, &lost, retention).await {
         // The journal tells it once more when the store's restart is noticed.
         crate::metrics::store_error("reassert", &error);
     }

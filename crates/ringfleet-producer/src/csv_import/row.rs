@@ -2,7 +2,10 @@
 
 use csv::ByteRecord;
 
-use super::header::{Cell, Columns};
+use super::{
+    formula::is_failed,
+    header::{Cell, Columns},
+};
 use crate::{
     draft::Draft,
     refusal::{Code, Field, Refusal},
@@ -58,8 +61,23 @@ pub(super) fn draft(columns: &Columns, record: &ByteRecord) -> Result<Draft, Vec
 
 fn value(field: Field, bytes: &[u8]) -> Result<&str, Refusal> {
     let value = readable(field, "", bytes)?;
+    // SEND-SAFETY: with such a key the row goes in, and once the formula is mended it has another key, and goes in again. As a text a
+    // customer would get it. The other fields are refused by what they are.
+    let code = match field {
+        Field::Key => Code::BadKey,
+        _ => Code::NoValue,
+    };
+    if matches!(field, Field::Key | Field::Text) && is_failed(value.trim()) {
+        return Err(no_value(field, code, ""));
+    }
     // Blanks around a number or a date are slips; in a text they may be meant.
     Ok(if field == Field::Text { value } else { value.trim() })
+}
+
+/// Of what a spreadsheet writes where a formula has failed; `of` stands before it.
+pub(super) fn no_value(field: Field, code: Code, of: &str) -> Refusal {
+    let problem = format!("{of}holds what a spreadsheet writes for a value that it can't show");
+    Refusal::new(field, code, problem, "mend the formula, or make the column wider, and export again")
 }
 
 /// A cell's own words; `of` stands before what is wrong with it.

@@ -216,9 +216,7 @@ impl Place {
     fn value<'a>(&'a self, cell: &'a [u8]) -> Result<&'a str, Refusal> {
         let value = row::readable(Field::Text, &self.told, cell)?.trim();
         if is_failed(value) {
-            let problem = format!("{}holds what a spreadsheet writes for a value that it can't show", self.told);
-            let remedy = "mend the formula, or make the column wider, and export again";
-            return Err(Refusal::new(Field::Text, Code::NoValue, problem, remedy));
+            return Err(row::no_value(Field::Text, Code::NoValue, &self.told));
         }
         if !value.chars().all(is_unseen) {
             return Ok(value);

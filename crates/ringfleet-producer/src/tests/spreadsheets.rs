@@ -111,3 +111,15 @@ async fn columns_without_a_name_are_taken_while_they_are_empty() {
 async fn a_file_with_bars_is_told_its_separator() {
     assert!(header_fault("from|to|text\n").await.contains("separated by |"));
 }
+
+/// As a key it would let the row in a second time, once the formula is mended.
+#[tokio::test]
+async fn what_stands_for_a_formula_that_has_failed_is_no_key_and_no_text() {
+    let file =
+        format!("from,to,text,key\n{FROM},{TO},hello, #N/A \n{FROM},{TO}, #NAME?,k1\n{FROM},{TO},hello #NAME?,k2\n");
+    let summary = import(file).await.unwrap();
+    let faults: Vec<_> =
+        summary.faults.iter().map(|fault| (fault.line, fault.refusal.field, fault.refusal.code)).collect();
+    assert_eq!(faults, [(2, Field::Key, Code::BadKey), (3, Field::Text, Code::NoValue)]);
+    assert_eq!(summary.counts.accepted, 1);
+}

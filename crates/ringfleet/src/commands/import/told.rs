@@ -110,7 +110,7 @@ fn pace(forecast: &Forecast, extension: &str, quiet_hours: bool) -> String {
         "from now on, with an empty queue{assumed}, at {limit} texts in {window:?} for each extension (plans.medium)"
     );
     let texts = busiest.texts;
-    let late = format!("at least {too_late} would come too late for their send_by");
+    let late = format!("about {too_late} would come too late for their send_by");
     match (longest_wait(busiest.longest_wait_ms), *too_late) {
         (None, 0) => format!("{given}, each text goes as soon as it is due"),
         // What is too late gets no turn, so that nobody waits for it.
@@ -152,13 +152,13 @@ mod tests {
         let late = pace(&forecast(1_140_500, 12), "extension 102", true);
         assert!(late.contains("queue, no other traffic and no quiet hours, at"), "{late}");
         assert!(
-            late.ends_with("texts waits 19m for its turn; at least 12 would come too late for their send_by"),
+            late.ends_with("texts waits 19m for its turn; about 12 would come too late for their send_by"),
             "{late}"
         );
         let none_waits = pace(&forecast(0, 10), "extension 102", false);
         assert!(
             none_waits.ends_with(
-                "(plans.medium), at least 10 would come too late for their send_by; each other text goes as soon as it is due"
+                "(plans.medium), about 10 would come too late for their send_by; each other text goes as soon as it is due"
             ),
             "{none_waits}"
         );
