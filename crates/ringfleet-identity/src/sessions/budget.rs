@@ -38,6 +38,8 @@ pub(super) const BUSY: Duration = Duration::from_millis(300);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Errand {
     Login,
+    /// A login that a person waits for: one more than the app's budget has is made for them, unless all logins wait.
+    Asked,
     /// A question about the app, or the end of a session: its answer shows nothing of whose the budget is.
     Other,
 }
@@ -160,7 +162,7 @@ impl Sessions {
         errand: Errand,
         call: impl Future<Output = Result<Answer<T>, CallError>>,
     ) -> Result<Result<Answer<T>, CallError>, NotIn> {
-        let is_login = errand == Errand::Login;
+        let is_login = errand != Errand::Other;
         let places = match self.places(whose, errand).await {
             Ok(places) => places,
             Err(error) => {
@@ -250,9 +252,8 @@ impl Sessions {
         }
         let since = self.store().time_of(shared).await?;
         // After a 429 the lane waits, and nobody tries. Asked before there is a place: the request is to follow at once.
-        let may_try = errand == Errand::Login
-            && view.penalty_until.is_none()
-            && self.one_more_shows(plan_of(&view), since).await?;
+        let is_free = view.penalty_until.is_none();
+        let may_try = errand != Errand::Other && is_free && self.one_more_shows(plan_of(&view), since).await?;
         let mine = self.take(own).await?;
         let places = |held, tries| Places { held, alone_since: Some(since), _turn: None, tries };
         if mine.0 == *shared {
@@ -261,6 +262,8 @@ impl Sessions {
         let not_in = match self.acquire(shared, self.login_deadline()).await {
             Ok(Slot::Taken(also)) => return Ok(places(vec![mine, (shared.clone(), also)], false)),
             Ok(Slot::Wait(_)) if may_try => return Ok(places(vec![mine], true)),
+            // Small fleets may never find out. Refused, it is as any other's 429: all wait, and nothing is shown.
+            Ok(Slot::Wait(_)) if errand == Errand::Asked && is_free => return Ok(places(vec![mine], false)),
             Ok(Slot::Wait(delay)) => NotIn::Later { delay },
             Ok(Slot::Late) => NotIn::Later { delay: BUSY },
             Err(error) => error.into(),
@@ -312,23 +315,28 @@ impl Sessions {
                 // Made beyond the app's budget it has met the end of that. Any other may have met that of its extension: a
                 // person clicks often, or another program logs in with the same credential.
                 let is_sure = places.tries && known.is_none();
-                if !is_sure && !self.another_was_refused(extension, lasts).await? {
+                if is_sure || self.another_was_refused(extension, lasts).await? {
+                    tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
+                    Some(OF_THE_APP)
+                } else if known.is_none() {
+                    None
+                } else {
                     return Ok(());
                 }
-                tracing::warn!("the token endpoint throttles; logins of this app now share one budget");
-                OF_THE_APP
             }
             (Shown::Granted, Some(since)) if known.is_none() => {
                 let now = self.store().time_of(&shared).await?;
                 if !self.note_granted(plan_of(&view), since, now).await? {
                     return Ok(());
                 }
-                OF_EACH
+                Some(OF_EACH)
             }
             _ => return Ok(()),
         };
-        self.store().set_parked(&shared, Some(whose)).await?;
-        // The penalty is the app's: its lane waits as well.
+        if whose.is_some() {
+            self.store().set_parked(&shared, whose).await?;
+        }
+        // The penalty is the app's, or may be: its lane waits as well.
         let of_shared = places.held.iter().any(|(lane, _)| *lane == shared);
         match (how, places.held.first()) {
             (Release::Throttled { .. }, Some((_, slot))) if !of_shared => {

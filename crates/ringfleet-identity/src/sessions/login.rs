@@ -223,7 +223,8 @@ impl Sessions {
             }
             answer
         };
-        let answer = self.with_slot(extension.as_str(), Errand::Login, admitted).await?;
+        let errand = if ask.asker == Asker::Person { Errand::Asked } else { Errand::Login };
+        let answer = self.with_slot(extension.as_str(), errand, admitted).await?;
         let outcome = outcome_of(&answer, ask.grant);
         match admission {
             Some(Ok(Admission::Refused { code, of })) => return Err(NotIn::OfApp { code, of }),

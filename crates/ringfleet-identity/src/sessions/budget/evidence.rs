@@ -194,6 +194,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_login_that_a_person_waits_for_is_made_beyond_the_apps_budget_but_in_no_penalty_and_shows_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let sessions = new_fleet(&folder, MINUTE).await;
+        let asks = async |whose, answer| sessions.with_slot(whose, Errand::Asked, async { answer }).await.is_ok();
+        for extension in 101..101 + LIMIT {
+            assert!(logs_in(&sessions, extension, answered(502, "", None)).await);
+        }
+        assert!(!logs_in(&sessions, 107, granted()).await);
+        assert!(asks("106", granted()).await);
+        assert_eq!(of_the_app(&sessions).await, None);
+        assert!(asks("106", answered(429, "CMN-301", Some(60))).await);
+        assert_eq!(of_the_app(&sessions).await, None);
+        assert!(!asks("108", granted()).await, "all wait");
+    }
+
+    #[tokio::test]
     async fn logins_of_more_than_one_window_show_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let sessions = new_fleet(&folder, MINUTE).await;
